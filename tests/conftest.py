@@ -1,0 +1,23 @@
+"""What several tests share: the real texts beside the repository, the bundled corpus, small models."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_corpora() -> Path:
+    """The folder of real texts for tests by path; skips where it is missing."""
+    folder = Path(os.environ.get("TEXTGEN_CORPORA", ROOT.parent / "shared" / "corpora"))
+    if not (folder / "tiny_shakespeare.txt").is_file():
+        pytest.skip(f"the real texts are not at {folder}; set TEXTGEN_CORPORA to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundled_corpus() -> Path:
+    """The folder of the corpus that ships with the project."""
+    return ROOT / "corpora"

@@ -1,0 +1,310 @@
+"""What happens during training, besides learning: rates, rounds, saving, rescue, interruption.
+
+`fit` runs one epoch of Keras's for each round, the steps between two validations, so that users' own callbacks
+(early stopping, TensorBoard) see `val_loss` at `on_epoch_end`. Each class here does one thing and they meet in
+`Progress`, which holds everything that outlives a round.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from textgen.config import TrainingConfig
+from textgen.errors import CheckpointError, TrainingError
+from textgen.reporter import Reporter
+from textgen.schedule import Plan, learning_rate
+from textgen.trainer import Trainer
+
+RESCUES = 3
+"""How often a run that diverges goes back before it gives up."""
+
+
+class Interrupted(Exception):
+    """The user asked training to stop; the last state has been saved."""
+
+
+class _GaveUp(Exception):
+    """Training diverged too often."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come. Everything but the weights and the trainer's arrays that a continuation needs.
+
+    Args:
+        plan: the course in steps.
+        step: steps done.
+        best: the lowest validation loss so far (training loss where nothing validates).
+        waits: validations since the best one.
+        rate_factor: what rescues have made of the learning rate.
+        rescues: how often the run went back to its best weights.
+        earlier_seconds: seconds of training before this process.
+        history: a row for each validation.
+    """
+
+    plan: Plan
+    step: int = 0
+    best: float = math.inf
+    waits: int = 0
+    rate_factor: float = 1.0
+    rescues: int = 0
+    earlier_seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of wall clock that the run has taken, over all processes."""
+        return self.earlier_seconds + time.monotonic() - self.started
+
+    @property
+    def finished(self) -> bool:
+        """Whether the plan's last step is done."""
+        return self.plan.steps is not None and self.step >= self.plan.steps
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values; the history travels beside it."""
+        return {
+            "plan": {
+                "steps": self.plan.steps,
+                "decay_start": self.plan.decay_start,
+                "validate_every": self.plan.validate_every,
+            },
+            "step": self.step,
+            "best": self.best if math.isfinite(self.best) else None,
+            "waits": self.waits,
+            "rate_factor": self.rate_factor,
+            "rescues": self.rescues,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], history: list[dict[str, Any]]) -> Progress:
+        """What `to_json` wrote."""
+        best = values["best"]
+        return cls(
+            plan=Plan(**values["plan"]),
+            step=values["step"],
+            best=math.inf if best is None else best,
+            waits=values["waits"],
+            rate_factor=values["rate_factor"],
+            rescues=values["rescues"],
+            earlier_seconds=values["seconds"],
+            history=list(history),
+        )
+
+
+class Course(keras.callbacks.Callback):
+    """Sets each step's learning rate, ends the rounds, and turns a budget of seconds into a number of steps.
+
+    While a linear schedule is at its peak nothing depends on how many steps there will be, so the run's own speed is
+    measured until the rate has to fall; then the number of steps is fixed for good.
+    """
+
+    def __init__(self, progress: Progress, config: TrainingConfig, reporter: Reporter) -> None:
+        super().__init__()
+        self.progress, self.config, self.reporter = progress, config, reporter
+        self._mark: tuple[int, float] | None = None
+        self._round_end = 0.0
+        self._overhead = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Sets the step's rate."""
+        del batch, logs
+        rate = learning_rate(self.config, self.progress.plan, self.progress.step) * self.progress.rate_factor
+        self.model.optimizer.learning_rate = rate
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Counts the step and ends the round where the plan says so."""
+        del batch
+        progress = self.progress
+        progress.step += 1
+        if self._mark is None and self.model.fresh_steps == 3:
+            self._mark = (progress.step, progress.seconds)
+        self._budget()
+        plan = progress.plan
+        self.reporter.stepped(
+            step=progress.step,
+            steps=plan.steps,
+            share=self._share(),
+            loss=float(logs["loss"]),
+            characters=self.config.batch_size * self.config.sequence_length,
+        )
+        if plan.ends_round(progress.step):
+            self._round_end = progress.seconds
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Lets `fit` go on with the next round unless the plan is done."""
+        del epoch, logs
+        self._overhead = max(self._overhead, self.progress.seconds - self._round_end)
+        self.model.stop_training = self.progress.finished
+
+    def _share(self) -> float:
+        plan = self.progress.plan
+        if plan.steps is not None:
+            return min(self.progress.step / plan.steps, 1.0)
+        return min(self.progress.seconds / (self.config.time or math.inf), 1.0)
+
+    def _budget(self) -> None:
+        progress, budget = self.progress, self.config.time
+        if progress.plan.steps is not None or budget is None:
+            return
+        end = budget - max(self._overhead * 1.1, 0.01 * budget)
+        flat = 1.0 - self.config.decay_fraction if self.config.schedule == "linear" else 0.05
+        if progress.seconds < end * flat:
+            return
+        first, since = self._mark or (0, 0.0)
+        pace = (progress.seconds - since) / max(progress.step - first, 1)
+        left = max(round((end - progress.seconds) / max(pace, 1e-6)), 0)
+        progress.plan = replace(progress.plan, steps=progress.step + left, decay_start=progress.step)
+
+
+class Rescue(keras.callbacks.Callback):
+    """Takes a run whose loss explodes back to its best weights, with half the learning rate.
+
+    A step counts as exploded when its loss is not finite, its gradient's norm is not finite, or its loss is more than
+    twice what guessing all characters alike would give.
+    """
+
+    def __init__(self, progress: Progress, reporter: Reporter, *, vocab_size: int, best: Callable[[], None]) -> None:
+        super().__init__()
+        self.progress, self.reporter = progress, reporter
+        self._ceiling = 2.0 * math.log(max(vocab_size, 2)) + 2.0
+        self._restore_best = best
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Looks at the step's loss."""
+        del batch, logs
+        trainer, progress = self.model, self.progress
+        loss, norm = float(trainer.last_loss), float(trainer.gradient_norm)
+        if loss <= self._ceiling and math.isfinite(norm):
+            return
+        if progress.rescues == RESCUES:
+            raise _GaveUp(
+                f"The loss exploded {RESCUES + 1} times (at step {progress.step}). The best model is kept; "
+                "train again with a lower --learning-rate."
+            )
+        progress.rescues += 1
+        progress.rate_factor *= 0.5
+        self._restore_best()
+        trainer.forget()
+        trainer.reset_metrics()
+        self.reporter.warned(
+            f"The loss exploded at step {progress.step}; going on from the best weights so far with "
+            f"{progress.rate_factor:g} of the learning rate."
+        )
+
+
+class Keeper(keras.callbacks.Callback):
+    """Writes the rows, the samples, the best and the last state, and stops a run that no longer improves.
+
+    A state that cannot be written is a warning, and is tried again at the next save; `failure` holds it until then.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        config: TrainingConfig,
+        reporter: Reporter,
+        *,
+        batches_per_epoch: int,
+        save: Callable[[bool], None],
+        sample: Callable[[int], str],
+    ) -> None:
+        super().__init__()
+        self.progress, self.config, self.reporter = progress, config, reporter
+        self.failure: CheckpointError | None = None
+        self._batches_per_epoch = batches_per_epoch
+        self._save_files, self._sample = save, sample
+        self._saved = time.monotonic()
+        self._cost = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Saves the last state when it is time to; saving stays under 2 % of the time."""
+        del batch, logs
+        due = max(self.config.save_every, 50.0 * self._cost)
+        if time.monotonic() - self._saved >= due and not self.model.stop_training:
+            self.save()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Keeps what the round brought."""
+        del epoch
+        progress, config = self.progress, self.config
+        value = float(logs.get("val_loss", logs["loss"]))
+        best = value < progress.best
+        progress.best, progress.waits = (value, 0) if best else (progress.best, progress.waits + 1)
+        row = {
+            "step": progress.step,
+            "epoch": progress.step / self._batches_per_epoch,
+            "seconds": round(progress.seconds, 1),
+            "characters": progress.step * config.batch_size * config.sequence_length,
+            "loss": float(logs["loss"]),
+            "val_loss": float(logs["val_loss"]) if "val_loss" in logs else None,
+            "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
+            "sample": self._sample(progress.step),
+        }
+        progress.history.append(row)
+        self.model.reset_metrics()
+        self.save(best=best)
+        self.reporter.validated(row, best=best)
+        if config.patience is not None and progress.waits >= config.patience and not progress.finished:
+            self.model.stop_training = True
+            self.reporter.finished(f"No better loss in {config.patience} validations: stopped early.")
+
+    def save(self, *, best: bool = False) -> None:
+        """Writes the last state, and the best one where `best`."""
+        start = time.monotonic()
+        try:
+            self._save_files(best)
+        except CheckpointError as error:
+            self.failure = error
+            self.reporter.warned(f"{error} Training goes on and saving is tried again.")
+        else:
+            self.failure = None
+        self._saved = time.monotonic()
+        self._cost = self._saved - start
+
+
+class Halt(keras.callbacks.Callback):
+    """Ends training after the step in which the user asked for it, once the last state is saved."""
+
+    def __init__(self, keeper: Keeper, asked: Callable[[], bool]) -> None:
+        super().__init__()
+        self._keeper, self._asked = keeper, asked
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Saves and leaves if the user asked."""
+        del batch, logs
+        if self._asked() and not self.model.stop_training:
+            self._keeper.save()
+            raise Interrupted
+
+
+def fit(trainer: Trainer, callbacks: list[keras.callbacks.Callback], *, training: Any, validation: Any) -> None:
+    """Runs `trainer.fit` until a callback stops it.
+
+    Raises:
+        Interrupted: the user asked for it.
+        TrainingError: the loss exploded again and again.
+    """
+    endless = 2**40
+    try:
+        trainer.fit(
+            training,
+            epochs=endless,
+            steps_per_epoch=endless,
+            validation_data=validation,
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,
+        )
+    except _GaveUp as error:
+        raise TrainingError(str(error)) from None

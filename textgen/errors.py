@@ -1,0 +1,50 @@
+"""What can go wrong, as one tree.
+
+    TextgenError
+    +-- ConfigError (also ValueError)      a setting is out of its range
+    +-- CorpusError                        a text is missing, empty, too small, binary or not decodable
+    +-- UnknownCharacterError              a text holds characters that the model never saw
+    +-- CheckpointError                    a checkpoint is missing, damaged, foreign or of another version
+    +-- RunError                           a run folder is missing, taken, locked or does not fit the corpus
+    +-- TrainingError                      training could not go on, or its last state could not be saved
+
+Every message is one sentence or two: what is wrong, what was expected, what to do.
+The command line prints it and exits with 1; scripts catch `TextgenError`.
+"""
+
+
+class TextgenError(Exception):
+    """The base of every error that textgen raises for a mistake it can explain."""
+
+
+class ConfigError(TextgenError, ValueError):
+    """A setting is out of its range."""
+
+
+class CorpusError(TextgenError):
+    """A text is missing, empty, too small, binary, or not valid in its encoding."""
+
+
+class UnknownCharacterError(TextgenError):
+    """A text holds characters that are not in the vocabulary.
+
+    Args:
+        message: the sentence for the user.
+        characters: the distinct unknown characters, in code-point order.
+    """
+
+    def __init__(self, message: str, *, characters: str = "") -> None:
+        super().__init__(message)
+        self.characters = characters
+
+
+class CheckpointError(TextgenError):
+    """A checkpoint is missing, damaged, foreign, or of another format version."""
+
+
+class RunError(TextgenError):
+    """A run folder is missing, taken, locked, or does not fit what was asked of it."""
+
+
+class TrainingError(TextgenError):
+    """Training could not go on, or its last state could not be written."""

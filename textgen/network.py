@@ -1,0 +1,153 @@
+"""The model's logits for training and validation: stacks the layers of a Keras model over time.
+
+The weights stay the Keras layers' own variables; this module only reads them. On a CPU the recurrent layers run
+through `textgen.kernels`; on a GPU through Keras's layers themselves, which have cuDNN there. Dropout comes from
+stateless random numbers, so that a step's masks follow from `(seed, step)` and nothing has to be saved.
+The module knows no optimizer, no data and no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from textgen.config import ModelConfig
+from textgen.kernels import recurrence
+
+Tensor = Any
+State = list[list[Tensor]]
+
+
+class Network:
+    """The training view of a model that `textgen.model.build_model` made.
+
+    Args:
+        model: the Keras model whose variables are used.
+        config: the configuration it was built from.
+        compute_dtype: type of the matrix products' factors in the kernels, float32 or bfloat16.
+        kernels: run the recurrent layers through `textgen.kernels`; otherwise through Keras's layers.
+        weight_drop: share of each recurrent kernel's weights dropped in a training step.
+        seed: dropout's masks follow from it and from the step.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        config: ModelConfig,
+        *,
+        compute_dtype: tf.DType = tf.float32,
+        kernels: bool = True,
+        weight_drop: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.config = config
+        self.compute_dtype = compute_dtype
+        self.kernels = kernels
+        self.weight_drop = weight_drop
+        self.seed = seed
+        self._embedding = model.get_layer("embedding").embeddings
+        self._layers = [model.get_layer(f"recurrent_{n + 1}") for n in range(config.layers)]
+        self._head = model.get_layer("head")
+
+    @property
+    def states_per_layer(self) -> int:
+        """Tensors in one layer's state: 2 for an LSTM (h and c), else 1."""
+        return 2 if self.config.cell == "lstm" else 1
+
+    def zero_state(self, batch: int) -> State:
+        """The state before any text: for each layer its tensors, `(units, batch)` float32."""
+        shape = (self.config.units, batch)
+        return [[tf.zeros(shape) for _ in range(self.states_per_layer)] for _ in self._layers]
+
+    def masks(self, step: Tensor, batch: int) -> Masks:
+        """Dropout's masks of one training step for a whole batch.
+
+        Args:
+            step: the step's number, an integer tensor.
+            batch: streams in the batch.
+        """
+        config = self.config
+
+        def keep(index: int, rate: float, shape: tuple[int, ...]) -> Tensor | None:
+            if rate == 0.0:
+                return None
+            seed = tf.stack([tf.constant(self.seed % (2**31), tf.int32), tf.cast(step, tf.int32) * 64 + index])
+            kept = tf.random.stateless_uniform(shape, seed) >= rate
+            return tf.where(kept, tf.constant(1.0 / (1.0 - rate)), tf.constant(0.0))
+
+        layers = range(config.layers)
+        return Masks(
+            inputs=keep(0, config.input_dropout, (config.embedding, 1, batch)),
+            outputs=[keep(1 + n, config.dropout, (config.units, 1, batch)) for n in layers],
+            recurrent=[
+                keep(1 + config.layers + n, self.weight_drop, (config.units, config.gates * config.units))
+                for n in layers
+            ],
+        )
+
+    def logits(self, ids: Tensor, state: State, masks: Masks | None = None) -> tuple[Tensor, State]:
+        """The logits of every position.
+
+        Args:
+            ids: `(batch, time)` integers, of a shape known to the graph.
+            state: the state before the first step, as `zero_state` gives it.
+            masks: dropout's masks; None for none.
+
+        Returns:
+            `(time * batch, vocab)` float32, time-major, and the state after the last step.
+        """
+        config = self.config
+        masks = masks or Masks(None, [None] * config.layers, [None] * config.layers)
+        batch, time = ids.shape
+        flow = tf.transpose(tf.gather(self._embedding.value, ids), (2, 1, 0))
+        flow = _masked(flow, masks.inputs)
+        total, after = None, []
+        for layer, before, mask, drop in zip(self._layers, state, masks.outputs, masks.recurrent, strict=True):
+            flow, last = self._layer(layer, flow, before, drop)
+            flow = _masked(flow, mask)
+            total = flow if total is None or not config.skip else total + flow
+            after.append(last)
+        head = tf.cast(self._head.kernel.value, self.compute_dtype)
+        columns = tf.cast(tf.reshape(total, (config.units, time * batch)), self.compute_dtype)
+        logits = tf.cast(tf.matmul(columns, head, transpose_a=True), tf.float32) + self._head.bias.value
+        return logits, after
+
+    def _layer(
+        self, layer: Any, flow: Tensor, before: Sequence[Tensor], drop: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        kernel, recurrent_kernel, bias = (v.value for v in layer.cell.trainable_variables)
+        if self.kernels:
+            weights = (kernel, _masked(recurrent_kernel, drop), bias)
+            return recurrence(self.config.cell, flow, weights, before, compute_dtype=self.compute_dtype)
+        outputs, *last = layer(tf.transpose(flow, (2, 1, 0)), initial_state=[tf.transpose(t) for t in before])
+        return tf.transpose(outputs, (2, 1, 0)), [tf.transpose(t) for t in last]
+
+
+class Masks:
+    """Dropout's masks of one step, scaled so that means are kept; None where a rate is zero.
+
+    Args:
+        inputs: `(embedding, 1, batch)`, one mask for all steps of a stream.
+        outputs: for each layer `(units, 1, batch)`.
+        recurrent: for each layer `(units, gates * units)`, for the whole batch.
+    """
+
+    def __init__(
+        self, inputs: Tensor | None, outputs: Sequence[Tensor | None], recurrent: Sequence[Tensor | None]
+    ) -> None:
+        self.inputs, self.outputs, self.recurrent = inputs, outputs, recurrent
+
+    def shard(self, start: int, stop: int) -> Masks:
+        """The masks of the streams from `start` up to `stop`."""
+
+        def cut(mask: Tensor | None) -> Tensor | None:
+            return None if mask is None else mask[:, :, start:stop]
+
+        return Masks(cut(self.inputs), [cut(mask) for mask in self.outputs], self.recurrent)
+
+
+def _masked(tensor: Tensor, mask: Tensor | None) -> Tensor:
+    return tensor if mask is None else tensor * mask

@@ -1,0 +1,161 @@
+"""Which model and which settings suit a text and a budget: the rules, and the reasons they give.
+
+The figures come from measurements on several texts (`benchmarks/README.md`). The module knows no file and no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from textgen.config import SIZES, ModelConfig, Size, TrainingConfig
+from textgen.errors import CorpusError
+
+SPEED = 2.6e11
+"""Multiplications and additions in a second that training is taken to reach before anything is measured."""
+
+_SMALLEST_STREAM = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What `recommend` decided.
+
+    Args:
+        model: the network's shape.
+        training: how it learns, with `epochs` or `time` set.
+        reason: why this size, for people.
+        budget: how long training takes and why, for people.
+    """
+
+    model: ModelConfig
+    training: TrainingConfig
+    reason: str
+    budget: str
+
+
+def default_time(characters: int) -> float:
+    """Seconds of training that suit a text, where the user names neither a time nor epochs.
+
+    Args:
+        characters: length of the training text.
+
+    Example:
+        >>> [default_time(n) for n in (20_000, 250_000, 1_000_000, 5_000_000, 10**9)]
+        [60.0, 120.0, 180.0, 600.0, 1800.0]
+    """
+    for below, seconds in ((100_000, 60.0), (500_000, 120.0), (2_000_000, 180.0), (20_000_000, 600.0)):
+        if characters < below:
+            return seconds
+    return 1800.0
+
+
+def characters_in(seconds: float, config: ModelConfig) -> float:
+    """How many characters of text a model can learn from in a time, at `SPEED`; 6 operations a weight and character."""
+    return seconds * SPEED / (6.0 * (config.weights - config.vocab_size * config.embedding))
+
+
+def recommend(
+    characters: int,
+    vocab_size: int,
+    *,
+    size: Size | None = None,
+    model: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Fits a model and its training to a text.
+
+    Args:
+        characters: length of the training text.
+        vocab_size: ids in the vocabulary.
+        size: a preset; None lets the text and the time decide.
+        model: fields of `ModelConfig` that the user has set.
+        training: fields of `TrainingConfig` that the user has set.
+
+    Returns:
+        The configurations and their reasons.
+
+    Raises:
+        ConfigError: a field is out of its range.
+        CorpusError: the text is too short for the smallest batch, or for the batch that was asked for.
+    """
+    model, training = dict(model or {}), dict(training or {})
+    chosen_time = training.get("epochs") is None and training.get("time") is None
+    if chosen_time:
+        training["time"] = default_time(characters)
+    training = _batch(characters, training)
+    config = TrainingConfig(**training)
+
+    def shape(name: Size) -> ModelConfig:
+        return ModelConfig(vocab_size=vocab_size, **{**SIZES[name], **model})
+
+    def epochs(name: Size) -> float:
+        if config.epochs is not None:
+            return config.epochs
+        return characters_in(config.time or 0.0, shape(name)) / characters
+
+    if size is None:
+        size, reason = _size(characters, {name: epochs(name) for name in SIZES})
+    else:
+        reason = "as you asked"
+    regularized = _regularization(epochs(size))
+    final_model = ModelConfig(vocab_size=vocab_size, **{**SIZES[size], **regularized["model"], **model})
+    final_training = TrainingConfig(**{**regularized["training"], **training})
+    if chosen_time:
+        budget = f"{_duration(final_training.time or 0.0)}, which suits {characters:,} characters (--time or --epochs change it)"
+    elif final_training.time is not None:
+        budget = _duration(final_training.time)
+    else:
+        budget = f"{final_training.epochs:g} epochs"
+    return Recipe(model=final_model, training=final_training, reason=f"{size}, {reason}", budget=budget)
+
+
+def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
+    """The largest preset that still sees the text often enough in the time, and that the text can fill."""
+    fits: Mapping[Size, int] = {"tiny": 0, "small": 30_000, "medium": 400_000, "large": 800_000}
+    enough: Mapping[Size, float] = {"tiny": 0.0, "small": 1.0, "medium": 3.0, "large": 7.0}
+    chosen: Size = "tiny"
+    for name in SIZES:
+        if characters >= fits[name] and (epochs[name] >= enough[name] or epochs[name] * characters >= 2e7):
+            chosen = name
+    return chosen, f"because the text has {characters:,} characters and training passes over them {epochs[chosen]:.1f} times"
+
+
+def _regularization(epochs: float) -> dict[str, dict[str, float]]:
+    """Dropout and weight drop by how often the text is seen: too much for a short budget costs as much as too little."""
+    if epochs < 1.5:
+        return {"model": {"dropout": 0.05, "input_dropout": 0.0}, "training": {"weight_drop": 0.0}}
+    if epochs < 7.0:
+        return {"model": {"dropout": 0.2, "input_dropout": 0.05}, "training": {"weight_drop": 0.0}}
+    if epochs < 20.0:
+        return {"model": {"dropout": 0.35, "input_dropout": 0.05}, "training": {"weight_drop": 0.2}}
+    return {"model": {"dropout": 0.45, "input_dropout": 0.1}, "training": {"weight_drop": 0.3}}
+
+
+def _batch(characters: int, training: dict[str, Any]) -> dict[str, Any]:
+    """Fewer and shorter streams for a text that the usual batch would swallow in a few steps."""
+    asked = "batch_size" in training or "sequence_length" in training
+    defaults = TrainingConfig()
+    batch = training.get("batch_size", defaults.batch_size)
+    length = training.get("sequence_length", defaults.sequence_length)
+    while not asked and batch * length * 8 > characters and batch > 2:
+        batch, length = batch // 2, max(length // 2, _SMALLEST_STREAM)
+    if batch * length + 1 > characters:
+        raise CorpusError(
+            f"The training text has {characters:,} characters, but one batch of {batch} streams of {length} needs "
+            f"{batch * length + 1:,}. Bring more text"
+            + (", or lower --batch-size or --sequence-length." if asked else ".")
+        )
+    return {**training, "batch_size": batch, "sequence_length": length}
+
+
+def _duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> _duration(90), _duration(180), _duration(5400)
+    ('1m 30s', '3m', '1h 30m')
+    """
+    whole = round(seconds)
+    parts = [(whole // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s")]
+    return " ".join(f"{value}{unit}" for value, unit in parts if value) or "0s"

@@ -1,0 +1,70 @@
+"""How far a run goes and how fast it learns at each step: pure functions of the step.
+
+The module knows no clock and no framework. A budget in seconds becomes a number of steps elsewhere
+(`callbacks.Course`); until then `Plan.steps` is None and a linear schedule simply stays at its peak.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from textgen.config import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The course of a run, in steps.
+
+    Args:
+        steps: the last step; None while a budget of time has not been turned into steps.
+        decay_start: the step at which a linear schedule starts to fall; None with `steps`.
+        validate_every: steps from one validation to the next.
+    """
+
+    steps: int | None
+    decay_start: int | None
+    validate_every: int
+
+    @classmethod
+    def for_steps(cls, config: TrainingConfig, *, steps: int, validate_every: int) -> Plan:
+        """The plan of a run whose number of steps is known.
+
+        >>> Plan.for_steps(TrainingConfig(decay_fraction=0.4), steps=100, validate_every=10).decay_start
+        60
+        """
+        decay = round(config.decay_fraction * steps)
+        return cls(steps=steps, decay_start=steps - decay, validate_every=validate_every)
+
+    def ends_round(self, step: int) -> bool:
+        """Whether a validation follows the step with this number (counted from 1)."""
+        return step % self.validate_every == 0 or step == self.steps
+
+
+def learning_rate(config: TrainingConfig, plan: Plan, step: int) -> float:
+    """The learning rate of a step.
+
+    Warm-up is linear. Then a "linear" schedule holds the peak until `plan.decay_start` and falls in a straight line,
+    a "cosine" one follows half a cosine to the end (Loshchilov and Hutter 2017); both end at `config.final_rate`.
+
+    Args:
+        config: peak, warm-up, shape and end of the schedule.
+        plan: the course of the run.
+        step: the step's number, from 0.
+
+    Example:
+        >>> config = TrainingConfig(learning_rate=1.0, warmup_steps=10, decay_fraction=0.5)
+        >>> plan = Plan.for_steps(config, steps=100, validate_every=10)
+        >>> [learning_rate(config, plan, step) for step in (0, 4, 9, 30, 50, 75)]
+        [0.1, 0.5, 1.0, 1.0, 1.0, 0.5]
+    """
+    warmup = config.warmup_steps if plan.steps is None else min(config.warmup_steps, plan.steps // 4)
+    rate = config.learning_rate
+    if step < warmup:
+        return rate * (step + 1) / warmup
+    if plan.steps is None or plan.decay_start is None:
+        return rate
+    start = warmup if config.schedule == "cosine" else max(plan.decay_start, warmup)
+    done = min(max(step - start, 0) / max(plan.steps - start, 1), 1.0)
+    fall = 0.5 * (1.0 + math.cos(math.pi * done)) if config.schedule == "cosine" else 1.0 - done
+    return rate * (config.final_rate + (1.0 - config.final_rate) * fall)

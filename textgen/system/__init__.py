@@ -1,0 +1,36 @@
+"""What differs between Linux, macOS and Windows, chosen here and nowhere else.
+
+Files that appear whole or not at all, folder flushes, a lock that dies with its process, an interruption that is
+first a flag, and what a terminal can show. The package knows no corpus, no model and no run.
+"""
+
+from textgen.system.files import (
+    PathLike,
+    atomic_path,
+    atomic_write,
+    explain,
+    flush_folder,
+    flush_to_disk,
+    remove_leftovers,
+)
+from textgen.system.lock import FileLock
+from textgen.system.signals import Interruption, interruptible
+from textgen.system.terminal import abandon_output, colours, is_closed_pipe, is_terminal, use_utf8
+
+__all__ = [
+    "FileLock",
+    "Interruption",
+    "PathLike",
+    "abandon_output",
+    "atomic_path",
+    "atomic_write",
+    "colours",
+    "explain",
+    "flush_folder",
+    "flush_to_disk",
+    "interruptible",
+    "is_closed_pipe",
+    "is_terminal",
+    "remove_leftovers",
+    "use_utf8",
+]

@@ -1,0 +1,57 @@
+"""What the streams of the process can show, on every operating system."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TextIO, cast
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a stream is a terminal; False for one that is missing, closed or redirected."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError, OSError):
+        return False
+
+
+def colours(stream: Any, *, environment: Mapping[str, str] | None = None) -> Literal[0, 16, 256]:
+    """How many colours a stream shows: 0 for a file, a pipe, a dumb terminal or where `NO_COLOR` is set.
+
+    Args:
+        stream: where the colours would go.
+        environment: the variables to follow; None takes the process's own.
+    """
+    values = os.environ if environment is None else environment
+    if values.get("NO_COLOR") or values.get("TERM") == "dumb" or not is_terminal(stream):
+        return 0
+    many = sys.platform == "win32" or "256" in values.get("TERM", "") or bool(values.get("COLORTERM"))
+    return 256 if many else 16
+
+
+def use_utf8(*streams: TextIO | None) -> None:
+    """Makes text streams write UTF-8 wherever they go, whatever the locale: for the command line's start.
+
+    A character that even UTF-8 cannot hold, half of a surrogate pair, is written as an escape.
+    """
+    for stream in streams:
+        reconfigure = cast("Callable[..., None] | None", getattr(stream, "reconfigure", None))
+        if reconfigure is not None:
+            with contextlib.suppress(ValueError, OSError):
+                reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def is_closed_pipe(error: OSError) -> bool:
+    """Whether an error says that the reader of our output has gone, as after `| head`."""
+    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
+
+
+def abandon_output() -> None:
+    """Sends what is left of standard output nowhere, so that leaving after a closed pipe stays quiet."""
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,112 @@
+"""A model's numbers as NumPy arrays, in Keras's own layouts and gate orders.
+
+Goes in: arrays from a checkpoint or a Keras model. Comes out: a checked, named set of weights.
+The module knows no file, no framework and no arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config import ModelConfig
+from textgen.errors import ConfigError
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerWeights:
+    """One recurrent layer's weights, float32.
+
+    Args:
+        kernel: `(inputs, gates * units)`, from the layer below.
+        recurrent_kernel: `(units, gates * units)`, from the layer's own last output.
+        bias: `(gates * units,)`; for a GRU `(2, 3 * units)`, the inputs' and the recurrent bias.
+    """
+
+    kernel: Array
+    recurrent_kernel: Array
+    bias: Array
+
+
+@dataclass(frozen=True, eq=False)
+class ModelWeights:
+    """All weights of a model, float32.
+
+    Args:
+        embedding: `(vocab, embedding)`, a row for each id.
+        layers: the recurrent layers from the bottom up.
+        head_kernel: `(units, vocab)`.
+        head_bias: `(vocab,)`.
+    """
+
+    embedding: Array
+    layers: tuple[LayerWeights, ...]
+    head_kernel: Array
+    head_bias: Array
+
+    @staticmethod
+    def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+        """The name and shape of each array, in the order of Keras's `get_weights` and `set_weights`.
+
+        >>> for name, shape in ModelWeights.shapes(ModelConfig(vocab_size=65, layers=1, units=8, embedding=4)).items():
+        ...     print(name, shape)
+        embedding/embeddings (65, 4)
+        recurrent_1/kernel (4, 32)
+        recurrent_1/recurrent_kernel (8, 32)
+        recurrent_1/bias (32,)
+        head/kernel (8, 65)
+        head/bias (65,)
+        """
+        columns = config.gates * config.units
+        shapes: dict[str, tuple[int, ...]] = {"embedding/embeddings": (config.vocab_size, config.embedding)}
+        width = config.embedding
+        for n in range(1, config.layers + 1):
+            shapes[f"recurrent_{n}/kernel"] = (width, columns)
+            shapes[f"recurrent_{n}/recurrent_kernel"] = (config.units, columns)
+            shapes[f"recurrent_{n}/bias"] = (2, columns) if config.cell == "gru" else (columns,)
+            width = config.units
+        return shapes | {"head/kernel": (config.units, config.vocab_size), "head/bias": (config.vocab_size,)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Sequence[Array]) -> Self:
+        """The weights from arrays in the order of `shapes`; the opposite of `arrays`.
+
+        Raises:
+            ConfigError: no model has so many arrays.
+        """
+        if len(arrays) < 6 or len(arrays) % 3:
+            raise ConfigError(f"A model must have 3 arrays and 3 for each layer; got {len(arrays)}.")
+        embedding, *between, head_kernel, head_bias = arrays
+        layers = tuple(LayerWeights(*between[i : i + 3]) for i in range(0, len(between), 3))
+        return cls(embedding, layers, head_kernel, head_bias)
+
+    def arrays(self) -> list[Array]:
+        """The arrays in the order of `shapes`, for a Keras model's `set_weights`."""
+        return list(self._arrays())
+
+    def _arrays(self) -> Iterator[Array]:
+        yield self.embedding
+        for layer in self.layers:
+            yield from (layer.kernel, layer.recurrent_kernel, layer.bias)
+        yield from (self.head_kernel, self.head_bias)
+
+    def validate(self, config: ModelConfig) -> None:
+        """Checks that these are the weights of such a model, and numbers.
+
+        Raises:
+            ConfigError: an array has another shape or type than `config` asks for, or holds NaN or infinity; the
+                message names it.
+        """
+        if len(self.layers) != config.layers:
+            raise ConfigError(f"The weights must have {config.layers} recurrent layers; got {len(self.layers)}.")
+        for (name, shape), array in zip(self.shapes(config).items(), self._arrays(), strict=True):
+            if array.shape != shape or array.dtype != np.float32:
+                raise ConfigError(f"{name} must be float32 of shape {shape}; got {array.dtype} of {array.shape}.")
+            if not np.isfinite(array).all():
+                raise ConfigError(f"{name} must hold finite numbers; got NaN or infinity.")
