@@ -26,11 +26,11 @@ RESCUES = 3
 """How often a run that diverges goes back before it gives up."""
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818
     """The user asked training to stop; the last state has been saved."""
 
 
-class _GaveUp(Exception):
+class _GaveUp(Exception):  # noqa: N818
     """Training diverged too often."""
 
 
@@ -114,6 +114,7 @@ class Course(keras.callbacks.Callback):
         self._mark: tuple[int, float] | None = None
         self._round_end = 0.0
         self._overhead = 0.0
+        self._steps_here = 0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Sets the step's rate."""
@@ -126,7 +127,8 @@ class Course(keras.callbacks.Callback):
         del batch
         progress = self.progress
         progress.step += 1
-        if self._mark is None and self.model.fresh_steps == 3:
+        self._steps_here += 1
+        if self._steps_here == 3:
             self._mark = (progress.step, progress.seconds)
         self._budget()
         plan = progress.plan

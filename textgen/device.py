@@ -1,6 +1,6 @@
 """Where training runs, and how: CPU or GPU, threads, shards, and the type of the matrix products.
 
-TensorFlow's threads can only be set before its runtime starts; where someone else has started it, they stay as they are.
+TensorFlow's threads can only be set before its runtime starts; where someone else has started it, they stay.
 """
 
 from __future__ import annotations
@@ -14,24 +14,41 @@ import tensorflow as tf
 from textgen.config import Device, Precision
 from textgen.errors import ConfigError
 
+_UNITS, _COLUMNS = 512, 32
+_SHARE = 0.9
+"""What of a step's product rate a training step keeps, beside its overhead a time step (see `recipe`)."""
+_GPU_SPEED = 5e12
+
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
     """What `place` found.
 
     Args:
-        name: for people, such as "2 CPU cores, bfloat16 products".
+        name: for people, such as "CPU, 2 cores, bfloat16 products".
         device: TensorFlow's name of the device, such as "/CPU:0".
         kernels: whether the recurrent layers run through `textgen.kernels`.
-        shards: parts of a batch worked on side by side.
+        threads: operations that run side by side, each on one thread; 1 where TensorFlow arranges that itself.
         compute_dtype: type of the matrix products' factors.
+        speed: multiplications and additions in a second that training may reach, from a short measurement.
     """
 
     name: str
     device: str
     kernels: bool
-    shards: int
+    threads: int
     compute_dtype: tf.DType
+    speed: float
+
+    def shards(self, batch_size: int, asked: int | None = None) -> int:
+        """The parts into which a batch is cut: one a thread where each keeps 8 streams; always a divisor.
+
+        Args:
+            batch_size: streams in a batch.
+            asked: the number that the user wants; None lets threads and batch decide.
+        """
+        wanted = asked if asked is not None else min(self.threads, max(1, batch_size // 8))
+        return max(count for count in range(1, min(wanted, batch_size) + 1) if batch_size % count == 0)
 
 
 def cores() -> int:
@@ -41,9 +58,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def place(
-    device: Device, precision: Precision, *, batch_size: int, units: int, shards: int | None = None
-) -> Placement:
+def place(device: Device, precision: Precision) -> Placement:
     """Decides where and how a model trains, and sets TensorFlow's threads where that is still possible.
 
     On a CPU each shard of a batch is worked on by one thread, since shards then never wait for one another inside a
@@ -53,9 +68,6 @@ def place(
         device: "auto" takes a GPU if TensorFlow has one.
         precision: "auto" takes bfloat16 where the processor has the instructions and a short measurement shows
             it to be quicker.
-        batch_size: streams in a batch.
-        units: the state size for the measurement.
-        shards: parts of a batch; None lets cores and batch decide.
 
     Raises:
         ConfigError: a GPU was asked for and TensorFlow has none.
@@ -68,17 +80,21 @@ def place(
         )
     if gpus and device != "cpu":
         details = tf.config.experimental.get_device_details(gpus[0])
+        name = f"GPU, {details.get('device_name', gpus[0].name)}, Keras's own layers"
         dtype = tf.bfloat16 if precision == "bfloat16" else tf.float32
-        name = f"GPU {details.get('device_name', gpus[0].name)}, {dtype.name} products, Keras's own layers"
-        return Placement(name=name, device="/GPU:0", kernels=False, shards=1, compute_dtype=dtype)
+        return Placement(name=name, device="/GPU:0", kernels=False, threads=1, compute_dtype=dtype, speed=_GPU_SPEED)
     own = _one_thread_an_operation()
-    if shards is None:
-        shards = min(cores(), max(1, batch_size // 8)) if own else 1
-    shards = max(count for count in range(1, shards + 1) if batch_size % count == 0)
-    dtype = tf.bfloat16 if precision == "bfloat16" or (precision == "auto" and _bfloat16_pays(units)) else tf.float32
+    dtypes = {"float32": [tf.float32], "bfloat16": [tf.bfloat16]}.get(precision, [tf.float32, tf.bfloat16])
+    if len(dtypes) > 1 and not _has_bfloat16():
+        dtypes = [tf.float32]
+    seconds = {dtype: _product_seconds(dtype) for dtype in dtypes}
+    dtype = dtypes[-1] if seconds[dtypes[-1]] < 0.8 * seconds[dtypes[0]] else dtypes[0]
     count = cores()
-    name = f"CPU, {count} core{'s' if count != 1 else ''}, {dtype.name} products, {shards} shard{'s'[: shards != 1]}"
-    return Placement(name=name, device="/CPU:0", kernels=True, shards=shards, compute_dtype=dtype)
+    name = f"CPU, {count} core{'s'[: count != 1]}, {dtype.name} products"
+    speed = _SHARE * count * 2.0 * 4.0 * _UNITS**2 * _COLUMNS / seconds[dtype]
+    return Placement(
+        name=name, device="/CPU:0", kernels=True, threads=count if own else 1, compute_dtype=dtype, speed=speed
+    )
 
 
 def _one_thread_an_operation() -> bool:
@@ -91,14 +107,6 @@ def _one_thread_an_operation() -> bool:
     return True
 
 
-def _bfloat16_pays(units: int) -> bool:
-    """Whether bfloat16 products of a step's shape take under 0.8 of float32's time, in a few milliseconds of trying."""
-    if not _has_bfloat16():
-        return False
-    times = {dtype: _product_seconds(dtype, units) for dtype in (tf.float32, tf.bfloat16)}
-    return times[tf.bfloat16] < 0.8 * times[tf.float32]
-
-
 def _has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 itself; unknown systems count as not."""
     try:
@@ -109,14 +117,14 @@ def _has_bfloat16() -> bool:
     return any(flag in flags.split() for flag in ("avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"))
 
 
-def _product_seconds(dtype: tf.DType, units: int, columns: int = 16, repeats: int = 8) -> float:
-    """Median seconds of one step's product, `(4 units, units)` by `(units, columns)`."""
+def _product_seconds(dtype: tf.DType, repeats: int = 15) -> float:
+    """The least seconds of one step's product, `(4 units, units)` by `(units, columns)`, on one thread."""
     with tf.device("/CPU:0"):
-        weights = tf.cast(tf.ones((4 * units, units)), dtype)
-        state = tf.cast(tf.ones((units, columns)), dtype)
+        weights = tf.cast(tf.ones((4 * _UNITS, _UNITS)), dtype)
+        state = tf.cast(tf.ones((_UNITS, _COLUMNS)), dtype)
         times = []
         for _ in range(repeats + 2):
             start = time.perf_counter()
             tf.matmul(weights, state).numpy()
             times.append(time.perf_counter() - start)
-    return sorted(times[2:])[repeats // 2]
+    return min(times)

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 from textgen.config import ModelConfig
-from textgen.weights import ModelWeights
 
 _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
 

@@ -51,6 +51,8 @@ class Network:
         self._embedding = model.get_layer("embedding").embeddings
         self._layers = [model.get_layer(f"recurrent_{n + 1}") for n in range(config.layers)]
         self._head = model.get_layer("head")
+        if not kernels:
+            self._layers = [_with_state(layer) for layer in self._layers]
 
     @property
     def states_per_layer(self) -> int:
@@ -122,7 +124,8 @@ class Network:
         if self.kernels:
             weights = (kernel, _masked(recurrent_kernel, drop), bias)
             return recurrence(self.config.cell, flow, weights, before, compute_dtype=self.compute_dtype)
-        outputs, *last = layer(tf.transpose(flow, (2, 1, 0)), initial_state=[tf.transpose(t) for t in before])
+        initial = [tf.transpose(tensor) for tensor in before]
+        outputs, *last = layer(tf.transpose(flow, (2, 1, 0)), initial_state=initial if len(initial) > 1 else initial[0])
         return tf.transpose(outputs, (2, 1, 0)), [tf.transpose(t) for t in last]
 
 
@@ -147,6 +150,14 @@ class Masks:
             return None if mask is None else mask[:, :, start:stop]
 
         return Masks(cut(self.inputs), [cut(mask) for mask in self.outputs], self.recurrent)
+
+
+def _with_state(layer: keras.layers.RNN) -> keras.layers.RNN:
+    """The same layer, on the same variables, that also returns its state; the saved model's has no need to."""
+    twin = type(layer).from_config({**layer.get_config(), "return_state": True})
+    twin.cell = layer.cell
+    twin.build((None, None, layer.cell.kernel.shape[0]))
+    return twin
 
 
 def _masked(tensor: Tensor, mask: Tensor | None) -> Tensor:

@@ -12,8 +12,11 @@ from typing import Any
 from textgen.config import SIZES, ModelConfig, Size, TrainingConfig
 from textgen.errors import CorpusError
 
-SPEED = 2.6e11
-"""Multiplications and additions in a second that training is taken to reach before anything is measured."""
+SPEED = 3e11
+"""Multiplications and additions in a second that training is taken to reach where nothing has been measured."""
+
+STEP_OVERHEAD = 1e-4
+"""Seconds that a layer's time step takes, forward and back, besides its products."""
 
 _SMALLEST_STREAM = 8
 
@@ -51,9 +54,17 @@ def default_time(characters: int) -> float:
     return 1800.0
 
 
-def characters_in(seconds: float, config: ModelConfig) -> float:
-    """How many characters of text a model can learn from in a time, at `SPEED`; 6 operations a weight and character."""
-    return seconds * SPEED / (6.0 * (config.weights - config.vocab_size * config.embedding))
+def step_seconds(model: ModelConfig, batch_size: int, sequence_length: int, *, speed: float = SPEED) -> float:
+    """About how long a training step takes: 6 operations a weight and character, and an overhead a time step.
+
+    Args:
+        model: the network's shape.
+        batch_size: streams in a batch.
+        sequence_length: time steps.
+        speed: operations in a second.
+    """
+    operations = 6.0 * (model.weights - model.vocab_size * model.embedding) * batch_size * sequence_length
+    return operations / speed + STEP_OVERHEAD * model.layers * sequence_length
 
 
 def recommend(
@@ -63,6 +74,7 @@ def recommend(
     size: Size | None = None,
     model: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
+    speed: float = SPEED,
 ) -> Recipe:
     """Fits a model and its training to a text.
 
@@ -72,6 +84,7 @@ def recommend(
         size: a preset; None lets the text and the time decide.
         model: fields of `ModelConfig` that the user has set.
         training: fields of `TrainingConfig` that the user has set.
+        speed: multiplications and additions in a second that training may reach on this machine.
 
     Returns:
         The configurations and their reasons.
@@ -93,7 +106,8 @@ def recommend(
     def epochs(name: Size) -> float:
         if config.epochs is not None:
             return config.epochs
-        return characters_in(config.time or 0.0, shape(name)) / characters
+        pace = step_seconds(shape(name), config.batch_size, config.sequence_length, speed=speed)
+        return (config.time or 0.0) / pace * config.batch_size * config.sequence_length / characters
 
     if size is None:
         size, reason = _size(characters, {name: epochs(name) for name in SIZES})
@@ -103,7 +117,7 @@ def recommend(
     final_model = ModelConfig(vocab_size=vocab_size, **{**SIZES[size], **regularized["model"], **model})
     final_training = TrainingConfig(**{**regularized["training"], **training})
     if chosen_time:
-        budget = f"{_duration(final_training.time or 0.0)}, which suits {characters:,} characters (--time or --epochs change it)"
+        budget = f"{_duration(final_training.time or 0.0)}, which suits {characters:,} characters"
     elif final_training.time is not None:
         budget = _duration(final_training.time)
     else:
@@ -119,11 +133,14 @@ def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
     for name in SIZES:
         if characters >= fits[name] and (epochs[name] >= enough[name] or epochs[name] * characters >= 2e7):
             chosen = name
-    return chosen, f"because the text has {characters:,} characters and training passes over them {epochs[chosen]:.1f} times"
+    return (
+        chosen,
+        f"because the text has {characters:,} characters and training passes over them {epochs[chosen]:.1f} times",
+    )
 
 
 def _regularization(epochs: float) -> dict[str, dict[str, float]]:
-    """Dropout and weight drop by how often the text is seen: too much for a short budget costs as much as too little."""
+    """Dropout and weight drop by how often the text is seen: too much costs a short budget as much as too little."""
     if epochs < 1.5:
         return {"model": {"dropout": 0.05, "input_dropout": 0.0}, "training": {"weight_drop": 0.0}}
     if epochs < 7.0:

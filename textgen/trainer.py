@@ -47,6 +47,7 @@ class Trainer(keras.Model):
         self.gradient_norm = tf.Variable(0.0, trainable=False)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._clip_norm = config.clip_norm
+        self._kept_loss: list[np.ndarray] | None = None
         self.built = True
         optimizer = keras.optimizers.AdamW(
             learning_rate=config.learning_rate, weight_decay=config.weight_decay, beta_2=config.beta_2
@@ -107,9 +108,7 @@ class Trainer(keras.Model):
             logits, last = self.network.logits(inputs[cut], before, masks and masks.shard(start, start + width))
             losses.append(_loss(logits, targets[cut], None if weights is None else weights[cut]))
             lasts.append(last)
-        after = [
-            [tf.concat(parts, 1) for parts in zip(*layers, strict=True)] for layers in zip(*lasts, strict=True)
-        ]
+        after = [[tf.concat(parts, 1) for parts in zip(*layers, strict=True)] for layers in zip(*lasts, strict=True)]
         return tf.add_n(losses), after
 
     def capture(self) -> dict[str, np.ndarray]:
@@ -126,17 +125,24 @@ class Trainer(keras.Model):
         Raises:
             ValueError: an array is missing or of another shape.
         """
-        for prefix, variables in (
-            ("optimizer", self.optimizer.variables),
-            ("state", self._state.variables),
-            ("loss", self._loss.variables),
-        ):
-            for n, variable in enumerate(variables):
-                value = arrays.get(f"{prefix}/{n:04d}")
-                if value is None or tuple(value.shape) != tuple(variable.shape):
-                    raise ValueError(f"{prefix}/{n:04d} is missing or of another shape")
+        variables = {f"optimizer/{n:04d}": v for n, v in enumerate(self.optimizer.variables)}
+        variables |= {f"state/{n:04d}": v for n, v in enumerate(self._state.variables)}
+        variables |= {f"loss/{n:04d}": v for n, v in enumerate(self._loss.variables)}
+        variables["steps_done"] = self.steps_done
+        for name, variable in variables.items():
+            if name not in arrays or tuple(arrays[name].shape) != tuple(variable.shape):
+                raise ValueError(f"{name} is missing or of another shape")
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        self._kept_loss = [arrays[f"loss/{n:04d}"] for n in range(len(self._loss.variables))]
+
+    def reset_metrics(self) -> None:
+        """Starts the mean loss afresh, except for the reset with which `fit` begins after `restore`."""
+        super().reset_metrics()
+        if self._kept_loss is not None:
+            for variable, value in zip(self._loss.variables, self._kept_loss, strict=True):
                 variable.assign(value)
-        self.steps_done.assign(arrays["steps_done"])
+            self._kept_loss = None
 
     def forget(self) -> None:
         """Starts the optimizer's moments and the recurrent state afresh; the optimizer's step count stays."""
@@ -183,9 +189,10 @@ def training_data(batches: Callable[[], Any], *, batch_size: int, sequence_lengt
     return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
 
 
-def validation_data(batches: Callable[[], Any], *, streams: int, sequence_length: int) -> tf.data.Dataset:
-    """A stream of `(inputs, targets, weights, reset)` over the held-out text."""
+def validation_data(batches: Callable[[], Any], *, count: int, streams: int, sequence_length: int) -> tf.data.Dataset:
+    """A stream of `(inputs, targets, weights, reset)`, `count` of them, over the held-out text."""
     ids = tf.TensorSpec((streams, sequence_length), tf.int32)
     weights = tf.TensorSpec((streams, sequence_length), tf.float32)
     signature = (ids, ids, weights, tf.TensorSpec((), tf.bool))
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)

@@ -114,9 +114,7 @@ def _run(
 
         states = [tf.TensorArray(tf.float32, time + 1).write(0, first) for first in state]
         saved = [tf.TensorArray(tf.float32, time) for _ in range(cell.saved)]
-        _, last, states, saved = tf.while_loop(
-            lambda step, *_: step < time, forward, (0, list(state), states, saved)
-        )
+        _, last, states, saved = tf.while_loop(lambda step, *_: step < time, forward, (0, list(state), states, saved))
         outputs = units_first(states[0].stack())
 
         def gradient(d_outputs: Tensor, *d_last: Tensor) -> tuple[Tensor, ...]:
@@ -158,4 +156,3 @@ def _run(
 
     outputs, *last = run(inputs, kernel, recurrent_kernel, bias, inner_bias, *state)
     return outputs, last
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -58,7 +57,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         OSError: the file cannot be flushed or moved; `explain` puts it into words.
     """
     target = Path(os.path.realpath(path))
-    aside = target.with_name(f"{ASIDE}{secrets.token_hex(8)}{target.suffix}")
+    aside = target.with_name(f"{ASIDE}{os.urandom(8).hex()}{target.suffix}")
     try:
         yield aside
         with aside.open("r+b") as file:

@@ -1,0 +1,184 @@
+"""Training speed beside stock Keras and PyTorch: the same shapes, in turn, on the same machine.
+
+    python benchmarks/train_speed.py                         # the bars' shapes
+    python benchmarks/train_speed.py --shape 2x384 --batch 32 --time-steps 64 --runs 3
+
+A step is forward, backward, global-norm clipping and Adam, for a next-character loss over a vocabulary of 65 with an
+embedding of 64 and no dropout. Every contender keeps its own defaults otherwise. The ceiling is the rate of a large
+matrix product in TensorFlow on all cores; a character costs 6 operations a weight (without the embedding's table).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+import numpy as np
+
+from benchmarks import harness
+
+VOCAB, EMBEDDING = 65, 64
+CONTENDERS = ("textgen", "keras", "torch", "textgen-bfloat16", "torch-bfloat16")
+
+
+def steps_per_second(step, *, seconds: float) -> float:
+    """Median rate of calls of `step`, after two that are not counted, over at least `seconds`."""
+    step()
+    step()
+    times: list[float] = []
+    while sum(times) < seconds or len(times) < 5:
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return 1.0 / float(np.median(times))
+
+
+def batch(settings):
+    shape = (settings["batch"], settings["time"] + 1)
+    ids = np.random.default_rng(0).integers(0, VOCAB, shape).astype("int32")
+    return ids[:, :-1], ids[:, 1:]
+
+
+def run_textgen(settings, precision: str) -> float:
+    import tensorflow as tf
+
+    from textgen.config import ModelConfig, TrainingConfig
+    from textgen.device import place
+    from textgen.model import build_model
+    from textgen.network import Network
+    from textgen.trainer import Trainer
+
+    shape = ModelConfig(
+        vocab_size=VOCAB, layers=settings["layers"], units=settings["units"], embedding=EMBEDDING,
+        dropout=0.0, input_dropout=0.0, skip=False,
+    )  # fmt: skip
+    config = TrainingConfig(batch_size=settings["batch"], sequence_length=settings["time"], weight_decay=0.0)
+    placement = place("cpu", precision)
+    model = build_model(shape)
+    network = Network(model, shape, compute_dtype=placement.compute_dtype, kernels=placement.kernels)
+    trainer = Trainer(network, model, config, shards=placement.shards(config.batch_size), validation_streams=1)
+    step = tf.function(trainer.train_step)
+    inputs, targets = map(tf.constant, batch(settings))
+    data = (inputs, targets, tf.constant(False))
+    return steps_per_second(lambda: float(step(data)["loss"]), seconds=settings["seconds"])
+
+
+def run_keras(settings) -> float:
+    import keras
+
+    layers = [keras.layers.Embedding(VOCAB, EMBEDDING)]
+    layers += [keras.layers.LSTM(settings["units"], return_sequences=True) for _ in range(settings["layers"])]
+    model = keras.Sequential([keras.Input((None,), dtype="int32"), *layers, keras.layers.Dense(VOCAB)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0), loss=loss)
+    inputs, targets = batch(settings)
+    count = max(3, int(settings["seconds"]))
+    data = (np.tile(inputs, (count, 1)), np.tile(targets, (count, 1)))
+    model.fit(*data, batch_size=settings["batch"], verbose=0, shuffle=False)
+    start = time.perf_counter()
+    model.fit(*data, batch_size=settings["batch"], verbose=0, shuffle=False)
+    return count / (time.perf_counter() - start)
+
+
+def run_torch(settings, *, bfloat16: bool) -> float:
+    import torch
+
+    torch.set_num_threads(int(harness.machine()["cores"]))
+    embedding = torch.nn.Embedding(VOCAB, EMBEDDING)
+    lstm = torch.nn.LSTM(EMBEDDING, settings["units"], settings["layers"], batch_first=True)
+    head = torch.nn.Linear(settings["units"], VOCAB)
+    parameters = [*embedding.parameters(), *lstm.parameters(), *head.parameters()]
+    optimizer = torch.optim.Adam(parameters, 1e-3)
+    inputs, targets = (torch.tensor(a, dtype=torch.long) for a in batch(settings))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            logits = head(lstm(embedding(inputs))[0])
+        loss = torch.nn.functional.cross_entropy(logits.float().reshape(-1, VOCAB), targets.reshape(-1))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+
+    return steps_per_second(step, seconds=settings["seconds"])
+
+
+def ceiling(dtype_name: str) -> float:
+    """Operations a second of a large matrix product."""
+    import tensorflow as tf
+
+    side = 2048
+    a = tf.cast(tf.ones((side, side)), dtype_name)
+    best = 0.0
+    for _ in range(12):
+        start = time.perf_counter()
+        tf.cast(tf.matmul(a, a)[0, 0], tf.float32).numpy()
+        best = max(best, 2.0 * side**3 / (time.perf_counter() - start))
+    return best
+
+
+def run_contender(name: str, settings) -> dict[str, float]:
+    if name.startswith("ceiling-"):
+        return {"operations": ceiling(name.removeprefix("ceiling-"))}
+    rate = {
+        "textgen": lambda: run_textgen(settings, "float32"),
+        "textgen-bfloat16": lambda: run_textgen(settings, "bfloat16"),
+        "keras": lambda: run_keras(settings),
+        "torch": lambda: run_torch(settings, bfloat16=False),
+        "torch-bfloat16": lambda: run_torch(settings, bfloat16=True),
+    }[name]()
+    return {"characters/s": rate * settings["batch"] * settings["time"], "MB": harness.peak_megabytes()}
+
+
+def weights(layers: int, units: int) -> int:
+    """Weights that take part in products: all but the embedding's table."""
+    total, width = (units + 1) * VOCAB, EMBEDDING
+    for _ in range(layers):
+        total, width = total + 4 * units * (width + units + 1), units
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", action="append", help="layers x units, such as 2x256; repeatable")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--time-steps", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of measuring, for each run")
+    parser.add_argument("--contenders", default=",".join(CONTENDERS))
+    parser.add_argument("--out", help="write the results as JSON")
+    parser.add_argument("--contender", help=argparse.SUPPRESS)
+    parser.add_argument("--settings", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.contender:
+        print(json.dumps(run_contender(arguments.contender, json.loads(arguments.settings))))
+        return
+    names = arguments.contenders.split(",")
+    rows, results = [], {}
+    peaks = {d: harness.child(__file__, f"ceiling-{d}", {}) for d in ("float32", "bfloat16")}
+    peak = {d: value["operations"] if value else float("nan") for d, value in peaks.items()}
+    for shape in arguments.shape or ["2x256", "2x512"]:
+        layers, units = map(int, shape.split("x"))
+        settings = {
+            "layers": layers, "units": units, "batch": arguments.batch, "time": arguments.time_steps,
+            "seconds": arguments.seconds,
+        }  # fmt: skip
+        values = harness.alternate(__file__, names, settings, runs=arguments.runs, key="characters/s")
+        middle = {name: harness.median(found) for name, found in values.items()}
+        results[shape] = {"settings": settings, "runs": values, "median": middle}
+        cost = 6.0 * weights(layers, units)
+        for name in names:
+            bfloat16 = name.endswith("bfloat16")
+            base = middle.get("textgen-bfloat16" if bfloat16 else "textgen", float("nan"))
+            share = middle[name] * cost / peak["bfloat16" if bfloat16 else "float32"]
+            rows.append([shape, name, f"{middle[name]:,.0f}", f"{base / middle[name]:.2f}x", f"{share:.0%}"])
+    headings = ["layers x units", "contender", "characters/s", "textgen is", "share of the ceiling"]
+    text = harness.table(headings, rows)
+    text += f"\n\nCeilings: float32 {peak['float32'] / 1e9:,.0f}, bfloat16 {peak['bfloat16'] / 1e9:,.0f} GFLOP/s."
+    text += f" Batch {arguments.batch} x {arguments.time_steps}, medians of {arguments.runs} runs each, in turn."
+    harness.report("train_speed", text, {"ceilings": peak, "shapes": results}, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""The training view of a model against the Keras model itself, shards against whole batches, dropout's masks."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from textgen.config import CELLS, ModelConfig, TrainingConfig
+from textgen.model import build_model
+from textgen.network import Network
+from textgen.trainer import Trainer
+
+
+def config(cell: str = "lstm", **changes: object) -> ModelConfig:
+    fields = {"vocab_size": 11, "cell": cell, "layers": 2, "units": 8, "embedding": 5, "dropout": 0.0}
+    return ModelConfig(**{**fields, "input_dropout": 0.0, **changes})
+
+
+def ids(batch: int, time: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 11, (batch, time)).astype("int32")
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("kernels", [True, False])
+def test_logits_are_those_of_the_keras_model(cell: str, skip: bool, kernels: bool) -> None:
+    shape = config(cell, skip=skip, layers=3)
+    model = build_model(shape, seed=1)
+    network = Network(model, shape, kernels=kernels)
+    inputs = ids(3, 6)
+    logits, _ = network.logits(tf.constant(inputs), network.zero_state(3))
+    by_network = np.transpose(np.reshape(tf.nn.softmax(logits), (6, 3, 11)), (1, 0, 2))
+    np.testing.assert_allclose(by_network, model(inputs), atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_carried_state_continues_the_text(cell: str) -> None:
+    shape = config(cell)
+    network = Network(build_model(shape), shape)
+    inputs = tf.constant(ids(2, 9))
+    whole, _ = network.logits(inputs, network.zero_state(2))
+    _, state = network.logits(inputs[:, :4], network.zero_state(2))
+    rest, _ = network.logits(inputs[:, 4:], state)
+    np.testing.assert_allclose(rest, whole[4 * 2 :], atol=1e-6)
+
+
+def test_masks_follow_from_seed_and_step_alone() -> None:
+    shape = config(dropout=0.5, input_dropout=0.5)
+    model = build_model(shape)
+    network = Network(model, shape, weight_drop=0.5, seed=3)
+    again = Network(model, shape, weight_drop=0.5, seed=3)
+    other = Network(model, shape, weight_drop=0.5, seed=4)
+
+    def flat(net: Network, step: int) -> np.ndarray:
+        masks = net.masks(tf.constant(step), 6)
+        return np.concatenate([np.ravel(m) for m in (masks.inputs, *masks.outputs, *masks.recurrent)])
+
+    np.testing.assert_array_equal(flat(network, 5), flat(again, 5))
+    assert (flat(network, 5) != flat(network, 6)).any()
+    assert (flat(network, 5) != flat(other, 5)).any()
+    assert set(np.unique(flat(network, 5))) == {0.0, 2.0}
+
+
+def test_a_mask_serves_all_steps_of_a_stream_and_layers_have_their_own() -> None:
+    shape = config(dropout=0.5, units=64)
+    network = Network(build_model(shape), shape, seed=3)
+    masks = network.masks(tf.constant(0), 4)
+    assert masks.outputs[0].shape == (64, 1, 4)
+    assert (masks.outputs[0].numpy() != masks.outputs[1].numpy()).any()
+    np.testing.assert_array_equal(masks.shard(1, 3).outputs[0], masks.outputs[0][:, :, 1:3])
+
+
+def make_trainer(shards: int, **changes: object) -> Trainer:
+    shape = config(dropout=0.3, input_dropout=0.2)
+    model = build_model(shape, seed=2)
+    training = TrainingConfig(batch_size=4, sequence_length=5, learning_rate=0.01, **changes)
+    network = Network(model, shape, weight_drop=0.2, seed=1)
+    return Trainer(network, model, training, shards=shards, validation_streams=4)
+
+
+def train(trainer: Trainer, steps: int) -> list[np.ndarray]:
+    for step in range(steps):
+        batch = ids(4, 6, seed=step)
+        trainer.train_step((tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:]), tf.constant(step == 0)))
+    return trainer.plain.get_weights()
+
+
+def test_shards_learn_what_a_whole_batch_learns() -> None:
+    for one, other in zip(train(make_trainer(1), 3), train(make_trainer(2), 3), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_trainer_put_back_goes_on_bit_for_bit() -> None:
+    whole = make_trainer(2)
+    train(whole, 2)
+    weights, arrays = whole.plain.get_weights(), whole.capture()
+    batch = ids(4, 6, seed=50)
+    data = (tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:]), tf.constant(False))
+    whole.train_step(data)
+    other = make_trainer(2)
+    other.plain.set_weights(weights)
+    other.restore(arrays)
+    other.train_step(data)
+    for one, two in zip(whole.plain.get_weights(), other.plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    for name, value in whole.capture().items():
+        np.testing.assert_array_equal(value, other.capture()[name], err_msg=name) if "loss" not in name else None
+
+
+def test_restoring_refuses_arrays_that_do_not_fit() -> None:
+    trainer = make_trainer(1)
+    arrays = trainer.capture()
+    del arrays["state/0000"]
+    with pytest.raises(ValueError, match="state/0000"):
+        trainer.restore(arrays)
+
+
+def test_validation_leaves_the_training_state_alone() -> None:
+    trainer = make_trainer(2)
+    train(trainer, 1)
+    before = {name: value for name, value in trainer.capture().items() if name.startswith(("state", "optimizer"))}
+    batch = ids(4, 6, seed=9)
+    weights = tf.ones((4, 5))
+    trainer.test_step((tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:]), weights, tf.constant(True)))
+    for name, value in before.items():
+        np.testing.assert_array_equal(trainer.capture()[name], value)
+
+
+def test_weight_decay_spares_the_biases() -> None:
+    trainer = make_trainer(1, weight_decay=100.0)
+    for variable in trainer.plain.trainable_variables:
+        variable.assign(np.ones(variable.shape, "float32"))
+    before = [np.ones(v.shape) for v in trainer.plain.trainable_variables]
+    trainer.optimizer.apply([tf.zeros(v.shape) for v in before], trainer.plain.trainable_variables)
+    for variable in trainer.plain.trainable_variables:
+        moved = float(np.abs(variable.numpy() - 1.0).max())
+        assert (moved > 0.5) == (len(variable.shape) == 2), variable.path
+
+
+def test_the_model_is_made_of_stock_layers() -> None:
+    model = build_model(config(layers=3, dropout=0.1))
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+    assert model.output_shape == (None, None, 11)
+    names = [layer.name for layer in model.layers]
+    assert {"ids", "embedding", "recurrent_1", "recurrent_3", "dropout_2", "skip", "head"} <= set(names)
+    assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == config(layers=3).weights
+
+
+def test_the_seed_decides_the_initial_weights() -> None:
+    one, same, other = (build_model(config(), seed=seed).get_weights() for seed in (1, 1, 2))
+    for a, b in zip(one, same, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any((a != b).any() for a, b in zip(one, other, strict=True))
+    keras.backend.clear_session()

@@ -1,0 +1,93 @@
+"""Characters as numbers: a text and the array of its code points, and how often each character occurs.
+
+Text goes in, arrays come out, and back. A Python text may hold lone surrogates, and they survive the way
+there and back. The module knows no file, no vocabulary and no id.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CODE_POINTS = 0x110000
+"""One more than the greatest code point of Unicode."""
+
+
+def to_code_points(text: str) -> NDArray[np.uint8] | NDArray[np.uint32]:
+    """The code points of `text`, `(len(text),)`, read-only: bytes where all are below 256, else 32 bits each.
+
+    >>> to_code_points("né")
+    array([110, 233], dtype=uint8)
+    >>> to_code_points("诗")
+    array([35799], dtype=uint32)
+    """
+    try:
+        return np.frombuffer(text.encode("latin-1"), np.uint8)
+    except UnicodeEncodeError:
+        return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def from_code_points(codes: NDArray[Any]) -> str:
+    """The text whose code points are `codes`, whole numbers in [0, 1114112), of shape `(characters,)`.
+
+    >>> from_code_points(np.array([110, 233]))
+    'né'
+    """
+    return codes.astype("<u4", copy=False).tobytes().decode("utf-32-le", "surrogatepass")
+
+
+class CharacterCounts:
+    """How often each character occurs in a text that comes in pieces.
+
+    >>> counts = CharacterCounts()
+    >>> counts.add("banana")
+    >>> counts.to_dict(), counts.total, counts.distinct
+    ({'a': 3, 'b': 1, 'n': 2}, 6, 3)
+    """
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(CODE_POINTS, np.int64)
+
+    def add(self, text: str) -> None:
+        """Counts the characters of one more piece."""
+        counts = np.bincount(to_code_points(text))
+        self._counts[: len(counts)] += counts
+
+    @property
+    def total(self) -> int:
+        """How many characters were counted."""
+        return int(self._counts.sum())
+
+    @property
+    def distinct(self) -> int:
+        """How many different characters there are among them."""
+        return int(np.count_nonzero(self._counts))
+
+    def to_dict(self) -> dict[str, int]:
+        """The counts by character, in code-point order, those that do not occur left out."""
+        codes = np.flatnonzero(self._counts)
+        return {chr(code): count for code, count in zip(codes.tolist(), self._counts[codes].tolist(), strict=True)}
+
+
+def name_characters(characters: str, *, limit: int = 5) -> str:
+    """The characters as a reader can tell them apart, at most `limit` of them, for a message.
+
+    >>> name_characters("é\\u0301\\x00")
+    "'é' (U+00E9), U+0301 COMBINING ACUTE ACCENT and U+0000"
+    >>> name_characters("abcdef", limit=2)
+    "'a' (U+0061), 'b' (U+0062) and 4 more"
+    """
+    names = [_name(character) for character in characters[:limit]]
+    if len(characters) > limit:
+        return ", ".join(names) + f" and {len(characters) - limit:,} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
+def _name(character: str) -> str:
+    code = f"U+{ord(character):04X}"
+    if character.isprintable() and not character.isspace() and not unicodedata.category(character).startswith("M"):
+        return f"'{character}' ({code})"
+    return f"{code} {unicodedata.name(character, '')}".rstrip()

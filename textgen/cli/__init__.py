@@ -1,0 +1,52 @@
+"""The command line: `textgen COMMAND`.
+
+A command's module is imported when it is asked for, and the heavy libraries inside the commands that need them; only
+`train` brings in TensorFlow. Standard output carries what was asked for and nothing else; talk goes to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+STARTED = time.monotonic()
+"""When the process began, near enough: a budget of time counts from here."""
+
+import click  # noqa: E402
+
+from textgen import __version__  # noqa: E402
+from textgen.cli.command import Group  # noqa: E402
+from textgen.system import use_utf8  # noqa: E402
+
+_HOMES = {
+    "train": "textgen.cli.train",
+    "sample": "textgen.cli.sample",
+    "complete": "textgen.cli.complete",
+    "score": "textgen.cli.score",
+    "runs": "textgen.cli.runs",
+    "info": "textgen.cli.runs",
+}
+
+_EXAMPLES = (
+    "textgen train corpora/marrow_haven.txt",
+    'textgen sample --prompt "The sea "',
+    "textgen runs",
+)
+
+
+@click.group(
+    "textgen",
+    cls=Group,
+    homes=_HOMES,
+    examples=_EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Train a character-level language model on any text, and write more of it."""
+
+
+def main() -> None:
+    """The entry point of the `textgen` command."""
+    use_utf8(sys.stdout, sys.stderr)
+    cli(prog_name="textgen")

@@ -1,0 +1,166 @@
+"""What all commands share: examples in their help, how they fail and how they end.
+
+Exit codes: 0, 1 for what a `TextgenError` or the operating system refused, 2 for wrong usage, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from textgen.errors import TextgenError
+from textgen.system import abandon_output, explain, is_closed_pipe
+
+INTERRUPTED = 130
+_DEBUG = "textgen.debug"
+
+
+class Command(click.Command):
+    """A command with examples in its help and `--debug`.
+
+    Args:
+        examples: command lines that work on the bundled corpus, shown as they stand.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+        self.params.append(debug_option())
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options, under a title for each section."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                sections.setdefault(getattr(param, "section", "Options"), []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Adds the examples."""
+        write_examples(self.examples, formatter)
+        super().format_epilog(ctx, formatter)
+
+
+class Option(click.Option):
+    """An option with a place in its command's help.
+
+    Args:
+        section: the title it stands under.
+    """
+
+    def __init__(self, *args: Any, section: str = "Options", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.section = section
+
+
+class Group(click.Group):
+    """A group that imports a command when it is asked for, and turns errors into one sentence and an exit code.
+
+    Args:
+        homes: each command's name and the module that holds it under that name, in the order of the help.
+        examples: command lines for the help.
+    """
+
+    def __init__(self, *args: Any, homes: Mapping[str, str], examples: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+        self._homes = dict(homes)
+        self.params.append(debug_option())
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of the help."""
+        del ctx
+        return list(self._homes)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a command."""
+        del ctx
+        home = self._homes.get(cmd_name)
+        return None if home is None else getattr(importlib.import_module(home), cmd_name)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Adds the examples."""
+        write_examples(self.examples, formatter)
+        super().format_epilog(ctx, formatter)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command and ends as documented, whatever happens in it."""
+        try:
+            result = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except (TextgenError, OSError, MemoryError) as error:
+            if isinstance(error, OSError) and is_closed_pipe(error):
+                abandon_output()
+                ctx.exit(0)
+            fail(ctx, error)
+        except (KeyboardInterrupt, EOFError):
+            ctx.exit(INTERRUPTED)
+        return result
+
+
+def fail(ctx: click.Context, error: BaseException) -> NoReturn:
+    """Ends with exit code 1, and says why on standard error."""
+    if ctx.meta.get(_DEBUG):
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    click.echo(f"Error: {visible(_sentence(error))}", err=True)
+    ctx.exit(1)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename}: {explain(error)}" if error.filename else explain(error).capitalize()
+    if isinstance(error, MemoryError):
+        return "There is not enough memory for this. Close other programs, or choose something smaller."
+    return str(error)
+
+
+def visible(text: str) -> str:
+    r"""Text of unknown origin for a terminal: what would steer it stands as an escape instead.
+
+    >>> visible("one\ntwo\tthree \x1b[31mred")
+    'one\ntwo\tthree \\x1b[31mred'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" or not _steers(c) else ascii(c)[1:-1] for c in text)
+
+
+def _steers(character: str) -> bool:
+    """Whether a character is a control or a lone surrogate, rather than a space or an unassigned letter."""
+    code = ord(character)
+    return code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000
+
+
+def write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
+    """Writes the help's section of examples, unwrapped so that they can be copied."""
+    if examples:
+        with formatter.section("Examples"):
+            for example in examples:
+                formatter.write(f"{'':{formatter.current_indent}}{example}\n")
+
+
+def debug_option() -> click.Option:
+    """`--debug`, on the group and on every command."""
+
+    def remember(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.meta[_DEBUG] = True
+
+    return click.Option(
+        ["--debug"], is_flag=True, expose_value=False, callback=remember, help="Show where an error came from."
+    )
+
+
+def command(name: str, *, examples: Sequence[str]) -> Callable[[Callable[..., Any]], Command]:
+    """Makes a function a command; its docstring is the help."""
+    return click.command(name, cls=Command, examples=examples)

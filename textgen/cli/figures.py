@@ -1,0 +1,90 @@
+"""Figures as people read them, and tables of them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+
+def number(value: Any, form: str, unit: str = "") -> str:
+    """A number in a format, with its unit; nothing where there is none.
+
+    >>> number(1.4171, ".3f", " nats"), number(None, ".3f", " nats")
+    ('1.417 nats', '')
+    """
+    return f"{value:{form}}{unit}" if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+
+
+def duration(seconds: Any) -> str:
+    """Seconds for people.
+
+    >>> [duration(value) for value in (0.4, 59.7, 90, 5400, 200_000, None)]
+    ['0s', '1m 00s', '1m 30s', '1h 30m', '55h 33m', '']
+    """
+    if not isinstance(seconds, (int, float)):
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02}m"
+
+
+def age(seconds: float) -> str:
+    """How long ago something was.
+
+    >>> [age(value) for value in (3, 61, 7300, 86_400, 200_000)]
+    ['just now', '1 minute ago', '2 hours ago', '1 day ago', '2 days ago']
+    """
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def size(model: Mapping[str, Any]) -> str:
+    """A model's shape.
+
+    >>> size({"layers": 2, "units": 384, "cell": "lstm"})
+    '2 x 384 LSTM'
+    """
+    return f"{model.get('layers')} x {model.get('units')} {str(model.get('cell')).upper()}"
+
+
+def width(text: str) -> int:
+    """The columns that a text takes on a terminal: two for a wide character, none for a combining one.
+
+    >>> width("sea"), width("海"), width("e\N{COMBINING ACUTE ACCENT}")
+    (3, 2, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.combining(c) or unicodedata.category(c) == "Cf"
+        else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+    )
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
+    """Lines of a table in columns, the first row being its head.
+
+    Args:
+        rows: texts, as many in each row.
+        right: the columns that stand to the right.
+
+    Example:
+        >>> table([("run", "loss"), ("poems", "1.4"), ("sea", "12.25")], right=(1,))
+        ['run     loss', 'poems    1.4', 'sea    12.25']
+    """
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(_cell(text, widths[n], n in right) for n, text in enumerate(row)).rstrip() for row in rows]
+
+
+def _cell(text: str, columns: int, right: bool) -> str:
+    space = " " * (columns - width(text))
+    return space + text if right else text + space

@@ -1,0 +1,70 @@
+"""Brings in TensorFlow without its chatter; only `textgen train` does, once the arguments are known to be good."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+from textgen.system import is_terminal
+
+_NOTE = "Loading TensorFlow ..."
+
+
+def load_training(device: str | None = None) -> ModuleType:
+    """Imports `textgen.training`.
+
+    TensorFlow's libraries log to the process's standard error before anything can tell them not to, so that stream
+    leads elsewhere during the import; if the import fails, what they wrote is shown after all.
+
+    Args:
+        device: "cpu" keeps TensorFlow from looking for GPUs, which takes time and may log.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    with _note(_NOTE), _quiet_errors():
+        import textgen.training
+    return textgen.training
+
+
+@contextlib.contextmanager
+def _note(text: str) -> Iterator[None]:
+    """Shows a text on a terminal while the body runs."""
+    if not is_terminal(sys.stderr):
+        yield
+        return
+    print(text, end="", file=sys.stderr, flush=True)  # noqa: T201
+    try:
+        yield
+    finally:
+        print("\r" + " " * len(text) + "\r", end="", file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextlib.contextmanager
+def _quiet_errors() -> Iterator[None]:
+    """Leads the process's standard error, below Python's, into a file, and shows it if the body fails."""
+    import tempfile
+
+    try:
+        kept = os.dup(2)
+    except OSError:
+        yield
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            os.dup2(kept, 2)
+            aside.seek(0)
+            os.write(2, aside.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

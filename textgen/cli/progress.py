@@ -1,0 +1,192 @@
+"""What training shows on standard error: lines before it starts, a bar while it runs, a line at each validation.
+
+On a terminal there is a bar, and a sample under each validation; anywhere else there are plain lines and nothing moves.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textgen.cli.command import visible
+from textgen.cli.figures import duration, width
+from textgen.reporter import Reporter, Summary
+from textgen.system import colours, is_terminal
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_LABELS = ("corpus", "vocabulary", "split", "model", "device", "budget", "run")
+_REFRESH = 0.1
+_SAMPLE_LINES = 4
+
+
+class Progress(Reporter):
+    """Shows a run's events.
+
+    Args:
+        quiet: show nothing but warnings.
+
+    Attributes:
+        run: the run's folder, once training has started.
+        steps: how many steps this process has done.
+        best: the lowest loss of the validations it has seen; None before the first.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.run: Path | None = None
+        self.steps = 0
+        self.best: float | None = None
+        self._quiet = quiet
+        self._moving = not quiet and is_terminal(sys.stderr)
+        self._bar: tqdm[Any] | None = None
+        self._pace = _Pace()
+        self._drawn = 0.0
+
+    def encoding(self, done: int, total: int) -> None:
+        """Shows a bar where the text is long."""
+        if not self._moving:
+            return
+        if self._bar is None:
+            self._bar = _bar(total=total, unit="B", unit_scale=True, desc="reading the text", delay=0.5)
+        self._bar.update(done - self._bar.n)
+        if done >= total:
+            self.close()
+
+    def started(self, summary: Summary) -> None:
+        """Shows what has been decided."""
+        self.close()
+        self.run = Path(summary.run)
+        self._pace = _Pace()
+        if not self._quiet:
+            for label in _LABELS:
+                self._say(f"{click.style(f'{label:<10}', bold=True)}  {visible(getattr(summary, label))}")
+        for problem in summary.problems:
+            self.warned(problem)
+
+    def stepped(self, *, step: int, steps: int | None, share: float, loss: float, characters: int) -> None:
+        """Moves the bar."""
+        del step, steps
+        self.steps += 1
+        now = time.monotonic()
+        self._pace.step(now, share=share, characters=characters)
+        if not self._moving or now - self._drawn < _REFRESH:
+            return
+        self._drawn = now
+        if self._bar is None:
+            self._bar = _bar(total=1000, bar_format="{percentage:3.0f}% |{bar}| {desc}")
+        left = self._pace.left(share)
+        self._bar.n = round(1000 * share)
+        self._bar.set_description_str(
+            f"loss {loss:.3f}  {loss / math.log(2):.2f} bits/char  {self._pace.rate / 1000:.1f}k char/s"
+            + ("" if left is None else f"  {duration(left)} left"),
+            refresh=False,
+        )
+        self._bar.refresh()
+
+    def validated(self, row: dict[str, Any], *, best: bool) -> None:
+        """Shows the figures and, on a terminal, what the model writes by now."""
+        self._pace.pause()
+        value = row["val_loss"] if row["val_loss"] is not None else row["loss"]
+        self.best = value if self.best is None else min(self.best, value)
+        if self._quiet:
+            return
+        validation = "" if row["val_loss"] is None else f"  validation {row['val_loss']:.4f}"
+        self._say(
+            f"step {row['step']:>7,}  epoch {row['epoch']:>6.2f}  loss {row['loss']:.4f}{validation}"
+            f"  {value / math.log(2):.3f} bits/char  {duration(row['seconds']):>7}{'  best' if best else ''}"
+        )
+        if self._moving:
+            for line in sample_lines(row["sample"], columns=_columns()):
+                self._say(click.style(f"    | {line}", dim=True))
+
+    def warned(self, message: str) -> None:
+        """Shows a warning."""
+        self._say(f"{click.style('Warning:', fg='yellow')} {visible(message)}")
+
+    def finished(self, message: str) -> None:
+        """Shows why the run is over."""
+        self.close()
+        if not self._quiet:
+            self._say(visible(message))
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _say(self, line: str) -> None:
+        """Writes a line above the bar."""
+        if self._bar is not None:
+            self._bar.clear()
+        click.echo(line, err=True, color=bool(colours(sys.stderr)))
+        if self._bar is not None:
+            self._bar.refresh()
+
+
+class _Pace:
+    """How quick training is, from its own recent steps, and how long it has still to go."""
+
+    def __init__(self) -> None:
+        self.rate = 0.0
+        self._first: tuple[float, float] | None = None
+        self._last: float | None = None
+        self._now = 0.0
+
+    def step(self, now: float, *, share: float, characters: int) -> None:
+        """Counts a step that ended now."""
+        if self._first is None:
+            self._first = (now, share)
+        if self._last is not None:
+            rate = characters / max(now - self._last, 1e-6)
+            self.rate = rate if self.rate == 0.0 else self.rate + 0.05 * (rate - self.rate)
+        self._last = self._now = now
+
+    def pause(self) -> None:
+        """Leaves the time from here to the next step out of the rate."""
+        self._last = None
+
+    def left(self, share: float) -> float | None:
+        """Seconds to the end, if the rest goes as this process's part has gone; None before that can be told."""
+        if self._first is None or share <= self._first[1]:
+            return None
+        began, before = self._first
+        return (self._now - began) / (share - before) * (1.0 - share)
+
+
+def sample_lines(text: str, *, columns: int) -> list[str]:
+    r"""The first lines of a sample, each cut to fit.
+
+    >>> sample_lines("\nThe sea was out.\nSo were we.\n", columns=20)
+    ['The sea was ..', 'So were we.']
+    """
+    lines: Sequence[str] = [line for line in visible(text).splitlines() if line.strip()][:_SAMPLE_LINES]
+    return [_cut(line, max(columns - 6, 1)) for line in lines]
+
+
+def _cut(line: str, columns: int) -> str:
+    if width(line) <= columns:
+        return line
+    while line and width(line) + 2 > columns:
+        line = line[:-1]
+    return f"{line}.."
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def _bar(**kwargs: Any) -> tqdm[Any]:
+    from tqdm import tqdm
+
+    tqdm.monitor_interval = 0
+    return tqdm(file=sys.stderr, leave=False, dynamic_ncols=True, **kwargs)

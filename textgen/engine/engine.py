@@ -1,0 +1,188 @@
+"""The stack of layers: one step for a batch of texts, or a whole stretch of text at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config import ModelConfig
+from textgen.engine.lane import Lane
+from textgen.engine.layer import Head, Layer
+from textgen.engine.matrix import ROWS, Matrix
+from textgen.engine.state import State
+from textgen.weights import ModelWeights
+
+Array = NDArray[np.float32]
+Ids = NDArray[np.integer]
+T = TypeVar("T")
+
+_STRETCH = 1024
+"""Rows, texts times characters, of the input products of one stretch of reading."""
+
+_STEP, _READ = 2**24, 2**22
+"""Multiplications of a step that are worth a thread of their own: in a single step, and in one of a stretch."""
+
+
+class Engine:
+    """A trained network: `e = embedding[id]`, then layer on layer, then `logits = out @ head_kernel + head_bias`.
+
+    `out` is the sum of all layers' outputs if `config.skip`, else the last layer's. float32 throughout. An engine never
+    changes; states hold all that does, so that several threads may use one engine, each with states of its own.
+
+    Args:
+        config: the network's shape.
+        weights: its weights; they are copied.
+        threads: threads that share out the rows of a batch; None takes one for each processor core. One text alone
+            is left to the threads of the matrix library.
+
+    Raises:
+        ConfigError: the weights do not fit the configuration.
+
+    >>> from textgen.weights import ModelWeights
+    >>> config = ModelConfig(vocab_size=5, layers=2, units=8, embedding=4)
+    >>> rng = np.random.default_rng(0)
+    >>> shapes = ModelWeights.shapes(config).values()
+    >>> engine = Engine(config, ModelWeights.from_arrays([rng.random(s, np.float32) for s in shapes]))
+    >>> logits, state = engine.step([3], engine.initial_state(1))
+    >>> logits.shape
+    (1, 5)
+    >>> logits, state = engine.read(np.array([[1, 4, 0]]), state)
+    >>> logits.shape
+    (1, 3, 5)
+    """
+
+    def __init__(self, config: ModelConfig, weights: ModelWeights, *, threads: int | None = None) -> None:
+        weights.validate(config)
+        self.config = config
+        self.threads = threads if threads is not None else _cores()
+        embedded = [weights.embedding, *[None] * (config.layers - 1)]
+        self._layers = [Layer.from_weights(config, *each) for each in zip(weights.layers, embedded, strict=True)]
+        self._head = Head.from_weights(config, weights)
+        self._embedding = None if self._layers[0].table is not None else weights.embedding.copy()
+        self._work = config.weights - config.vocab_size * config.embedding
+
+    def initial_state(self, batch: int) -> State:
+        """The state before the first character of `batch` texts: zeros."""
+        place = 0 if self._embedding is None else self._embedding.shape[1]
+        width = self.config.layers * self.config.units
+        remembered = width if self._layers[0].cell.remembers else 0
+        return State(np.zeros((batch, place + width), np.float32), np.zeros((batch, remembered), np.float32))
+
+    def step(self, ids: Sequence[int] | Ids, state: State) -> tuple[Array, State]:
+        """Moves each text on by one character.
+
+        Args:
+            ids: `(batch,)`, each below the vocabulary's size.
+            state: before the step; it is updated in place.
+
+        Returns:
+            The logits of the characters that follow, `(batch, vocab)` float32, and `state`.
+
+        Raises:
+            ValueError: `ids` and `state` are not of the same number of texts.
+        """
+        lanes = self._lanes(state, _STEP)
+        if len(ids) != state.batch:
+            raise ValueError(f"ids must be of {state.batch} texts like the state; got {len(ids)}.")
+        if len(lanes) == 1:
+            return lanes[0].step(ids), state
+        bounds = _bounds(len(ids), len(lanes))
+        parts = self._side_by_side([partial(lane.step, ids[a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)])
+        return np.concatenate(parts), state
+
+    def read(self, ids: Ids, state: State, *, last: bool = False) -> tuple[Array, State]:
+        """Moves each text on by a stretch of characters, with large products for each layer's inputs.
+
+        Args:
+            ids: `(batch, time)`, at least one character, each below the vocabulary's size.
+            state: before the stretch; it is updated in place.
+            last: return only the logits after the last character.
+
+        Returns:
+            The logits after each character, `(batch, time, vocab)` float32, or `(batch, vocab)` if `last`; and `state`.
+
+        Raises:
+            ValueError: `ids` is empty, or not of the state's number of texts.
+        """
+        if ids.ndim != 2 or len(ids) != state.batch or not ids.size:
+            raise ValueError(f"ids must be (batch, time) of {state.batch} texts like the state; got {ids.shape}.")
+        times = max(1, _STRETCH // len(ids))
+        logits = np.empty((len(ids), 1 if last else ids.shape[1], self.config.vocab_size), np.float32)
+        for start in range(0, ids.shape[1], times):
+            out = self._stretch(ids[:, start : start + times].T, state)
+            if not last:
+                logits[:, start : start + times] = self._logits(out).swapaxes(0, 1)
+            elif start + times >= ids.shape[1]:
+                logits[:, 0] = self._logits(out[-1:])[0]
+        return logits[:, 0] if last else logits, state
+
+    def _stretch(self, ids: Ids, state: State) -> Array:
+        """The head's input after each of `ids`, `(time, batch)`, as `(time, batch, units)`."""
+        lanes = self._lanes(state, _READ)
+        bounds = _bounds(state.batch, len(lanes))
+        total: Array | None = None
+        x: Array = np.empty(0, np.float32) if self._embedding is None else self._embedding[ids]
+        for n, layer in enumerate(self._layers):
+            addends = self._times(layer.inputs, x, layer.bias) if layer.table is None else layer.table[ids]
+            x = np.empty((*ids.shape, layer.units), np.float32)
+            self._side_by_side(
+                [partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)]
+            )
+            if self._head.skip:
+                total = x.copy() if total is None else np.add(total, x, total)
+        return x if total is None else total
+
+    def _logits(self, out: Array) -> Array:
+        return self._times(self._head.kernel, out, self._head.bias)
+
+    def _times(self, matrix: Matrix, x: Array, bias: Array) -> Array:
+        """`x @ matrix + bias` for `(time, batch, inputs)`, the rows shared out over the threads."""
+        rows = x.reshape(-1, matrix.inputs)
+        product = np.empty((len(rows), matrix.columns), np.float32)
+        known = product[:, : len(bias)]
+
+        def part(start: int, stop: int) -> None:
+            matrix.times(rows[start:stop], product[start:stop])
+            np.add(known[start:stop], bias, known[start:stop])
+
+        blocks = -(-len(rows) // ROWS)
+        bounds = [(a * ROWS, b * ROWS) for a, b in _bounds(blocks, min(self.threads, blocks))]
+        self._side_by_side([partial(part, a, b) for a, b in bounds])
+        return product.reshape(*x.shape[:-1], matrix.columns)[..., : len(bias)]
+
+    def _lanes(self, state: State, worth: int) -> list[Lane]:
+        """The rows of `state` shared out over threads that each have `worth` multiplications to make in a step."""
+        number = max(1, min(self.threads, state.batch // 2, state.batch * self._work // worth))
+        if number not in state.lanes:
+            state.lanes[number] = [
+                Lane(self._layers, self._head, self._embedding, state.hidden[a:b], state.memory[a:b])
+                for a, b in _bounds(state.batch, number)
+            ]
+        return state.lanes[number]
+
+    def _side_by_side(self, calls: list[Callable[[], T]]) -> list[T]:
+        """The results of `calls`, made at the same time."""
+        others = [self._pool.submit(call) for call in calls[1:]]
+        return [calls[0](), *(other.result() for other in others)]
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="textgen-engine")
+
+
+def _bounds(rows: int, parts: int) -> list[tuple[int, int]]:
+    """Where to cut `rows` rows into `parts` parts of nearly the same size."""
+    cuts = [rows * n // parts for n in range(parts + 1)]
+    return list(pairwise(cuts))
+
+
+def _cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,133 @@
+"""Some rows of a state, bound to the weights: their steps need no look-up and hardly an allocation.
+
+Goes in: ids. Comes out: logits, and these rows of the state have moved on. A state has one lane for each thread that
+works on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.engine.cells import Cell, Workspace
+from textgen.engine.layer import Head, Layer
+
+Array = NDArray[np.float32]
+Ids = NDArray[np.integer]
+Product = Callable[[], object]
+
+
+class Lane:
+    """Steps for the rows that `hidden` and `memory` show.
+
+    Args:
+        layers: from the bottom up.
+        head: makes logits of their outputs.
+        embedding: `(vocab, embedding)`, or None where the first layer has a table.
+        hidden: `(rows, width)`, the embedded id if there is an `embedding`, then each layer's output.
+        memory: `(rows, width)`, each layer's memory.
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], head: Head, embedding: Array | None, hidden: Array, memory: Array
+    ) -> None:
+        self._one = len(hidden) == 1
+        if self._one:
+            hidden, memory = hidden[0], memory[0]
+        self._rows = hidden.shape[:-1]
+        self._embedding = embedding
+        self._embedded = hidden[..., : 0 if embedding is None else embedding.shape[1]]
+        self._recurrences: list[tuple[Product, Cell, Array]] = []
+        self._steps: list[Callable[[int | Ids], None]] = []
+        below, stop = self._embedded, self._embedded.shape[-1]
+        for n, layer in enumerate(layers):
+            start, stop = stop, stop + layer.units
+            output = hidden[..., start:stop]
+            product = np.empty((*self._rows, layer.recurrent.columns), np.float32)
+            kept = memory[..., n * layer.units : (n + 1) * layer.units]
+            cell = layer.cell(Workspace(product, output, kept, layer.recurrent_bias))
+            recurrence = layer.recurrent.bind(output, product)
+            self._recurrences.append((recurrence, cell, output))
+            if layer.table is not None:
+                self._steps.append(self._look_up(layer.table, recurrence, cell))
+            elif layer.both is not None:
+                beside = hidden[..., stop - layer.both.inputs : stop]
+                self._steps.append(_together(layer.both.bind(beside, product), layer.bias, cell))
+            else:
+                wide = np.empty((*self._rows, layer.inputs.columns), np.float32)
+                addend = wide[..., : len(layer.bias)]
+                self._steps.append(_apart(layer.inputs.bind(below, wide), addend, layer.bias, recurrence, cell))
+            below = output
+        outputs = [output for _, _, output in self._recurrences]
+        self._summed = outputs if head.skip else []
+        self._sum = np.empty_like(below) if head.skip else below
+        self._scores = np.empty((*self._rows, head.kernel.columns), np.float32)
+        self._read_out = head.kernel.bind(self._sum, self._scores)
+        self._known = self._scores[..., : len(head.bias)]
+        self._head_bias = head.bias
+
+    def step(self, ids: Sequence[int] | Ids) -> Array:
+        """Moves on by one id for each row; returns the logits, `(rows, vocab)`."""
+        chosen: int | Ids = int(ids[0]) if self._one else np.asarray(ids)
+        if self._embedding is not None:
+            self._embedded[...] = self._embedding[chosen]
+        for step in self._steps:
+            step(chosen)
+        if self._summed:
+            np.add(self._summed[0], self._summed[1], self._sum)
+            for output in self._summed[2:]:
+                np.add(self._sum, output, self._sum)
+        self._read_out()
+        logits: Array = np.add(self._known, self._head_bias)
+        return logits[None] if self._one else logits
+
+    def recur(self, layer: int, addends: Array, outputs: Array) -> None:
+        """Moves one layer on over time.
+
+        Args:
+            layer: which, from the bottom.
+            addends: `(time, rows, gates * units)`, the layer's input products plus the bias.
+            outputs: `(time, rows, units)`, written.
+        """
+        product, cell, output = self._recurrences[layer]
+        if self._one:
+            addends, outputs = addends[:, 0], outputs[:, 0]
+        advance = cell.advance
+        for addend, written in zip(addends, outputs, strict=True):
+            product()
+            advance(addend)
+            written[...] = output
+
+    def _look_up(self, table: Array, recurrence: Product, cell: Cell) -> Callable[[int | Ids], None]:
+        addend = np.empty((*self._rows, table.shape[1]), np.float32)
+
+        def one(chosen: int | Ids) -> None:
+            recurrence()
+            cell.advance(table[chosen])
+
+        def several(chosen: int | Ids) -> None:
+            recurrence()
+            table.take(chosen, 0, addend, "clip")
+            cell.advance(addend)
+
+        return one if self._one else several
+
+
+def _together(both: Product, bias: Array, cell: Cell) -> Callable[[int | Ids], None]:
+    def step(_: int | Ids) -> None:
+        both()
+        cell.advance(bias)
+
+    return step
+
+
+def _apart(inputs: Product, addend: Array, bias: Array, recurrence: Product, cell: Cell) -> Callable[[int | Ids], None]:
+    def step(_: int | Ids) -> None:
+        inputs()
+        np.add(addend, bias, addend)
+        recurrence()
+        cell.advance(addend)
+
+    return step

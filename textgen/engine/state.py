@@ -1,0 +1,51 @@
+"""What a network remembers between two characters, for one or several texts.
+
+The module knows no weights; the engine writes a state's arrays in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from textgen.engine.lane import Lane
+
+Array = NDArray[np.float32]
+
+
+class State:
+    """The state of `batch` texts; made by `Engine.initial_state`.
+
+    A step updates it in place. What should outlast the step is a `copy`.
+
+    Attributes:
+        hidden: `(batch, width)` float32, the outputs of all layers side by side.
+        memory: `(batch, width)` float32, the cells' memories side by side; of width 0 where cells have none.
+    """
+
+    def __init__(self, hidden: Array, memory: Array) -> None:
+        self.hidden = hidden
+        self.memory = memory
+        self.lanes: dict[int, list[Lane]] = {}
+
+    @property
+    def batch(self) -> int:
+        """How many texts it belongs to."""
+        return len(self.hidden)
+
+    def copy(self) -> State:
+        """An independent state of the same value."""
+        return State(self.hidden.copy(), self.memory.copy())
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> State:
+        """An independent state of the texts `rows`, in that order; a row may come several times."""
+        index = np.asarray(rows, np.intp)
+        return State(self.hidden[index], self.memory[index])
+
+    def put(self, row: int, other: State) -> None:
+        """Writes the one text that `other` belongs to over the text `row`."""
+        self.hidden[row], self.memory[row] = other.hidden[0], other.memory[0]

@@ -1,0 +1,48 @@
+"""Names that can be a folder's on every operating system."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from textgen.errors import RunError
+
+_MAX_NAME = 80
+_UNFIT = re.compile(r'[<>:"/\\|?*]+')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def check_name(name: str) -> None:
+    """Checks that a name can be a folder's on every operating system.
+
+    >>> check_name("poems/sea")
+    Traceback (most recent call last):
+    ...
+    textgen.errors.RunError: 'poems/sea' cannot be a run's name: it holds '/'. Use for instance 'poems-sea'.
+    """
+    reasons: list[tuple[Callable[[], bool], str]] = [
+        (lambda: not name, "it is empty"),
+        (lambda: bool(_UNFIT.search(name)), f"it holds {(_UNFIT.findall(name) or [''])[0]!r}"),
+        (lambda: not name.isprintable(), "it holds characters that cannot be printed"),
+        (lambda: name[0] in ".-", f"it begins with {name[:1]!r}"),
+        (lambda: name != name.strip() or name.endswith("."), "it begins or ends with a space or a full stop"),
+        (lambda: len(name.encode()) > 2 * _MAX_NAME, "it is too long"),
+        (lambda: bool(_RESERVED.fullmatch(name)), "Windows keeps that name for itself"),
+        (lambda: name.endswith(".keras"), "it looks like a checkpoint's file"),
+    ]
+    for holds, reason in reasons:
+        if holds():
+            raise RunError(
+                f"{name[:_MAX_NAME]!r} cannot be a run's name: {reason}. Use for instance {safe_name(name)!r}."
+            )
+
+
+def safe_name(text: str) -> str:
+    """A run's name made from any text.
+
+    >>> safe_name("Poems / of the sea?"), safe_name("con"), safe_name("..")
+    ('Poems-of-the-sea', 'con-run', 'run')
+    """
+    plain = "".join(c if c.isprintable() and not _UNFIT.match(c) else "-" for c in text.removesuffix(".keras"))
+    plain = re.sub(r"[\s-]*-[\s-]*|\s+", "-", plain).encode()[:_MAX_NAME].decode(errors="ignore").strip(" .-") or "run"
+    return f"{plain}-run" if _RESERVED.fullmatch(plain) else plain

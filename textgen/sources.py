@@ -1,0 +1,222 @@
+"""Where a corpus comes from: files, folders and standard input, found and read as bytes.
+
+Paths go in and sources come out, in a fixed order. Each can be read as often as needed; what can only be read once
+(standard input, a pipe) is kept in a temporary file when it is first read. The module knows no encoding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from textgen import system
+from textgen.config import require
+from textgen.errors import CorpusError
+
+STANDARD_INPUT = "-"
+CHUNK = 1 << 20
+"""Bytes read at a time."""
+
+
+class Source:
+    """One file, or a stream that is kept in a temporary file from its first reading on.
+
+    Args:
+        name: what messages and the checkpoint call it.
+        path: the file, None for a stream.
+        stream: the stream, None for a file.
+
+    Example:
+        >>> import io
+        >>> source = Source("standard input", stream=io.BytesIO(b"The sea"))
+        >>> b"".join(source.chunks()), b"".join(source.chunks()), source.size
+        (b'The sea', b'The sea', 7)
+    """
+
+    def __init__(self, name: str, *, path: Path | None = None, stream: BinaryIO | None = None) -> None:
+        self.name = name
+        self._path = path
+        self._stream = stream
+        self._kept: BinaryIO | None = None
+
+    @property
+    def size(self) -> int:
+        """The source's bytes; a stream is read for it.
+
+        Raises:
+            CorpusError: the source cannot be read.
+        """
+        with self._explained():
+            if self._is_file():
+                assert self._path is not None
+                return self._path.stat().st_size
+        return self._keep().seek(0, os.SEEK_END)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The source's bytes from its start, in pieces of at most `CHUNK`.
+
+        Raises:
+            CorpusError: the source cannot be read.
+        """
+        if self._is_file():
+            assert self._path is not None
+            with self._explained(), self._path.open("rb", buffering=0) as file:
+                while chunk := file.read(CHUNK):
+                    yield chunk
+            return
+        kept, place = self._keep(), 0
+        while True:
+            kept.seek(place)
+            if not (chunk := kept.read(CHUNK)):
+                return
+            place += len(chunk)
+            yield chunk
+
+    def _is_file(self) -> bool:
+        with self._explained():
+            return self._path is not None and stat.S_ISREG(self._path.stat().st_mode)
+
+    def _keep(self) -> BinaryIO:
+        if self._kept is None:
+            with contextlib.ExitStack() as stack:
+                with self._explained():
+                    stream = self._stream or stack.enter_context(Path(self._path or "").open("rb"))
+                kept = _temporary_file(self.name)
+                weakref.finalize(self, kept.close)
+                while chunk := self._read(stream):
+                    try:
+                        kept.write(chunk)
+                    except OSError as error:
+                        raise _cannot_keep(self.name, error) from error
+            self._kept = kept
+        return self._kept
+
+    def _read(self, stream: BinaryIO) -> bytes:
+        try:
+            with self._explained():
+                return stream.read(CHUNK)
+        except ValueError as error:
+            raise CorpusError(f"Cannot read {self.name}: it is closed. Pipe a text in, or name a file.") from error
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CorpusError(f"Cannot read {self.name}: {system.explain(error)}") from error
+
+
+def find_sources(
+    paths: Sequence[str | os.PathLike[str]], *, glob: str = "*", stdin: BinaryIO | None = None
+) -> tuple[Source, ...]:
+    """The sources that paths name, in the order given, a folder's files sorted by their path.
+
+    Folders are searched recursively for files whose path ends in a match of `glob`. Hidden files and folders are
+    left out unless the pattern asks for them; links to folders inside a folder are not followed. A file that is
+    named twice is taken once.
+
+    Args:
+        paths: files, folders, or "-" for standard input.
+        glob: which files of a folder are taken, for instance "*.txt" or "letters/*.txt".
+        stdin: standard input; None takes the process's own.
+
+    Raises:
+        CorpusError: a path is missing, unreadable or a device, or a folder has no matching file.
+        ConfigError: `glob` is no pattern.
+    """
+    try:
+        PurePosixPath("a").match(glob)
+    except ValueError:
+        require(False, "glob", "a pattern such as '*.txt'", glob)
+    if not paths:
+        raise CorpusError("There is no text to read. Name a file, a folder, or - for standard input.")
+    found: dict[str, Source] = {}
+    for path in paths:
+        if os.fspath(path) == STANDARD_INPUT:
+            found.setdefault(STANDARD_INPUT, Source("standard input", stream=_standard_input(stdin)))
+            continue
+        for file in _files(path, glob=glob):
+            found.setdefault(os.path.realpath(file), Source(show_path(file), path=file))
+    return tuple(found.values())
+
+
+def show_path(path: str | os.PathLike[str]) -> str:
+    """A path as a message shows it, quoted where it has spaces or characters that cannot be printed.
+
+    >>> show_path("poems.txt"), show_path("my poems.txt")
+    ('poems.txt', "'my poems.txt'")
+    """
+    text = os.fspath(path)
+    return text if text.isprintable() and not any(map(str.isspace, text)) and text else repr(text)
+
+
+def _files(path: str | os.PathLike[str], *, glob: str) -> list[Path]:
+    shown = show_path(path)
+    if not os.fspath(path):
+        raise CorpusError("A path is empty. Name a file, a folder, or - for standard input.")
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        raise CorpusError(f"Cannot read {shown}: {system.explain(error)}") from error
+    except ValueError as error:
+        raise CorpusError(f"{shown} cannot be the name of a file. Check the path.") from error
+    if stat.S_ISDIR(mode):
+        files = sorted(_matches(Path(path), glob=glob), key=lambda file: file.as_posix())
+        if not files:
+            raise CorpusError(
+                f"The folder {shown} has no file that matches {glob!r}. "
+                "Choose another pattern, for instance --glob '*.md'."
+            )
+        return files
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise CorpusError(f"{shown} is a device, not a text. Name a file, a folder, or - for standard input.")
+    if not os.access(path, os.R_OK):
+        raise CorpusError(f"Cannot read {shown}: permission is denied. Change the permissions or name another file.")
+    return [Path(path)]
+
+
+def _matches(folder: Path, *, glob: str) -> Iterator[Path]:
+    hidden = PurePosixPath(glob).name.startswith(".")
+
+    def refuse(error: OSError) -> None:
+        raise CorpusError(f"Cannot read the folder {show_path(error.filename)}: {system.explain(error)}") from error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            file = Path(parent, name)
+            if (
+                (hidden or not name.startswith("."))
+                and PurePosixPath(file.relative_to(folder).as_posix()).match(glob)
+                and file.is_file()
+            ):
+                yield file
+
+
+def _standard_input(stdin: BinaryIO | None) -> BinaryIO:
+    if stdin is not None:
+        return stdin
+    if sys.stdin is None:
+        raise CorpusError("Standard input is closed. Pipe a text in, or name a file.")
+    return sys.stdin.buffer
+
+
+def _temporary_file(name: str) -> BinaryIO:
+    try:
+        return tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+    except OSError as error:
+        raise _cannot_keep(name, error) from error
+
+
+def _cannot_keep(name: str, error: OSError) -> CorpusError:
+    return CorpusError(
+        f"Cannot keep {name} in a temporary file: {system.explain(error)} "
+        "The environment variable TMPDIR chooses another folder."
+    )
