@@ -42,7 +42,7 @@ def alternate(
 
 
 def peak_megabytes() -> float:
-    """The most memory that this process has held at once, in millions of bytes (Linux counts in KiB, macOS in bytes)."""
+    """The most memory that this process has held at once, in millions of bytes (Linux counts KiB, macOS bytes)."""
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -336,7 +336,7 @@ class TestWriting:
         done = threading.Event()
 
         def keep_writing() -> None:
-            for n in range(300):
+            for n in range(100):
                 with system.atomic_write(path) as file:
                     for start in range(0, len(versions[n % 2]), 5000):
                         file.write(versions[n % 2][start : start + 5000])

@@ -73,9 +73,9 @@ class CharacterCounts:
 
 
 def name_characters(characters: str, *, limit: int = 5) -> str:
-    """The characters as a reader can tell them apart, at most `limit` of them, for a message.
+    r"""The characters as a reader can tell them apart, at most `limit` of them, for a message.
 
-    >>> name_characters("é\\u0301\\x00")
+    >>> name_characters("é\u0301\x00")
     "'é' (U+00E9), U+0301 COMBINING ACUTE ACCENT and U+0000"
     >>> name_characters("abcdef", limit=2)
     "'a' (U+0061), 'b' (U+0062) and 4 more"

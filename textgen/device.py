@@ -103,7 +103,7 @@ def _one_thread_an_operation() -> bool:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(cores())
     except RuntimeError:
-        return tf.config.threading.get_intra_op_parallelism_threads() == 1
+        return bool(tf.config.threading.get_intra_op_parallelism_threads() == 1)
     return True
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from textgen.errors import RunError
 
@@ -20,18 +19,18 @@ def check_name(name: str) -> None:
     ...
     textgen.errors.RunError: 'poems/sea' cannot be a run's name: it holds '/'. Use for instance 'poems-sea'.
     """
-    reasons: list[tuple[Callable[[], bool], str]] = [
-        (lambda: not name, "it is empty"),
-        (lambda: bool(_UNFIT.search(name)), f"it holds {(_UNFIT.findall(name) or [''])[0]!r}"),
-        (lambda: not name.isprintable(), "it holds characters that cannot be printed"),
-        (lambda: name[0] in ".-", f"it begins with {name[:1]!r}"),
-        (lambda: name != name.strip() or name.endswith("."), "it begins or ends with a space or a full stop"),
-        (lambda: len(name.encode()) > 2 * _MAX_NAME, "it is too long"),
-        (lambda: bool(_RESERVED.fullmatch(name)), "Windows keeps that name for itself"),
-        (lambda: name.endswith(".keras"), "it looks like a checkpoint's file"),
-    ]
-    for holds, reason in reasons:
-        if holds():
+    reasons = {
+        "it is empty": not name,
+        f"it holds {(_UNFIT.findall(name) or [''])[0]!r}": bool(_UNFIT.search(name)),
+        "it holds characters that cannot be printed": not name.isprintable(),
+        f"it begins with {name[:1]!r}": name[:1] in (".", "-"),
+        "it begins or ends with a space or a full stop": name != name.strip() or name.endswith("."),
+        "it is too long": len(name.encode("utf-8", "surrogatepass")) > 2 * _MAX_NAME,
+        "Windows keeps that name for itself": bool(_RESERVED.fullmatch(name)),
+        "it looks like a checkpoint's file": name.endswith(".keras"),
+    }
+    for reason, holds in reasons.items():
+        if holds:
             raise RunError(
                 f"{name[:_MAX_NAME]!r} cannot be a run's name: {reason}. Use for instance {safe_name(name)!r}."
             )
@@ -44,5 +43,6 @@ def safe_name(text: str) -> str:
     ('Poems-of-the-sea', 'con-run', 'run')
     """
     plain = "".join(c if c.isprintable() and not _UNFIT.match(c) else "-" for c in text.removesuffix(".keras"))
+    plain = plain.replace(".keras", "-keras")
     plain = re.sub(r"[\s-]*-[\s-]*|\s+", "-", plain).encode()[:_MAX_NAME].decode(errors="ignore").strip(" .-") or "run"
     return f"{plain}-run" if _RESERVED.fullmatch(plain) else plain

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from textgen.config import SIZES, ModelConfig, Size, TrainingConfig
-from textgen.errors import CorpusError
 
 SPEED = 3e11
 """Multiplications and additions in a second that training is taken to reach where nothing has been measured."""
@@ -91,7 +90,6 @@ def recommend(
 
     Raises:
         ConfigError: a field is out of its range.
-        CorpusError: the text is too short for the smallest batch, or for the batch that was asked for.
     """
     model, training = dict(model or {}), dict(training or {})
     chosen_time = training.get("epochs") is None and training.get("time") is None
@@ -158,12 +156,6 @@ def _batch(characters: int, training: dict[str, Any]) -> dict[str, Any]:
     length = training.get("sequence_length", defaults.sequence_length)
     while not asked and batch * length * 8 > characters and batch > 2:
         batch, length = batch // 2, max(length // 2, _SMALLEST_STREAM)
-    if batch * length + 1 > characters:
-        raise CorpusError(
-            f"The training text has {characters:,} characters, but one batch of {batch} streams of {length} needs "
-            f"{batch * length + 1:,}. Bring more text"
-            + (", or lower --batch-size or --sequence-length." if asked else ".")
-        )
     return {**training, "batch_size": batch, "sequence_length": length}
 
 

@@ -242,7 +242,8 @@ def find_run(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINT
             if run.best.is_file() or run.last.is_file():
                 return run
         raise RunError(f"There are no runs in {checkpoints} yet. Start one: textgen train TEXT")
-    for path in (Path(checkpoints) / name, Path(name)):
+    plain = str(name) not in ("", ".", "..") and Path(name).name == str(name)
+    for path in [Path(checkpoints) / name, Path(name)] if plain else [Path(name)]:
         with contextlib.suppress(OSError, ValueError):
             if str(name) and path.is_dir() and path.resolve() != Path(checkpoints).resolve():
                 run = Run(path)

@@ -51,6 +51,7 @@ class Session:
         callbacks: Sequence[keras.callbacks.Callback],
         sources: list[str],
         placement: Placement,
+        streams: Streams,
     ) -> None:
         self.run, self.encoded, self.recipe, self.reporter = run, encoded, recipe, reporter
         self.config, self.model_config = recipe.training, recipe.model
@@ -59,12 +60,7 @@ class Session:
         shards = placement.shards(self.config.batch_size, self.config.shards)
         # What "auto" came to is part of the run: a continuation must compute the same.
         self.config = self.config.replace(precision=placement.compute_dtype.name, shards=shards)
-        self.streams = Streams(
-            encoded.training,
-            batch_size=self.config.batch_size,
-            sequence_length=self.config.sequence_length,
-            seed=self.config.seed,
-        )
+        self.streams = streams
         self.held_out = self._held_out()
         self.created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.progress: Progress

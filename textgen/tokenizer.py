@@ -161,7 +161,7 @@ class CharTokenizer:
         return ids if filled == len(ids) else ids[:filled].copy()
 
     def decode(self, ids: Sequence[int] | NDArray[Any]) -> str:
-        """The text of some ids; the unknown id becomes U+FFFD, the replacement character.
+        r"""The text of some ids; the unknown id becomes U+FFFD, the replacement character.
 
         Args:
             ids: `(characters,)`, whole numbers in [0, `vocab_size`).
@@ -169,7 +169,7 @@ class CharTokenizer:
         Raises:
             ConfigError: an id is outside the vocabulary, or the ids are not a row of whole numbers.
 
-        >>> CharTokenizer("ab", has_unknown=True).decode([0, 2, 1]) == "a\\ufffdb"
+        >>> CharTokenizer("ab", has_unknown=True).decode([0, 2, 1]) == "a\ufffdb"
         True
         """
         places = np.asarray(ids)
@@ -179,7 +179,7 @@ class CharTokenizer:
         require(whole, "ids", "a row of whole numbers", f"{places.dtype} of shape {places.shape}")
         low, high = int(places.min()), int(places.max())
         outside = low if low < 0 else high
-        require(0 <= low and high < self.vocab_size, "ids", f"in [0, {self.vocab_size})", outside)
+        require(low >= 0 and high < self.vocab_size, "ids", f"in [0, {self.vocab_size})", outside)
         codes = self._codes.take(places, mode="clip")
         return codes.tobytes().decode("latin-1") if codes.dtype == np.uint8 else from_code_points(codes)
 

@@ -15,13 +15,14 @@ import keras
 
 from textgen.checkpoint import read_checkpoint, read_training_state
 from textgen.config import Cell, CorpusConfig, Device, ModelConfig, Precision, Schedule, Size, TrainingConfig
-from textgen.corpus import encode_corpus, open_corpus
+from textgen.corpus import EncodedCorpus, encode_corpus, open_corpus
 from textgen.device import place
 from textgen.errors import ConfigError, RunError
 from textgen.recipe import Recipe, recommend
 from textgen.reporter import Reporter
 from textgen.runs import Run, create_run, find_run, resolve_checkpoint
 from textgen.session import Session
+from textgen.streams import Streams
 
 Source = str | Path
 
@@ -143,9 +144,10 @@ def train(
     )
     if base is not None:
         recipe = _describe_start(recipe, str(start_from))
+    streams = _streams(encoded, recipe.training)
     run = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
     with run.locked():
-        session = Session(run, encoded, recipe, reporter, callbacks, _absolute(_as_list(sources)), placement)
+        session = Session(run, encoded, recipe, reporter, callbacks, _absolute(_as_list(sources)), placement, streams)
         if base is not None:
             session.start_from(base.weights, base.tokenizer)
         session.begin(started)
@@ -218,8 +220,8 @@ def resume(
                 f"its weights: textgen train ... --from {run.name}"
             )
         recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
-        placement = place(training.device, training.precision)
-        session = Session(run, encoded, recipe, reporter, callbacks, _absolute(where), placement)
+        placement, streams = place(training.device, training.precision), _streams(encoded, training)
+        session = Session(run, encoded, recipe, reporter, callbacks, _absolute(where), placement, streams)
         session.restore(last.weights, read_training_state(run.last), progress, last.metadata["history"], started)
         if epochs is not None or time is not None:
             session.extend()
@@ -229,6 +231,15 @@ def resume(
 def _absolute(sources: Sequence[Source]) -> list[str]:
     """The places of a text so that a continuation finds them from another folder."""
     return [str(source) if str(source) == "-" else str(Path(source).resolve()) for source in sources]
+
+
+def _streams(encoded: EncodedCorpus, training: TrainingConfig) -> Streams:
+    return Streams(
+        encoded.training,
+        batch_size=training.batch_size,
+        sequence_length=training.sequence_length,
+        seed=training.seed,
+    )
 
 
 def _as_list(sources: Source | Sequence[Source]) -> list[Source]:

@@ -29,9 +29,9 @@ def transfer(
     pairs = [(n, old[character]) for n, character in enumerate(tokenizer.characters) if character in old]
     if tokenizer.unknown_id is not None and known.unknown_id is not None:
         pairs.append((tokenizer.unknown_id, known.unknown_id))
-    new_ids, old_ids = (np.array(ids, np.int64) for ids in zip(*pairs, strict=True)) if pairs else ([], [])
     embedding, head_kernel, head_bias = fresh.embedding.copy(), fresh.head_kernel.copy(), fresh.head_bias.copy()
     if pairs:
+        new_ids, old_ids = np.array(pairs, np.int64).T
         embedding[new_ids] = weights.embedding[old_ids]
         head_kernel[:, new_ids] = weights.head_kernel[:, old_ids]
         head_bias[new_ids] = weights.head_bias[old_ids]

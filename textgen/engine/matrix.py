@@ -53,7 +53,8 @@ class Matrix:
     >>> matrix = Matrix.zeros(2, 3)
     >>> matrix.values[:, :3] = [[1, 2, 3], [4, 5, 6]]
     >>> out = np.empty(matrix.columns, np.float32)
-    >>> matrix.bind(np.array([1, 10], np.float32), out)()
+    >>> multiply = matrix.bind(np.array([1, 10], np.float32), out)
+    >>> _ = multiply()
     >>> out[:3]
     array([41., 52., 63.], dtype=float32)
     """

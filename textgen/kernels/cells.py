@@ -11,15 +11,16 @@ A gate's sigmoid is `(tanh(x / 2) + 1) / 2`. `recurrence` halves the pre-activat
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import tensorflow as tf
 
 Tensor = Any
 
 
-class Cell(Protocol):
+class Cell(ABC):
     """A recurrent cell's arithmetic.
 
     Attributes:
@@ -33,9 +34,10 @@ class Cell(Protocol):
     states: int
     saved: int
     gates: int
-    half_rows: Sequence[bool]
+    half_rows: tuple[bool, ...]
     merged: bool
 
+    @abstractmethod
     def step(self, projected: Tensor, inner: Tensor, state: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """One step forward.
 
@@ -48,6 +50,7 @@ class Cell(Protocol):
             The state after the step, and the tensors that `gradient` takes as `saved`.
         """
 
+    @abstractmethod
     def gradient(
         self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
@@ -64,7 +67,7 @@ class Cell(Protocol):
         """
 
 
-class LSTM:
+class LSTM(Cell):
     """Hochreiter and Schmidhuber 1997 with Gers's forget gate, as in Keras: rows i, f, g, o.
 
     c' = f c + i g and h' = o tanh(c').
@@ -96,7 +99,7 @@ class LSTM:
         return dz, dz, [None, half_dc * (f + 1.0)]
 
 
-class GRU:
+class GRU(Cell):
     """Cho et al. 2014 with the reset gate after the product, as in Keras (`reset_after=True`): rows z, r, n.
 
     n = tanh(x_n + r (U_n h + b_n)) and h' = z h + (1 - z) n.
@@ -125,7 +128,7 @@ class GRU:
         return tf.concat([dz, dr, dn], 0), tf.concat([dz, dr, dn * r], 0), [dh * z]
 
 
-class RNN:
+class RNN(Cell):
     """Elman 1990: h' = tanh(x + U h)."""
 
     states, saved, gates, merged = 1, 1, 1, True

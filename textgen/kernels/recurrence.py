@@ -94,7 +94,7 @@ def _run(
     def by_step(tensor: Tensor) -> Any:
         return tf.TensorArray(tensor.dtype, time).unstack(tensor)
 
-    @tf.custom_gradient
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(
         inputs: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor, inner_bias: Tensor, *state: Tensor
     ) -> tuple[tuple[Tensor, ...], Any]:

@@ -15,8 +15,8 @@ import numpy as np
 
 from textgen.characters import to_code_points
 from textgen.config import require
+from textgen.corpus.sources import Source
 from textgen.errors import CorpusError
-from textgen.sources import Source
 
 _SAMPLE = 1 << 16
 _MOST_CONTROLS = 0.1
@@ -64,7 +64,7 @@ def check_encoding(encoding: str) -> str:
 def decode_source(
     source: Source, *, encoding: str, keep_newlines: bool, taken: Callable[[bytes], None]
 ) -> Iterator[str]:
-    """The text of a source, a byte order mark at its start dropped.
+    r"""The text of a source, a byte order mark at its start dropped.
 
     Args:
         source: where the bytes come from.
@@ -79,9 +79,9 @@ def decode_source(
         CorpusError: the source cannot be read, is not text, or is not valid in its encoding.
 
     >>> import io
-    >>> source = Source("letter", stream=io.BytesIO(b"\\xef\\xbb\\xbfDear Nan,\\r\\nthe sea"))
+    >>> source = Source("letter", stream=io.BytesIO(b"\xef\xbb\xbfDear Nan,\r\nthe sea"))
     >>> list(decode_source(source, encoding="utf-8", keep_newlines=False, taken=lambda chunk: None))
-    ['Dear Nan,\\nthe sea']
+    ['Dear Nan,\nthe sea']
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     newlines = io.IncrementalNewlineDecoder(None, translate=True)

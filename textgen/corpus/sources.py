@@ -29,9 +29,12 @@ class Source:
     """One file, or a stream that is kept in a temporary file from its first reading on.
 
     Args:
-        name: what messages and the checkpoint call it.
+        name: what messages call it.
         path: the file, None for a stream.
         stream: the stream, None for a file.
+
+    Attributes:
+        location: the path as plain text, "-" for a stream.
 
     Example:
         >>> import io
@@ -42,6 +45,7 @@ class Source:
 
     def __init__(self, name: str, *, path: Path | None = None, stream: BinaryIO | None = None) -> None:
         self.name = name
+        self.location = "-" if path is None else str(path).encode("utf-8", "backslashreplace").decode()
         self._path = path
         self._stream = stream
         self._kept: BinaryIO | None = None
@@ -53,11 +57,11 @@ class Source:
         Raises:
             CorpusError: the source cannot be read.
         """
+        file = self._file()
+        if file is None:
+            return self._keep().seek(0, os.SEEK_END)
         with self._explained():
-            if self._is_file():
-                assert self._path is not None
-                return self._path.stat().st_size
-        return self._keep().seek(0, os.SEEK_END)
+            return file.stat().st_size
 
     def chunks(self) -> Iterator[bytes]:
         """The source's bytes from its start, in pieces of at most `CHUNK`.
@@ -65,9 +69,9 @@ class Source:
         Raises:
             CorpusError: the source cannot be read.
         """
-        if self._is_file():
-            assert self._path is not None
-            with self._explained(), self._path.open("rb", buffering=0) as file:
+        path = self._file()
+        if path is not None:
+            with self._explained(), path.open("rb", buffering=0) as file:
                 while chunk := file.read(CHUNK):
                     yield chunk
             return
@@ -79,9 +83,12 @@ class Source:
             place += len(chunk)
             yield chunk
 
-    def _is_file(self) -> bool:
+    def _file(self) -> Path | None:
+        """The path, if it can be read again and again."""
+        if self._path is None or self._kept is not None:
+            return None
         with self._explained():
-            return self._path is not None and stat.S_ISREG(self._path.stat().st_mode)
+            return self._path if stat.S_ISREG(self._path.stat().st_mode) else None
 
     def _keep(self) -> BinaryIO:
         if self._kept is None:
@@ -210,7 +217,7 @@ def _standard_input(stdin: BinaryIO | None) -> BinaryIO:
 
 def _temporary_file(name: str) -> BinaryIO:
     try:
-        return tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        return tempfile.TemporaryFile(buffering=0)
     except OSError as error:
         raise _cannot_keep(name, error) from error
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import unicodedata
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,25 @@ from textgen.errors import CorpusError
 LONGEST_RUN = 1000
 """Combining marks in a row that are taken: sorting them takes time that grows with the square of their number."""
 
-_FORMS: dict[str, Literal["NFC", "NFKC"]] = {"nfc": "NFC", "nfkc": "NFKC"}
+_Form = Literal["NFC", "NFKC"]
+_FORMS: Mapping[Normalization, _Form] = {"nfc": "NFC", "nfkc": "NFKC"}
+_DENSE = 1 / 16
+
+
+class _Table(NamedTuple):
+    """What normalising does to each code point, each `(1114112,)`.
+
+    Attributes:
+        starts: it never joins or changes places with a character before it.
+        changes: by form, whether it becomes something else when it stands alone.
+    """
+
+    starts: NDArray[np.bool_]
+    changes: Mapping[_Form, NDArray[np.bool_]]
 
 
 def normalize(pieces: Iterable[str], form: Normalization) -> Iterator[str]:
-    """The text in a normalisation form (Unicode Standard Annex 15), equal to that of all the pieces joined.
+    r"""The text in a normalisation form (Unicode Standard Annex 15), equal to that of all the pieces joined.
 
     Args:
         pieces: the text.
@@ -37,7 +51,7 @@ def normalize(pieces: Iterable[str], form: Normalization) -> Iterator[str]:
     Raises:
         CorpusError: more than `LONGEST_RUN` combining marks follow one another.
 
-    >>> "".join(normalize(["Cafe", "\\u0301 ﬁn"], "nfkc"))
+    >>> "".join(normalize(["Cafe", "\u0301 ﬁn"], "nfkc"))
     'Café fin'
     """
     if form == "none":
@@ -48,17 +62,17 @@ def normalize(pieces: Iterable[str], form: Normalization) -> Iterator[str]:
         text = held + piece
         cut = _last_start(text)
         if cut > 0:
-            yield unicodedata.normalize(_FORMS[form], text[:cut])
+            yield _normalize(text[:cut], _FORMS[form])
         held = text[cut:]
     if held:
-        yield unicodedata.normalize(_FORMS[form], held)
+        yield _normalize(held, _FORMS[form])
 
 
 def _last_start(text: str) -> int:
     """The place of the last character that nothing before it can touch; 0 if there is none."""
     if text.isascii():
         return max(len(text) - 1, 0)
-    places = np.flatnonzero(_starts()[to_code_points(text)])
+    places = np.flatnonzero(_table().starts[to_code_points(text)])
     gaps = np.diff(places, prepend=0, append=len(text))
     if gaps.max() > LONGEST_RUN + 1:
         raise CorpusError(
@@ -68,26 +82,46 @@ def _last_start(text: str) -> int:
     return int(places[-1]) if len(places) else 0
 
 
-@functools.cache
-def _starts() -> NDArray[np.bool_]:
-    """For each code point, whether normalising never joins or swaps its character with one before it, `(1114112,)`.
+def _normalize(text: str, form: _Form) -> str:
+    """`unicodedata.normalize`, called only for the stretches that it may change: it takes 10 times as long."""
+    if text.isascii():
+        return text
+    codes, table = to_code_points(text), _table()
+    starts = table.starts[codes]
+    touched = np.flatnonzero(~starts | table.changes[form][codes])
+    if len(touched) > _DENSE * len(text):
+        return unicodedata.normalize(form, text)
+    starts[0] = True
+    borders = np.append(np.flatnonzero(starts), len(text))
+    stretches = np.flatnonzero(np.bincount(np.searchsorted(borders, touched, side="right") - 1))
+    parts, done = [], 0
+    for first, last in zip(borders[stretches].tolist(), borders[stretches + 1].tolist(), strict=True):
+        parts += [text[done:first], unicodedata.normalize(form, text[first:last])]
+        done = last
+    return "".join([*parts, text[done:]])
 
-    So it is where its decomposition starts with a character of combining class 0 that ends no canonical pair.
+
+@functools.cache
+def _table() -> _Table:
+    """A character is a start if its decomposition starts with one of combining class 0 that ends no canonical pair.
+
     The vowels and final consonants of Hangul, which `unicodedata` composes by arithmetic, are no starts either.
     """
     starts = np.ones(CODE_POINTS, np.bool_)
     starts[0x1160:0x1200] = False
+    changes = {form: np.zeros(CODE_POINTS, np.bool_) for form in _FORMS.values()}
     firsts: list[tuple[int, str]] = []
-    for code in range(CODE_POINTS):
-        character = chr(code)
+    for code, character in enumerate(map(chr, range(CODE_POINTS))):
         if decomposition := unicodedata.decomposition(character):
             parts = decomposition.split()
             if len(parts) == 2 and not parts[0].startswith("<"):
                 starts[int(parts[1], 16)] = False
             firsts.append((code, unicodedata.normalize("NFKD", character)[0]))
+            for form, changed in changes.items():
+                changed[code] = unicodedata.normalize(form, character) != character
         elif unicodedata.combining(character):
             starts[code] = False
-    ends_pair = ~starts
+    simple = starts.copy()
     for code, first in firsts:
-        starts[code] = starts[code] and not ends_pair[ord(first)]
-    return starts
+        starts[code] &= simple[ord(first)]
+    return _Table(starts, changes)

@@ -1,0 +1,236 @@
+"""A corpus to ids, in two passes: one for its vocabulary, one for its ids. Long texts go through the cache.
+
+A `Corpus` goes in and an `EncodedCorpus` comes out. The module knows no model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import unicodedata
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.characters import CharacterCounts, name_characters
+from textgen.config import CorpusConfig, Unknown
+from textgen.corpus.cache import CorpusCache, Entry, write_temporary
+from textgen.corpus.decoding import check_encoding
+from textgen.corpus.encoded import EncodedCorpus
+from textgen.corpus.reading import Corpus
+from textgen.errors import ConfigError, CorpusError, UnknownCharacterError
+from textgen.tokenizer import CharTokenizer
+
+IN_MEMORY = 64 << 20
+"""Bytes of sources up to which the ids are kept in memory and no cache is used."""
+
+Report = Callable[[int, int], None]
+
+
+def encode_corpus(
+    corpus: Corpus,
+    *,
+    tokenizer: CharTokenizer | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    progress: Report | None = None,
+    in_memory: int = IN_MEMORY,
+) -> EncodedCorpus:
+    """Reads a corpus to ids, or takes a long one's from the cache if nothing has changed.
+
+    The cache knows a text by the bytes of its sources and the settings, whatever the sources are called.
+
+    Args:
+        corpus: the text.
+        tokenizer: the vocabulary to use; None builds it, with `corpus.config.min_count`.
+        cache: a folder for long texts' ids, made if need be; None uses a temporary file.
+        progress: hears of the bytes done, rising to the bytes there are.
+        in_memory: bytes of sources up to which the ids are kept in memory and no cache is used.
+
+    Raises:
+        CorpusError: the corpus is empty, cannot be read, is not text, or changes while it is read; or the disk
+            has no place for the ids.
+        UnknownCharacterError: the text has characters that the `tokenizer` given has no id for.
+
+    >>> from textgen.corpus import open_corpus
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "poem.txt").write_bytes(b"banana")
+    >>> encoded = encode_corpus(open_corpus(folder / "poem.txt"))
+    >>> encoded.tokenizer, encoded.ids.tolist()
+    (CharTokenizer('abn'), [1, 0, 2, 0, 2, 0])
+    """
+    size = corpus.bytes
+    if not size:
+        raise _empty(corpus)
+    long = size > in_memory
+    folder = CorpusCache(cache) if long and cache is not None else None
+    meter = _Meter(progress, size, passes=2 if folder is None else 3)
+    content = None
+    if folder is not None:
+        fingerprint = _Fingerprint(meter)
+        corpus.read(fingerprint.add)
+        content = fingerprint.hexdigest()
+        for key in _keys(corpus.config, content, tokenizer):
+            encoded = _from_entry(corpus, folder.read(key), tokenizer)
+            if encoded is not None:
+                meter.finish()
+                return encoded
+    counts, counted = _count(corpus, meter)
+    if content not in (None, counted):
+        raise _changed(corpus)
+    vocabulary = tokenizer or CharTokenizer.from_counts(counts.to_dict(), min_count=corpus.config.min_count)
+    _check_known(corpus, counts, vocabulary)
+    encoding = _Encoding(corpus, vocabulary, counts, counted, meter)
+    if not long:
+        entry = encoding.in_memory()
+    elif folder is None:
+        entry = write_temporary(encoding.ids(), vocabulary.dtype, encoding.facts)
+    else:
+        key = _keys(corpus.config, counted, tokenizer)[-1]
+        entry = folder.write(key, encoding.ids(), vocabulary.dtype, encoding.facts)
+    meter.finish()
+    return _encoded(corpus, entry, vocabulary)
+
+
+class _Meter:
+    """Turns the bytes of several passes over a text into one count that rises to its size."""
+
+    def __init__(self, report: Report | None, size: int, *, passes: int) -> None:
+        self._report, self._size, self._passes, self._done = report, size, passes, 0
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if self._report is not None and count:
+            self._report(min(self._done // self._passes, self._size), self._size)
+
+    def finish(self) -> None:
+        if self._report is not None:
+            self._report(self._size, self._size)
+
+
+class _Fingerprint:
+    """Fingerprints the bytes of one pass over a corpus, where each source ends included."""
+
+    def __init__(self, meter: _Meter) -> None:
+        self._meter, self._digest, self._length = meter, hashlib.sha256(), 0
+
+    def add(self, chunk: bytes) -> None:
+        self._digest.update(chunk or self._length.to_bytes(8, "little"))
+        self._length = self._length + len(chunk) if chunk else 0
+        self._meter.add(len(chunk))
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+class _Encoding:
+    """The second pass over a corpus: its ids, and afterwards the facts about them."""
+
+    def __init__(
+        self, corpus: Corpus, vocabulary: CharTokenizer, counts: CharacterCounts, content: str, meter: _Meter
+    ) -> None:
+        self._corpus, self._vocabulary, self._counts, self._content = corpus, vocabulary, counts, content
+        self._fingerprint, self._digest, self._bytes, self._characters = _Fingerprint(meter), hashlib.sha256(), 0, 0
+
+    def ids(self) -> Iterator[NDArray[Any]]:
+        unknown: Unknown = "replace" if self._vocabulary.has_unknown else "error"
+        for piece in self._corpus.pieces(taken=self._fingerprint.add):
+            data = piece.encode("utf-8", "surrogatepass")
+            self._digest.update(data)
+            self._bytes += len(data)
+            self._characters += len(piece)
+            if self._characters > self._counts.total:
+                raise _changed(self._corpus)
+            try:
+                yield self._vocabulary.encode(piece, unknown=unknown)
+            except UnknownCharacterError as error:
+                raise _changed(self._corpus) from error
+
+    def facts(self) -> dict[str, Any]:
+        if self._fingerprint.hexdigest() != self._content:
+            raise _changed(self._corpus)
+        return {
+            "tokenizer": self._vocabulary.to_json(),
+            "bytes": self._bytes,
+            "distinct": self._counts.distinct,
+            "sha256": self._digest.hexdigest(),
+        }
+
+    def in_memory(self) -> Entry:
+        ids, filled = np.empty(self._counts.total, self._vocabulary.dtype), 0
+        for piece in self.ids():
+            ids[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return Entry(ids, self.facts())
+
+
+def _count(corpus: Corpus, meter: _Meter) -> tuple[CharacterCounts, str]:
+    """The first pass: how often each character occurs, and the fingerprint of the bytes."""
+    counts, fingerprint = CharacterCounts(), _Fingerprint(meter)
+    for piece in corpus.pieces(taken=fingerprint.add):
+        counts.add(piece)
+    if not counts.total:
+        raise _empty(corpus)
+    return counts, fingerprint.hexdigest()
+
+
+def _keys(config: CorpusConfig, content: str, tokenizer: CharTokenizer | None) -> list[str]:
+    """Under which keys the ids may stand in the cache; the last is the one to write them under.
+
+    A vocabulary that was given is as a rule the one that the text itself would get.
+    """
+    text = {
+        "content": content,
+        "encoding": check_encoding(config.encoding),
+        "keep_newlines": config.keep_newlines,
+        "normalize": config.normalize,
+        "unicode": None if config.normalize == "none" else unicodedata.unidata_version,
+    }
+    settings: list[dict[str, Any]] = [{**text, "min_count": config.min_count}]
+    if tokenizer is not None:
+        settings.append({**text, "tokenizer": tokenizer.to_json()})
+    return [hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:40] for values in settings]
+
+
+def _from_entry(corpus: Corpus, entry: Entry | None, tokenizer: CharTokenizer | None) -> EncodedCorpus | None:
+    """The corpus that an entry of the cache holds, if it has the vocabulary given."""
+    if entry is None:
+        return None
+    try:
+        vocabulary = CharTokenizer.from_json(entry.facts["tokenizer"])
+        return _encoded(corpus, entry, vocabulary) if tokenizer in (None, vocabulary) else None
+    except (KeyError, ConfigError):
+        return None
+
+
+def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer) -> EncodedCorpus:
+    return EncodedCorpus(
+        name=corpus.name,
+        sources=corpus.sources,
+        config=corpus.config,
+        tokenizer=vocabulary,
+        ids=entry.ids,
+        bytes=entry.facts["bytes"],
+        distinct=entry.facts["distinct"],
+        sha256=entry.facts["sha256"],
+    )
+
+
+def _check_known(corpus: Corpus, counts: CharacterCounts, vocabulary: CharTokenizer) -> None:
+    lacking = "".join(sorted(set(counts.to_dict()) - set(vocabulary.characters)))
+    if lacking and not vocabulary.has_unknown:
+        raise UnknownCharacterError(
+            f"The corpus {corpus.title} holds {len(lacking):,} character{'s' if len(lacking) > 1 else ''} that the "
+            f"vocabulary lacks: {name_characters(lacking)}. Bring the old text back, or start a new run on this one.",
+            characters=lacking,
+        )
+
+
+def _empty(corpus: Corpus) -> CorpusError:
+    return CorpusError(f"The corpus {corpus.title} is empty. Give a text with at least a few hundred characters.")
+
+
+def _changed(corpus: Corpus) -> CorpusError:
+    return CorpusError(f"The corpus {corpus.title} changed while it was read. Run this again once it is at rest.")

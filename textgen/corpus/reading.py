@@ -1,0 +1,137 @@
+"""Some sources as one text that streams.
+
+Paths and settings go in and a `Corpus` comes out. The module knows no vocabulary and no id.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from textgen.config import CorpusConfig
+from textgen.corpus.decoding import check_encoding, decode_source
+from textgen.corpus.normalization import normalize
+from textgen.corpus.sources import STANDARD_INPUT, Source, find_sources
+
+Taken = Callable[[bytes], None]
+
+
+def _ignore(chunk: bytes) -> None:
+    del chunk
+
+
+class Corpus:
+    """Some sources as one text. Made by `open_corpus`; its text can be read again and again.
+
+    Attributes:
+        name: a short name from the first path, for a run.
+        config: how the sources become one text.
+    """
+
+    def __init__(self, name: str, found: Sequence[Source], config: CorpusConfig) -> None:
+        self.name = name
+        self.config = config
+        self._sources = tuple(found)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What the text is made of, in order: paths, and "-" for standard input."""
+        return tuple(source.location for source in self._sources)
+
+    @property
+    def title(self) -> str:
+        """What a message calls the text, for instance "poems.txt and 2 more"."""
+        first, *others = (source.name for source in self._sources)
+        return f"{first} and {len(others):,} more" if others else first
+
+    @property
+    def bytes(self) -> int:
+        """The size of the sources together, in bytes. Standard input is read for it.
+
+        Raises:
+            CorpusError: a source cannot be read.
+        """
+        return sum(source.size for source in self._sources)
+
+    def read(self, taken: Taken) -> None:
+        """Reads the sources' bytes in order, without decoding them.
+
+        Args:
+            taken: hears of the bytes as they are read, and of an empty piece at each source's end.
+
+        Raises:
+            CorpusError: a source cannot be read.
+        """
+        for source in self._sources:
+            for chunk in source.chunks():
+                taken(chunk)
+            taken(b"")
+
+    def pieces(self, *, taken: Taken = _ignore) -> Iterator[str]:
+        """The text in pieces: decoded, newlines and characters normalised, files joined.
+
+        A file that does not end with a newline gets one before the next.
+
+        Args:
+            taken: hears of the sources' bytes as they are read, and of an empty piece at each source's end.
+
+        Yields:
+            Pieces of at least one character, and of about a million at most.
+
+        Raises:
+            CorpusError: a source cannot be read, is not text, or is not valid in its encoding.
+        """
+        return normalize(self._joined(taken), self.config.normalize)
+
+    def _joined(self, taken: Taken) -> Iterator[str]:
+        last = "\n"
+        for source in self._sources:
+            pieces = decode_source(
+                source, encoding=self.config.encoding, keep_newlines=self.config.keep_newlines, taken=taken
+            )
+            for number, piece in enumerate(pieces):
+                if number == 0 and last not in "\n\r":
+                    yield "\n"
+                yield piece
+                last = piece[-1]
+
+
+def open_corpus(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    config: CorpusConfig | None = None,
+    stdin: BinaryIO | None = None,
+) -> Corpus:
+    r"""Finds the files of a corpus. Nothing is read yet.
+
+    Args:
+        paths: files, folders (searched recursively for `config.glob`), or "-" for standard input.
+        config: how they become one text; None takes the defaults.
+        stdin: standard input; None takes the process's own.
+
+    Raises:
+        CorpusError: a path is missing, unreadable or a device, or a folder has no matching file.
+        ConfigError: the encoding or the pattern is unknown.
+
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "poem.txt").write_bytes("The sea,\r\nthe séa".encode("latin-1"))
+    >>> corpus = open_corpus(folder / "poem.txt", config=CorpusConfig(encoding="latin-1"))
+    >>> corpus.name, "".join(corpus.pieces())
+    ('poem', 'The sea,\nthe séa')
+    """
+    listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    config = CorpusConfig() if config is None else config
+    check_encoding(config.encoding)
+    found = find_sources(listed, glob=config.glob, stdin=stdin)
+    return Corpus(_name(listed[0]), found, config)
+
+
+def _name(path: str | os.PathLike[str]) -> str:
+    if os.fspath(path) == STANDARD_INPUT:
+        return "stdin"
+    resolved = Path(path).resolve()
+    name = resolved.name if resolved.is_dir() else resolved.stem
+    safe = "".join(character if character.isalnum() or character in "-_." else "-" for character in name)
+    return safe.strip("-.") or "corpus"

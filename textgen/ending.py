@@ -1,0 +1,86 @@
+"""Where a text ends: after so many characters, before a stop text, or at the end of a line or a paragraph.
+
+Goes in: one character after the other. Comes out: what of them may be shown. A character that could be the beginning of
+a stop text is held back until it is known not to be. The module knows no model and no ids.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from textgen.config import SamplingConfig
+
+FinishReason = Literal["length", "stop", "line", "paragraph"]
+
+OVERRUN = {"length": 0, "line": 1_000, "paragraph": 4_000}
+"""Characters past `max_new_tokens` after which a text ends even if its line or paragraph does not."""
+
+
+class Ending:
+    """Watches one text.
+
+    `max_new_tokens` characters are written, stop texts and what is held back counted. With `until` the text goes on
+    to the end of the line or paragraph that it is in by then: up to and including the line break, or the empty line.
+    Line breaks before the first visible character do not end it, so that a text that goes on after a whole line is a
+    line too. It ends `OVERRUN` characters later at the latest.
+
+    Args:
+        config: `max_new_tokens`, `stop` and `until` are read.
+
+    Attributes:
+        reason: why the text has ended; None while it has not. "length" also after an overrun.
+
+    >>> ending = Ending(SamplingConfig(stop=("END",)))
+    >>> [ending.add(character) for character in "HENEND"], ending.reason
+    (['H', '', '', 'EN', '', ''], 'stop')
+    """
+
+    def __init__(self, config: SamplingConfig) -> None:
+        self.reason: FinishReason | None = None
+        self._left = config.max_new_tokens
+        self._until = config.until
+        self._stops = config.stop
+        self._beginnings = frozenset(stop[:end] for stop in config.stop for end in range(1, len(stop)))
+        self._held = ""
+        self._tail = ""
+        self._visible = False
+        if self._left + OVERRUN[self._until] <= 0:
+            self.reason = "length"
+
+    def add(self, character: str) -> str:
+        """Takes the next character.
+
+        Returns:
+            What may be shown, maybe nothing: together with all earlier pieces, the text as far as it is certain. The
+            last piece completes it.
+        """
+        self._left -= 1
+        if self._until != "length":
+            self._look_for_break(character)
+        elif self._left <= 0:
+            self.reason = "length"
+        if not self._stops:
+            return character
+        self._held += character
+        if self._held.endswith(self._stops):
+            self.reason = "stop"
+            return self._held[: -max(len(stop) for stop in self._stops if self._held.endswith(stop))]
+        certain = len(self._held)
+        if self.reason is None:
+            certain = next(
+                (start for start in range(certain) if self._held[start:] in self._beginnings),
+                certain,
+            )
+        shown, self._held = self._held[:certain], self._held[certain:]
+        return shown
+
+    def _look_for_break(self, character: str) -> None:
+        self._tail = (self._tail + character)[-4:]
+        self._visible = self._visible or not character.isspace()
+        if self._left > 0:
+            return
+        if self._left <= -OVERRUN[self._until]:
+            self.reason = "length"
+        ends = ("\n",) if self._until == "line" else ("\n\n", "\r\n\r\n")
+        if self._visible and self._tail.endswith(ends):
+            self.reason = "line" if self._until == "line" else "paragraph"

@@ -1,0 +1,190 @@
+"""Controls: pure functions from logits to logits, and the draw.
+
+Goes in: `(batch, vocab)` float64 logits. Comes out: a new array of the same shape, in which a character that a control
+drops has the logit `-inf`. Each control has a value that switches it off, and then returns its argument. No control
+drops everything. The module knows no model, no character and no chance: the numbers that draws rest on are handed in.
+
+`controlled` applies them in the order of the fields of `SamplingConfig`, each to what the one before it left:
+
+    repetition_penalty -> temperature -> top_k -> top_p -> min_p -> typical_p -> draw
+
+So `top_p` and what follows measure probabilities after the temperature, among the characters that are left.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config import SamplingConfig
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.integer]
+
+
+def controlled(logits: Array, config: SamplingConfig, *, temperature: float, recent: Ids | None = None) -> Array:
+    """Applies all controls in their order.
+
+    Args:
+        logits: `(batch, vocab)`.
+        config: the controls; its temperatures are not read.
+        temperature: the one whose turn it is.
+        recent: `(batch, characters)`, ids that the repetition penalty looks back at; None for none.
+    """
+    if recent is not None:
+        logits = penalize_repetition(logits, recent, config.repetition_penalty)
+    logits = temper(logits, temperature)
+    logits = keep_top_k(logits, config.top_k)
+    logits = keep_top_p(logits, config.top_p)
+    logits = keep_min_p(logits, config.min_p)
+    return keep_typical(logits, config.typical_p)
+
+
+def penalize_repetition(logits: Array, recent: Ids, penalty: float) -> Array:
+    """Divides the odds of the characters in `recent` by `penalty`, however often they occur there; 1 is off.
+
+    Keskar et al. 2019 scale the logits themselves, which depends on their arbitrary zero; odds do not.
+
+    >>> penalize_repetition(np.zeros((1, 3)), np.array([[2, 2]]), math.e)
+    array([[ 0.,  0., -1.]])
+    """
+    if penalty == 1.0 or not recent.size:
+        return logits
+    penalized = logits.copy()
+    rows = _rows(logits)
+    penalized[rows, recent] = logits[rows, recent] - math.log(penalty)
+    return penalized
+
+
+def temper(logits: Array, temperature: float) -> Array:
+    """Divides the logits, less the largest, by `temperature`; 0 keeps only the likeliest, the first of equals.
+
+    >>> temper(np.array([[1.0, 3.0, 3.0]]), 0.5)
+    array([[-4.,  0.,  0.]])
+    >>> temper(np.array([[1.0, 3.0, 3.0]]), 0.0)
+    array([[-inf,   0., -inf]])
+    """
+    if temperature == 0.0:
+        kept = np.full_like(logits, -np.inf)
+        kept[np.arange(len(logits)), logits.argmax(axis=-1)] = 0.0
+        return kept
+    tempered = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
+    return np.divide(tempered, temperature, out=tempered)
+
+
+def keep_top_k(logits: Array, k: int) -> Array:
+    """Keeps the `k` likeliest; of equals at the border, those with the lower ids. 0 and k >= vocab are off.
+
+    >>> keep_top_k(np.array([[1.0, 2.0, 2.0, 2.0]]), 2)
+    array([[-inf,   2.,   2., -inf]])
+    """
+    if k == 0 or k >= logits.shape[-1]:
+        return logits
+    return _keep(logits, likeliest_first(logits), np.arange(logits.shape[-1]) < k)
+
+
+def keep_top_p(logits: Array, p: float) -> Array:
+    """Keeps the smallest set of the likeliest that together hold the probability `p` (Holtzman et al. 2020); 1 is off.
+
+    >>> keep_top_p(np.log([[0.2, 0.5, 0.3]]), 0.6).round(2)
+    array([[ -inf, -0.69, -1.2 ]])
+    """
+    if p == 1.0:
+        return logits
+    return _keep_mass(logits, likeliest_first(logits), p)
+
+
+def keep_min_p(logits: Array, share: float) -> Array:
+    """Keeps what is at least `share` times as likely as the likeliest (Nguyen et al. 2024); 0 is off.
+
+    >>> keep_min_p(np.log([[0.2, 0.5, 0.3]]), 0.5).round(2)
+    array([[ -inf, -0.69, -1.2 ]])
+    """
+    if share == 0.0:
+        return logits
+    threshold = np.maximum.reduce(logits, axis=-1, keepdims=True) + math.log(share)
+    return np.where(logits >= threshold, logits, -np.inf)
+
+
+def keep_typical(logits: Array, p: float) -> Array:
+    """Keeps what surprises about as much as was to be expected; 1 is off.
+
+    Locally typical sampling (Meister et al. 2023): the characters whose surprise, the negative logarithm of their
+    probability, is nearest to its mean, until they hold the probability `p` together.
+
+    >>> keep_typical(np.log([[0.9, 0.06, 0.04]]), 0.5).round(2)
+    array([[-0.11,  -inf,  -inf]])
+    """
+    if p == 1.0:
+        return logits
+    return _keep_mass(logits, distance_from_expected(logits).argsort(axis=-1, kind="stable"), p)
+
+
+def distance_from_expected(logits: Array) -> Array:
+    """How far each character's surprise is from the expected one, in nats; `inf` for what is dropped already."""
+    logs = log_softmax(logits)
+    likely = np.where(np.isfinite(logs), logs, 0.0)
+    negative_entropy = np.add.reduce(np.exp(logs) * likely, axis=-1, keepdims=True)
+    return np.abs(logs - negative_entropy)
+
+
+def log_softmax(logits: Array) -> Array:
+    """The natural logarithms of the probabilities."""
+    shifted = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
+    return np.subtract(shifted, np.log(np.add.reduce(np.exp(shifted), axis=-1, keepdims=True)), out=shifted)
+
+
+def likelihoods(logits: Array) -> Array:
+    """Numbers in proportion to the probabilities; the likeliest has 1."""
+    shifted = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
+    return np.exp(shifted, out=shifted)
+
+
+def draw(logits: Array, uniforms: Array) -> NDArray[np.intp]:
+    """Draws an id for each row by inverting the cumulative distribution, in the order of the ids.
+
+    Args:
+        logits: `(batch, vocab)`.
+        uniforms: `(batch,)`, numbers in [0, 1) from which the draw follows.
+
+    Returns:
+        `(batch,)`; an id whose logit is `-inf` is never among them.
+
+    >>> draw(np.log([[0.25, 0.5, 0.25]] * 3), np.array([0.2, 0.3, 0.9]))
+    array([0, 1, 2])
+    """
+    sums = likelihoods(logits)
+    np.add.accumulate(sums, axis=-1, out=sums)
+    total = sums[:, -1]
+    targets = np.minimum(uniforms * total, np.nextafter(total, 0.0))
+    if len(sums) == 1:
+        return np.asarray(sums[0].searchsorted(targets, side="right"))
+    return np.asarray(np.add.reduce(sums <= targets[:, None], axis=-1, dtype=np.intp))
+
+
+def likeliest_first(logits: Array) -> NDArray[np.intp]:
+    """The ids of each row by falling logit, equals by rising id."""
+    return np.negative(logits).argsort(axis=-1, kind="stable")
+
+
+def _rows(logits: Array) -> NDArray[np.intp]:
+    return np.arange(len(logits))[:, None]
+
+
+def _keep_mass(logits: Array, order: NDArray[np.intp], p: float) -> Array:
+    """Keeps the first in `order` until they hold the probability `p`, at least one."""
+    sums = np.add.accumulate(likelihoods(logits)[_rows(logits), order], axis=-1)
+    kept = np.empty(order.shape, np.bool_)
+    kept[:, 0] = True
+    np.less(sums[:, :-1], p * sums[:, -1:], out=kept[:, 1:])
+    return _keep(logits, order, kept)
+
+
+def _keep(logits: Array, order: NDArray[np.intp], kept: NDArray[np.bool_]) -> Array:
+    """Keeps the ids `order[kept]` of each row."""
+    rows = _rows(logits)
+    result = np.empty_like(logits)
+    result[rows, order] = np.where(kept, logits[rows, order], -np.inf)
+    return result

@@ -1,0 +1,155 @@
+"""Draws ids for one or several samples of one prompt, a character of each at a time.
+
+Goes in: a network, the prompt's ids, the controls and a source of chance for each sample. Comes out: ids. The module
+knows no characters and not when a text ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config import SamplingConfig
+from textgen.engine import Engine
+from textgen.logits import controlled, draw, log_softmax
+from textgen.referee import Referee, settled
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.integer]
+
+_BLOCK = 64
+"""Uniform numbers drawn ahead for each sample."""
+
+
+class Pen:
+    """Writes several samples side by side.
+
+    What a sample gets depends on its own chance alone, not on which others are written with it; see `referee`.
+
+    Args:
+        engine: the network.
+        context: `(characters,)`, at least one id, from which the network's state follows.
+        prompt: `(characters,)`, the ids that count for the repetition penalty beside the drawn ones.
+        config: the controls.
+        chance: a generator for each sample.
+        banned: an id that is never drawn, or None.
+
+    Attributes:
+        samples: the numbers of the samples that are still written, in the order of the rows that `draw` returns.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        context: Ids,
+        prompt: Ids,
+        config: SamplingConfig,
+        chance: Sequence[np.random.Generator],
+        *,
+        banned: int | None = None,
+    ) -> None:
+        count = len(chance)
+        logits, state = engine.read(context[None], engine.initial_state(1), last=True)
+        self.samples = list(range(count))
+        self._engine, self._config, self._chance, self._banned = engine, config, chance, banned
+        self._logits = logits.repeat(count, axis=0)
+        self._state = state if count == 1 else state.take([0] * count)
+        self._referee = Referee(engine, state, count) if count > 1 else None
+        self._drawn: list[list[int]] = [[] for _ in chance]
+        self._last: Ids = np.empty(count, np.intp)
+        self._position = 0
+        self._uniforms = np.empty((count, _BLOCK))
+        self._window = Window(prompt, count, config.repetition_window) if config.repetition_penalty > 1.0 else None
+
+    @property
+    def logprobs(self) -> Array:
+        """`(samples, vocab)`: natural logarithms of the probabilities that the last draw rested on, without controls."""
+        return log_softmax(self._logits.astype(np.float64))
+
+    def draw(self) -> Ids:
+        """Draws the next id of each sample that is still written, `(samples,)`."""
+        place = self._position % _BLOCK
+        if place == 0:
+            for row, sample in enumerate(self.samples):
+                self._uniforms[row] = self._chance[sample].random(_BLOCK)
+        if self._position:
+            self._logits, self._state = self._engine.step(self._last, self._state)
+        logits, uniforms, config = self._wide(self._logits), self._uniforms[:, place], self._config
+        temperature = config.temperatures[self._position % len(config.temperatures)]
+        recent = None if self._window is None else self._window.ids
+        ids = draw(controlled(logits, config, temperature=temperature, recent=recent), uniforms)
+        if self._referee is not None:
+            if self._position:
+                stands = settled(logits, config, temperature=temperature, recent=recent, uniforms=uniforms, ids=ids)
+                for row in np.flatnonzero(~stands):
+                    alone, looked_back = self._alone(row, self._referee), None if recent is None else recent[[row]]
+                    alone = controlled(alone, config, temperature=temperature, recent=looked_back)
+                    ids[row] = draw(alone, uniforms[[row]])[0]
+            for sample, each in zip(self.samples, ids.tolist(), strict=True):
+                self._drawn[sample].append(each)
+        if self._window is not None:
+            self._window.add(ids)
+        self._last = ids
+        self._position += 1
+        return ids
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Goes on with the samples in these rows only; at least one."""
+        index = np.asarray(rows, np.intp)
+        self.samples = [self.samples[row] for row in rows]
+        self._state = self._state.take(index)
+        self._last, self._uniforms = self._last[index], self._uniforms[index]
+        if self._window is not None:
+            self._window.keep(index)
+
+    def _alone(self, row: int, referee: Referee) -> Array:
+        """The logits of the sample in `row` as if it were alone; its state goes on from there."""
+        sample = self.samples[row]
+        logits, state = referee.logits(sample, self._drawn[sample])
+        self._logits[row] = logits[0]
+        self._state.put(row, state)
+        return self._wide(logits)
+
+    def _wide(self, logits: NDArray[np.float32]) -> Array:
+        wide = logits.astype(np.float64)
+        if self._banned is not None:
+            wide[:, self._banned] = -np.inf
+        return wide
+
+
+class Window:
+    """The last ids of each text, prompt and drawn ones together.
+
+    Args:
+        prompt: `(characters,)`, what all texts begin with.
+        texts: how many there are.
+        size: how many ids of each count.
+
+    >>> window = Window(np.array([1, 2, 3]), 2, 4)
+    >>> for ids in ([4, 5], [6, 7]):
+    ...     window.add(np.array(ids))
+    >>> np.sort(window.ids).tolist()
+    [[2, 3, 4, 6], [2, 3, 5, 7]]
+    """
+
+    def __init__(self, prompt: Ids, texts: int, size: int) -> None:
+        tail = prompt[-size:]
+        self._ring = np.empty((texts, size), np.int32)
+        self._ring[:, : len(tail)] = tail
+        self._size, self._seen = size, len(tail)
+
+    @property
+    def ids(self) -> Ids:
+        """`(texts, characters)`, in no particular order."""
+        return self._ring[:, : self._seen]
+
+    def add(self, ids: Ids) -> None:
+        """Appends an id to each text, `(texts,)`; the oldest falls out."""
+        self._ring[:, self._seen % self._size] = ids
+        self._seen += 1
+
+    def keep(self, rows: Ids) -> None:
+        """Goes on with the texts `rows` only."""
+        self._ring = self._ring[rows]

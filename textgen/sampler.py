@@ -1,0 +1,192 @@
+"""Writes samples: a prompt and the controls go in, texts come out, whole or piece by piece.
+
+The loop is here; `pen` draws ids, and `ending` knows when a text ends. The module knows no file.
+
+Sample k draws from a generator of its own, seeded by `SeedSequence(seed, spawn_key=(k,))`. The same network, prompt,
+controls and seed give the same text, however many samples are written beside it and however many threads work.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config import SamplingConfig, require
+from textgen.ending import Ending
+from textgen.engine import Engine
+from textgen.logits import likeliest_first
+from textgen.pen import Pen
+from textgen.sample import CharacterLogprob, Sample
+from textgen.tokenizer import CharTokenizer
+
+Ids = NDArray[np.integer]
+
+
+class Stream(Iterator[str]):
+    """Writes one text and hands it out in pieces, each as soon as it is certain.
+
+    No piece is empty, and no part of a stop text is ever among them. What is wrong with a prompt is said at once, not
+    at the first piece.
+
+    Args:
+        engine: the network.
+        tokenizer: its vocabulary.
+        prompt: what the text goes on from; see `context_ids` for an empty one.
+        config: the controls.
+        logprobs: how many of the likeliest characters to note at each place; 0 notes nothing.
+
+    Raises:
+        UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
+        ConfigError: `logprobs` is out of its range, or the vocabulary holds no character that could be written.
+    """
+
+    def __init__(
+        self, engine: Engine, tokenizer: CharTokenizer, prompt: str, config: SamplingConfig, *, logprobs: int = 0
+    ) -> None:
+        self._writing: _Writing | None = _Writing(engine, tokenizer, prompt, config, count=1, logprobs=logprobs)
+        self._draft = self._writing.drafts[0]
+
+    def __next__(self) -> str:
+        while self._writing is not None and self._writing.goes_on:
+            self._writing.step()
+            if self._draft.piece:
+                return self._draft.piece
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Ends the text where it is."""
+        self._writing = None
+
+    @property
+    def sample(self) -> Sample:
+        """What has been handed out so far; once the pieces have come to an end, the whole sample."""
+        return self._draft.sample
+
+
+def write_samples(
+    engine: Engine, tokenizer: CharTokenizer, prompt: str, config: SamplingConfig, *, count: int = 1, logprobs: int = 0
+) -> list[Sample]:
+    """Writes samples of one prompt side by side.
+
+    Args:
+        engine: the network.
+        tokenizer: its vocabulary.
+        prompt: what they go on from; see `context_ids` for an empty one.
+        config: the controls.
+        count: how many samples, in [1, 65536]; each is what it would be without the others.
+        logprobs: how many of the likeliest characters to note at each place; 0 notes nothing.
+
+    Raises:
+        UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
+        ConfigError: `count` or `logprobs` is out of its range, or the vocabulary holds no character that could be
+            written.
+    """
+    writing = _Writing(engine, tokenizer, prompt, config, count=count, logprobs=logprobs)
+    while writing.goes_on:
+        writing.step()
+    return [draft.sample for draft in writing.drafts]
+
+
+def context_ids(tokenizer: CharTokenizer, prompt: Ids) -> Ids:
+    """The ids that a network reads before it writes.
+
+    A text without a prompt begins as after a line break, or where the vocabulary has none, as after a space; where it
+    has neither, as after its first character.
+
+    >>> context_ids(CharTokenizer("\\n a"), np.array([], np.uint8))
+    array([0])
+    """
+    if len(prompt):
+        return prompt
+    places = (tokenizer.characters.find(character) for character in "\n ")
+    return np.array([next((place for place in places if place >= 0), 0)])
+
+
+class _Draft:
+    """A sample while it is written; `piece` is what its last character brought."""
+
+    def __init__(self, prompt: str, index: int, seed: int, config: SamplingConfig, *, noted: bool) -> None:
+        self.ending = Ending(config)
+        self.piece = ""
+        self.logprobs: list[CharacterLogprob] | None = [] if noted else None
+        self._pieces: list[str] = []
+        self._prompt, self._index, self._seed, self._config = prompt, index, seed, config
+
+    def add(self, character: str) -> None:
+        self.piece = self.ending.add(character)
+        self._pieces.append(self.piece)
+
+    @property
+    def sample(self) -> Sample:
+        text = "".join(self._pieces)
+        return Sample(
+            text=text,
+            prompt=self._prompt,
+            seed=self._seed,
+            index=self._index,
+            finish_reason=self.ending.reason or "length",
+            config=self._config,
+            logprobs=None if self.logprobs is None else tuple(self.logprobs[: len(text)]),
+        )
+
+
+class _Writing:
+    """Samples of one prompt in the making; `goes_on` until all have ended."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: CharTokenizer,
+        prompt: str,
+        config: SamplingConfig,
+        *,
+        count: int,
+        logprobs: int,
+    ) -> None:
+        require(isinstance(count, int) and 1 <= count <= 65_536, "count", "a whole number in [1, 65536]", count)
+        noted = isinstance(logprobs, int) and logprobs >= 0
+        require(noted, "logprobs", "a whole number of at least 0", logprobs, "Use 0 to switch it off.")
+        require(tokenizer.characters != "", "characters", "at least one that can be written", tokenizer.characters)
+        ids = tokenizer.encode(prompt, unknown=config.unknown)
+        seed = secrets.randbits(32) if config.seed is None else config.seed
+        config = config.replace(seed=seed)
+        self.drafts = [_Draft(prompt, index, seed, config, noted=logprobs > 0) for index in range(count)]
+        self.goes_on = self.drafts[0].ending.reason is None
+        self._alphabet = tokenizer.characters + "\ufffd"
+        self._top = logprobs
+        if self.goes_on:
+            chance = [
+                np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index,))))
+                for index in range(count)
+            ]
+            context = context_ids(tokenizer, ids)
+            self._pen = Pen(engine, context, ids, config, chance, banned=tokenizer.unknown_id)
+
+    def step(self) -> None:
+        """Writes the next character of each sample that has not ended."""
+        drafts = [self.drafts[sample] for sample in self._pen.samples]
+        ids = self._pen.draw().tolist()
+        if self._top:
+            self._note(drafts, ids)
+        ended = False
+        for draft, each in zip(drafts, ids, strict=True):
+            draft.add(self._alphabet[each])
+            ended = ended or draft.ending.reason is not None
+        if ended:
+            rows = [row for row, draft in enumerate(drafts) if draft.ending.reason is None]
+            self.goes_on = bool(rows)
+            if rows:
+                self._pen.keep(rows)
+
+    def _note(self, drafts: list[_Draft], ids: list[int]) -> None:
+        logprobs = self._pen.logprobs
+        order = likeliest_first(logprobs)[:, : self._top]
+        for row, (draft, each) in enumerate(zip(drafts, ids, strict=True)):
+            top = tuple((self._alphabet[n], float(logprobs[row, n])) for n in order[row].tolist())
+            noted = CharacterLogprob(self._alphabet[each], float(logprobs[row, each]), top)
+            if draft.logprobs is not None:
+                draft.logprobs.append(noted)

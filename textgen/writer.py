@@ -1,0 +1,238 @@
+"""A trained model to write with: the public face of sampling, completion and scoring, without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from textgen.config import ModelConfig, SamplingConfig, Unknown, Until
+from textgen.engine import Engine
+from textgen.sample import Sample
+from textgen.sampler import Stream, write_samples
+from textgen.score import Score, score_text
+from textgen.suggest import Suggestion, suggest
+from textgen.system import PathLike
+from textgen.tokenizer import CharTokenizer
+from textgen.weights import ModelWeights
+
+_DEFAULT = SamplingConfig()
+
+
+def load(run: PathLike | None = None) -> Writer:
+    """The writer of a run or of a checkpoint file.
+
+    Args:
+        run: a run's name, a run's folder, or a `.keras` file; None takes the newest run.
+
+    Raises:
+        RunError: there is no such run.
+        CheckpointError: the checkpoint is missing, damaged or foreign.
+    """
+    from textgen.checkpoint import read_checkpoint
+    from textgen.runs import resolve_checkpoint
+
+    checkpoint = read_checkpoint(resolve_checkpoint(run))
+    return Writer(
+        config=checkpoint.model,
+        weights=checkpoint.weights,
+        tokenizer=checkpoint.tokenizer,
+        metadata=checkpoint.metadata,
+        path=checkpoint.path,
+    )
+
+
+class Writer:
+    """Writes, completes and scores text with one trained model.
+
+    A writer never changes: what it writes follows from the arguments alone.
+
+    Args:
+        config: the network's shape.
+        weights: its weights.
+        tokenizer: its vocabulary.
+        metadata: the checkpoint's `textgen.json`, if it came from one.
+        path: the checkpoint, if it came from one.
+
+    Raises:
+        ConfigError: the weights do not fit the configuration.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: ModelConfig,
+        weights: ModelWeights,
+        tokenizer: CharTokenizer,
+        metadata: Mapping[str, Any] | None = None,
+        path: Path | None = None,
+    ) -> None:
+        self.engine = Engine(config, weights)
+        self.config = config
+        self.tokenizer = tokenizer
+        self.metadata: Mapping[str, Any] = {} if metadata is None else metadata
+        self.path = path
+
+    def __repr__(self) -> str:
+        config = self.config
+        shape = f"{config.layers} x {config.units} {config.cell}, {config.vocab_size} characters"
+        return f"Writer({shape}{f', {self.path}' if self.path else ''})"
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        repetition_penalty: float = _DEFAULT.repetition_penalty,
+        repetition_window: int = _DEFAULT.repetition_window,
+        temperature: float | Sequence[float] = _DEFAULT.temperature,
+        top_k: int = _DEFAULT.top_k,
+        top_p: float = _DEFAULT.top_p,
+        min_p: float = _DEFAULT.min_p,
+        typical_p: float = _DEFAULT.typical_p,
+        max_new_tokens: int = _DEFAULT.max_new_tokens,
+        stop: str | Sequence[str] = _DEFAULT.stop,
+        until: Until = _DEFAULT.until,
+        seed: int | None = _DEFAULT.seed,
+        unknown: Unknown = _DEFAULT.unknown,
+        logprobs: int = 0,
+    ) -> Sample:
+        """Writes one text.
+
+        Args:
+            prompt: what it goes on from, of any length. Without one it begins as after a line break.
+            repetition_penalty: divides the odds of characters seen lately; against loops.
+            repetition_window: how many characters back that looks, the prompt included.
+            temperature: below 1 safer, above 1 wilder, 0 always the likeliest; several values take turns.
+            top_k: only so many of the likeliest characters; against slips.
+            top_p: only the likeliest that together hold this probability; against slips, by the model's own certainty.
+            min_p: only characters at least this likely, as a share of the likeliest; keeps high temperatures sensible.
+            typical_p: only characters of about the expected surprise, up to this probability; against dullness.
+            max_new_tokens: characters to write, the prompt not counted.
+            stop: texts before which it ends.
+            until: "line" and "paragraph" write on to the end of one; see `textgen.ending.Ending`.
+            seed: the same one brings the same text; None draws one, which the sample reports.
+            unknown: what becomes of characters of the prompt that the model never saw.
+            logprobs: how many of the likeliest characters to note at each place, as the model itself saw them before
+                any control; 0 notes nothing.
+
+        Raises:
+            ConfigError: a value is out of its range.
+            UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
+        """
+        config = SamplingConfig(
+            repetition_penalty=repetition_penalty,
+            repetition_window=repetition_window,
+            temperature=_several(temperature),
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            typical_p=typical_p,
+            max_new_tokens=max_new_tokens,
+            stop=_texts(stop),
+            until=until,
+            seed=seed,
+            unknown=unknown,
+        )
+        return write_samples(self.engine, self.tokenizer, prompt, config, logprobs=logprobs)[0]
+
+    def generate_many(
+        self,
+        prompt: str = "",
+        *,
+        count: int,
+        repetition_penalty: float = _DEFAULT.repetition_penalty,
+        repetition_window: int = _DEFAULT.repetition_window,
+        temperature: float | Sequence[float] = _DEFAULT.temperature,
+        top_k: int = _DEFAULT.top_k,
+        top_p: float = _DEFAULT.top_p,
+        min_p: float = _DEFAULT.min_p,
+        typical_p: float = _DEFAULT.typical_p,
+        max_new_tokens: int = _DEFAULT.max_new_tokens,
+        stop: str | Sequence[str] = _DEFAULT.stop,
+        until: Until = _DEFAULT.until,
+        seed: int | None = _DEFAULT.seed,
+        unknown: Unknown = _DEFAULT.unknown,
+        logprobs: int = 0,
+    ) -> list[Sample]:
+        """Writes several texts side by side, which is many times as quick as one after the other.
+
+        The text of number k depends on the seed and k alone: the first is what `generate` writes.
+
+        Args:
+            prompt: what all of them go on from.
+            count: how many, in [1, 65536].
+
+        The other arguments and what is raised are as for `generate`.
+        """
+        config = SamplingConfig(
+            repetition_penalty=repetition_penalty,
+            repetition_window=repetition_window,
+            temperature=_several(temperature),
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            typical_p=typical_p,
+            max_new_tokens=max_new_tokens,
+            stop=_texts(stop),
+            until=until,
+            seed=seed,
+            unknown=unknown,
+        )
+        return write_samples(self.engine, self.tokenizer, prompt, config, count=count, logprobs=logprobs)
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        repetition_penalty: float = _DEFAULT.repetition_penalty,
+        repetition_window: int = _DEFAULT.repetition_window,
+        temperature: float | Sequence[float] = _DEFAULT.temperature,
+        top_k: int = _DEFAULT.top_k,
+        top_p: float = _DEFAULT.top_p,
+        min_p: float = _DEFAULT.min_p,
+        typical_p: float = _DEFAULT.typical_p,
+        max_new_tokens: int = _DEFAULT.max_new_tokens,
+        stop: str | Sequence[str] = _DEFAULT.stop,
+        until: Until = _DEFAULT.until,
+        seed: int | None = _DEFAULT.seed,
+        unknown: Unknown = _DEFAULT.unknown,
+        logprobs: int = 0,
+    ) -> Stream:
+        """Writes the text of `generate` piece by piece.
+
+        The arguments and what is raised are as for `generate`; errors come at once, not at the first piece.
+
+        Returns:
+            An iterator of the pieces; its `sample` is what has been handed out so far, with the seed.
+        """
+        config = SamplingConfig(
+            repetition_penalty=repetition_penalty,
+            repetition_window=repetition_window,
+            temperature=_several(temperature),
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            typical_p=typical_p,
+            max_new_tokens=max_new_tokens,
+            stop=_texts(stop),
+            until=until,
+            seed=seed,
+            unknown=unknown,
+        )
+        return Stream(self.engine, self.tokenizer, prompt, config, logprobs=logprobs)
+
+    def suggest(self, text: str, *, n: int = 5, unknown: Unknown = "replace") -> list[Suggestion]:
+        """The likeliest continuations of `text` to the end of a word; see `textgen.suggest.suggest`."""
+        return suggest(self.engine, self.tokenizer, text, n=n, unknown=unknown)
+
+    def score(self, text: str, *, streams: int = 1, unknown: Unknown = "error") -> Score:
+        """The log-probability of each character of `text`; see `textgen.score.score_text`."""
+        return score_text(self.engine, self.tokenizer, text, streams=streams, unknown=unknown)
+
+
+def _several(temperature: float | Sequence[float]) -> float | tuple[float, ...]:
+    return temperature if isinstance(temperature, (int, float)) else tuple(temperature)
+
+
+def _texts(stop: str | Sequence[str]) -> tuple[str, ...]:
+    return (stop,) if isinstance(stop, str) else tuple(stop)
