@@ -14,6 +14,7 @@ So `top_p` and what follows measure probabilities after the temperature, among t
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def penalize_repetition(logits: Array, recent: Ids, penalty: float) -> Array:
     if penalty == 1.0 or not recent.size:
         return logits
     penalized = logits.copy()
-    rows = _rows(logits)
+    rows = np.arange(len(logits))[:, None]
     penalized[rows, recent] = logits[rows, recent] - math.log(penalty)
     return penalized
 
@@ -82,7 +83,7 @@ def keep_top_k(logits: Array, k: int) -> Array:
     """
     if k == 0 or k >= logits.shape[-1]:
         return logits
-    return _keep(logits, likeliest_first(logits), np.arange(logits.shape[-1]) < k)
+    return _keep_highest(logits, np.sort(logits, axis=-1), np.full(len(logits), k))
 
 
 def keep_top_p(logits: Array, p: float) -> Array:
@@ -93,7 +94,10 @@ def keep_top_p(logits: Array, p: float) -> Array:
     """
     if p == 1.0:
         return logits
-    return _keep_mass(logits, likeliest_first(logits), p)
+    rising = np.sort(logits, axis=-1)
+    sums = np.add.accumulate(likelihoods(rising)[:, ::-1], axis=-1)
+    kept = 1 + _positions(sums, p * sums[:, -1], side="left")
+    return _keep_highest(logits, rising, kept)
 
 
 def keep_min_p(logits: Array, share: float) -> Array:
@@ -112,14 +116,21 @@ def keep_typical(logits: Array, p: float) -> Array:
     """Keeps what surprises about as much as was to be expected; 1 is off.
 
     Locally typical sampling (Meister et al. 2023): the characters whose surprise, the negative logarithm of their
-    probability, is nearest to its mean, until they hold the probability `p` together.
+    probability, is nearest to its mean, until they hold the probability `p` together. What is kept is shifted so that
+    the largest logit is 0.
 
-    >>> keep_typical(np.log([[0.9, 0.06, 0.04]]), 0.5).round(2)
-    array([[-0.11,  -inf,  -inf]])
+    >>> keep_typical(np.log([[0.6, 0.3, 0.1]]), 0.2).round(2)
+    array([[-inf,   0., -inf]])
     """
     if p == 1.0:
         return logits
-    return _keep_mass(logits, distance_from_expected(logits).argsort(axis=-1, kind="stable"), p)
+    order = distance_from_expected(logits).argsort(axis=-1, kind="stable")
+    rows = np.arange(len(logits))[:, None]
+    sums = np.add.accumulate(likelihoods(logits)[rows, order], axis=-1)
+    kept = np.arange(sums.shape[-1]) <= _positions(sums, p * sums[:, -1], side="left")[:, None]
+    result = np.empty_like(logits)
+    result[rows, order] = np.where(kept, logits[rows, order], -np.inf)
+    return np.subtract(result, np.maximum.reduce(result, axis=-1, keepdims=True), out=result)
 
 
 def distance_from_expected(logits: Array) -> Array:
@@ -142,49 +153,44 @@ def likelihoods(logits: Array) -> Array:
     return np.exp(shifted, out=shifted)
 
 
-def draw(logits: Array, uniforms: Array) -> NDArray[np.intp]:
-    """Draws an id for each row by inverting the cumulative distribution, in the order of the ids.
-
-    Args:
-        logits: `(batch, vocab)`.
-        uniforms: `(batch,)`, numbers in [0, 1) from which the draw follows.
-
-    Returns:
-        `(batch,)`; an id whose logit is `-inf` is never among them.
-
-    >>> draw(np.log([[0.25, 0.5, 0.25]] * 3), np.array([0.2, 0.3, 0.9]))
-    array([0, 1, 2])
-    """
-    sums = likelihoods(logits)
-    np.add.accumulate(sums, axis=-1, out=sums)
-    total = sums[:, -1]
-    targets = np.minimum(uniforms * total, np.nextafter(total, 0.0))
-    if len(sums) == 1:
-        return np.asarray(sums[0].searchsorted(targets, side="right"))
-    return np.asarray(np.add.reduce(sums <= targets[:, None], axis=-1, dtype=np.intp))
-
-
 def likeliest_first(logits: Array) -> NDArray[np.intp]:
     """The ids of each row by falling logit, equals by rising id."""
     return np.negative(logits).argsort(axis=-1, kind="stable")
 
 
-def _rows(logits: Array) -> NDArray[np.intp]:
-    return np.arange(len(logits))[:, None]
+def draw(logits: Array, uniforms: Array) -> NDArray[np.intp]:
+    """Draws an id for each row by inverting the cumulative distribution, in the order of the ids.
+
+    Args:
+        logits: `(batch, vocab)`, the largest of each row 0, as `controlled` returns them.
+        uniforms: `(batch,)`, numbers in [0, 1) from which the draw follows.
+
+    Returns:
+        `(batch,)`; an id whose logit is `-inf` is never among them.
+
+    >>> draw(np.log([[0.5, 1.0, 0.5]] * 3), np.array([0.2, 0.3, 0.9]))
+    array([0, 1, 2])
+    """
+    sums = np.exp(logits)
+    np.add.accumulate(sums, axis=-1, out=sums)
+    total = sums[:, -1]
+    return _positions(sums, np.minimum(uniforms * total, np.nextafter(total, 0.0)), side="right")
 
 
-def _keep_mass(logits: Array, order: NDArray[np.intp], p: float) -> Array:
-    """Keeps the first in `order` until they hold the probability `p`, at least one."""
-    sums = np.add.accumulate(likelihoods(logits)[_rows(logits), order], axis=-1)
-    kept = np.empty(order.shape, np.bool_)
-    kept[:, 0] = True
-    np.less(sums[:, :-1], p * sums[:, -1:], out=kept[:, 1:])
-    return _keep(logits, order, kept)
+def _positions(sums: Array, targets: Array, *, side: Literal["left", "right"]) -> NDArray[np.intp]:
+    """Where the sums of each row reach its target ("left") or exceed it ("right")."""
+    if len(sums) == 1:
+        return np.asarray(sums[0].searchsorted(targets, side=side))
+    before = sums < targets[:, None] if side == "left" else sums <= targets[:, None]
+    return np.asarray(np.add.reduce(before, axis=-1, dtype=np.intp))
 
 
-def _keep(logits: Array, order: NDArray[np.intp], kept: NDArray[np.bool_]) -> Array:
-    """Keeps the ids `order[kept]` of each row."""
-    rows = _rows(logits)
-    result = np.empty_like(logits)
-    result[rows, order] = np.where(kept, logits[rows, order], -np.inf)
-    return result
+def _keep_highest(logits: Array, rising: Array, kept: NDArray[np.intp]) -> Array:
+    """Keeps the `kept` highest of each row, the first of equals; `rising` are the logits in rising order."""
+    borders = rising[np.arange(len(rising)), rising.shape[-1] - kept][:, None]
+    high = logits >= borders
+    if np.count_nonzero(high) != kept.sum():
+        equal = logits == borders
+        surplus = np.add.accumulate(equal, axis=-1) > (kept - np.add.reduce(logits > borders, axis=-1))[:, None]
+        high &= ~(equal & surplus)
+    return np.where(high, logits, -np.inf)

@@ -65,7 +65,7 @@ class Pen:
 
     @property
     def logprobs(self) -> Array:
-        """`(samples, vocab)`: natural logarithms of the probabilities that the last draw rested on, without controls."""
+        """`(samples, vocab)`: the natural logarithms of the probabilities of the last draw, without the controls."""
         return log_softmax(self._logits.astype(np.float64))
 
     def draw(self) -> Ids:
@@ -83,7 +83,7 @@ class Pen:
         if self._referee is not None:
             if self._position:
                 stands = settled(logits, config, temperature=temperature, recent=recent, uniforms=uniforms, ids=ids)
-                for row in np.flatnonzero(~stands):
+                for row in np.flatnonzero(~stands).tolist():
                     alone, looked_back = self._alone(row, self._referee), None if recent is None else recent[[row]]
                     alone = controlled(alone, config, temperature=temperature, recent=looked_back)
                     ids[row] = draw(alone, uniforms[[row]])[0]

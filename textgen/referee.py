@@ -22,7 +22,7 @@ from textgen.engine import Engine, State
 Array = NDArray[np.float64]
 Ids = NDArray[np.integer]
 
-TOLERANCE = 1e-4
+TOLERANCE = 3e-5
 """By how much a logit may differ between a sample drawn alone and one drawn with others."""
 
 
@@ -90,9 +90,9 @@ def _gap(before: Array, after: Array) -> Array:
 
 
 def _mass_stands(before: Array, kept: Array, key: Array, mass: float, spread: float) -> tuple[NDArray[np.bool_], Array]:
-    """Whether what was kept holds `mass`, and does not without its last by `key`; and how far the last is from the next.
+    """Whether what was kept holds `mass`, and does not without its last by `key`, and how far the last is from the next.
 
-    Where `key` is the logit itself, equals at the end may change places: they are equally likely.
+    Where `key` is the logit itself, the last and the next may change places: they are about equally likely.
     """
     weights = controls.likelihoods(before)
     inside = np.isfinite(kept)

@@ -12,17 +12,15 @@ import secrets
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textgen.config import SamplingConfig, require
+from textgen.context import context_ids
 from textgen.ending import Ending
 from textgen.engine import Engine
 from textgen.logits import likeliest_first
 from textgen.pen import Pen
 from textgen.sample import CharacterLogprob, Sample
 from textgen.tokenizer import CharTokenizer
-
-Ids = NDArray[np.integer]
 
 
 class Stream(Iterator[str]):
@@ -34,7 +32,7 @@ class Stream(Iterator[str]):
     Args:
         engine: the network.
         tokenizer: its vocabulary.
-        prompt: what the text goes on from; see `context_ids` for an empty one.
+        prompt: what the text goes on from; see `textgen.context` for an empty one.
         config: the controls.
         logprobs: how many of the likeliest characters to note at each place; 0 notes nothing.
 
@@ -75,7 +73,7 @@ def write_samples(
     Args:
         engine: the network.
         tokenizer: its vocabulary.
-        prompt: what they go on from; see `context_ids` for an empty one.
+        prompt: what they go on from; see `textgen.context` for an empty one.
         config: the controls.
         count: how many samples, in [1, 65536]; each is what it would be without the others.
         logprobs: how many of the likeliest characters to note at each place; 0 notes nothing.
@@ -89,21 +87,6 @@ def write_samples(
     while writing.goes_on:
         writing.step()
     return [draft.sample for draft in writing.drafts]
-
-
-def context_ids(tokenizer: CharTokenizer, prompt: Ids) -> Ids:
-    """The ids that a network reads before it writes.
-
-    A text without a prompt begins as after a line break, or where the vocabulary has none, as after a space; where it
-    has neither, as after its first character.
-
-    >>> context_ids(CharTokenizer("\\n a"), np.array([], np.uint8))
-    array([0])
-    """
-    if len(prompt):
-        return prompt
-    places = (tokenizer.characters.find(character) for character in "\n ")
-    return np.array([next((place for place in places if place >= 0), 0)])
 
 
 class _Draft:

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import Unknown, require
+from textgen.context import context_ids
 from textgen.engine import Engine
-from textgen.sampler import context_ids
 from textgen.tokenizer import CharTokenizer
 
 Ids = NDArray[np.integer]
@@ -69,7 +69,7 @@ def score_text(
     unknown: Unknown = "error",
     progress: Progress | None = None,
 ) -> Score:
-    """Scores each character of a text; the first one is foretold as in `textgen.sampler.context_ids`.
+    """Scores each character of a text; the first one is foretold as in `textgen.context`.
 
     Args:
         engine: the network.
@@ -86,7 +86,7 @@ def score_text(
     """
     ids = tokenizer.encode(text, unknown=unknown)
     require(len(ids) > 0, "text", "at least one character that the model knows", text)
-    before = context_ids(tokenizer, ids[:0]).astype(ids.dtype)
+    before = context_ids(tokenizer, ids[:0])
     logprobs = score_ids(engine, np.concatenate([before, ids]), streams=streams, progress=progress)
     return Score(text if len(ids) == len(text) else tokenizer.decode(ids), logprobs)
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import Unknown, require
+from textgen.context import context_ids
 from textgen.engine import Engine
 from textgen.logits import log_softmax
-from textgen.sampler import context_ids
 from textgen.tokenizer import CharTokenizer
 
 Array = NDArray[np.float64]
@@ -85,7 +85,7 @@ def suggest(
     Args:
         engine: the network.
         tokenizer: its vocabulary.
-        text: what has been written so far; see `textgen.sampler.context_ids` for an empty one.
+        text: what has been written so far; see `textgen.context` for an empty one.
         n: how many, in [1, 100]; there may be fewer.
         unknown: what becomes of characters of `text` that the model never saw: see `CharTokenizer.encode`.
 
@@ -128,7 +128,7 @@ def suggest(
 
 @functools.lru_cache(maxsize=4)
 def _kinds_of(characters: str, size: int) -> tuple[Mask, Mask, Mask]:
-    """Which ids are parts of words, which are words by themselves, and which are neither; the unknown one is nothing."""
+    """Which ids are parts of words, words by themselves, and other characters; the unknown one is none of these."""
     words, wholes, others = np.zeros((3, size), np.bool_)
     for place, character in enumerate(characters):
         words[place], wholes[place] = is_word(character), is_whole_word(character)

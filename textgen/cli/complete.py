@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -21,7 +21,12 @@ from textgen.config import SamplingConfig
 from textgen.errors import UnknownCharacterError
 from textgen.system import colours, is_terminal
 
-_KEYS = "Tab or a number takes a word, Ctrl-L writes a line, Ctrl-P a paragraph, Ctrl-R another, Ctrl-U undoes, Ctrl-D ends"
+if TYPE_CHECKING:
+    from textgen.suggest import Suggestion
+
+_KEYS = (
+    "Tab or a number takes a word, Ctrl-L writes a line, Ctrl-P a paragraph, Ctrl-R another, Ctrl-U undoes, Ctrl-D ends"
+)
 _HELP = """\
 TEXT        a new line of the text; the first starts it
 +TEXT       goes on in the same line
@@ -69,11 +74,12 @@ def complete(
     Anywhere else each line is a request: a text, the number of a suggestion, :line, :paragraph, :undo, :text, :new or
     :quit; +TEXT goes on in the same line.
     """
-    from textgen.runs import resolve_checkpoint
-    from textgen.writer import load
+    from textgen.cli.reading import load_writer
 
-    writer = load(resolve_checkpoint(run, checkpoints=checkpoints))
-    draft = Draft(writer, temperature=temperature, seed=int.from_bytes(os.urandom(4)) if seed is None else seed, choices=choices)
+    writer, _ = load_writer(run, checkpoints)
+    draft = Draft(
+        writer, temperature=temperature, seed=int.from_bytes(os.urandom(4)) if seed is None else seed, choices=choices
+    )
     terminal = next((stream for stream in (sys.stderr, sys.stdout) if is_terminal(stream)), None)
     if plain or as_json or terminal is None or not is_terminal(sys.stdin) or os.environ.get("TERM") == "dumb":
         for request in _requests():
@@ -114,8 +120,7 @@ def _answer(draft: Draft, request: str, *, as_json: bool) -> None:
         start = 0 if request.strip() in (":text", ":t") else before.rfind("\n") + 1
         click.echo(visible(draft.text[start:] if draft.text.startswith(before) else draft.line))
         for n, suggestion in enumerate(draft.suggestions, 1):
-            word = _word(draft.line, suggestion.text)
-            click.echo(f"  {n}  {visible(word)}  {suggestion.probability:.0%}")
+            click.echo(f"  {n}  {visible(_word(draft.line, suggestion))}")
         click.echo()
     sys.stdout.flush()
 
@@ -146,10 +151,12 @@ def _obey(draft: Draft, request: str) -> str | None:
     return None
 
 
-def _word(line: str, ending: str) -> str:
-    """The word that a suggestion makes, for people."""
-    start = re.search(r"\S*$", line)
-    return ((start[0] if start else "") + ending).strip() or ending
+def _word(line: str, suggestion: Suggestion) -> str:
+    """The word that a suggestion makes, and its probability."""
+    begun = re.search(r"\S*$", line)
+    word = ((begun[0] if begun else "") + suggestion.text).strip(" ").replace("\n", "\u21b5")
+    chance = suggestion.probability
+    return f"{word} {chance:.0%}" if chance >= 0.005 else f"{word} <1%"
 
 
 def _by_key(draft: Draft, terminal: TextIO) -> None:
@@ -158,11 +165,12 @@ def _by_key(draft: Draft, terminal: TextIO) -> None:
 
     dim = ("\x1b[2m", "\x1b[22m") if colours(terminal) else ("", "")
     screen = Screen(terminal, dim=dim)
-    screen.say(_KEYS)
+    for line in _KEYS:
+        screen.say(line)
     with contextlib.ExitStack() as stack:
         stack.callback(screen.close)
         read = stack.enter_context(key_presses())
-        screen.show("")
+        screen.show("", _note(draft))
         while True:
             keys = read()
             if END in keys:
@@ -174,7 +182,7 @@ def _by_key(draft: Draft, terminal: TextIO) -> None:
 
 
 def _note(draft: Draft) -> str:
-    return "  ".join(f"{n} {_word(draft.line, s.text)} {s.probability:.0%}" for n, s in enumerate(draft.suggestions, 1))
+    return "  ".join(f"{n} {_word(draft.line, each)}" for n, each in enumerate(draft.suggestions, 1))
 
 
 def _press(draft: Draft, screen: Screen, keys: str) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from textgen.config import Until
-from textgen.errors import UnknownCharacterError
 
 if TYPE_CHECKING:
     from textgen.suggest import Suggestion
@@ -45,9 +44,7 @@ class Draft:
 
     @property
     def suggestions(self) -> list[Suggestion]:
-        """How the text could go on to the end of the word, the likeliest first; none for an empty text."""
-        if not self.text:
-            return []
+        """How the text could go on to the end of the word, the likeliest first."""
         if self._suggested is None or self._suggested[0] != self.text:
             found = list(self._writer.suggest(self.text[-CONTEXT:], n=self._choices))
             self._suggested = (self.text, found)
@@ -59,10 +56,7 @@ class Draft:
         Raises:
             UnknownCharacterError: it holds characters that the model does not know; the text stays as it was.
         """
-        missing = "".join(sorted(set(text) - set(self._writer.tokenizer.characters)))
-        if missing and not self._writer.tokenizer.has_unknown:
-            shown = ", ".join(f"{c!r}" for c in missing[:5])
-            raise UnknownCharacterError(f"The model never saw {shown}.", characters=missing)
+        self._writer.tokenizer.encode(text)
         self._keep()
         self.text += text
 

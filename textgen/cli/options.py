@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 CHECKPOINTS = Path("checkpoints")
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType):  # type: ignore[type-arg]
     """Seconds, written with their units: 90s, 3m, 1h30m."""
 
     name = "duration"
@@ -41,10 +41,10 @@ class Duration(click.ParamType):
         return 3600.0 * hours + 60.0 * minutes + seconds
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]
     """One number, or several parted by commas."""
 
-    name = "number[,number...]"
+    name = "numbers"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -72,7 +72,7 @@ def setting(*flags: str, config: type, help: str, **kwargs: Any) -> Callable[[F]
     """An option for a configuration's field, from which it has its name and its default."""
     field = _field(flags)
     return click.option(
-        *flags, field, cls=Option, default=default(config, field), show_default=True, help=help, **kwargs
+        *_named(flags), cls=Option, default=default(config, field), show_default=True, help=help, **kwargs
     )
 
 
@@ -96,11 +96,16 @@ def wish(
     if otherwise is None and config is not None:
         otherwise = _shown(default(config, field))
     note = f"  [default: {otherwise}]" if otherwise else ""
-    return click.option(*flags, field, cls=Option, default=None, help=help + note, **kwargs)
+    return click.option(*_named(flags), cls=Option, default=None, help=help + note, **kwargs)
+
+
+def _named(flags: Sequence[str]) -> tuple[str, ...]:
+    """Flags with the name of their parameter."""
+    return (*[flag for flag in flags if flag.startswith("-")], _field(flags))
 
 
 def _field(flags: Sequence[str]) -> str:
-    name = next(flag for flag in flags if flag.startswith("--"))
+    name = next((flag for flag in flags if not flag.startswith("-")), flags[0])
     return name.split("/")[0].removeprefix("--").replace("-", "_")
 
 

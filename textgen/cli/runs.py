@@ -147,7 +147,7 @@ def _sections(details: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str
 
 def _history(history: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     """The validations as rows of a table; of many, some twenty spread over all."""
-    head = ("step", "epoch", "time", "loss", "val loss", "rate")
+    head: tuple[str, ...] = ("step", "epoch", "time", "loss", "val loss", "rate")
     every = max(1, -(-len(history) // 20))
     shown = [row for n, row in enumerate(history) if (len(history) - 1 - n) % every == 0]
     return [head] + [

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,7 +15,7 @@ import click
 
 from textgen.cli.command import INTERRUPTED, command, visible
 from textgen.cli.options import Numbers, checkpoints_option, json_option, run_option, setting, wish
-from textgen.config import SamplingConfig, Unknown, Until
+from textgen.config import CorpusConfig, SamplingConfig, Unknown, Until
 from textgen.system import is_terminal
 
 if TYPE_CHECKING:
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
 
 SEPARATOR = "-----"
 
-_choice = functools.partial(setting, config=SamplingConfig, section="Choice of the next character, in this order")
-_end = functools.partial(setting, config=SamplingConfig, section="Where the text ends")
+_CONTROLS = (
+    "repetition_penalty", "repetition_window", "temperature", "top_k", "top_p", "min_p", "typical_p",
+    "max_new_tokens", "until", "stop", "seed", "unknown",
+)  # fmt: skip
+
+_choice = functools.partial(setting, config=SamplingConfig, section="The next character, in the order of application")
+_end = functools.partial(setting, config=SamplingConfig, section="The end")
 
 
 @command(
@@ -32,9 +38,9 @@ _end = functools.partial(setting, config=SamplingConfig, section="Where the text
     examples=(
         "textgen sample",
         'textgen sample --run marrow_haven --temperature 0.5 --prompt "The sea " --length 1000 --seed 7',
-        'textgen sample --prompt "CAPTAIN THRUPP: " --until line --count 5',
-        "textgen sample --temperature 0.3,0.6,1 --top-p 0.95 --stop '. ' --no-echo --prompt 'Nan '",
-        "echo 'TWO MEN IN ONE BOAT' | textgen sample --until paragraph",
+        'textgen sample --prompt "CAPTAIN THRUPP: " --until line --length 1 --count 5',
+        "textgen sample --temperature 0.3,0.6,1 --top-p 0.95 --stop '. ' --prompt 'Nan '",
+        "echo 'Oda Penhale said' | textgen sample --until paragraph --no-echo",
         "textgen sample --prompt-file corpora/README.md --unknown skip --length 100",
         "textgen sample --json --count 2 --logprobs 3 --length 20",
     ),
@@ -42,27 +48,131 @@ _end = functools.partial(setting, config=SamplingConfig, section="Where the text
 @run_option
 @checkpoints_option
 @wish("--prompt", metavar="TEXT", help="The text to go on from.")
-@wish("--prompt-file", metavar="FILE", type=click.Path(), help="The same from a file in UTF-8; - is standard input.")
+@wish("--prompt-file", metavar="FILE", type=click.Path(), help="The same from a file; - is standard input.")
+@setting("--encoding", config=CorpusConfig, help="The encoding of the prompt's file or of what is piped in.")
 @click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before its continuation.")
-@click.option("--count", "-n", type=click.IntRange(min=1), default=1, show_default=True, help="How many samples.")
+@click.option("--count", "-n", type=int, default=1, show_default=True, help="How many samples.")
 @wish("--seed", type=int, otherwise="drawn and reported", help="The same seed writes the same text again.")
+@setting(
+    "--unknown",
+    config=SamplingConfig,
+    type=click.Choice(get_args(Unknown)),
+    help="What to do with characters of the prompt that the model never saw.",
+)
 @json_option("One JSON object a line for each sample.")
-@click.option("--logprobs", metavar="N", type=click.IntRange(min=0), default=0, help="With --json: log-probabilities of each character and of the N likeliest.")
-@setting("--unknown", config=SamplingConfig, type=click.Choice(get_args(Unknown)), help="What to do with characters of the prompt that the model never saw.")
-@_choice("--repetition-penalty", type=float, help="Makes characters that were just written less likely: against loops; 1 is off.")
-@_choice("--repetition-window", type=int, help="How many characters back that looks.")
-@_choice("--temperature", type=Numbers(), help="Below 1 safer, above 1 wilder, 0 always the likeliest. Several take turns.")
-@_choice("--top-k", type=int, help="Only the K likeliest: cuts off slips of the pen; 0 is off.")
-@_choice("--top-p", type=float, help="Only the likeliest that together hold this probability: fewer where the model is sure; 1 is off.")
-@_choice("--min-p", type=float, help="Only those this likely beside the likeliest: keeps sense at high temperatures; 0 is off.")
-@_choice("--typical-p", type=float, help="Only those of about the expected surprise, up to this probability: less dull; 1 is off.")
-@_end("--length", config=SamplingConfig, type=int, help="Characters to write, the prompt not counted.")
-@_end("--until", type=click.Choice(get_args(Until)), help="Write on, past the length, to the end of a line or paragraph.")
-@wish("--stop", multiple=True, metavar="TEXT", section="Where the text ends", help="End before this text; can be given several times.")
+@click.option(
+    "--logprobs",
+    metavar="N",
+    type=int,
+    default=0,
+    help="With --json: each character's log-probability, and the N likeliest there.",
+)
+@_choice("--repetition-penalty", type=float, help="Against loops: makes what was just written less likely; 1 is off.")
+@_choice("--repetition-window", type=int, help="How many characters back the penalty looks.")
+@_choice(
+    "--temperature", type=Numbers(), help="Below 1 safer, above 1 wilder, 0 always the likeliest; several take turns."
+)
+@_choice("--top-k", type=int, help="Against slips of the pen: only the K likeliest characters; 0 is off.")
+@_choice(
+    "--top-p",
+    type=float,
+    help="Against slips where the model is sure: only the likeliest that hold P together; 1 is off.",
+)
+@_choice(
+    "--min-p", type=float, help="Sense at high temperatures: only those P times as likely as the likeliest; 0 is off."
+)
+@_choice(
+    "--typical-p", type=float, help="Against dullness: only those of about the expected surprise, up to P; 1 is off."
+)
+@_end("--length", "max_new_tokens", type=int, help="Characters to write, the prompt not counted.")
+@_end(
+    "--until", type=click.Choice(get_args(Until)), help="Write on, past the length, to the end of a line or paragraph."
+)
+@_end("--stop", multiple=True, metavar="TEXT", help="End before this text; can be given several times.")
 @click.pass_context
 def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options: Any) -> None:
-    """Write new text with a run, as fast as it comes.
+    """Write new text with a run, as it comes.
 
-    Without --prompt or --prompt-file, a text piped in is the prompt. One newline at the end of a file or a piped
-    text does not count.
+    Without --prompt and --prompt-file, what is piped in is the prompt. One newline at the end of a file or of piped
+    text is not part of it. The text goes to standard output, the seed to standard error.
     """
+    if options["prompt"] is not None and options["prompt_file"] is not None:
+        raise click.UsageError("--prompt and --prompt-file cannot be given together.", ctx)
+    if options["logprobs"] and not options["as_json"]:
+        raise click.UsageError("--logprobs needs --json.", ctx)
+
+    from textgen.cli.reading import load_writer
+
+    writer, name = load_writer(run, checkpoints)
+    prompt = _prompt(writer, options)
+    controls = {name: options[name] for name in _CONTROLS}
+    shown: Callable[[str], str] = visible if is_terminal(sys.stdout) else str
+    if options["count"] == 1 and not options["as_json"]:
+        _stream(ctx, writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
+        return
+    samples = writer.generate_many(prompt, count=options["count"], logprobs=options["logprobs"], **controls)
+    for n, each in enumerate(samples):
+        if options["as_json"]:
+            click.echo(json.dumps({**each.to_json(), "run": name}, ensure_ascii=False))
+        else:
+            text = prompt * options["echo"] + each.text
+            click.echo(f"{SEPARATOR}\n" * (n > 0) + shown(text), nl=not text.endswith("\n"))
+    _report(samples[0], name)
+
+
+def _stream(
+    ctx: click.Context,
+    writer: Writer,
+    prompt: str,
+    controls: dict[str, Any],
+    *,
+    shown: Callable[[str], str],
+    echo: bool,
+    name: str,
+) -> None:
+    """Writes one text as it comes; Ctrl-C ends it where it is."""
+    stream = writer.stream(prompt, **controls)
+    write, flush = sys.stdout.write, sys.stdout.flush
+    last = prompt[-1:] if echo else ""
+    if echo:
+        write(shown(prompt))
+        flush()
+    try:
+        for piece in stream:
+            write(shown(piece))
+            flush()
+            last = piece[-1:]
+    except KeyboardInterrupt:
+        click.echo()
+        _report(stream.sample, name)
+        ctx.exit(INTERRUPTED)
+    if last != "\n":
+        click.echo()
+    _report(stream.sample, name)
+
+
+def _report(sample: Sample, name: str) -> None:
+    """Says which seed writes the same again."""
+    click.echo(f"({name}, --seed {sample.seed})", err=True)
+
+
+def _prompt(writer: Writer, options: dict[str, Any]) -> str:
+    """The prompt from wherever it comes, read as the corpus was."""
+    if options["prompt"] is not None:
+        return str(options["prompt"])
+    path = options["prompt_file"]
+    if path is None and not _is_piped():
+        return ""
+    from textgen.cli.reading import read_text
+
+    text = read_text(writer, "-" if path is None else path, encoding=options["encoding"])
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _is_piped() -> bool:
+    """Whether standard input is a pipe or a file: something that somebody put there."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)

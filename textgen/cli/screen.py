@@ -1,4 +1,4 @@
-"""One line of a terminal that is drawn again and again, with carriage returns alone, so that it works on any terminal."""
+"""The last line of a terminal, drawn again and again with carriage returns alone, so that any terminal can show it."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class Screen:
                 line = line[1:]
             line = f"..{line}"
         note = _cut(note, columns - width(line) - 3)
-        tail = f"   {note}" if note else ""
-        drawn = width(line) + width(tail)
+        tail = f"   {self._dim[0]}{note}{self._dim[1]}" if note else ""
+        drawn = width(line) + (3 + width(note) if note else 0)
         blank = " " * max(self._drawn - drawn, 0)
-        self._stream.write(f"\r{line}{self._dim[0]}{tail}{self._dim[1]}{blank}\r{line}")
+        self._stream.write(f"\r{line}{tail}{blank}\r{line}")
         self._stream.flush()
         self._drawn = drawn
 

@@ -52,7 +52,8 @@ class Layer:
         cell, units = CELLS[config.cell], config.units
         size = len(weights.kernel)
         columns = len(cell.gates) * units
-        if cell.sums:
+        known = embedding if embedding is not None and len(embedding) * columns <= _TABLE else None
+        if cell.sums and known is None:
             both = Matrix.zeros(size + units, columns)
             inputs, recurrent = both.part(0, size), both.part(size, size + units)
         else:
@@ -65,16 +66,13 @@ class Layer:
             np.multiply(weights.recurrent_kernel[:, there], np.float32(factor), recurrent.values[:, here])
             np.multiply(added[there], np.float32(factor), bias[here])
         last = weights.bias[-1] if weights.bias.ndim == 2 else weights.bias
-        table = None
-        if embedding is not None and len(embedding) * inputs.columns <= _TABLE:
-            table = np.add(np.matmul(embedding, inputs.values[:, :columns]), bias)
-            recurrent, both = Matrix(np.asfortranarray(recurrent.values)), None
+        table = None if known is None else known @ inputs.values[:, :columns] + bias
         return cls(cell, units, inputs, recurrent, both, bias, last[-units:].copy(), table)
 
 
 def _input_bias(bias: Array, units: int) -> Array:
     """A GRU's two biases in one, but for the candidate's recurrent one, which its reset gate multiplies."""
-    added = bias[0].copy()
+    added: Array = bias[0].copy()
     added[: 2 * units] += bias[1, : 2 * units]
     return added
 
@@ -98,4 +96,4 @@ class Head:
         """The head for `weights`."""
         kernel = Matrix.zeros(config.units, config.vocab_size)
         kernel.values[:, : config.vocab_size] = weights.head_kernel
-        return cls(kernel, weights.head_bias, config.skip and config.layers > 1)
+        return cls(kernel, weights.head_bias.copy(), config.skip and config.layers > 1)
