@@ -62,14 +62,14 @@ def with_plain_newlines(text: str) -> str:
 class TestDecoding:
     @given(texts | awkward, st.sampled_from(ENCODINGS), st.integers(1, 9))
     def test_text_is_the_same_whatever_the_pieces_it_is_read_in(self, text: str, encoding: str, chunk: int) -> None:
-        text = text.removeprefix("\ufeff").removeprefix("\ufeff")
+        text = text.lstrip("\ufeff")
         data = text.encode(encoding)
         assert piped(data, chunk=chunk, encoding=encoding) == with_plain_newlines(text)
         assert piped(data, chunk=chunk, encoding=encoding, keep_newlines=True) == text
 
     @given(texts | awkward, st.sampled_from(["nfc", "nfkc"]), st.integers(1, 9))
     def test_normalisation_sees_across_the_borders_of_pieces(self, text: str, form: Any, chunk: int) -> None:
-        text = text.removeprefix("\ufeff")
+        text = text.lstrip("\ufeff")
         expected = unicodedata.normalize(form.upper(), with_plain_newlines(text))
         assert piped(text.encode(), chunk=chunk, normalize=form) == expected
 
@@ -198,7 +198,7 @@ class TestNormalize:
 
     def test_every_character_after_every_kind_of_border(self) -> None:
         marks = "\u0301\u0327\u0338\u05b0\u3099\u09be\u1161\u11a8\u0345\u1dce"
-        for code in range(0, 0x30000):
+        for code in range(0x30000):
             character = chr(code)
             if not (unicodedata.decomposition(character) or unicodedata.combining(character) or code % 97 == 0):
                 continue
@@ -331,7 +331,7 @@ class TestFinding:
             raise PermissionError(13, "Permission denied", path)
 
         monkeypatch.setattr(os, "scandir", scandir)
-        with pytest.raises(CorpusError, match="Cannot read the folder .*permission is denied"):
+        with pytest.raises(CorpusError, match=r"Cannot read the folder .*permission is denied"):
             open_corpus(tmp_path)
 
     def test_a_file_that_goes_away_is_a_sentence(self, tmp_path: Path) -> None:
@@ -572,16 +572,16 @@ class TestEncoding:
         assert done[-1] == 180
         assert len(done) > 40
 
-    def test_a_text_that_grows_while_it_is_read_is_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "poem.txt"
+    def test_a_text_that_grows_while_it_is_read_is_taken_as_it_was(self, tmp_path: Path) -> None:
+        path = tmp_path / "chat.log"
         path.write_bytes(b"the sea")
 
         def grow(done: int, total: int) -> None:
             with path.open("ab") as file:
-                file.write(b"the sea")
+                file.write(b" and the sky")
 
-        with pytest.raises(CorpusError, match="changed while it was read"):
-            encode_corpus(open_corpus(path), progress=grow)
+        encoded = encode_corpus(open_corpus(path), progress=grow)
+        assert encoded.sha256 == hashlib.sha256(b"the sea").hexdigest()
 
     @pytest.mark.parametrize("after", [b"the saa", b"THE SEA", b"the se"])
     def test_a_text_that_is_replaced_while_it_is_read_is_refused(self, tmp_path: Path, after: bytes) -> None:

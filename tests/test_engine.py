@@ -68,11 +68,10 @@ def keras() -> Iterator[Any]:
     keras.backend.clear_session()
 
 
-@pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
 @pytest.mark.parametrize("cell", CELLS)
-def test_logits_are_those_of_keras_over_a_whole_text(keras: Any, cell: str, layers: int, skip: bool) -> None:
-    config = ModelConfig(**SHAPE, cell=cell, layers=layers, skip=skip)  # type: ignore[arg-type]
+def test_logits_are_those_of_keras_over_a_whole_text(keras: Any, cell: Any, layers: int) -> None:
+    config = ModelConfig(**SHAPE, cell=cell, layers=layers)
     weights = random_weights(config)
     kinds = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
     inputs = keras.Input((None,), dtype="int32")
@@ -81,13 +80,15 @@ def test_logits_are_those_of_keras_over_a_whole_text(keras: Any, cell: str, laye
     for _ in range(layers):
         flow = kinds[cell](config.units, return_sequences=True)(flow)
         outputs.append(flow)
-    flow = keras.layers.Add()(outputs) if skip and layers > 1 else flow
-    model = keras.Model(inputs, keras.layers.Dense(config.vocab_size)(flow))
+    head = keras.layers.Dense(config.vocab_size)
+    summed = keras.layers.Add()(outputs) if layers > 1 else flow
+    model = keras.Model(inputs, [head(flow), head(summed)])
     model.set_weights(weights.arrays())
-    ids = texts(batch=2, time=400)
+    ids = texts(batch=2, time=120)
 
-    engine = Engine(config, weights)
-    assert_close(engine.read(ids, engine.initial_state(2))[0], np.asarray(model(ids)))
+    for skip, expected in zip((False, True), model(ids), strict=True):
+        engine = Engine(config.replace(skip=skip), weights)
+        assert_close(engine.read(ids, engine.initial_state(2))[0], np.asarray(expected))
 
 
 def test_many_rows_are_shared_out_over_threads_and_stay_right(monkeypatch: pytest.MonkeyPatch) -> None:

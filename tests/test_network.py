@@ -70,6 +70,26 @@ def test_a_mask_serves_all_steps_of_a_stream_and_layers_have_their_own() -> None
     np.testing.assert_array_equal(masks.shard(1, 3).outputs[0], masks.outputs[0][:, :, 1:3])
 
 
+def test_resets_follow_from_seed_and_step_and_come_as_often_as_asked() -> None:
+    shape = config()
+    network = Network(build_model(shape), shape, seed=3)
+    drawn = np.array([network.resets(tf.constant(step), 50, 0.2) for step in range(40)])
+    np.testing.assert_array_equal(drawn[7], network.resets(tf.constant(7), 50, 0.2))
+    assert 0.15 < drawn.mean() < 0.25
+    assert (drawn[0] != drawn[1]).any()
+
+
+def test_a_reset_stream_learns_as_if_it_began_there() -> None:
+    trainer, fresh = (make_trainer(1, state_reset=share) for share in (1.0, 0.0))
+    weights = train(trainer, 2)
+    fresh_weights = train(fresh, 1)
+    batch = ids(4, 6, seed=1)
+    fresh.train_step((tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:]), tf.constant(True)))
+    assert any((a != b).any() for a, b in zip(fresh_weights, weights, strict=True))
+    for one, other in zip(weights, fresh.plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def make_trainer(shards: int, **changes: object) -> Trainer:
     shape = config(dropout=0.3, input_dropout=0.2)
     model = build_model(shape, seed=2)

@@ -191,6 +191,8 @@ class TrainingConfig(_Values):
         final_rate: the rate at the end, as a share of the peak.
         weight_decay: decoupled weight decay on matrices (AdamW), as a share of the rate.
         weight_drop: share of each recurrent kernel's weights dropped in a step (Merity et al. 2018).
+        state_reset: share of the streams whose recurrent state starts from zero at a step, drawn anew for each; the
+            model then also learns to write from nothing.
         epochs: passes over the training text; None when `time` or the corpus decides.
         time: a budget in seconds of wall clock; None when `epochs` decides.
         patience: validations without a better loss before training stops; None never stops early.
@@ -204,15 +206,16 @@ class TrainingConfig(_Values):
 
     batch_size: int = 32
     sequence_length: int = 64
-    learning_rate: float = 4e-3
+    learning_rate: float = 1e-2
     beta_2: float = 0.99
     clip_norm: float = 1.0
-    warmup_steps: int = 100
+    warmup_steps: int = 50
     schedule: Schedule = "linear"
-    decay_fraction: float = 0.4
+    decay_fraction: float = 0.6
     final_rate: float = 0.0
     weight_decay: float = 0.1
     weight_drop: float = 0.0
+    state_reset: float = 0.15
     epochs: float | None = None
     time: float | None = None
     patience: int | None = None
@@ -235,6 +238,7 @@ class TrainingConfig(_Values):
         _require_number("final_rate", self.final_rate, 0.0, 1.0)
         _require_number("weight_decay", self.weight_decay, 0.0, 100.0, "Use 0 to switch it off.")
         _require_number("weight_drop", self.weight_drop, 0.0, 1.0, "Use 0 to switch it off.", open_high=True)
+        _require_number("state_reset", self.state_reset, 0.0, 1.0, "Use 0 to switch it off.")
         require(
             self.epochs is None or self.time is None,
             "epochs",

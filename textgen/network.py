@@ -64,6 +64,14 @@ class Network:
         shape = (self.config.units, batch)
         return [[tf.zeros(shape) for _ in range(self.states_per_layer)] for _ in self._layers]
 
+    def resets(self, step: Tensor, batch: int, share: float) -> Tensor:
+        """Which streams begin a step from a state of zero: `(batch,)` booleans, each True with probability `share`."""
+        return tf.random.stateless_uniform((batch,), self._seed(step, 63)) < share
+
+    def _seed(self, step: Tensor, purpose: int) -> Tensor:
+        """A seed of its own for each step and purpose (0 to 63)."""
+        return tf.stack([tf.constant(self.seed % (2**31), tf.int32), tf.cast(step, tf.int32) * 64 + purpose])
+
     def masks(self, step: Tensor, batch: int) -> Masks:
         """Dropout's masks of one training step for a whole batch.
 
@@ -76,8 +84,7 @@ class Network:
         def keep(index: int, rate: float, shape: tuple[int, ...]) -> Tensor | None:
             if rate == 0.0:
                 return None
-            seed = tf.stack([tf.constant(self.seed % (2**31), tf.int32), tf.cast(step, tf.int32) * 64 + index])
-            kept = tf.random.stateless_uniform(shape, seed) >= rate
+            kept = tf.random.stateless_uniform(shape, self._seed(step, index)) >= rate
             return tf.where(kept, tf.constant(1.0 / (1.0 - rate)), tf.constant(0.0))
 
         layers = range(config.layers)

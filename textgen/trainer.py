@@ -47,6 +47,7 @@ class Trainer(keras.Model):
         self.gradient_norm = tf.Variable(0.0, trainable=False)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._clip_norm = config.clip_norm
+        self._state_reset = config.state_reset
         self._kept_loss: list[np.ndarray] | None = None
         self.built = True
         optimizer = keras.optimizers.AdamW(
@@ -69,6 +70,8 @@ class Trainer(keras.Model):
         """Learns from one batch; returns the mean loss so far."""
         inputs, targets, reset = data
         variables = [variable.value for variable in self.plain.trainable_variables]
+        if self._state_reset > 0.0:
+            reset = tf.logical_or(reset, self.network.resets(self.steps_done, inputs.shape[0], self._state_reset))
         state = self._state.read(reset)
         masks = self.network.masks(self.steps_done, inputs.shape[0])
         with tf.GradientTape() as tape:
@@ -164,6 +167,7 @@ class _Carried:
         return [variable for layer in self._layers for variable in layer]
 
     def read(self, reset: Tensor) -> State:
+        """The state, zero where `reset`, one boolean for all streams or one for each, says so."""
         keep = 1.0 - tf.cast(reset, tf.float32)
         return [[variable * keep for variable in layer] for layer in self._layers]
 

@@ -51,6 +51,7 @@ def train(
     schedule: Schedule | None = None,
     weight_decay: float | None = None,
     weight_drop: float | None = None,
+    state_reset: float | None = None,
     patience: int | None = None,
     validate_every: int | None = None,
     save_every: float | None = None,
@@ -90,6 +91,7 @@ def train(
         schedule: see `TrainingConfig`.
         weight_decay: see `TrainingConfig`.
         weight_drop: see `TrainingConfig`.
+        state_reset: see `TrainingConfig`.
         patience: see `TrainingConfig`.
         validate_every: see `TrainingConfig`.
         save_every: see `TrainingConfig`.
@@ -123,7 +125,7 @@ def train(
     )  # fmt: skip
     wanted_training = _given(
         epochs=epochs, time=time, seed=seed, batch_size=batch_size, sequence_length=sequence_length,
-        learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay, weight_drop=weight_drop,
+        learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay, weight_drop=weight_drop, state_reset=state_reset,
         patience=patience, validate_every=validate_every, save_every=save_every, precision=precision, device=device,
         shards=shards,
     )  # fmt: skip

@@ -49,39 +49,38 @@ class Source:
         self._path = path
         self._stream = stream
         self._kept: BinaryIO | None = None
+        self._size: int | None = None
 
     @property
     def size(self) -> int:
-        """The source's bytes; a stream is read for it.
+        """The source's bytes when it was first looked at; a stream is read for it.
 
         Raises:
             CorpusError: the source cannot be read.
         """
-        file = self._file()
-        if file is None:
-            return self._keep().seek(0, os.SEEK_END)
-        with self._explained():
-            return file.stat().st_size
+        if self._size is None:
+            path = self._file()
+            with self._explained():
+                self._size = self._keep().seek(0, os.SEEK_END) if path is None else path.stat().st_size
+        return self._size
 
     def chunks(self) -> Iterator[bytes]:
         """The source's bytes from its start, in pieces of at most `CHUNK`.
 
+        Of a file that grows, a log for instance, only what was there at first is read, so that each reading is the same.
+
         Raises:
             CorpusError: the source cannot be read.
         """
-        path = self._file()
-        if path is not None:
-            with self._explained(), path.open("rb", buffering=0) as file:
-                while chunk := file.read(CHUNK):
-                    yield chunk
-            return
-        kept, place = self._keep(), 0
-        while True:
-            kept.seek(place)
-            if not (chunk := kept.read(CHUNK)):
-                return
-            place += len(chunk)
-            yield chunk
+        left, path = self.size, self._file()
+        with self._explained(), contextlib.ExitStack() as stack:
+            file = self._keep() if path is None else stack.enter_context(path.open("rb", buffering=0))
+            while left:
+                file.seek(self.size - left)
+                if not (chunk := file.read(min(CHUNK, left))):
+                    return
+                left -= len(chunk)
+                yield chunk
 
     def _file(self) -> Path | None:
         """The path, if it can be read again and again."""
