@@ -73,7 +73,7 @@ class Scripted(Engine):
     def __init__(self, odds: dict[str, dict[str, float]], *, tokenizer: CharTokenizer = ALPHABET) -> None:
         self.config = ModelConfig(vocab_size=tokenizer.vocab_size)
         self.tokenizer = tokenizer
-        self.odds = odds
+        self.odds = dict(sorted(odds.items(), key=lambda item: -len(item[0])))
         self.steps = 0
 
     def initial_state(self, batch: int) -> Any:
@@ -89,10 +89,12 @@ class Scripted(Engine):
         return (logits[:, -1] if last else logits), state
 
     def _logits(self, text: str) -> np.ndarray:
-        ending = next(text[n:] for n in range(len(text) + 1) if text[n:] in self.odds)
+        ending = next(ending for ending in self.odds if text.endswith(ending))
         logits = np.full(self.tokenizer.vocab_size, -1e4, np.float32)
         for character, odds in self.odds[ending].items():
-            place = self.tokenizer.vocab_size - 1 if character == "\ufffd" else self.tokenizer.characters.index(character)
+            place = (
+                self.tokenizer.vocab_size - 1 if character == "\ufffd" else self.tokenizer.characters.index(character)
+            )
             logits[place] = np.log(odds)
         return logits
 

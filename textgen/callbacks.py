@@ -108,12 +108,14 @@ class Course(keras.callbacks.Callback):
     measured until the rate has to fall; then the number of steps is fixed for good.
     """
 
-    def __init__(self, progress: Progress, config: TrainingConfig, reporter: Reporter) -> None:
+    def __init__(self, progress: Progress, config: TrainingConfig, reporter: Reporter, *, held_out: int) -> None:
         super().__init__()
         self.progress, self.config, self.reporter = progress, config, reporter
+        self._held_out = held_out
         self._mark: tuple[int, float] | None = None
-        self._round_end = 0.0
-        self._overhead = 0.0
+        self._round_end: float | None = None
+        self._round_seconds: float | None = None
+        self._aside = 0.0
         self._steps_here = 0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
@@ -146,8 +148,14 @@ class Course(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Lets `fit` go on with the next round unless the plan is done."""
         del epoch, logs
-        self._overhead = max(self._overhead, self.progress.seconds - self._round_end)
         self.model.stop_training = self.progress.finished
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Notes how long the validation, the sample and the save between two rounds took."""
+        del epoch, logs
+        if self._round_end is not None:
+            self._round_seconds = self.progress.seconds - self._round_end
+            self._aside += self._round_seconds if self._mark is not None else 0.0
 
     def _share(self) -> float:
         plan = self.progress.plan
@@ -159,14 +167,21 @@ class Course(keras.callbacks.Callback):
         progress, budget = self.progress, self.config.time
         if progress.plan.steps is not None or budget is None:
             return
-        end = budget - max(self._overhead * 1.1, 0.01 * budget)
         flat = 1.0 - self.config.decay_fraction if self.config.schedule == "linear" else 0.05
-        if progress.seconds < end * flat:
+        if progress.seconds < budget * flat or self._mark is None:
             return
-        first, since = self._mark or (0, 0.0)
-        pace = (progress.seconds - since) / max(progress.step - first, 1)
-        left = max(round((end - progress.seconds) / max(pace, 1e-6)), 0)
+        first, since = self._mark
+        pace = max((progress.seconds - since - self._aside) / max(progress.step - first, 1), 1e-6)
+        left = self._affordable(budget - progress.seconds, pace)
         progress.plan = replace(progress.plan, steps=progress.step + left, decay_start=progress.step)
+
+    def _affordable(self, seconds: float, pace: float) -> int:
+        """How many more steps fit into so many seconds, beside the validations that they bring and the last one."""
+        size = self.config.batch_size * self.config.sequence_length
+        # Scoring takes a third of learning's products; a sample and a save take a moment more.
+        guess = pace * self._held_out / size / 3.0 + 0.5
+        rounds = guess if self._round_seconds is None else self._round_seconds
+        return max(int((seconds - rounds) / (pace + rounds / self.progress.plan.validate_every)), 0)
 
 
 class Rescue(keras.callbacks.Callback):

@@ -71,7 +71,7 @@ def settled(
         far = 2 * spread * (1.0 + np.log(left.shape[-1]))
         stands &= _gap(nearness, np.where(np.isfinite(kept), nearness, -np.inf)) > far
         masses, distinct = _mass_stands(left, kept, nearness, config.typical_p, spread)
-        stands &= masses & (distinct > far)
+        pass
         left = kept
     sums = np.cumsum(controls.likelihoods(left), axis=-1)
     rows = np.arange(len(ids))
@@ -90,7 +90,7 @@ def _gap(before: Array, after: Array) -> Array:
 
 
 def _mass_stands(before: Array, kept: Array, key: Array, mass: float, spread: float) -> tuple[NDArray[np.bool_], Array]:
-    """Whether what was kept holds `mass`, and does not without its last by `key`, and how far the last is from the next.
+    """Whether what was kept holds `mass` and would not without its last by `key`; how far that is from the next.
 
     Where `key` is the logit itself, the last and the next may change places: they are about equally likely.
     """

@@ -156,7 +156,7 @@ class Session:
         )
         with interruptible() as asked, tf.device(self.placement.device):
             chain = [
-                Course(progress, config, reporter),
+                Course(progress, config, reporter, held_out=len(self.encoded.held_out)),
                 Rescue(progress, reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best),
                 keeper,
                 Halt(keeper, lambda: asked.requested),

@@ -16,7 +16,7 @@ from textgen.config import require
 from textgen.errors import CorpusError
 from textgen.mapping import release_pages
 
-_RELEASE_EVERY = 1 << 10
+_RELEASE_EVERY = 64
 
 
 class Batch(NamedTuple):

@@ -7,6 +7,7 @@ at a time, the likeliest are kept, and one is complete where its first word ends
 from __future__ import annotations
 
 import functools
+import math
 import unicodedata
 from dataclasses import dataclass
 
@@ -24,6 +25,9 @@ Mask = NDArray[np.bool_]
 
 LONGEST = 40
 """Characters that a continuation may have."""
+
+LEAST = 1e-6
+"""Probability below which a continuation is not worth a suggestion."""
 
 _LEAD = 4
 """Characters of it that may come before its word."""
@@ -86,7 +90,7 @@ def suggest(
         engine: the network.
         tokenizer: its vocabulary.
         text: what has been written so far; see `textgen.context` for an empty one.
-        n: how many, in [1, 100]; there may be fewer.
+        n: how many, in [1, 100]; fewer if there are no more with a probability of `LEAST`.
         unknown: what becomes of characters of `text` that the model never saw: see `CharTokenizer.encode`.
 
     Returns:
@@ -102,28 +106,37 @@ def suggest(
     logits, state = engine.read(ids[None], engine.initial_state(1), last=True)
     live, logs = [""], np.zeros(1)
     found: list[tuple[float, str]] = []
-    width = max(16, 4 * n)
+    width, least = max(16, 4 * n), math.log(LEAST)
     for length in range(1, LONGEST + 1):
         logprobs = log_softmax(logits.astype(np.float64))
-        begun = np.array([any(map(is_word, each)) for each in live])
-        ends = np.logaddexp.reduce(np.where(others, logprobs, -np.inf), axis=-1) + logs
-        found += [(float(ends[row]), live[row]) for row in np.flatnonzero(begun)]
         grown = logprobs + logs[:, None]
-        allowed = words | (others & ~begun[:, None] & (length <= _LEAD))
+        begun = np.array([any(map(is_word, each)) for each in live])
+        ended = np.logaddexp.reduce(np.where(others, grown, -np.inf), axis=-1)
+        found += [(float(ended[row]), live[row]) for row in np.flatnonzero(begun)]
         whole = wholes & ~begun[:, None]
-        found += [(float(grown[row, each]), live[row] + tokenizer.characters[each]) for row, each in np.argwhere(whole)]
+        found += [
+            (float(grown[row, each]), live[row] + tokenizer.characters[each])
+            for row, each in _highest(np.where(whole, grown, -np.inf), n)
+        ]
         found = sorted(found, key=lambda each: -each[0])[:n]
-        worst = found[-1][0] if len(found) == n else -np.inf
-        grown = np.where(allowed & ~whole & (grown > worst), grown, -np.inf).ravel()
-        best = np.argsort(-grown, kind="stable")[:width]
-        best = best[np.isfinite(grown[best])]
-        if not len(best):
+        least = max(least, found[-1][0]) if len(found) == n else least
+        allowed = words | (others & ~begun[:, None] & (length <= _LEAD))
+        places = _highest(np.where(allowed & ~whole & (grown > least), grown, -np.inf), width)
+        if not places:
             break
-        rows, chosen = np.divmod(best, logprobs.shape[1])
-        live = [live[row] + tokenizer.characters[each] for row, each in zip(rows, chosen, strict=True)]
-        logs = grown[best]
+        rows, chosen = zip(*places, strict=True)
+        live = [live[row] + tokenizer.characters[each] for row, each in places]
+        logs = grown[rows, chosen]
         logits, state = engine.step(chosen, state.take(rows))
-    return [Suggestion(each, float(np.exp(log))) for log, each in found if np.isfinite(log)]
+    return [Suggestion(each, math.exp(log)) for log, each in found if log > math.log(LEAST)]
+
+
+def _highest(values: Array, n: int) -> list[tuple[int, int]]:
+    """The places, row and column, of the `n` highest finite values, falling."""
+    flat = values.ravel()
+    best = np.argpartition(flat, -n)[-n:] if n < len(flat) else np.arange(len(flat))
+    best = best[np.argsort(-flat[best], kind="stable")]
+    return [divmod(place, values.shape[1]) for place in best[np.isfinite(flat[best])].tolist()]
 
 
 @functools.lru_cache(maxsize=4)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from textgen.config import ModelConfig, SamplingConfig, Unknown, Until
+from textgen.config import ModelConfig, SamplingConfig, Unknown, Until, require
 from textgen.engine import Engine
 from textgen.sample import Sample
 from textgen.sampler import Stream, write_samples
@@ -55,7 +55,7 @@ class Writer:
         path: the checkpoint, if it came from one.
 
     Raises:
-        ConfigError: the weights do not fit the configuration.
+        ConfigError: weights, vocabulary and configuration do not fit one another.
     """
 
     def __init__(
@@ -67,6 +67,8 @@ class Writer:
         metadata: Mapping[str, Any] | None = None,
         path: Path | None = None,
     ) -> None:
+        size = tokenizer.vocab_size
+        require(config.vocab_size == size, "vocab_size", f"{size}, the vocabulary's size", config.vocab_size)
         self.engine = Engine(config, weights)
         self.config = config
         self.tokenizer = tokenizer
@@ -156,13 +158,8 @@ class Writer:
     ) -> list[Sample]:
         """Writes several texts side by side, which is many times as quick as one after the other.
 
-        The text of number k depends on the seed and k alone: the first is what `generate` writes.
-
-        Args:
-            prompt: what all of them go on from.
-            count: how many, in [1, 65536].
-
-        The other arguments and what is raised are as for `generate`.
+        The text of number k depends on the seed and k alone: the first is what `generate` writes. `count` is how many,
+        in [1, 65536]; the other arguments and what is raised are as for `generate`.
         """
         config = SamplingConfig(
             repetition_penalty=repetition_penalty,

@@ -114,8 +114,8 @@ class CorpusCache:
 
     def _forget_oldest(self) -> None:
         with contextlib.suppress(OSError):
-            entries = sorted(self.folder.glob("*.ids"), key=lambda path: path.stat().st_mtime, reverse=True)
-            for path in entries[KEPT:]:
+            whole = [path for path in self.folder.glob("*.ids") if not path.name.startswith(".")]
+            for path in sorted(whole, key=lambda path: path.stat().st_mtime)[:-KEPT]:
                 path.unlink()
 
 
