@@ -5,6 +5,7 @@ The figures come from measurements on several texts (`benchmarks/README.md`). Th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -139,13 +140,12 @@ def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
 
 def _regularization(epochs: float) -> dict[str, dict[str, float]]:
     """Dropout and weight drop by how often the text is seen: too much costs a short budget as much as too little."""
-    if epochs < 1.5:
-        return {"model": {"dropout": 0.05, "input_dropout": 0.0}, "training": {"weight_drop": 0.0}}
-    if epochs < 7.0:
-        return {"model": {"dropout": 0.2, "input_dropout": 0.05}, "training": {"weight_drop": 0.0}}
-    if epochs < 20.0:
-        return {"model": {"dropout": 0.35, "input_dropout": 0.05}, "training": {"weight_drop": 0.2}}
-    return {"model": {"dropout": 0.45, "input_dropout": 0.1}, "training": {"weight_drop": 0.3}}
+    dropout = min(max(0.05 + 0.1 * math.log2(1.0 + epochs), 0.05), 0.5)
+    weight_drop = min(max(0.2 * math.log2(max(epochs, 1e-9) / 4.0), 0.0), 0.3)
+    return {
+        "model": {"dropout": round(dropout, 2), "input_dropout": 0.05 if epochs >= 1.5 else 0.0},
+        "training": {"weight_drop": round(weight_drop, 2)},
+    }
 
 
 def _batch(characters: int, training: dict[str, Any]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def settled(
         far = 2 * spread * (1.0 + np.log(left.shape[-1]))
         stands &= _gap(nearness, np.where(np.isfinite(kept), nearness, -np.inf)) > far
         masses, distinct = _mass_stands(left, kept, nearness, config.typical_p, spread)
-        pass
+        stands &= masses & (distinct > far)
         left = kept
     sums = np.cumsum(controls.likelihoods(left), axis=-1)
     rows = np.arange(len(ids))

@@ -134,7 +134,7 @@ def train(
             raise ConfigError("size must be left out where --from is given: the shape is that of its model.")
         wanted_model = _shape_of(base.model, wanted_model)
     opened = open_corpus(_as_list(sources), config=corpus or CorpusConfig())
-    encoded = encode_corpus(opened, progress=reporter.encoding)
+    encoded = encode_corpus(opened, cache=_cache(checkpoints), progress=reporter.encoding)
     placement = place(device or "auto", precision or "auto")
     recipe = recommend(
         len(encoded.training),
@@ -213,7 +213,9 @@ def resume(
                 f"textgen train - --resume {run.name} < text"
             )
         corpus = CorpusConfig.from_json(last.metadata["corpus"]["settings"])
-        encoded = encode_corpus(open_corpus(where, config=corpus), progress=reporter.encoding)
+        encoded = encode_corpus(
+            open_corpus(where, config=corpus), cache=_cache(checkpoints), progress=reporter.encoding
+        )
         before, now = last.metadata["corpus"]["sha256"], encoded.sha256
         if before != now:
             raise RunError(
@@ -233,6 +235,11 @@ def resume(
 def _absolute(sources: Sequence[Source]) -> list[str]:
     """The places of a text so that a continuation finds them from another folder."""
     return [str(source) if str(source) == "-" else str(Path(source).resolve()) for source in sources]
+
+
+def _cache(checkpoints: Source) -> Path:
+    """Where large texts are kept encoded; a hidden folder is no run."""
+    return Path(checkpoints) / ".cache"
 
 
 def _streams(encoded: EncodedCorpus, training: TrainingConfig) -> Streams:

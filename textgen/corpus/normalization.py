@@ -72,14 +72,10 @@ def _last_start(text: str) -> int:
     """The place of the last character that nothing before it can touch; 0 if there is none."""
     if text.isascii():
         return max(len(text) - 1, 0)
-    places = np.flatnonzero(_table().starts[to_code_points(text)])
-    gaps = np.diff(places, prepend=0, append=len(text))
-    if gaps.max() > LONGEST_RUN + 1:
-        raise CorpusError(
-            f"The text has more than {LONGEST_RUN:,} combining marks in a row, which cannot be normalised. "
-            "Mend the text, or pass --normalize none."
-        )
-    return int(places[-1]) if len(places) else 0
+    ending = _table().starts[to_code_points(text[-LONGEST_RUN - 2 :])]
+    _refuse_long_runs(np.flatnonzero(~ending))
+    places = np.flatnonzero(ending)
+    return len(text) - len(ending) + int(places[-1]) if len(places) else 0
 
 
 def _normalize(text: str, form: _Form) -> str:
@@ -88,7 +84,10 @@ def _normalize(text: str, form: _Form) -> str:
         return text
     codes, table = to_code_points(text), _table()
     starts = table.starts[codes]
+    _refuse_long_runs(np.flatnonzero(~starts))
     touched = np.flatnonzero(~starts | table.changes[form][codes])
+    if len(touched) == 0:
+        return text
     if len(touched) > _DENSE * len(text):
         return unicodedata.normalize(form, text)
     starts[0] = True
@@ -99,6 +98,14 @@ def _normalize(text: str, form: _Form) -> str:
         parts += [text[done:first], unicodedata.normalize(form, text[first:last])]
         done = last
     return "".join([*parts, text[done:]])
+
+
+def _refuse_long_runs(marks: NDArray[np.intp]) -> None:
+    if (marks[LONGEST_RUN:] - marks[:-LONGEST_RUN] == LONGEST_RUN).any():
+        raise CorpusError(
+            f"The text has more than {LONGEST_RUN:,} combining marks in a row, which cannot be normalised. "
+            "Mend the text, or pass --normalize none."
+        )
 
 
 @functools.cache

@@ -67,7 +67,7 @@ class Source:
     def chunks(self) -> Iterator[bytes]:
         """The source's bytes from its start, in pieces of at most `CHUNK`.
 
-        Of a file that grows, a log for instance, only what was there at first is read, so that each reading is the same.
+        Of a file that grows, such as a log, only what was there at first is read: each reading gives the same.
 
         Raises:
             CorpusError: the source cannot be read.
