@@ -14,12 +14,12 @@ done
 textgen train corpora/marrow_haven.txt --name "$name" --time "$time"
 
 write() {
-    printf '\n%s\n\n' "---- textgen sample --run $name $*"
+    printf '\n---- textgen sample --run %s%s\n\n' "$name" "$(printf ' %q' "$@")"
     textgen sample --run "$name" "$@"
 }
-write --seed 1 --length 600 --until paragraph
-write --seed 2 --length 300 --until line --temperature 0.6 --prompt "Captain Thrupp "
-write --seed 3 --length 300 --until line --temperature 1 --prompt "The harbour-master said "
+write --seed 1 --until paragraph
+write --seed 2 --until line --length 300 --temperature 0.6 --prompt "CAPTAIN THRUPP:"
+write --seed 3 --until line --length 300 --temperature 1 --prompt "My dear Keziah,"
 
 printf '\n%s\n' "What the model wrote while it learned: checkpoints/$name/samples.txt"
-printf '%s\n' "Write more: textgen sample --run $name"
+printf '%s\n' "More of it: textgen sample --run $name"

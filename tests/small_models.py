@@ -76,7 +76,7 @@ class Scripted(Engine):
         self.odds = dict(sorted(odds.items(), key=lambda item: -len(item[0])))
         self.steps = 0
 
-    def initial_state(self, batch: int) -> Any:
+    def initial_state(self, batch: int, *, quiet: bool = False) -> Any:
         return Texts([""] * batch)
 
     def step(self, ids: Any, state: Any) -> Any:

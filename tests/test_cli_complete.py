@@ -96,14 +96,13 @@ def test_a_character_the_model_never_saw_leaves_the_draft_as_it_was() -> None:
 
 def test_a_pipe_takes_a_request_a_line(story: None) -> None:
     output = answer("the se\n1\n:line\n+a\n:text\n").stdout
-    assert output.split("\n\n") == [
-        "the se\n  1  sea 75%\n  2  see 25%",
-        "the sea",
-        "the sea is\n",
-        "a",
-        "the sea is\na",
-        "",
-    ]
+    assert output == (
+        "the se\n  1  sea 75%\n  2  see 25%\n\n"  # the se
+        "the sea\n\n"  # 1
+        "the sea is\n\n\n"  # :line
+        "a\n\n"  # +a
+        "the sea is\na\n\n"  # :text
+    )
 
 
 def test_each_line_of_text_is_a_line_of_the_draft(story: None) -> None:

@@ -35,7 +35,16 @@ def require(condition: bool, name: str, expected: str, got: object, remedy: str 
     textgen.errors.ConfigError: top_p must be in (0, 1]; got 1.5. Use 1.0 to switch it off.
     """
     if not condition:
-        raise ConfigError(f"{name} must be {expected}; got {got!r}. {remedy}".rstrip())
+        raise ConfigError(f"{name} must be {expected}; got {_shown(got)}. {remedy}".rstrip())
+
+
+def _shown(got: object) -> str:
+    """A value at a length fit for a sentence: it may be a whole text, or a number of thousands of digits."""
+    try:
+        text = repr(got)
+    except ValueError:
+        return "a number of too many digits"
+    return text if len(text) <= 100 else f"{text[:100]} ..."
 
 
 def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -57,7 +66,8 @@ def _require_number(
     open_low: bool = False,
     open_high: bool = False,
 ) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+    # A whole number may be too large for `math.isnan`; only NaN differs from itself.
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value  # noqa: PLR0124
     inside = number and (value > low if open_low else value >= low) and (value < high if open_high else value <= high)  # type: ignore[operator]
     left, right = "(" if open_low else "[", ")" if open_high else "]"
     expected = (
@@ -65,7 +75,7 @@ def _require_number(
         if math.isfinite(high)
         else f"{'more than' if open_low else 'at least'} {low:g}"
     )
-    require(inside and (math.isfinite(value) or not math.isfinite(high)), name, expected, value, remedy)  # type: ignore[arg-type]
+    require(inside, name, expected, value, remedy)
 
 
 class _Values:
@@ -198,6 +208,7 @@ class TrainingConfig(_Values):
         patience: validations without a better loss before training stops; None never stops early.
         validate_every: steps between validations; None chooses.
         save_every: seconds between saves of the last state.
+        save_every_steps: steps between saves of the last state, instead of `save_every`; None goes by time.
         seed: all of training's chance follows from it.
         precision: type of the matrix products; "auto" measures.
         device: where to train; "auto" takes a GPU if TensorFlow has one.
@@ -215,12 +226,13 @@ class TrainingConfig(_Values):
     final_rate: float = 0.0
     weight_decay: float = 0.1
     weight_drop: float = 0.0
-    state_reset: float = 0.15
+    state_reset: float = 0.2
     epochs: float | None = None
     time: float | None = None
     patience: int | None = None
     validate_every: int | None = None
     save_every: float = 30.0
+    save_every_steps: int | None = None
     seed: int = 0
     precision: Precision = "auto"
     device: Device = "auto"
@@ -255,6 +267,8 @@ class TrainingConfig(_Values):
         if self.validate_every is not None:
             _require_whole("validate_every", self.validate_every, 1, 10**9)
         _require_number("save_every", self.save_every, 0.0, 1e9)
+        if self.save_every_steps is not None:
+            _require_whole("save_every_steps", self.save_every_steps, 1, 10**9)
         _require_whole("seed", self.seed, 0, 2**63 - 1)
         _require_choice("precision", self.precision, get_args(Precision))
         _require_choice("device", self.device, get_args(Device))

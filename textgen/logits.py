@@ -2,7 +2,7 @@
 
 Goes in: `(batch, vocab)` float64 logits. Comes out: a new array of the same shape, in which a character that a control
 drops has the logit `-inf`. Each control has a value that switches it off, and then returns its argument. No control
-drops everything. The module knows no model, no character and no chance: the numbers that draws rest on are handed in.
+drops everything. The module knows no model, no character and no chance: the numbers that a draw rests on are handed in.
 
 `controlled` applies them in the order of the fields of `SamplingConfig`, each to what the one before it left:
 
@@ -14,7 +14,6 @@ So `top_p` and what follows measure probabilities after the temperature, among t
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +82,7 @@ def keep_top_k(logits: Array, k: int) -> Array:
     """
     if k == 0 or k >= logits.shape[-1]:
         return logits
-    return _keep_highest(logits, np.sort(logits, axis=-1), np.full(len(logits), k))
+    return _keep_highest(logits, np.partition(logits, -k, axis=-1)[:, -k], np.full(len(logits), k))
 
 
 def keep_top_p(logits: Array, p: float) -> Array:
@@ -96,8 +95,8 @@ def keep_top_p(logits: Array, p: float) -> Array:
         return logits
     rising = np.sort(logits, axis=-1)
     sums = np.add.accumulate(likelihoods(rising)[:, ::-1], axis=-1)
-    kept = 1 + _positions(sums, p * sums[:, -1], side="left")
-    return _keep_highest(logits, rising, kept)
+    kept = 1 + _reached(sums, p * sums[:, -1])
+    return _keep_highest(logits, rising[np.arange(len(rising)), -kept], kept)
 
 
 def keep_min_p(logits: Array, share: float) -> Array:
@@ -127,7 +126,7 @@ def keep_typical(logits: Array, p: float) -> Array:
     order = distance_from_expected(logits).argsort(axis=-1, kind="stable")
     rows = np.arange(len(logits))[:, None]
     sums = np.add.accumulate(likelihoods(logits)[rows, order], axis=-1)
-    kept = np.arange(sums.shape[-1]) <= _positions(sums, p * sums[:, -1], side="left")[:, None]
+    kept = np.arange(sums.shape[-1]) <= _reached(sums, p * sums[:, -1])[:, None]
     result = np.empty_like(logits)
     result[rows, order] = np.where(kept, logits[rows, order], -np.inf)
     return np.subtract(result, np.maximum.reduce(result, axis=-1, keepdims=True), out=result)
@@ -158,36 +157,42 @@ def likeliest_first(logits: Array) -> NDArray[np.intp]:
     return np.negative(logits).argsort(axis=-1, kind="stable")
 
 
-def draw(logits: Array, uniforms: Array) -> NDArray[np.intp]:
-    """Draws an id for each row by inverting the cumulative distribution, in the order of the ids.
+def draw(logits: Array, exponentials: Array) -> NDArray[np.intp]:
+    """Draws an id for each row by a race: id i arrives after `exponentials[i] / probability[i]`, the first one wins.
+
+    The same as adding Gumbel noise to the logits and taking the largest, without a logarithm. Other than by inverting
+    the cumulative distribution, a logit that is off in its last bits changes the draw only where two ids arrive
+    together, however many ids there are.
 
     Args:
         logits: `(batch, vocab)`, the largest of each row 0, as `controlled` returns them.
-        uniforms: `(batch,)`, numbers in [0, 1) from which the draw follows.
+        exponentials: `(batch, vocab)`, positive, from the standard exponential distribution.
 
     Returns:
         `(batch,)`; an id whose logit is `-inf` is never among them.
 
-    >>> draw(np.log([[0.5, 1.0, 0.5]] * 3), np.array([0.2, 0.3, 0.9]))
-    array([0, 1, 2])
+    >>> draw(np.log([[0.5, 1.0], [0.5, 1.0]]), np.array([[0.9, 1.0], [0.4, 1.0]]))
+    array([1, 0])
     """
-    sums = np.exp(logits)
-    np.add.accumulate(sums, axis=-1, out=sums)
-    total = sums[:, -1]
-    return _positions(sums, np.minimum(uniforms * total, np.nextafter(total, 0.0)), side="right")
+    return np.asarray(speeds(logits, exponentials).argmax(axis=-1))
 
 
-def _positions(sums: Array, targets: Array, *, side: Literal["left", "right"]) -> NDArray[np.intp]:
-    """Where the sums of each row reach its target ("left") or exceed it ("right")."""
+def speeds(logits: Array, exponentials: Array) -> Array:
+    """One over the times of arrival in the race that `draw` decides, up to a factor for each row."""
+    weights = np.exp(logits)
+    return np.divide(weights, exponentials, out=weights)
+
+
+def _reached(sums: Array, targets: Array) -> NDArray[np.intp]:
+    """Where the sums of each row reach its target."""
     if len(sums) == 1:
-        return np.asarray(sums[0].searchsorted(targets, side=side))
-    before = sums < targets[:, None] if side == "left" else sums <= targets[:, None]
-    return np.asarray(np.add.reduce(before, axis=-1, dtype=np.intp))
+        return np.asarray(sums[0].searchsorted(targets))
+    return np.asarray(np.add.reduce(sums < targets[:, None], axis=-1, dtype=np.intp))
 
 
-def _keep_highest(logits: Array, rising: Array, kept: NDArray[np.intp]) -> Array:
-    """Keeps the `kept` highest of each row, the first of equals; `rising` are the logits in rising order."""
-    borders = rising[np.arange(len(rising)), rising.shape[-1] - kept][:, None]
+def _keep_highest(logits: Array, lowest: Array, kept: NDArray[np.intp]) -> Array:
+    """Keeps the `kept` highest of each row, the first of equals; `lowest` is the last of them, `(batch,)`."""
+    borders = lowest[:, None]
     high = logits >= borders
     if np.count_nonzero(high) != kept.sum():
         equal = logits == borders

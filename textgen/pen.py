@@ -19,8 +19,10 @@ from textgen.referee import Referee, settled
 Array = NDArray[np.float64]
 Ids = NDArray[np.integer]
 
-_BLOCK = 64
-"""Uniform numbers drawn ahead for each sample."""
+_TINY = 1e-300
+
+_AHEAD = 4096
+"""Random numbers drawn ahead for each sample, at least those of one character."""
 
 
 class Pen:
@@ -51,7 +53,7 @@ class Pen:
         banned: int | None = None,
     ) -> None:
         count = len(chance)
-        logits, state = engine.read(context[None], engine.initial_state(1), last=True)
+        logits, state = engine.read(context[None], engine.initial_state(1, quiet=count > 1), last=True)
         self.samples = list(range(count))
         self._engine, self._config, self._chance, self._banned = engine, config, chance, banned
         self._logits = logits.repeat(count, axis=0)
@@ -60,7 +62,8 @@ class Pen:
         self._drawn: list[list[int]] = [[] for _ in chance]
         self._last: Ids = np.empty(count, np.intp)
         self._position = 0
-        self._uniforms = np.empty((count, _BLOCK))
+        self._block = max(1, _AHEAD // logits.shape[1])
+        self._exponentials = np.empty((count, self._block, logits.shape[1]))
         self._window = Window(prompt, count, config.repetition_window) if config.repetition_penalty > 1.0 else None
 
     @property
@@ -70,23 +73,24 @@ class Pen:
 
     def draw(self) -> Ids:
         """Draws the next id of each sample that is still written, `(samples,)`."""
-        place = self._position % _BLOCK
+        place = self._position % self._block
         if place == 0:
             for row, sample in enumerate(self.samples):
-                self._uniforms[row] = self._chance[sample].random(_BLOCK)
+                self._chance[sample].standard_exponential(out=self._exponentials[row])
+            np.maximum(self._exponentials, _TINY, out=self._exponentials)
         if self._position:
             self._logits, self._state = self._engine.step(self._last, self._state)
-        logits, uniforms, config = self._wide(self._logits), self._uniforms[:, place], self._config
+        logits, exponentials, config = self._wide(self._logits), self._exponentials[:, place], self._config
         temperature = config.temperatures[self._position % len(config.temperatures)]
         recent = None if self._window is None else self._window.ids
-        ids = draw(controlled(logits, config, temperature=temperature, recent=recent), uniforms)
+        ids = draw(controlled(logits, config, temperature=temperature, recent=recent), exponentials)
         if self._referee is not None:
             if self._position:
-                stands = settled(logits, config, temperature=temperature, recent=recent, uniforms=uniforms, ids=ids)
+                stands = settled(logits, config, temperature=temperature, recent=recent, exponentials=exponentials)
                 for row in np.flatnonzero(~stands).tolist():
                     alone, looked_back = self._alone(row, self._referee), None if recent is None else recent[[row]]
                     alone = controlled(alone, config, temperature=temperature, recent=looked_back)
-                    ids[row] = draw(alone, uniforms[[row]])[0]
+                    ids[row] = draw(alone, exponentials[[row]])[0]
             for sample, each in zip(self.samples, ids.tolist(), strict=True):
                 self._drawn[sample].append(each)
         if self._window is not None:
@@ -100,7 +104,7 @@ class Pen:
         index = np.asarray(rows, np.intp)
         self.samples = [self.samples[row] for row in rows]
         self._state = self._state.take(index)
-        self._last, self._uniforms = self._last[index], self._uniforms[index]
+        self._last, self._exponentials = self._last[index], self._exponentials[index]
         if self._window is not None:
             self._window.keep(index)
 

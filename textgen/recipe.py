@@ -140,8 +140,9 @@ def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
 
 def _regularization(epochs: float) -> dict[str, dict[str, float]]:
     """Dropout and weight drop by how often the text is seen: too much costs a short budget as much as too little."""
-    dropout = min(max(0.05 + 0.1 * math.log2(1.0 + epochs), 0.05), 0.5)
-    weight_drop = min(max(0.2 * math.log2(max(epochs, 1e-9) / 4.0), 0.0), 0.3)
+    often = math.log2(max(epochs / 5.0, 1.0))
+    dropout = min(0.03 * epochs, 0.15) + min(0.1 * often, 0.35)
+    weight_drop = min(max(0.1 * (often - 0.7), 0.0), 0.3)
     return {
         "model": {"dropout": round(dropout, 2), "input_dropout": 0.05 if epochs >= 1.5 else 0.0},
         "training": {"weight_drop": round(weight_drop, 2)},

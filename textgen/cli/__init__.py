@@ -6,6 +6,7 @@ A command's module is imported when it is asked for, and the heavy libraries ins
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -48,5 +49,9 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point of the `textgen` command."""
+    # A process started without a stream (`>&-`) finds None there.
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     use_utf8(sys.stdout, sys.stderr)
     cli(prog_name="textgen")

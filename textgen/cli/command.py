@@ -101,7 +101,7 @@ class Group(click.Group):
                 abandon_output()
                 ctx.exit(0)
             fail(ctx, error)
-        except (KeyboardInterrupt, EOFError):
+        except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         return result
 
@@ -118,7 +118,8 @@ def fail(ctx: click.Context, error: BaseException) -> NoReturn:
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError):
-        return f"{error.filename}: {explain(error)}" if error.filename else explain(error).capitalize()
+        told = explain(error)
+        return f"{error.filename}: {told}" if error.filename else told[:1].upper() + told[1:]
     if isinstance(error, MemoryError):
         return "There is not enough memory for this. Close other programs, or choose something smaller."
     return str(error)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType
 
+from textgen.errors import TrainingError
 from textgen.system import is_terminal
 
 _NOTE = "Loading TensorFlow ..."
@@ -21,14 +23,21 @@ def load_training(device: str | None = None) -> ModuleType:
 
     Args:
         device: "cpu" keeps TensorFlow from looking for GPUs, which takes time and may log.
+
+    Raises:
+        TrainingError: TensorFlow is not installed.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    with _note(_NOTE), _quiet_errors():
-        import textgen.training
-    return textgen.training
+    try:
+        with _note(_NOTE), _quiet_errors():
+            return importlib.import_module("textgen.training")
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("tensorflow", "keras"):
+            raise
+        raise TrainingError("Training needs TensorFlow, which is not installed here: pip install tensorflow") from error
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -32,19 +32,19 @@ class Progress(Reporter):
 
     Args:
         quiet: show nothing but warnings.
+        stream: where to show it; None is standard error.
 
     Attributes:
         run: the run's folder, once training has started.
         steps: how many steps this process has done.
-        best: the lowest loss of the validations it has seen; None before the first.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
         self.run: Path | None = None
         self.steps = 0
-        self.best: float | None = None
         self._quiet = quiet
-        self._moving = not quiet and is_terminal(sys.stderr)
+        self._moving = not quiet and is_terminal(self._stream)
         self._bar: tqdm[Any] | None = None
         self._pace = _Pace()
         self._drawn = 0.0
@@ -54,7 +54,7 @@ class Progress(Reporter):
         if not self._moving:
             return
         if self._bar is None:
-            self._bar = _bar(total=total, unit="B", unit_scale=True, desc="reading the text", delay=0.5)
+            self._bar = _bar(self._stream, total=total, unit="B", unit_scale=True, desc="reading the text", delay=0.5)
         self._bar.update(done - self._bar.n)
         if done >= total:
             self.close()
@@ -80,7 +80,7 @@ class Progress(Reporter):
             return
         self._drawn = now
         if self._bar is None:
-            self._bar = _bar(total=1000, bar_format="{percentage:3.0f}% |{bar}| {desc}")
+            self._bar = _bar(self._stream, total=1000, bar_format="{percentage:3.0f}% |{bar}| {desc}")
         left = self._pace.left(share)
         self._bar.n = round(1000 * share)
         self._bar.set_description_str(
@@ -94,7 +94,6 @@ class Progress(Reporter):
         """Shows the figures and, on a terminal, what the model writes by now."""
         self._pace.pause()
         value = row["val_loss"] if row["val_loss"] is not None else row["loss"]
-        self.best = value if self.best is None else min(self.best, value)
         if self._quiet:
             return
         validation = "" if row["val_loss"] is None else f"  validation {row['val_loss']:.4f}"
@@ -126,7 +125,7 @@ class Progress(Reporter):
         """Writes a line above the bar."""
         if self._bar is not None:
             self._bar.clear()
-        click.echo(line, err=True, color=bool(colours(sys.stderr)))
+        click.echo(line, file=self._stream, color=bool(colours(self._stream)))
         if self._bar is not None:
             self._bar.refresh()
 
@@ -185,8 +184,8 @@ def _columns() -> int:
     return shutil.get_terminal_size().columns
 
 
-def _bar(**kwargs: Any) -> tqdm[Any]:
+def _bar(stream: TextIO, **kwargs: Any) -> tqdm[Any]:
     from tqdm import tqdm
 
     tqdm.monitor_interval = 0
-    return tqdm(file=sys.stderr, leave=False, dynamic_ncols=True, **kwargs)
+    return tqdm(file=stream, leave=False, dynamic_ncols=True, **kwargs)

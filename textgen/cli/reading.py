@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from textgen.config import CorpusConfig
 from textgen.runs import BEST, LAST, resolve_checkpoint
@@ -11,6 +15,9 @@ from textgen.writer import load
 
 if TYPE_CHECKING:
     from textgen.writer import Writer
+
+_PATIENCE = 2.0
+"""Seconds without a text from standard input until the user is told."""
 
 
 def load_writer(run: str | None, checkpoints: Path) -> tuple[Writer, str]:
@@ -28,5 +35,37 @@ def read_text(writer: Writer, source: str, *, encoding: str) -> str:
     """
     from textgen.corpus import open_corpus
 
-    settings = CorpusConfig.from_json(writer.metadata.get("corpus", {}).get("settings") or {})
-    return "".join(open_corpus(source, config=settings.replace(encoding=encoding)).pieces())
+    settings = _settings(writer).replace(encoding=encoding)
+    with _hint_at_waiting(source):
+        return "".join(open_corpus(source, config=settings).pieces())
+
+
+def as_trained(writer: Writer, text: str) -> str:
+    """A text with its characters normalised as the corpus's were."""
+    form = _settings(writer).normalize
+    if form == "none" or text.isascii():
+        return text
+    from textgen.corpus.normalization import normalize
+
+    return "".join(normalize([text], form))
+
+
+def _settings(writer: Writer) -> CorpusConfig:
+    return CorpusConfig.from_json(writer.metadata.get("corpus", {}).get("settings") or {})
+
+
+@contextlib.contextmanager
+def _hint_at_waiting(source: str) -> Iterator[None]:
+    """Says what is waited for if standard input brings nothing."""
+    if source != "-":
+        yield
+        return
+    import threading
+
+    timer = threading.Timer(_PATIENCE, click.echo, ["Reading from standard input ..."], {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import click
 from textgen.cli.command import command, visible
 from textgen.cli.figures import age, duration, number, size, table
 from textgen.cli.options import checkpoints_option, json_option, run_names
+from textgen.system import colours
 
 _COLUMNS = ("run", "corpus", "size", "epochs", "val loss", "bits/char", "age")
 
@@ -68,12 +70,13 @@ def info(name: str | None, checkpoints: Path, as_json: bool) -> None:
         return
     sections = _sections(details)
     width = max(len(label) for _, pairs in sections for label, _ in pairs)
+    bold = bool(colours(sys.stdout))
     for n, (title, pairs) in enumerate(sections):
-        click.echo(("\n" if n else "") + click.style(title, bold=True))
+        click.echo(("\n" if n else "") + click.style(title, bold=True), color=bold)
         for label, value in pairs:
             click.echo(f"  {label:<{width}}  {visible(value)}")
     if details["history"]:
-        click.echo("\n" + click.style("History", bold=True))
+        click.echo("\n" + click.style("History", bold=True), color=bold)
         for line in table(_history(details["history"]), right=range(6)):
             click.echo(f"  {line}")
 

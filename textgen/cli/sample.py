@@ -19,7 +19,6 @@ from textgen.config import CorpusConfig, SamplingConfig, Unknown, Until
 from textgen.system import is_terminal
 
 if TYPE_CHECKING:
-    from textgen.sample import Sample
     from textgen.writer import Writer
 
 SEPARATOR = "-----"
@@ -117,7 +116,7 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
         else:
             text = prompt * options["echo"] + each.text
             click.echo(f"{SEPARATOR}\n" * (n > 0) + shown(text), nl=not text.endswith("\n"))
-    _report(samples[0], name)
+    _report(samples[0].seed, name)
 
 
 def _stream(
@@ -144,27 +143,25 @@ def _stream(
             last = piece[-1:]
     except KeyboardInterrupt:
         click.echo()
-        _report(stream.sample, name)
+        _report(stream.sample.seed, name)
         ctx.exit(INTERRUPTED)
     if last != "\n":
         click.echo()
-    _report(stream.sample, name)
+    _report(stream.sample.seed, name)
 
 
-def _report(sample: Sample, name: str) -> None:
+def _report(seed: int, name: str) -> None:
     """Says which seed writes the same again."""
-    click.echo(f"({name}, --seed {sample.seed})", err=True)
+    click.echo(f"({name}, --seed {seed})", err=True)
 
 
 def _prompt(writer: Writer, options: dict[str, Any]) -> str:
     """The prompt from wherever it comes, read as the corpus was."""
-    if options["prompt"] is not None:
-        return str(options["prompt"])
-    path = options["prompt_file"]
-    if path is None and not _is_piped():
-        return ""
-    from textgen.cli.reading import read_text
+    from textgen.cli.reading import as_trained, read_text
 
+    path = options["prompt_file"]
+    if options["prompt"] is not None or (path is None and not _is_piped()):
+        return as_trained(writer, options["prompt"] or "")
     text = read_text(writer, "-" if path is None else path, encoding=options["encoding"])
     return text.removesuffix("\n").removesuffix("\r")
 

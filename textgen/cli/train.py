@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
@@ -33,7 +34,7 @@ _CORPUS = ("encoding", "keep_newlines", "normalize", "glob", "min_count", "valid
 _MODEL = ("cell", "layers", "units", "embedding", "skip", "dropout", "input_dropout")
 _TRAINING = (
     "epochs", "time", "seed", "batch_size", "sequence_length", "learning_rate", "schedule", "weight_decay",
-    "weight_drop", "patience", "validate_every", "save_every", "precision", "device", "shards",
+    "weight_drop", "state_reset", "patience", "validate_every", "save_every", "precision", "device", "shards",
 )  # fmt: skip
 _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "quiet")
 _SAVE_EVERY = f"{default(TrainingConfig, 'save_every'):g}s"
@@ -86,6 +87,7 @@ _machine = functools.partial(wish, config=TrainingConfig, section="Machine")
 @_learning(
     "--weight-drop", type=float, otherwise="by passes over the text", help="Dropout of recurrent weights; 0 is off."
 )
+@_learning("--state-reset", type=float, help="Share of the streams that start a step without memory; 0 is off.")
 @_learning("--patience", type=int, otherwise="never", help="Stop after so many validations without a better loss.")
 @_learning("--validate-every", type=int, otherwise="some twenty in a run", help="Steps between validations.")
 @_learning("--save-every", type=Duration(), otherwise=_SAVE_EVERY, help="Time between saves.")
@@ -199,6 +201,10 @@ def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
 def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) -> None:
     if options["resume"] is not None and progress.steps == 0:
         click.echo("The run was at its end already. Give a later one, with --time or --epochs, to go on.", err=True)
+    summary = run.summary()
+    if summary["val_loss"] is not None:
+        loss, bits = summary["val_loss"], summary["bits_per_character"] or summary["val_loss"] / math.log(2.0)
+        click.echo(f"The best model: validation loss {loss:.4f}, {bits:.3f} bits per character.", err=True)
     click.echo("Write with it:", err=True)
     click.echo(f"  textgen sample --run {_named(run.name, options)}", err=True)
 

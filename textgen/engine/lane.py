@@ -28,10 +28,18 @@ class Lane:
         embedding: `(vocab, embedding)`, or None where the first layer has a table.
         hidden: `(rows, width)`, the embedded id if there is an `embedding`, then each layer's output.
         memory: `(rows, width)`, each layer's memory.
+        quiet: whether to leave the threads of the matrix library asleep.
     """
 
     def __init__(
-        self, layers: Sequence[Layer], head: Head, embedding: Array | None, hidden: Array, memory: Array
+        self,
+        layers: Sequence[Layer],
+        head: Head,
+        embedding: Array | None,
+        hidden: Array,
+        memory: Array,
+        *,
+        quiet: bool,
     ) -> None:
         self._one = len(hidden) == 1
         if self._one:
@@ -48,23 +56,24 @@ class Lane:
             product = np.empty((*self._rows, layer.recurrent.columns), np.float32)
             kept = memory[..., n * layer.units : (n + 1) * layer.units]
             cell = layer.cell(Workspace(product, output, kept, layer.recurrent_bias))
-            recurrence = layer.recurrent.bind(output, product)
+            recurrence = layer.recurrent.bind(output, product, quietly=quiet)
             self._recurrences.append((recurrence, cell, output))
             if layer.table is not None:
                 self._steps.append(self._look_up(layer.table, recurrence, cell))
             elif layer.both is not None:
                 beside = hidden[..., stop - layer.both.inputs : stop]
-                self._steps.append(_together(layer.both.bind(beside, product), layer.bias, cell))
+                self._steps.append(_together(layer.both.bind(beside, product, quietly=quiet), layer.bias, cell))
             else:
                 wide = np.empty((*self._rows, layer.inputs.columns), np.float32)
                 addend = wide[..., : len(layer.bias)]
-                self._steps.append(_apart(layer.inputs.bind(below, wide), addend, layer.bias, recurrence, cell))
+                inputs = layer.inputs.bind(below, wide, quietly=quiet)
+                self._steps.append(_apart(inputs, addend, layer.bias, recurrence, cell))
             below = output
         outputs = [output for _, _, output in self._recurrences]
         self._summed = outputs if head.skip else []
         self._sum = np.empty_like(below) if head.skip else below
         self._scores = np.empty((*self._rows, head.kernel.columns), np.float32)
-        self._read_out = head.kernel.bind(self._sum, self._scores)
+        self._read_out = head.kernel.bind(self._sum, self._scores, quietly=quiet)
         self._known = self._scores[..., : len(head.bias)]
         self._head_bias = head.bias
 

@@ -11,7 +11,8 @@ at once with threads that never wait inside a product.
 
 The order of the additions in such a product, and so its last bit, depends on how BLAS cuts it. Columns are padded to a
 multiple of `COLUMNS`, so that 1, 2, 3, 4, 6, 8, 12, 16 or 24 BLAS threads get whole groups of columns and one vector's
-product is the same bit for bit with any of these. Small products are never cut.
+product is the same bit for bit with any of these, and when it is made `quietly`, a few columns at a time in the calling
+thread. Small products are never cut.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ _WIDTH = 32
 """Columns of a small product."""
 
 _UNTHREADED = 2**18
-"""Multiplications up to which OpenBLAS makes a product in the calling thread."""
+"""Multiplications up to which OpenBLAS makes a product of matrices in the calling thread."""
+
+_QUIET = 9216
+"""Multiplications below which it makes a vector's product in the calling thread."""
 
 
 def padded(columns: int) -> int:
@@ -81,16 +85,17 @@ class Matrix:
         """The matrix for the inputs from `start` to `stop`; shares this one's memory."""
         return type(self)(self.values[start:stop])
 
-    def bind(self, x: Array, out: Array) -> Callable[[], object]:
+    def bind(self, x: Array, out: Array, *, quietly: bool = False) -> Callable[[], object]:
         """A function that writes the product of `x` and the weights to `out` whenever it is called.
 
         Args:
             x: `(inputs,)` or `(rows, inputs)`; what it holds at the time of the call counts.
             out: `(columns,)` or `(rows, columns)`.
+            quietly: make a vector's product without the threads of BLAS, which keep cores busy for some time after.
         """
+        if x.ndim == 1:
+            return self._bind_vector(x, out, quietly)
         calls = [partial(np.matmul, *parts) for parts in self._parts(x, out)]
-        if x.ndim == 1 and self.values.flags.f_contiguous:
-            calls = [partial(np.dot, x, self.values, out)]
         if len(calls) == 1:
             return calls[0]
 
@@ -105,11 +110,15 @@ class Matrix:
         for parts in self._parts(x, out):
             np.matmul(*parts)
 
+    def _bind_vector(self, x: Array, out: Array, quietly: bool) -> Callable[[], object]:
+        if quietly:
+            width = next((width for width in (32, 16, 8) if width * self.inputs < _QUIET), 4)
+            weights = self.values.reshape(self.inputs, -1, width).transpose(1, 0, 2)
+            return partial(np.matmul, x[None], weights, out.reshape(-1, 1, width))
+        return partial(np.dot if self.values.flags.f_contiguous else np.matmul, x, self.values, out)
+
     def _parts(self, x: Array, out: Array) -> Iterator[tuple[Array, Array, Array]]:
         """Views of `x`, the weights and `out` whose products are small."""
-        if x.ndim == 1:
-            yield x, self.values, out
-            return
         inputs, columns = self.values.shape
         height = ROWS
         while height * _WIDTH * inputs > _UNTHREADED and height > 2:

@@ -25,11 +25,13 @@ class State:
     Attributes:
         hidden: `(batch, width)` float32, the outputs of all layers side by side.
         memory: `(batch, width)` float32, the cells' memories side by side; of width 0 where cells have none.
+        quiet: whether its steps leave the threads of the matrix library asleep.
     """
 
-    def __init__(self, hidden: Array, memory: Array) -> None:
+    def __init__(self, hidden: Array, memory: Array, *, quiet: bool) -> None:
         self.hidden = hidden
         self.memory = memory
+        self.quiet = quiet
         self.lanes: dict[int, list[Lane]] = {}
 
     @property
@@ -39,12 +41,12 @@ class State:
 
     def copy(self) -> State:
         """An independent state of the same value."""
-        return State(self.hidden.copy(), self.memory.copy())
+        return State(self.hidden.copy(), self.memory.copy(), quiet=self.quiet)
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> State:
         """An independent state of the texts `rows`, in that order; a row may come several times."""
         index = np.asarray(rows, np.intp)
-        return State(self.hidden[index], self.memory[index])
+        return State(self.hidden[index], self.memory[index], quiet=self.quiet)
 
     def put(self, row: int, other: State) -> None:
         """Writes the one text that `other` belongs to over the text `row`."""

@@ -57,15 +57,19 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         OSError: the file cannot be flushed or moved; `explain` puts it into words.
     """
     target = Path(os.path.realpath(path))
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, not a file. Choose another place", os.fspath(path))
     aside = target.with_name(f"{ASIDE}{os.urandom(8).hex()}{target.suffix}")
     try:
         yield aside
         with aside.open("r+b") as file:
             flush_to_disk(file.fileno())
         _replace(aside, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(aside):
+            error.filename = os.fspath(path)
         raise
     flush_folder(target.parent)
 
