@@ -196,7 +196,7 @@ def test_keys_do_what_they_should(monkeypatch: pytest.MonkeyPatch, keys: list[st
     press(monkeypatch, [*keys, "\x04"])
     _by_key(made, terminal)
     assert made.text == text
-    assert "Ctrl-D" in "".join(terminal.lines)
+    assert terminal.lines[1] == "Ctrl-R writes it anew, Ctrl-U undoes, Ctrl-D ends."
 
 
 def test_pasted_and_quoted_digits_are_digits(monkeypatch: pytest.MonkeyPatch) -> None:

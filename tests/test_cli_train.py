@@ -116,7 +116,14 @@ def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> No
     }  # fmt: skip
     parameters = inspect.signature(train).parameters
     assert set(given) <= set(parameters)
-    assert set(parameters) - set(given) == {"sources", "epochs", "callbacks"}
+    assert set(parameters) - set(given) == {"sources", "epochs", "save_every_steps", "callbacks"}
+
+
+def test_saves_come_by_time_or_by_steps(poems: Path, recorder: Recorder) -> None:
+    for written, field, value in (("90s", "save_every", 90.0), ("200", "save_every_steps", 200)):
+        assert run("poems.txt", "--save-every", written).exit_code == 0
+        kwargs = recorder.calls[-1][2]
+        assert {key: kwargs[key] for key in kwargs if key.startswith("save_every")} == {field: value}
 
 
 def test_resuming_passes_on_what_may_change(poems: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +181,7 @@ def test_without_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixture[
         "budget      1 epoch",
         "run         checkpoints/poems",
         "Warning: Bring more text.",
-        "step   1,200  epoch   2.50  loss 1.5000  validation 1.6000  2.308 bits/char   1m 12s  best",
+        "step 1,200  epoch  2.50  loss 1.5000  val 1.6000  2.308 bits/char  1m 12s  best",
         "Done.",
     ]
 
@@ -188,7 +195,7 @@ def test_without_validation_the_training_loss_is_told(capsys: pytest.CaptureFixt
     shown = Progress()
     shown.validated({**ROW, "val_loss": None}, best=False)
     assert capsys.readouterr().err == (
-        f"step   1,200  epoch   2.50  loss 1.5000  {1.5 / math.log(2):.3f} bits/char   1m 12s\n"
+        f"step 1,200  epoch  2.50  loss 1.5000  {1.5 / math.log(2):.3f} bits/char  1m 12s\n"
     )
 
 
@@ -214,7 +221,7 @@ def test_a_terminal_shows_loss_bits_speed_and_time_left(terminal: Terminal) -> N
 def test_a_validation_stands_above_the_bar_with_a_sample(terminal: Terminal) -> None:
     watch(Progress(stream=terminal), steps=50)
     lines = [line for line in terminal.lines if line.strip()]
-    place = next(n for n, line in enumerate(lines) if line.startswith("step   1,200"))
+    place = next(n for n, line in enumerate(lines) if line.startswith("step 1,200"))
     assert lines[place + 1 :] == ["    | The sea", "    | was out.", "Done."]
 
 

@@ -26,6 +26,10 @@ RESCUES = 3
 """How often a run that diverges goes back before it gives up."""
 
 
+_WARM, _MEASURED = 3, 10
+"""A run's first steps, which also compile, and the steps that a measurement of its pace needs at least."""
+
+
 class Interrupted(Exception):  # noqa: N818
     """The user asked training to stop; the last state has been saved."""
 
@@ -87,16 +91,37 @@ class Progress:
 
     @classmethod
     def from_json(cls, values: dict[str, Any], history: list[dict[str, Any]]) -> Progress:
-        """What `to_json` wrote."""
-        best = values["best"]
+        """What `to_json` wrote.
+
+        Raises:
+            ValueError: a value is missing or of another kind.
+        """
+        plan = values.get("plan")
+        plan = plan if isinstance(plan, dict) else {}
+
+        def whole(held: dict[str, Any], name: str, low: int = 0) -> int:
+            if type(held.get(name)) is not int or held[name] < low:
+                raise ValueError(f"{name} is missing or no count")
+            return int(held[name])
+
+        def number(name: str) -> float:
+            value = values.get(name)
+            if isinstance(value, (int, float)) and abs(value) < 1e15:
+                return float(value)
+            raise ValueError(f"{name} is missing or no number")
+
         return cls(
-            plan=Plan(**values["plan"]),
-            step=values["step"],
-            best=math.inf if best is None else best,
-            waits=values["waits"],
-            rate_factor=values["rate_factor"],
-            rescues=values["rescues"],
-            earlier_seconds=values["seconds"],
+            plan=Plan(
+                steps=None if plan.get("steps") is None else whole(plan, "steps", 1),
+                decay_start=None if plan.get("decay_start") is None else whole(plan, "decay_start"),
+                validate_every=whole(plan, "validate_every", 1),
+            ),
+            step=whole(values, "step"),
+            best=math.inf if values.get("best") is None else number("best"),
+            waits=whole(values, "waits"),
+            rate_factor=number("rate_factor"),
+            rescues=whole(values, "rescues"),
+            earlier_seconds=number("seconds"),
             history=list(history),
         )
 
@@ -130,7 +155,7 @@ class Course(keras.callbacks.Callback):
         progress = self.progress
         progress.step += 1
         self._steps_here += 1
-        if self._steps_here == 3:
+        if self._steps_here == _WARM:
             self._mark = (progress.step, progress.seconds)
         self._budget()
         plan = progress.plan
@@ -168,9 +193,9 @@ class Course(keras.callbacks.Callback):
         if progress.plan.steps is not None or budget is None:
             return
         flat = 1.0 - self.config.decay_fraction if self.config.schedule == "linear" else 0.05
-        if progress.seconds < budget * flat or self._mark is None:
+        first, since = self._mark or (progress.step, progress.seconds)
+        if progress.seconds < budget * flat or progress.step - first < _MEASURED:
             return
-        first, since = self._mark
         pace = max((progress.seconds - since - self._aside) / max(progress.step - first, 1), 1e-6)
         left = self._affordable(budget - progress.seconds, pace)
         progress.plan = replace(progress.plan, steps=progress.step + left, decay_start=progress.step)
@@ -245,11 +270,19 @@ class Keeper(keras.callbacks.Callback):
         self._cost = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Saves the last state when it is time to; saving stays under 2 % of the time."""
+        """Saves the last state when it is time to.
+
+        Where that goes by time, saving stays under 2 % of it; where it goes by steps, the user has decided.
+        """
         del batch, logs
-        due = max(self.config.save_every, 50.0 * self._cost)
-        if time.monotonic() - self._saved >= due and not self.model.stop_training:
+        if not self.model.stop_training and self._is_due():
             self.save()
+
+    def _is_due(self) -> bool:
+        steps = self.config.save_every_steps
+        if steps is not None:
+            return self.progress.step % steps == 0
+        return time.monotonic() - self._saved >= max(self.config.save_every, 50.0 * self._cost)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keeps what the round brought."""

@@ -273,6 +273,12 @@ def _metadata(archive: Archive) -> dict[str, Any]:
             raise archive.problem(f"its {METADATA} is not as textgen writes it at {name!r}")
     if not all(isinstance(row, dict) for row in values["history"]):
         raise archive.problem(f"its {METADATA} is not as textgen writes it at 'history'")
+    corpus = values["corpus"]
+    sources = corpus.get("sources", [])
+    if not isinstance(corpus.get("settings", {}), dict) or not (
+        isinstance(sources, list) and all(isinstance(source, str) for source in sources)
+    ):
+        raise archive.problem(f"its {METADATA} is not as textgen writes it at 'corpus'")
     if set(values["members"]) != set(archive.members) - {METADATA}:
         raise archive.problem("it is damaged, members are missing or were added")
     return dict(values)

@@ -67,7 +67,7 @@ def _require_number(
     open_high: bool = False,
 ) -> None:
     # A whole number may be too large for `math.isnan`; only NaN differs from itself.
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value  # noqa: PLR0124
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
     inside = number and (value > low if open_low else value >= low) and (value < high if open_high else value <= high)  # type: ignore[operator]
     left, right = "(" if open_low else "[", ")" if open_high else "]"
     expected = (
@@ -93,6 +93,7 @@ class _Values:
             ConfigError: a field is missing, unknown or out of range.
         """
         known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        require(isinstance(values, Mapping), cls.__name__, "made of named fields", values)
         unknown = sorted(set(values) - set(known))
         require(not unknown, cls.__name__, "made of known fields only", unknown)
         arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
@@ -127,6 +128,9 @@ class CorpusConfig(_Values):
     validation: float = 0.1
 
     def __post_init__(self) -> None:
+        require(isinstance(self.encoding, str), "encoding", "a text encoding that Python knows", self.encoding)
+        require(isinstance(self.glob, str), "glob", "a pattern such as '*.txt'", self.glob)
+        require(isinstance(self.keep_newlines, bool), "keep_newlines", "true or false", self.keep_newlines)
         _require_choice("normalize", self.normalize, get_args(Normalization))
         _require_whole("min_count", self.min_count, 1, 10**9, "Use 1 to keep every character.")
         _require_number("validation", self.validation, 0.0, 0.5, "Use 0 to train on the whole text.")
@@ -162,6 +166,7 @@ class ModelConfig(_Values):
         _require_whole("layers", self.layers, 1, 16)
         _require_whole("units", self.units, 1, 8192)
         _require_whole("embedding", self.embedding, 1, 8192)
+        require(isinstance(self.skip, bool), "skip", "true or false", self.skip)
         _require_number("dropout", self.dropout, 0.0, 1.0, "Use 0 to switch it off.", open_high=True)
         _require_number("input_dropout", self.input_dropout, 0.0, 1.0, "Use 0 to switch it off.", open_high=True)
 

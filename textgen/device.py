@@ -5,14 +5,16 @@ TensorFlow's threads can only be set before its runtime starts; where someone el
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from textgen.config import Device, Precision
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, TrainingError
 
 _UNITS, _COLUMNS = 512, 32
 _SHARE = 0.9
@@ -95,6 +97,22 @@ def place(device: Device, precision: Precision) -> Placement:
     return Placement(
         name=name, device="/CPU:0", kernels=True, threads=count if own else 1, compute_dtype=dtype, speed=speed
     )
+
+
+@contextlib.contextmanager
+def enough_memory() -> Iterator[None]:
+    """Puts it into a sentence where the body asks the device for more memory than it has.
+
+    Raises:
+        TrainingError: it did.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise TrainingError(
+            "There is not enough memory for this training. Choose fewer units or layers, a smaller batch size or "
+            "sequence length, or close other programs."
+        ) from error
 
 
 def _one_thread_an_operation() -> bool:

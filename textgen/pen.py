@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from textgen.config import SamplingConfig
 from textgen.engine import Engine
 from textgen.logits import controlled, draw, log_softmax
-from textgen.referee import Referee, settled
+from textgen.referee import TOLERANCE, Referee, settled
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.integer]
 
 _TINY = 1e-300
+"""Less than any exponential number but 0, by which a draw would divide."""
 
 _AHEAD = 4096
 """Random numbers drawn ahead for each sample, at least those of one character."""
@@ -86,7 +87,14 @@ class Pen:
         ids = draw(controlled(logits, config, temperature=temperature, recent=recent), exponentials)
         if self._referee is not None:
             if self._position:
-                stands = settled(logits, config, temperature=temperature, recent=recent, exponentials=exponentials)
+                stands = settled(
+                    logits,
+                    config,
+                    temperature=temperature,
+                    recent=recent,
+                    exponentials=exponentials,
+                    tolerance=TOLERANCE * float(np.abs(self._logits).max()),
+                )
                 for row in np.flatnonzero(~stands).tolist():
                     alone, looked_back = self._alone(row, self._referee), None if recent is None else recent[[row]]
                     alone = controlled(alone, config, temperature=temperature, recent=looked_back)
@@ -103,7 +111,7 @@ class Pen:
         """Goes on with the samples in these rows only; at least one."""
         index = np.asarray(rows, np.intp)
         self.samples = [self.samples[row] for row in rows]
-        self._state = self._state.take(index)
+        self._state, self._logits = self._state.take(index), self._logits[index]
         self._last, self._exponentials = self._last[index], self._exponentials[index]
         if self._window is not None:
             self._window.keep(index)

@@ -67,6 +67,22 @@ def step_seconds(model: ModelConfig, batch_size: int, sequence_length: int, *, s
     return operations / speed + STEP_OVERHEAD * model.layers * sequence_length
 
 
+def least_memory(model: ModelConfig, batch_size: int, sequence_length: int) -> int:
+    """Bytes that training cannot do without: weights, gradients, Adam's moments and the start, and a step's values.
+
+    Args:
+        model: the network's shape.
+        batch_size: streams in a batch.
+        sequence_length: time steps.
+
+    Example:
+        >>> least_memory(ModelConfig(vocab_size=100, layers=1, units=100, embedding=100), 10, 10)
+        2068000
+    """
+    values = model.layers * model.gates * model.units + model.vocab_size
+    return 4 * (5 * model.weights + batch_size * sequence_length * values)
+
+
 def recommend(
     characters: int,
     vocab_size: int,
@@ -116,11 +132,11 @@ def recommend(
     final_model = ModelConfig(vocab_size=vocab_size, **{**SIZES[size], **regularized["model"], **model})
     final_training = TrainingConfig(**{**regularized["training"], **training})
     if chosen_time:
-        budget = f"{_duration(final_training.time or 0.0)}, which suits {characters:,} characters"
+        budget = f"{duration(final_training.time or 0.0)}, which suits {characters:,} characters"
     elif final_training.time is not None:
-        budget = _duration(final_training.time)
+        budget = duration(final_training.time)
     else:
-        budget = f"{final_training.epochs:g} epochs"
+        budget = f"{final_training.epochs:g} epoch{'s'[: final_training.epochs != 1]}"
     return Recipe(model=final_model, training=final_training, reason=f"{size}, {reason}", budget=budget)
 
 
@@ -160,10 +176,10 @@ def _batch(characters: int, training: dict[str, Any]) -> dict[str, Any]:
     return {**training, "batch_size": batch, "sequence_length": length}
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Seconds for people.
 
-    >>> _duration(90), _duration(180), _duration(5400)
+    >>> duration(90), duration(180), duration(5400)
     ('1m 30s', '3m', '1h 30m')
     """
     whole = round(seconds)

@@ -2,8 +2,8 @@
 
 A product for one row and the same row of a product for many add the same numbers in another order, so their last bits
 differ. Where a draw falls close to a border, such a difference could change the character, and everything after it.
-`settled` tells which draws no such difference could change; for the others a `Referee` computes the
-logits as if their sample were alone, and starts the sample's state anew from there.
+`settled` tells which draws no such difference could change; for the others, about one in ten thousand, a `Referee`
+computes the logits as if their sample were alone, and starts the sample's state anew from there.
 
 Goes in: logits and the draws from them. Comes out: which draws stand, and logits for those that do not.
 """
@@ -36,7 +36,7 @@ def settled(
     temperature: float,
     recent: Ids | None,
     exponentials: Array,
-    tolerance: float | None = None,
+    tolerance: float,
 ) -> NDArray[np.bool_]:
     """For each row, whether the draw stays the same if every logit moves by up to `tolerance`.
 
@@ -48,10 +48,8 @@ def settled(
         temperature: the one whose turn it was.
         recent: `(batch, characters)`, what the repetition penalty looked back at; None for none.
         exponentials: `(batch, vocab)`, what the draws followed from.
-        tolerance: in nats; None takes `TOLERANCE` times the largest logit.
+        tolerance: in nats.
     """
-    if tolerance is None:
-        tolerance = TOLERANCE * float(np.abs(logits[np.isfinite(logits)]).max())
     if recent is not None:
         logits = controls.penalize_repetition(logits, recent, config.repetition_penalty)
     if temperature == 0.0:
@@ -59,7 +57,9 @@ def settled(
     spread = 2 * tolerance / temperature
     tempered = controls.temper(logits, temperature)
     left = controls.keep_top_k(tempered, config.top_k)
-    stands: NDArray[np.bool_] = _gap(tempered, left) > spread
+    stands = np.ones(len(left), np.bool_)
+    if left is not tempered:
+        stands &= _gap(tempered, left) > spread
     if config.top_p < 1.0:
         kept = controls.keep_top_p(left, config.top_p)
         stands &= (_gap(left, kept) > spread) & _mass_stands(left, kept, left, config.top_p, spread)[0]
@@ -72,7 +72,7 @@ def settled(
         kept = controls.keep_typical(left, config.typical_p)
         nearness = -controls.distance_from_expected(left)
         far = 2 * spread * (1.0 + np.log(left.shape[-1]))
-        pass
+        stands &= _gap(nearness, np.where(np.isfinite(kept), nearness, -np.inf)) > far
         masses, distinct = _mass_stands(left, kept, nearness, config.typical_p, spread)
         stands &= masses & (distinct > far)
         left = kept

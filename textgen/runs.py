@@ -175,6 +175,16 @@ class Run:
         finally:
             self._lock.release()
 
+    @contextlib.contextmanager
+    def kept_once_saved(self) -> Iterator[None]:
+        """Takes a new run's folder away again if the body fails before anything is in it."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+            raise
+
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Writes `metrics.csv` and `samples.txt` anew, each whole or not at all.
 
@@ -344,8 +354,9 @@ def _modified(path: Path) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    """A number as it is, anything else as None: what a stranger's file holds is not to be trusted."""
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    """A finite number as it is, anything else as None: what a stranger's file holds is not to be trusted."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+    return value if number else None
 
 
 def _text(value: Any) -> str | None:

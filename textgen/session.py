@@ -64,6 +64,7 @@ class Session:
         self.held_out = self._held_out()
         self.created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.progress: Progress
+        self.unwritten: tuple[list[np.ndarray], dict[str, Any]] | None = None
         with tf.device(self.placement.device):
             self.model = build_model(self.model_config, seed=self.config.seed)
             network = Network(
@@ -133,12 +134,12 @@ class Session:
         self.model.set_weights(weights.arrays())
         try:
             self.trainer.restore(arrays)
+            self.progress = Progress.from_json(progress, history)
         except ValueError as error:
             raise CheckpointError(
                 f"{self.run.last} does not fit its own settings ({error}). Start a new run from its weights: "
                 f"textgen train ... --from {self.run.name}"
             ) from error
-        self.progress = Progress.from_json(progress, history)
         self.progress.started = started
         self.created = progress["created"]
 
@@ -205,14 +206,19 @@ class Session:
     def _back_to_best(self) -> None:
         """The best weights so far, or those of the start."""
         weights = self.initial
-        with contextlib.suppress(CheckpointError):
-            weights = read_checkpoint(self.run.best).weights.arrays()
+        if self.unwritten is not None:
+            weights = self.unwritten[0]
+        else:
+            with contextlib.suppress(CheckpointError):
+                weights = read_checkpoint(self.run.best).weights.arrays()
         self.model.set_weights(weights)
 
     def _save(self, best: bool) -> None:
         metadata = self._metadata()
         if best:
-            write_checkpoint(self.run.best, self.model, metadata=metadata)
+            self._save_best(metadata)
+        elif self.unwritten is not None:
+            self._save_unwritten(*self.unwritten)
         progress = {**self.progress.to_json(), "sources": self.sources, "created": self.created}
         write_checkpoint(
             self.run.last,
@@ -222,10 +228,28 @@ class Session:
         )
         self.run.write_history(self.progress.history)
 
+    def _save_best(self, metadata: dict[str, Any]) -> None:
+        """Writes the best model; where that fails, it is kept in memory for the next save."""
+        self.unwritten = None
+        try:
+            write_checkpoint(self.run.best, self.model, metadata=metadata)
+        except CheckpointError:
+            self.unwritten = self.model.get_weights(), metadata
+            raise
+
+    def _save_unwritten(self, weights: list[np.ndarray], metadata: dict[str, Any]) -> None:
+        """Writes a best model from before, whose weights the model has for as long."""
+        now = self.model.get_weights()
+        self.model.set_weights(weights)
+        try:
+            self._save_best(metadata)
+        finally:
+            self.model.set_weights(now)
+
     def _metadata(self) -> dict[str, Any]:
         progress, config = self.progress, self.config
         row = progress.history[-1] if progress.history else {}
-        value = row.get("val_loss") or row.get("loss")
+        value = row.get("loss") if row.get("val_loss") is None else row["val_loss"]
         return {
             "model": self.model_config.to_json(),
             "tokenizer": self.encoded.tokenizer.to_json(),
@@ -237,13 +261,21 @@ class Session:
                 "loss": row.get("loss"),
                 "val_loss": row.get("val_loss"),
                 "best_val_loss": progress.best if math.isfinite(progress.best) else None,
-                "bits_per_character": value / math.log(2) if value else None,
+                "bits_per_character": None if value is None else value / math.log(2),
                 "seconds": round(progress.seconds, 1),
                 "characters_seen": progress.step * config.batch_size * config.sequence_length,
             },
             "history": progress.history,
             "created": self.created,
         }
+
+    def _expected_end(self) -> str:
+        """When a run with a budget of time ends by the clock on the wall."""
+        left = (self.config.time or 0.0) - self.progress.seconds
+        if self.config.time is None or left <= 0.0:
+            return ""
+        end = datetime.datetime.now() + datetime.timedelta(seconds=left)
+        return f", until about {end:%H:%M:%S}"
 
     def _summary(self) -> Summary:
         encoded, model = self.encoded, self.model_config
@@ -262,6 +294,6 @@ class Session:
             split=split,
             model=f"{shape}, {model.weights:,} weights ({self.recipe.reason})",
             device=self.placement.name,
-            budget=self.recipe.budget,
+            budget=self.recipe.budget + self._expected_end(),
             run=str(self.run.path),
         )

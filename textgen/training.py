@@ -13,16 +13,17 @@ from typing import Any
 
 import keras
 
-from textgen.checkpoint import read_checkpoint, read_training_state
+from textgen.checkpoint import Checkpoint, read_checkpoint, read_training_state
 from textgen.config import Cell, CorpusConfig, Device, ModelConfig, Precision, Schedule, Size, TrainingConfig
 from textgen.corpus import EncodedCorpus, encode_corpus, open_corpus
-from textgen.device import place
-from textgen.errors import ConfigError, RunError
-from textgen.recipe import Recipe, recommend
+from textgen.device import enough_memory, place
+from textgen.errors import CheckpointError, ConfigError, RunError
+from textgen.recipe import Recipe, duration, least_memory, recommend
 from textgen.reporter import Reporter
 from textgen.runs import Run, create_run, find_run, resolve_checkpoint
 from textgen.session import Session
 from textgen.streams import Streams
+from textgen.system import physical_memory
 
 Source = str | Path
 
@@ -55,6 +56,7 @@ def train(
     patience: int | None = None,
     validate_every: int | None = None,
     save_every: float | None = None,
+    save_every_steps: int | None = None,
     precision: Precision | None = None,
     device: Device | None = None,
     shards: int | None = None,
@@ -95,6 +97,7 @@ def train(
         patience: see `TrainingConfig`.
         validate_every: see `TrainingConfig`.
         save_every: see `TrainingConfig`.
+        save_every_steps: see `TrainingConfig`.
         precision: see `TrainingConfig`.
         device: see `TrainingConfig`.
         shards: see `TrainingConfig`.
@@ -125,9 +128,10 @@ def train(
     )  # fmt: skip
     wanted_training = _given(
         epochs=epochs, time=time, seed=seed, batch_size=batch_size, sequence_length=sequence_length,
-        learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay, weight_drop=weight_drop, state_reset=state_reset,
-        patience=patience, validate_every=validate_every, save_every=save_every, precision=precision, device=device,
-        shards=shards,
+        learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay, weight_drop=weight_drop,
+        state_reset=state_reset,
+        patience=patience, validate_every=validate_every, save_every=save_every,
+        save_every_steps=save_every_steps, precision=precision, device=device, shards=shards,
     )  # fmt: skip
     if base is not None:
         if size is not None:
@@ -147,8 +151,9 @@ def train(
     if base is not None:
         recipe = _describe_start(recipe, str(start_from))
     streams = _streams(encoded, recipe.training)
+    _check_memory(recipe)
     run = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
-    with run.locked():
+    with run.kept_once_saved(), run.locked(), enough_memory():
         session = Session(run, encoded, recipe, reporter, callbacks, _absolute(_as_list(sources)), placement, streams)
         if base is not None:
             session.start_from(base.weights, base.tokenizer)
@@ -199,9 +204,9 @@ def resume(
     started = clock.monotonic() if started is None else started
     reporter = reporter or Reporter()
     run = find_run(name, checkpoints=checkpoints)
-    with run.locked():
+    with run.locked(), enough_memory():
         last = read_checkpoint(run.last)
-        progress = dict(last.metadata["progress"])
+        progress = _progress(last)
         changes = _given(epochs=epochs, time=time, device=device, shards=shards)
         if epochs is not None or time is not None:
             changes = {"epochs": None, "time": None, **changes}
@@ -216,7 +221,7 @@ def resume(
         encoded = encode_corpus(
             open_corpus(where, config=corpus), cache=_cache(checkpoints), progress=reporter.encoding
         )
-        before, now = last.metadata["corpus"]["sha256"], encoded.sha256
+        before, now = str(last.metadata["corpus"]["sha256"]), encoded.sha256
         if before != now:
             raise RunError(
                 f"The text of the run {run.name!r} has changed since it was trained (sha256 {before[:12]}, now "
@@ -230,6 +235,31 @@ def resume(
         if epochs is not None or time is not None:
             session.extend()
         return session.fit()
+
+
+def _progress(last: Checkpoint) -> dict[str, Any]:
+    """How far a run had come when its last state was written; `Session.restore` checks the figures."""
+    progress, corpus = last.metadata.get("progress"), last.metadata["corpus"]
+    values = progress if isinstance(progress, dict) else {}
+    sources = values.get("sources")
+    named = isinstance(sources, list) and sources and all(isinstance(source, str) for source in sources)
+    if not named or not isinstance(values.get("created"), str) or not {"settings", "sha256"} <= set(corpus):
+        raise CheckpointError(
+            f"{last.path} does not say how far its training had come, so it cannot be continued. "
+            f"Start a new run from its weights: textgen train ... --from {last.path}"
+        )
+    return dict(values)
+
+
+def _check_memory(recipe: Recipe) -> None:
+    """Refuses what could never fit, before it fills the machine."""
+    there = physical_memory()
+    needed = least_memory(recipe.model, recipe.training.batch_size, recipe.training.sequence_length)
+    if there is not None and needed > there:
+        raise ConfigError(
+            f"Training this needs at least {needed / 1e9:.1f} GB of memory, and there are {there / 1e9:.1f}. "
+            "Choose fewer units or layers, or a smaller batch size or sequence length."
+        )
 
 
 def _absolute(sources: Sequence[Source]) -> list[str]:
@@ -273,4 +303,6 @@ def _describe_start(recipe: Recipe, source: str) -> Recipe:
 
 
 def _end_of(training: TrainingConfig) -> str:
-    return f"{training.epochs:g} epochs in all" if training.epochs is not None else f"{training.time:g} s in all"
+    if training.epochs is not None:
+        return f"{training.epochs:g} epoch{'s'[: training.epochs != 1]} in all"
+    return f"{duration(training.time or 0.0)} in all"

@@ -5,12 +5,14 @@ Exit codes: 0, 1 for what a `TextgenError` or the operating system refused, 2 fo
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
+from click.exceptions import Exit
 
 from textgen.errors import TextgenError
 from textgen.system import abandon_output, explain, is_closed_pipe
@@ -90,30 +92,43 @@ class Group(click.Group):
         write_examples(self.examples, formatter)
         super().format_epilog(ctx, formatter)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Reads the arguments; `--help` and `--version` write what they have to say, and end here."""
+        with _ending():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command and ends as documented, whatever happens in it."""
-        try:
+        with _ending(ctx):
             result = super().invoke(ctx)
             if sys.stdout is not None:
                 sys.stdout.flush()
-        except (TextgenError, OSError, MemoryError) as error:
-            if isinstance(error, OSError) and is_closed_pipe(error):
-                abandon_output()
-                ctx.exit(0)
-            fail(ctx, error)
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
         return result
 
 
-def fail(ctx: click.Context, error: BaseException) -> NoReturn:
+@contextlib.contextmanager
+def _ending(ctx: click.Context | None = None) -> Iterator[None]:
+    """Turns what the body raises into one sentence and an exit code."""
+    try:
+        yield
+    except (TextgenError, OSError, MemoryError) as error:
+        if isinstance(error, OSError) and is_closed_pipe(error):
+            abandon_output()
+            raise Exit(0) from None
+        fail(ctx, error)
+    except KeyboardInterrupt:
+        raise Exit(INTERRUPTED) from None
+
+
+def fail(ctx: click.Context | None, error: BaseException) -> NoReturn:
     """Ends with exit code 1, and says why on standard error."""
-    if ctx.meta.get(_DEBUG):
+    if ctx is not None and ctx.meta.get(_DEBUG):
         import traceback
 
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    click.echo(f"Error: {visible(_sentence(error))}", err=True)
-    ctx.exit(1)
+    sentence = visible(_sentence(error)).replace("\n", "\\n")
+    click.echo(f"Error: {sentence}", err=True)
+    raise Exit(1) from None
 
 
 def _sentence(error: BaseException) -> str:

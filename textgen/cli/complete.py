@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from textgen.suggest import Suggestion
 
 _KEYS = (
-    "Tab or a number takes a word, Ctrl-L writes a line, Ctrl-P a paragraph, Ctrl-R another, Ctrl-U undoes, Ctrl-D ends"
+    "Tab or a number takes a word. Ctrl-L writes a line, Ctrl-P a paragraph,",
+    "Ctrl-R writes it anew, Ctrl-U undoes, Ctrl-D ends.",
 )
 _HELP = """\
 TEXT        a new line of the text; the first starts it
@@ -74,6 +75,8 @@ def complete(
     Anywhere else each line is a request: a text, the number of a suggestion, :line, :paragraph, :undo, :text, :new or
     :quit; +TEXT goes on in the same line.
     """
+    SamplingConfig(temperature=temperature, seed=seed)
+
     from textgen.cli.reading import load_writer
 
     writer, _ = load_writer(run, checkpoints)

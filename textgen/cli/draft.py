@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 CONTEXT = 1000
 """How many characters of the draft the model reads again for suggestions."""
 
+_SEEDS = 1 << 63
+
 
 class Draft:
     """A text, what could follow, and what it was before.
@@ -75,7 +77,11 @@ class Draft:
         self._drawn += 1
         self._asked = until
         for piece in self._writer.stream(
-            self.text, max_new_tokens=1, until=until, temperature=self._temperature, seed=self._seed + self._drawn
+            self.text,
+            max_new_tokens=1,
+            until=until,
+            temperature=self._temperature,
+            seed=(self._seed + self._drawn) % _SEEDS,
         ):
             self.text += piece
             yield piece

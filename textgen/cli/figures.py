@@ -13,7 +13,7 @@ def number(value: Any, form: str, unit: str = "") -> str:
     >>> number(1.4171, ".3f", " nats"), number(None, ".3f", " nats")
     ('1.417 nats', '')
     """
-    return f"{value:{form}}{unit}" if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+    return f"{value:{form}}{unit}" if _is_number(value) else ""
 
 
 def duration(seconds: Any) -> str:
@@ -22,7 +22,7 @@ def duration(seconds: Any) -> str:
     >>> [duration(value) for value in (0.4, 59.7, 90, 5400, 200_000, None)]
     ['0s', '1m 00s', '1m 30s', '1h 30m', '55h 33m', '']
     """
-    if not isinstance(seconds, (int, float)):
+    if not _is_number(seconds):
         return ""
     whole = round(seconds)
     if whole < 60:
@@ -30,6 +30,11 @@ def duration(seconds: Any) -> str:
     if whole < 3600:
         return f"{whole // 60}m {whole % 60:02}s"
     return f"{whole // 3600}h {whole % 3600 // 60:02}m"
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value from a stranger's file can be shown as a number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def age(seconds: float) -> str:

@@ -41,6 +41,32 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         return 3600.0 * hours + 60.0 * minutes + seconds
 
 
+class Pace(Duration):
+    """A time as `Duration` reads it, or a number of steps: 30s, 200, 200steps."""
+
+    name = "pace"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Reads a pace: seconds are a float, steps an int.
+
+        >>> [Pace().convert(text, None, None) for text in ("30s", "1.5m", "200", "200 steps", "1step")]
+        [30.0, 90.0, 200, 200, 1]
+        """
+        steps = re.fullmatch(r"\s*(\d{1,18})\s*(steps?)?\s*", str(value), re.IGNORECASE | re.ASCII)
+        return int(steps[1]) if steps else super().convert(value, param, ctx)
+
+
+class Place(click.Path):
+    """A path of any kind, refused only where no system could have it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Reads a path."""
+        try:
+            return super().convert(value, param, ctx)
+        except ValueError:
+            self.fail(f"{value!r} cannot be a path.", param, ctx)
+
+
 class Numbers(click.ParamType):  # type: ignore[type-arg]
     """One number, or several parted by commas."""
 
@@ -119,7 +145,7 @@ def checkpoints_option(function: F) -> F:
     """`--checkpoints`."""
     return click.option(
         "--checkpoints",
-        type=click.Path(path_type=Path),
+        type=Place(path_type=Path),
         default=CHECKPOINTS,
         show_default=True,
         metavar="FOLDER",

@@ -96,10 +96,10 @@ class Progress(Reporter):
         value = row["val_loss"] if row["val_loss"] is not None else row["loss"]
         if self._quiet:
             return
-        validation = "" if row["val_loss"] is None else f"  validation {row['val_loss']:.4f}"
+        validation = "" if row["val_loss"] is None else f"  val {row['val_loss']:.4f}"
         self._say(
-            f"step {row['step']:>7,}  epoch {row['epoch']:>6.2f}  loss {row['loss']:.4f}{validation}"
-            f"  {value / math.log(2):.3f} bits/char  {duration(row['seconds']):>7}{'  best' if best else ''}"
+            f"step {row['step']:>5,}  epoch {row['epoch']:>5.2f}  loss {row['loss']:.4f}{validation}"
+            f"  {value / math.log(2):.3f} bits/char  {duration(row['seconds']):>6}{'  best' if best else ''}"
         )
         if self._moving:
             for line in sample_lines(row["sample"], columns=_columns()):

@@ -38,7 +38,7 @@ def runs(checkpoints: Path, as_json: bool) -> None:
             click.echo(json.dumps(summary, ensure_ascii=False))
         return
     if not summaries:
-        click.echo(f"There are no runs in {checkpoints} yet. Start one: textgen train TEXT", err=True)
+        click.echo(visible(f"There are no runs in {checkpoints} yet. Start one: textgen train TEXT"), err=True)
         return
     rows = [_row(summary) for summary in summaries]
     for line in table([_COLUMNS, *rows], right=(3, 4, 5)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from textgen.cli.command import INTERRUPTED, command, visible
-from textgen.cli.options import Numbers, checkpoints_option, json_option, run_option, setting, wish
+from textgen.cli.options import Numbers, Place, checkpoints_option, json_option, run_option, setting, wish
 from textgen.config import CorpusConfig, SamplingConfig, Unknown, Until
 from textgen.system import is_terminal
 
@@ -47,7 +47,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="The end")
 @run_option
 @checkpoints_option
 @wish("--prompt", metavar="TEXT", help="The text to go on from.")
-@wish("--prompt-file", metavar="FILE", type=click.Path(), help="The same from a file; - is standard input.")
+@wish("--prompt-file", metavar="FILE", type=Place(), help="The same from a file; - is standard input.")
 @setting("--encoding", config=CorpusConfig, help="The encoding of the prompt's file or of what is piped in.")
 @click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before its continuation.")
 @click.option("--count", "-n", type=int, default=1, show_default=True, help="How many samples.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from textgen.cli.command import command
-from textgen.cli.options import checkpoints_option, json_option, run_option, setting, wish
+from textgen.cli.options import Place, checkpoints_option, json_option, run_option, setting, wish
 from textgen.config import CorpusConfig, SamplingConfig, Unknown
 from textgen.system import atomic_write, colours, is_terminal
 
@@ -39,7 +39,7 @@ _MOST_PARTS = 64
         "head -c 100 corpora/marrow_haven.txt | textgen score - --json --run marrow_haven",
     ),
 )
-@click.argument("file", type=click.Path(allow_dash=True))
+@click.argument("file", type=Place(allow_dash=True))
 @run_option
 @checkpoints_option
 @setting("--encoding", config=CorpusConfig, help="The file's encoding.")
@@ -58,9 +58,7 @@ _MOST_PARTS = 64
 @click.option(
     "--show", is_flag=True, help="Show the text coloured by surprise; with --json, add the log-probabilities."
 )
-@wish(
-    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with the text coloured by surprise."
-)
+@wish("--html", type=Place(path_type=Path), metavar="FILE", help="Write a page with the text coloured by surprise.")
 @json_option("One JSON object.")
 def score(
     file: str,

@@ -12,8 +12,8 @@ import click
 from click.core import ParameterSource
 
 from textgen.cli import STARTED
-from textgen.cli.command import INTERRUPTED, command
-from textgen.cli.options import Duration, checkpoints_option, default, run_names, wish
+from textgen.cli.command import INTERRUPTED, command, visible
+from textgen.cli.options import Duration, Pace, Place, checkpoints_option, default, run_names, wish
 from textgen.config import (
     CELLS,
     SIZES,
@@ -34,7 +34,8 @@ _CORPUS = ("encoding", "keep_newlines", "normalize", "glob", "min_count", "valid
 _MODEL = ("cell", "layers", "units", "embedding", "skip", "dropout", "input_dropout")
 _TRAINING = (
     "epochs", "time", "seed", "batch_size", "sequence_length", "learning_rate", "schedule", "weight_decay",
-    "weight_drop", "state_reset", "patience", "validate_every", "save_every", "precision", "device", "shards",
+    "weight_drop", "state_reset", "patience", "validate_every", "save_every", "save_every_steps",
+    "precision", "device", "shards",
 )  # fmt: skip
 _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "quiet")
 _SAVE_EVERY = f"{default(TrainingConfig, 'save_every'):g}s"
@@ -56,7 +57,7 @@ _machine = functools.partial(wish, config=TrainingConfig, section="Machine")
         "textgen train corpora/marrow_haven.txt --from marrow_haven --name finer --time 1m",
     ),
 )
-@click.argument("sources", nargs=-1, metavar="[SOURCES]...", type=click.Path(allow_dash=True))
+@click.argument("sources", nargs=-1, metavar="[SOURCES]...", type=Place(allow_dash=True))
 @wish("--name", metavar="NAME", otherwise="that of the text, with a free number", help="The run's name.")
 @wish("--size", type=click.Choice(list(SIZES)), otherwise="follows text and time", help="The model's size.")
 @wish("--epochs", type=float, help="Passes over the text.")
@@ -90,7 +91,9 @@ _machine = functools.partial(wish, config=TrainingConfig, section="Machine")
 @_learning("--state-reset", type=float, help="Share of the streams that start a step without memory; 0 is off.")
 @_learning("--patience", type=int, otherwise="never", help="Stop after so many validations without a better loss.")
 @_learning("--validate-every", type=int, otherwise="some twenty in a run", help="Steps between validations.")
-@_learning("--save-every", type=Duration(), otherwise=_SAVE_EVERY, help="Time between saves.")
+@_learning(
+    "--save-every", type=Pace(), otherwise=_SAVE_EVERY, help="Time between saves, such as 30s, or steps, such as 200."
+)
 @_machine("--precision", type=click.Choice(get_args(Precision)), help="Type of the matrix products.")
 @_machine("--device", type=click.Choice(get_args(Device)), help="Where to train.")
 @_machine("--shards", type=int, otherwise="by cores and batch", help="Parts of a batch worked on side by side.")
@@ -105,6 +108,8 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     """
     sources, resuming = list(options["sources"]), options["resume"] is not None
     _check_usage(ctx, options)
+    if isinstance(options["save_every"], int):
+        options["save_every_steps"] = options.pop("save_every")
     given = {key: value for key, value in options.items() if value is not None and key in (*_MODEL, *_TRAINING)}
     corpus = CorpusConfig(**{key: options[key] for key in _CORPUS if options[key] is not None})
     _check_early(options, given, corpus)
@@ -214,4 +219,4 @@ def _named(name: str, options: Mapping[str, Any]) -> str:
     from textgen.cli.options import CHECKPOINTS
 
     folder = options["checkpoints"]
-    return shlex.quote(name) + ("" if folder == CHECKPOINTS else f" --checkpoints {shlex.quote(str(folder))}")
+    return visible(shlex.quote(name) + ("" if folder == CHECKPOINTS else f" --checkpoints {shlex.quote(str(folder))}"))

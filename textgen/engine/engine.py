@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from textgen.config import ModelConfig
 from textgen.engine.lane import Lane
 from textgen.engine.layer import Head, Layer
-from textgen.engine.matrix import ROWS, Matrix
+from textgen.engine.matrix import ROWS, Matrix, has_small_kernels
 from textgen.engine.state import State
 from textgen.weights import ModelWeights
 
@@ -39,8 +39,8 @@ class Engine:
     Args:
         config: the network's shape.
         weights: its weights; they are copied.
-        threads: threads that share out the rows of a batch; None takes one for each processor core. One text alone
-            is left to the threads of the matrix library.
+        threads: threads that share out the rows of a batch; None takes one for each processor core. One text alone,
+            and any batch where `matrix.has_small_kernels` is false, is left to the threads of the matrix library.
 
     Raises:
         ConfigError: the weights do not fit the configuration.
@@ -80,7 +80,9 @@ class Engine:
         place = 0 if self._embedding is None else self._embedding.shape[1]
         width = self.config.layers * self.config.units
         remembered = width if self._layers[0].cell.remembers else 0
-        return State(np.zeros((batch, place + width), np.float32), np.zeros((batch, remembered), np.float32), quiet=quiet)
+        return State(
+            np.zeros((batch, place + width), np.float32), np.zeros((batch, remembered), np.float32), quiet=quiet
+        )
 
     def step(self, ids: Sequence[int] | Ids, state: State) -> tuple[Array, State]:
         """Moves each text on by one character.
@@ -150,28 +152,31 @@ class Engine:
         return self._times(self._head.kernel, out, self._head.bias)
 
     def _times(self, matrix: Matrix, x: Array, bias: Array) -> Array:
-        """`x @ matrix + bias` for `(time, batch, inputs)`, the rows shared out over the threads."""
+        """`x @ matrix + bias` for `(time, batch, inputs)`; one text's is the same bit for bit with any threads."""
         rows = x.reshape(-1, matrix.inputs)
         product = np.empty((len(rows), matrix.columns), np.float32)
         known = product[:, : len(bias)]
+        whole = x.shape[1] > 1 and not has_small_kernels()
 
         def part(start: int, stop: int) -> None:
-            matrix.times(rows[start:stop], product[start:stop])
+            if whole:
+                np.matmul(rows, matrix.values, product)
+            else:
+                matrix.times(rows[start:stop], product[start:stop])
             np.add(known[start:stop], bias, known[start:stop])
 
         blocks = -(-len(rows) // ROWS)
-        bounds = [(a * ROWS, b * ROWS) for a, b in _bounds(blocks, min(self.threads, blocks))]
-        self._side_by_side([partial(part, a, b) for a, b in bounds])
+        parts = 1 if whole else max(1, min(self.threads, blocks, len(rows) * matrix.values.size // _READ))
+        self._side_by_side([partial(part, a * ROWS, b * ROWS) for a, b in _bounds(blocks, parts)])
         return product.reshape(*x.shape[:-1], matrix.columns)[..., : len(bias)]
 
     def _lanes(self, state: State, worth: int) -> list[Lane]:
         """The rows of `state` shared out over threads that each have `worth` multiplications to make in a step."""
-        number = max(1, min(self.threads, state.batch // 2, state.batch * self._work // worth))
+        threads = self.threads if has_small_kernels() else 1
+        number = max(1, min(threads, state.batch // 2, state.batch * self._work // worth))
         if number not in state.lanes:
             state.lanes[number] = [
-                Lane(
-                    self._layers, self._head, self._embedding, state.hidden[a:b], state.memory[a:b], quiet=state.quiet
-                )
+                Lane(self._layers, self._head, self._embedding, state.hidden[a:b], state.memory[a:b], quiet=state.quiet)
                 for a, b in _bounds(state.batch, number)
             ]
         return state.lanes[number]

@@ -66,7 +66,11 @@ class Layer:
             np.multiply(weights.recurrent_kernel[:, there], np.float32(factor), recurrent.values[:, here])
             np.multiply(added[there], np.float32(factor), bias[here])
         last = weights.bias[-1] if weights.bias.ndim == 2 else weights.bias
-        table = None if known is None else known @ inputs.values[:, :columns] + bias
+        table = None
+        if known is not None:
+            wide = np.empty((len(known), inputs.columns), np.float32)
+            inputs.times(known, wide)
+            table = wide[:, :columns] + bias
         return cls(cell, units, inputs, recurrent, both, bias, last[-units:].copy(), table)
 
 

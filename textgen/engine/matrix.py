@@ -4,12 +4,12 @@ Goes in: one vector or a batch of rows. Comes out: their product with the weight
 The module knows no layer and no gate.
 
 The columns lie one after the other in memory. One vector is a single matrix-vector product, bound by the time that
-reading the weights takes; BLAS shares it out over its threads. Several rows are cut into small products of at most
-`ROWS` rows, each with a few columns that stay in the cache. BLAS then neither copies the weights into a layout of its
-own nor starts threads, which makes a batch of 64 up to three times as quick, and lets the engine work on several rows
-at once with threads that never wait inside a product.
+reading the weights takes; BLAS shares it out over its threads. Several rows are one product for BLAS to share out, or
+where it has kernels for small products, are cut into such: at most `ROWS` rows, each with a few columns that stay in
+the cache. BLAS then neither copies the weights into a layout of its own nor starts threads, which makes a batch up to
+three times as quick, and lets the engine's threads work on several rows without ever waiting for each other.
 
-The order of the additions in such a product, and so its last bit, depends on how BLAS cuts it. Columns are padded to a
+The order of the additions in a product, and so its last bit, depends on how BLAS cuts it. Columns are padded to a
 multiple of `COLUMNS`, so that 1, 2, 3, 4, 6, 8, 12, 16 or 24 BLAS threads get whole groups of columns and one vector's
 product is the same bit for bit with any of these, and when it is made `quietly`, a few columns at a time in the calling
 thread. Small products are never cut.
@@ -17,8 +17,8 @@ thread. Small products are never cut.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Self
 
 import numpy as np
@@ -40,6 +40,18 @@ _UNTHREADED = 2**18
 
 _QUIET = 9216
 """Multiplications below which it makes a vector's product in the calling thread."""
+
+_FEW = 7
+"""Rows that are quicker made one by one than copying the weights for them takes."""
+
+
+@functools.cache
+def has_small_kernels() -> bool:
+    """Whether BLAS multiplies small matrices as they lie in memory: OpenBLAS does with AVX-512."""
+    about = np.show_config(mode="dicts")
+    blas = about.get("Build Dependencies", {}).get("blas", {}).get("name", "")
+    found = about.get("SIMD Extensions", {}).get("found", [])
+    return "openblas" in blas and any(name == "X86_V4" or name.startswith("AVX512") for name in found)
 
 
 def padded(columns: int) -> int:
@@ -95,7 +107,12 @@ class Matrix:
         """
         if x.ndim == 1:
             return self._bind_vector(x, out, quietly)
-        calls = [partial(np.matmul, *parts) for parts in self._parts(x, out)]
+        if has_small_kernels():
+            calls = [functools.partial(np.matmul, *parts) for parts in self._parts(x, out)]
+        elif len(x) <= _FEW:
+            calls = [self._bind_vector(*each, quietly) for each in zip(x, out, strict=True)]
+        else:
+            calls = [functools.partial(np.matmul, x, self.values, out)]
         if len(calls) == 1:
             return calls[0]
 
@@ -106,7 +123,7 @@ class Matrix:
         return product
 
     def times(self, x: Array, out: Array) -> None:
-        """Writes the product of `x`, `(rows, inputs)`, and the weights to `out`, `(rows, columns)`."""
+        """Writes the product of `x`, `(rows, inputs)`, and the weights to `out`, `(rows, columns)`, in small parts."""
         for parts in self._parts(x, out):
             np.matmul(*parts)
 
@@ -114,8 +131,8 @@ class Matrix:
         if quietly:
             width = next((width for width in (32, 16, 8) if width * self.inputs < _QUIET), 4)
             weights = self.values.reshape(self.inputs, -1, width).transpose(1, 0, 2)
-            return partial(np.matmul, x[None], weights, out.reshape(-1, 1, width))
-        return partial(np.dot if self.values.flags.f_contiguous else np.matmul, x, self.values, out)
+            return functools.partial(np.matmul, x[None], weights, out.reshape(-1, 1, width))
+        return functools.partial(np.dot if self.values.flags.f_contiguous else np.matmul, x, self.values, out)
 
     def _parts(self, x: Array, out: Array) -> Iterator[tuple[Array, Array, Array]]:
         """Views of `x`, the weights and `out` whose products are small."""

@@ -14,6 +14,7 @@ from textgen.system.files import (
     remove_leftovers,
 )
 from textgen.system.lock import FileLock
+from textgen.system.memory import physical_memory
 from textgen.system.signals import Interruption, interruptible
 from textgen.system.terminal import abandon_output, colours, is_closed_pipe, is_terminal, use_utf8
 
@@ -31,6 +32,7 @@ __all__ = [
     "interruptible",
     "is_closed_pipe",
     "is_terminal",
+    "physical_memory",
     "remove_leftovers",
     "use_utf8",
 ]
