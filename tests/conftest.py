@@ -21,3 +21,16 @@ def shared_corpora() -> Path:
 def bundled_corpus() -> Path:
     """The folder of the corpus that ships with the project."""
     return ROOT / "corpora"
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> Path:
+    """A folder with a short text, haven.txt, and the run `tiny` on it, in checkpoints."""
+    from tiny_runs import TINY
+
+    from textgen.training import train
+
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "haven.txt").write_bytes((bundled_corpus / "marrow_haven.txt").read_bytes()[:4000])
+    train(folder / "haven.txt", name="tiny", checkpoints=folder / "checkpoints", epochs=0.2, seed=1, **TINY)
+    return folder

@@ -56,17 +56,17 @@ def test_what_is_settled_survives_any_drift_within_the_tolerance(
     config = SamplingConfig(**chosen)
     rng = np.random.default_rng(seed)
     logits = rng.standard_normal((500, 8)) * scale
-    exponentials = rng.standard_exponential((500, 8))
+    noise = rng.gumbel(size=(500, 8))
     recent = rng.integers(0, 8, (500, 3)) if config.repetition_penalty > 1 else None
     temperature = config.temperatures[0]
     options: dict[str, Any] = {"temperature": temperature, "recent": recent}
 
-    ids = draw(controlled(logits, config, **options), exponentials)
-    stands = settled(logits, config, **options, exponentials=exponentials, tolerance=tolerance)
+    ids = draw(controlled(logits, config, **options), noise)
+    stands = settled(logits, config, **options, noise=noise, tolerance=tolerance)
     for _ in range(20):
         signs = rng.choice([-1.0, 1.0], logits.shape)
         drift = tolerance * signs * rng.choice([1.0, 1.0, 0.5], logits.shape)
-        moved = draw(controlled(logits + drift, config, **options), exponentials)
+        moved = draw(controlled(logits + drift, config, **options), noise)
         np.testing.assert_array_equal(moved[stands], ids[stands])
 
 
@@ -74,10 +74,10 @@ def test_what_is_settled_survives_any_drift_within_the_tolerance(
 def test_nearly_all_draws_are_settled(chosen: dict[str, Any]) -> None:
     config = SamplingConfig(**chosen)
     rng = np.random.default_rng(0)
-    logits, exponentials = rng.standard_normal((2000, 30)) * 3, rng.standard_exponential((2000, 30))
+    logits, noise = rng.standard_normal((2000, 30)) * 3, rng.gumbel(size=(2000, 30))
     recent = rng.integers(0, 30, (2000, 3))
     options: dict[str, Any] = {"temperature": config.temperatures[0], "recent": recent}
-    assert settled(logits, config, **options, exponentials=exponentials, tolerance=1e-5).mean() > 0.995
+    assert settled(logits, config, **options, noise=noise, tolerance=1e-5).mean() > 0.995
 
 
 @settings(deadline=None, max_examples=25)

@@ -204,7 +204,7 @@ class TrainingConfig(_Values):
         schedule: "linear" holds the peak and then falls over `decay_fraction`; "cosine" falls from the warm-up on.
         decay_fraction: the share of all steps, at the end, over which a linear schedule falls.
         final_rate: the rate at the end, as a share of the peak.
-        weight_decay: decoupled weight decay on matrices (AdamW), as a share of the rate.
+        weight_decay: decoupled weight decay on kernels (AdamW), as a share of the rate.
         weight_drop: share of each recurrent kernel's weights dropped in a step (Merity et al. 2018).
         state_reset: share of the streams whose recurrent state starts from zero at a step, drawn anew for each; the
             model then also learns to write from nothing.

@@ -115,11 +115,10 @@ def keep_typical(logits: Array, p: float) -> Array:
     """Keeps what surprises about as much as was to be expected; 1 is off.
 
     Locally typical sampling (Meister et al. 2023): the characters whose surprise, the negative logarithm of their
-    probability, is nearest to its mean, until they hold the probability `p` together. What is kept is shifted so that
-    the largest logit is 0.
+    probability, is nearest to its mean, until they hold the probability `p` together.
 
     >>> keep_typical(np.log([[0.6, 0.3, 0.1]]), 0.2).round(2)
-    array([[-inf,   0., -inf]])
+    array([[-inf, -1.2, -inf]])
     """
     if p == 1.0:
         return logits
@@ -129,7 +128,7 @@ def keep_typical(logits: Array, p: float) -> Array:
     kept = np.arange(sums.shape[-1]) <= _reached(sums, p * sums[:, -1])[:, None]
     result = np.empty_like(logits)
     result[rows, order] = np.where(kept, logits[rows, order], -np.inf)
-    return np.subtract(result, np.maximum.reduce(result, axis=-1, keepdims=True), out=result)
+    return result
 
 
 def distance_from_expected(logits: Array) -> Array:
@@ -157,30 +156,23 @@ def likeliest_first(logits: Array) -> NDArray[np.intp]:
     return np.negative(logits).argsort(axis=-1, kind="stable")
 
 
-def draw(logits: Array, exponentials: Array) -> NDArray[np.intp]:
-    """Draws an id for each row by a race: id i arrives after `exponentials[i] / probability[i]`, the first one wins.
+def draw(logits: Array, noise: Array) -> NDArray[np.intp]:
+    """Draws an id for each row: where the logit plus Gumbel noise is largest (Gumbel 1954).
 
-    The same as adding Gumbel noise to the logits and taking the largest, without a logarithm. Other than by inverting
-    the cumulative distribution, a logit that is off in its last bits changes the draw only where two ids arrive
-    together, however many ids there are.
+    Other than in inverting the cumulative distribution, a logit that is off in its last bits changes the draw only
+    where the two largest sums are about equal, however many ids there are.
 
     Args:
-        logits: `(batch, vocab)`, the largest of each row 0, as `controlled` returns them.
-        exponentials: `(batch, vocab)`, positive, from the standard exponential distribution.
+        logits: `(batch, vocab)`.
+        noise: `(batch, vocab)`, finite, from the standard Gumbel distribution.
 
     Returns:
         `(batch,)`; an id whose logit is `-inf` is never among them.
 
-    >>> draw(np.log([[0.5, 1.0], [0.5, 1.0]]), np.array([[0.9, 1.0], [0.4, 1.0]]))
-    array([1, 0])
+    >>> draw(np.log([[0.5, 0.5], [0.9, 0.1]]), np.array([[0.3, 0.2], [0.3, 0.2]]))
+    array([0, 0])
     """
-    return np.asarray(speeds(logits, exponentials).argmax(axis=-1))
-
-
-def speeds(logits: Array, exponentials: Array) -> Array:
-    """One over the times of arrival in the race that `draw` decides, up to a factor for each row."""
-    weights = np.exp(logits)
-    return np.divide(weights, exponentials, out=weights)
+    return np.asarray(np.add(logits, noise).argmax(axis=-1))
 
 
 def _reached(sums: Array, targets: Array) -> NDArray[np.intp]:

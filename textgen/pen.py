@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 Ids = NDArray[np.integer]
 
 _TINY = 1e-300
-"""Less than any exponential number but 0, by which a draw would divide."""
+"""Less than any exponential number but 0, which has no logarithm."""
 
 _AHEAD = 4096
 """Random numbers drawn ahead for each sample, at least those of one character."""
@@ -64,7 +64,8 @@ class Pen:
         self._last: Ids = np.empty(count, np.intp)
         self._position = 0
         self._block = max(1, _AHEAD // logits.shape[1])
-        self._exponentials = np.empty((count, self._block, logits.shape[1]))
+        self._noise = np.empty((count, self._block, logits.shape[1]))
+        self._temperatures = config.temperatures
         self._window = Window(prompt, count, config.repetition_window) if config.repetition_penalty > 1.0 else None
 
     @property
@@ -76,15 +77,13 @@ class Pen:
         """Draws the next id of each sample that is still written, `(samples,)`."""
         place = self._position % self._block
         if place == 0:
-            for row, sample in enumerate(self.samples):
-                self._chance[sample].standard_exponential(out=self._exponentials[row])
-            np.maximum(self._exponentials, _TINY, out=self._exponentials)
+            self._draw_ahead()
         if self._position:
             self._logits, self._state = self._engine.step(self._last, self._state)
-        logits, exponentials, config = self._wide(self._logits), self._exponentials[:, place], self._config
-        temperature = config.temperatures[self._position % len(config.temperatures)]
+        logits, noise, config = self._wide(self._logits), self._noise[:, place], self._config
+        temperature = self._temperatures[self._position % len(self._temperatures)]
         recent = None if self._window is None else self._window.ids
-        ids = draw(controlled(logits, config, temperature=temperature, recent=recent), exponentials)
+        ids = draw(controlled(logits, config, temperature=temperature, recent=recent), noise)
         if self._referee is not None:
             if self._position:
                 stands = settled(
@@ -92,13 +91,13 @@ class Pen:
                     config,
                     temperature=temperature,
                     recent=recent,
-                    exponentials=exponentials,
+                    noise=noise,
                     tolerance=TOLERANCE * float(np.abs(self._logits).max()),
                 )
                 for row in np.flatnonzero(~stands).tolist():
                     alone, looked_back = self._alone(row, self._referee), None if recent is None else recent[[row]]
                     alone = controlled(alone, config, temperature=temperature, recent=looked_back)
-                    ids[row] = draw(alone, exponentials[[row]])[0]
+                    ids[row] = draw(alone, noise[[row]])[0]
             for sample, each in zip(self.samples, ids.tolist(), strict=True):
                 self._drawn[sample].append(each)
         if self._window is not None:
@@ -112,9 +111,16 @@ class Pen:
         index = np.asarray(rows, np.intp)
         self.samples = [self.samples[row] for row in rows]
         self._state, self._logits = self._state.take(index), self._logits[index]
-        self._last, self._exponentials = self._last[index], self._exponentials[index]
+        self._last, self._noise = self._last[index], self._noise[index]
         if self._window is not None:
             self._window.keep(index)
+
+    def _draw_ahead(self) -> None:
+        """Gumbel noise for the next characters: minus the logarithm of exponential numbers."""
+        for row, sample in enumerate(self.samples):
+            self._chance[sample].standard_exponential(out=self._noise[row])
+        np.maximum(self._noise, _TINY, out=self._noise)
+        np.negative(np.log(self._noise, out=self._noise), out=self._noise)
 
     def _alone(self, row: int, referee: Referee) -> Array:
         """The logits of the sample in `row` as if it were alone; its state goes on from there."""

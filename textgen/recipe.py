@@ -77,7 +77,7 @@ def least_memory(model: ModelConfig, batch_size: int, sequence_length: int) -> i
 
     Example:
         >>> least_memory(ModelConfig(vocab_size=100, layers=1, units=100, embedding=100), 10, 10)
-        2068000
+        2210000
     """
     values = model.layers * model.gates * model.units + model.vocab_size
     return 4 * (5 * model.weights + batch_size * sequence_length * values)
@@ -128,9 +128,9 @@ def recommend(
         size, reason = _size(characters, {name: epochs(name) for name in SIZES})
     else:
         reason = "as you asked"
-    regularized = _regularization(epochs(size))
-    final_model = ModelConfig(vocab_size=vocab_size, **{**SIZES[size], **regularized["model"], **model})
-    final_training = TrainingConfig(**{**regularized["training"], **training})
+    habits = _by_epochs(epochs(size))
+    final_model = ModelConfig(vocab_size=vocab_size, **{**SIZES[size], **habits["model"], **model})
+    final_training = TrainingConfig(**{**habits["training"], **training})
     if chosen_time:
         budget = f"{duration(final_training.time or 0.0)}, which suits {characters:,} characters"
     elif final_training.time is not None:
@@ -143,7 +143,7 @@ def recommend(
 def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
     """The largest preset that still sees the text often enough in the time, and that the text can fill."""
     fits: Mapping[Size, int] = {"tiny": 0, "small": 30_000, "medium": 400_000, "large": 800_000}
-    enough: Mapping[Size, float] = {"tiny": 0.0, "small": 1.0, "medium": 3.0, "large": 7.0}
+    enough: Mapping[Size, float] = {"tiny": 0.0, "small": 1.0, "medium": 3.0, "large": 16.0}
     chosen: Size = "tiny"
     for name in SIZES:
         if characters >= fits[name] and (epochs[name] >= enough[name] or epochs[name] * characters >= 2e7):
@@ -154,14 +154,23 @@ def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
     )
 
 
-def _regularization(epochs: float) -> dict[str, dict[str, float]]:
-    """Dropout and weight drop by how often the text is seen: too much costs a short budget as much as too little."""
+def _by_epochs(epochs: float) -> dict[str, dict[str, float]]:
+    """What follows from how often the text is seen.
+
+    Too much dropout costs a short budget as much as too little costs a long one; a long one likes a lower rate and a
+    longer fall.
+    """
     often = math.log2(max(epochs / 5.0, 1.0))
     dropout = min(0.03 * epochs, 0.15) + min(0.1 * often, 0.35)
-    weight_drop = min(max(0.1 * (often - 0.7), 0.0), 0.3)
+    weight_drop = min(max(0.1 * (often - 1.6), 0.0), 0.3)
+    short = epochs < 8.0
     return {
         "model": {"dropout": round(dropout, 2), "input_dropout": 0.05 if epochs >= 1.5 else 0.0},
-        "training": {"weight_drop": round(weight_drop, 2)},
+        "training": {
+            "weight_drop": round(weight_drop, 2),
+            "learning_rate": 1e-2 if short else 8e-3,
+            "decay_fraction": 0.6 if short else 0.7,
+        },
     }
 
 

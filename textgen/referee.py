@@ -35,7 +35,7 @@ def settled(
     *,
     temperature: float,
     recent: Ids | None,
-    exponentials: Array,
+    noise: Array,
     tolerance: float,
 ) -> NDArray[np.bool_]:
     """For each row, whether the draw stays the same if every logit moves by up to `tolerance`.
@@ -47,7 +47,7 @@ def settled(
         config: the controls.
         temperature: the one whose turn it was.
         recent: `(batch, characters)`, what the repetition penalty looked back at; None for none.
-        exponentials: `(batch, vocab)`, what the draws followed from.
+        noise: `(batch, vocab)`, what the draws followed from.
         tolerance: in nats.
     """
     if recent is not None:
@@ -76,11 +76,10 @@ def settled(
         masses, distinct = _mass_stands(left, kept, nearness, config.typical_p, spread)
         stands &= masses & (distinct > far)
         left = kept
-    speeds = controls.speeds(left, exponentials)
-    fastest = np.partition(np.pad(speeds, ((0, 0), (1, 0))), -2, axis=-1)[:, -2:]
-    with np.errstate(divide="ignore"):
-        second, first = np.log(fastest).T
-    stands &= first - second > spread
+    sums = left + noise
+    if sums.shape[-1] > 1:
+        sums.partition(-2, axis=-1)
+        stands &= sums[:, -1] - sums[:, -2] > spread
     return stands
 
 

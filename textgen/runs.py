@@ -234,6 +234,8 @@ def list_runs(checkpoints: PathLike = CHECKPOINTS) -> list[Run]:
         return []
     except OSError as error:
         raise RunError(f"The runs in {checkpoints} cannot be listed: {explain(error)}") from error
+    except ValueError as error:
+        raise RunError(f"{str(checkpoints)!r} cannot be a folder's name. Check --checkpoints.") from error
     return sorted(runs, key=lambda run: (-run.saved, run.name))
 
 
@@ -325,6 +327,8 @@ def _claim(run: Run) -> bool:
             return not run.live and all(path.name == LOCK for path in run.path.iterdir())
     except OSError as error:
         raise RunError(f"The run's folder {run.path} cannot be made: {explain(error)}") from error
+    except ValueError as error:
+        raise RunError(f"{str(run.path.parent)!r} cannot be a folder's name. Check --checkpoints.") from error
     return True
 
 

@@ -53,7 +53,8 @@ class Trainer(keras.Model):
         optimizer = keras.optimizers.AdamW(
             learning_rate=config.learning_rate, weight_decay=config.weight_decay, beta_2=config.beta_2
         )
-        optimizer.exclude_from_weight_decay(var_list=[v for v in plain.trainable_variables if len(v.shape) < 2])
+        spared = [variable for variable in plain.trainable_variables if "kernel" not in variable.name]
+        optimizer.exclude_from_weight_decay(var_list=spared)
         self.compile(optimizer=optimizer, jit_compile=False)
         optimizer.build(plain.trainable_variables)
 

@@ -172,14 +172,15 @@ class Engine:
 
     def _lanes(self, state: State, worth: int) -> list[Lane]:
         """The rows of `state` shared out over threads that each have `worth` multiplications to make in a step."""
+        if worth in state.lanes:
+            return state.lanes[worth]
         threads = self.threads if has_small_kernels() else 1
         number = max(1, min(threads, state.batch // 2, state.batch * self._work // worth))
-        if number not in state.lanes:
-            state.lanes[number] = [
-                Lane(self._layers, self._head, self._embedding, state.hidden[a:b], state.memory[a:b], quiet=state.quiet)
-                for a, b in _bounds(state.batch, number)
-            ]
-        return state.lanes[number]
+        state.lanes[worth] = [
+            Lane(self._layers, self._head, self._embedding, state.hidden[a:b], state.memory[a:b], quiet=state.quiet)
+            for a, b in _bounds(state.batch, number)
+        ]
+        return state.lanes[worth]
 
     def _side_by_side(self, calls: list[Callable[[], T]]) -> list[T]:
         """The results of `calls`, made at the same time."""

@@ -107,6 +107,7 @@ class Matrix:
         """
         if x.ndim == 1:
             return self._bind_vector(x, out, quietly)
+        calls: list[Callable[[], object]]
         if has_small_kernels():
             calls = [functools.partial(np.matmul, *parts) for parts in self._parts(x, out)]
         elif len(x) <= _FEW:

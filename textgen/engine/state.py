@@ -26,7 +26,7 @@ class State:
         hidden: `(batch, width)` float32, the outputs of all layers side by side.
         memory: `(batch, width)` float32, the cells' memories side by side; of width 0 where cells have none.
         quiet: whether its steps leave the threads of the matrix library asleep.
-        lanes: the engine's; by their number, what its steps are bound to.
+        lanes: the engine's own: what its steps are bound to.
     """
 
     def __init__(self, hidden: Array, memory: Array, *, quiet: bool) -> None:
