@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textgen.config import SamplingConfig
-from textgen.ending import OVERRUN, Ending
+from textgen.sampling.ending import OVERRUN, Ending
 
 
 def written(text: str, **chosen: Any) -> tuple[list[str], str | None]:

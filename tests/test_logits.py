@@ -8,8 +8,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from textgen import logits as controls
 from textgen.config import SamplingConfig
+from textgen.sampling import logits as controls
 
 FINITE = st.floats(-60.0, 60.0, width=32)
 ROWS = hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=FINITE)

@@ -10,9 +10,9 @@ from small_models import ALPHABET, random_weights
 
 from textgen.config import ModelConfig, SamplingConfig
 from textgen.engine import Engine
-from textgen.logits import controlled, draw
-from textgen.referee import TOLERANCE, Referee, settled
-from textgen.sampler import write_samples
+from textgen.sampling.logits import controlled, draw
+from textgen.sampling.referee import TOLERANCE, Referee, settled
+from textgen.sampling.sampler import write_samples
 
 CONTROLS: list[dict[str, Any]] = [
     {},
@@ -98,7 +98,7 @@ def test_texts_do_not_depend_on_how_many_are_drawn_even_if_logits_do(
 def test_without_the_referee_such_a_drift_would_change_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = ModelConfig(vocab_size=ALPHABET.vocab_size, layers=1, units=16, embedding=8)
     monkeypatch.setattr(Drifting, "drift", 1e4)
-    monkeypatch.setattr("textgen.pen.settled", lambda logits, *_, **__: np.full(len(logits), True))
+    monkeypatch.setattr("textgen.sampling.pen.settled", lambda logits, *_, **__: np.full(len(logits), True))
     config = SamplingConfig(max_new_tokens=300, seed=5)
     first = write_samples(Drifting(shape, 1), ALPHABET, "abc", config, count=4)[0]
     assert first != write_samples(Drifting(shape, 1), ALPHABET, "abc", config)[0]

@@ -11,8 +11,8 @@ from small_models import ALPHABET, Scripted, random_writer, script
 
 from textgen.config import SamplingConfig
 from textgen.errors import ConfigError, UnknownCharacterError
-from textgen.sample import Sample
-from textgen.sampler import Stream, write_samples
+from textgen.sampling.sample import Sample
+from textgen.sampling.sampler import Stream, write_samples
 from textgen.tokenizer import CharTokenizer
 
 COIN = {"": {"a": 1.0, "b": 1.0}}

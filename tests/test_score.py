@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_models import ALPHABET, Scripted, random_weights, random_writer, slow_logits
 
 from textgen.errors import ConfigError, UnknownCharacterError
-from textgen.logits import log_softmax
+from textgen.sampling.logits import log_softmax
 from textgen.score import score_ids, score_text, score_windows
 from textgen.tokenizer import CharTokenizer
 

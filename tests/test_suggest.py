@@ -12,7 +12,7 @@ from small_models import Scripted, random_weights
 
 from textgen.config import ModelConfig
 from textgen.errors import ConfigError, UnknownCharacterError
-from textgen.logits import log_softmax
+from textgen.sampling.logits import log_softmax
 from textgen.suggest import LONGEST, is_word, suggest
 from textgen.tokenizer import CharTokenizer
 from textgen.writer import Writer

@@ -13,6 +13,7 @@ from small_models import ALPHABET, random_weights, random_writer
 import textgen
 from textgen.config import ModelConfig, SamplingConfig
 from textgen.errors import ConfigError, UnknownCharacterError
+from textgen.tokenizer import CharTokenizer
 from textgen.writer import Writer, load
 
 WRITER = random_writer()
@@ -160,3 +161,17 @@ def test_a_seed_brings_the_same_text_in_every_process_with_any_threads_locale_an
         assert run.returncode == 0, run.stderr.decode()
         texts.add(run.stdout)
     assert len(texts) == 1
+
+
+def test_texts_are_normalised_as_the_training_text_was() -> None:
+    config = ModelConfig(vocab_size=3, layers=1, units=4, embedding=2)
+    settings = {"corpus": {"settings": {"normalize": "nfc"}}}
+    writer = Writer(
+        config=config, weights=random_weights(config), tokenizer=CharTokenizer("a\u00e9\u00ea"), metadata=settings
+    )
+    for text in ("ae\u0301", "a\u00e9"):
+        assert writer.generate(text, max_new_tokens=5, seed=1).prompt == "a\u00e9"
+        assert writer.score(text).text == "a\u00e9"
+    bare = Writer(config=config, weights=random_weights(config), tokenizer=writer.tokenizer)
+    with pytest.raises(UnknownCharacterError):
+        bare.generate("ae\u0301")

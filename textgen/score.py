@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import Unknown, require
-from textgen.context import context_ids
 from textgen.engine import Engine
+from textgen.sampling.context import context_ids
 from textgen.tokenizer import CharTokenizer
 
 Ids = NDArray[np.integer]
@@ -69,7 +69,7 @@ def score_text(
     unknown: Unknown = "error",
     progress: Progress | None = None,
 ) -> Score:
-    """Scores each character of a text; the first one is foretold as in `textgen.context`.
+    """Scores each character of a text; the first one is foretold as in `textgen.sampling.context`.
 
     Args:
         engine: the network.

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import Unknown, require
-from textgen.context import context_ids
 from textgen.engine import Engine
-from textgen.logits import log_softmax
+from textgen.sampling.context import context_ids
+from textgen.sampling.logits import log_softmax
 from textgen.tokenizer import CharTokenizer
 
 Array = NDArray[np.float64]
@@ -89,7 +89,7 @@ def suggest(
     Args:
         engine: the network.
         tokenizer: its vocabulary.
-        text: what has been written so far; see `textgen.context` for an empty one.
+        text: what has been written so far; see `textgen.sampling.context` for an empty one.
         n: how many, in [1, 100]; fewer if there are no more with a probability of `LEAST`.
         unknown: what becomes of characters of `text` that the model never saw: see `CharTokenizer.encode`.
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from textgen.config import ModelConfig, SamplingConfig, Unknown, Until, require
+from textgen.config import CorpusConfig, ModelConfig, SamplingConfig, Unknown, Until, require
 from textgen.engine import Engine
-from textgen.sample import Sample
-from textgen.sampler import Stream, write_samples
+from textgen.sampling.sample import Sample
+from textgen.sampling.sampler import Stream, write_samples
 from textgen.score import Score, score_text
 from textgen.suggest import Suggestion, suggest
 from textgen.system import PathLike
@@ -75,6 +75,15 @@ class Writer:
         self.metadata: Mapping[str, Any] = {} if metadata is None else metadata
         self.path = path
 
+    def as_trained(self, text: str) -> str:
+        """A text with its characters in the Unicode normalisation form that the training text was brought to."""
+        form = CorpusConfig.from_json(self.metadata.get("corpus", {}).get("settings") or {}).normalize
+        if form == "none" or text.isascii():
+            return text
+        from textgen.corpus.normalization import normalize
+
+        return "".join(normalize([text], form))
+
     def __repr__(self) -> str:
         config = self.config
         shape = f"{config.layers} x {config.units} {config.cell}, {config.vocab_size} characters"
@@ -111,7 +120,7 @@ class Writer:
             typical_p: only characters of about the expected surprise, up to this probability; against dullness.
             max_new_tokens: characters to write, the prompt not counted.
             stop: texts before which it ends.
-            until: "line" and "paragraph" write on to the end of one; see `textgen.ending.Ending`.
+            until: "line" and "paragraph" write on to the end of one; see `textgen.sampling.ending.Ending`.
             seed: the same one brings the same text; None draws one, which the sample reports.
             unknown: what becomes of characters of the prompt that the model never saw.
             logprobs: how many of the likeliest characters to note at each place, as the model itself saw them before
@@ -135,7 +144,7 @@ class Writer:
             seed=seed,
             unknown=unknown,
         )
-        return write_samples(self.engine, self.tokenizer, prompt, config, logprobs=logprobs)[0]
+        return write_samples(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)[0]
 
     def generate_many(
         self,
@@ -175,7 +184,9 @@ class Writer:
             seed=seed,
             unknown=unknown,
         )
-        return write_samples(self.engine, self.tokenizer, prompt, config, count=count, logprobs=logprobs)
+        return write_samples(
+            self.engine, self.tokenizer, self.as_trained(prompt), config, count=count, logprobs=logprobs
+        )
 
     def stream(
         self,
@@ -216,15 +227,15 @@ class Writer:
             seed=seed,
             unknown=unknown,
         )
-        return Stream(self.engine, self.tokenizer, prompt, config, logprobs=logprobs)
+        return Stream(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)
 
     def suggest(self, text: str, *, n: int = 5, unknown: Unknown = "replace") -> list[Suggestion]:
         """The likeliest continuations of `text` to the end of a word; see `textgen.suggest.suggest`."""
-        return suggest(self.engine, self.tokenizer, text, n=n, unknown=unknown)
+        return suggest(self.engine, self.tokenizer, self.as_trained(text), n=n, unknown=unknown)
 
     def score(self, text: str, *, streams: int = 1, unknown: Unknown = "error") -> Score:
         """The log-probability of each character of `text`; see `textgen.score.score_text`."""
-        return score_text(self.engine, self.tokenizer, text, streams=streams, unknown=unknown)
+        return score_text(self.engine, self.tokenizer, self.as_trained(text), streams=streams, unknown=unknown)
 
 
 def _several(temperature: float | Sequence[float]) -> float | tuple[float, ...]:

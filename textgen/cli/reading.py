@@ -40,16 +40,6 @@ def read_text(writer: Writer, source: str, *, encoding: str) -> str:
         return "".join(open_corpus(source, config=settings).pieces())
 
 
-def as_trained(writer: Writer, text: str) -> str:
-    """A text with its characters normalised as the corpus's were."""
-    form = _settings(writer).normalize
-    if form == "none" or text.isascii():
-        return text
-    from textgen.corpus.normalization import normalize
-
-    return "".join(normalize([text], form))
-
-
 def _settings(writer: Writer) -> CorpusConfig:
     return CorpusConfig.from_json(writer.metadata.get("corpus", {}).get("settings") or {})
 

@@ -157,11 +157,11 @@ def _report(seed: int, name: str) -> None:
 
 def _prompt(writer: Writer, options: dict[str, Any]) -> str:
     """The prompt from wherever it comes, read as the corpus was."""
-    from textgen.cli.reading import as_trained, read_text
+    from textgen.cli.reading import read_text
 
     path = options["prompt_file"]
     if options["prompt"] is not None or (path is None and not _is_piped()):
-        return as_trained(writer, options["prompt"] or "")
+        return writer.as_trained(options["prompt"] or "")
     text = read_text(writer, "-" if path is None else path, encoding=options["encoding"])
     return text.removesuffix("\n").removesuffix("\r")
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from textgen.config import SamplingConfig
 from textgen.engine import Engine
-from textgen.logits import controlled, draw, log_softmax
-from textgen.referee import TOLERANCE, Referee, settled
+from textgen.sampling.logits import controlled, draw, log_softmax
+from textgen.sampling.referee import TOLERANCE, Referee, settled
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.integer]

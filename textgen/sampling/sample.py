@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textgen.config import SamplingConfig
-from textgen.ending import FinishReason
+from textgen.sampling.ending import FinishReason
 
 
 @dataclass(frozen=True)

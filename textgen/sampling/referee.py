@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen import logits as controls
 from textgen.config import SamplingConfig
 from textgen.engine import Engine, State
+from textgen.sampling import logits as controls
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.integer]
