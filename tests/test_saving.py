@@ -18,9 +18,9 @@ from tiny_runs import WHOLE, everything
 
 import textgen
 from textgen import session
-from textgen.callbacks import Progress
 from textgen.checkpoint import read_checkpoint, read_metadata, read_training_state
 from textgen.errors import CheckpointError, ConfigError, TrainingError
+from textgen.progress import Progress
 from textgen.reporter import Reporter
 from textgen.runs import Run
 from textgen.schedule import Plan

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from textgen.runs import Run
     from textgen.tokenizer import CharTokenizer
-    from textgen.training import train
+    from textgen.training import resume, train
     from textgen.writer import Writer, load
 
 __version__ = "0.1.0"
@@ -45,6 +45,7 @@ _HOME = {
     "UnknownCharacterError": "errors",
     "Writer": "writer",
     "load": "writer",
+    "resume": "training",
     "train": "training",
 }
 
@@ -65,6 +66,7 @@ __all__ = [
     "Writer",
     "__version__",
     "load",
+    "resume",
     "train",
 ]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -18,13 +18,13 @@ import numpy as np
 
 from textgen.config import TrainingConfig
 from textgen.errors import CheckpointError, TrainingError
+from textgen.progress import Progress
 from textgen.reporter import Reporter
-from textgen.schedule import Plan, learning_rate
+from textgen.schedule import learning_rate
 from textgen.trainer import Trainer
 
 RESCUES = 3
 """How often a run that diverges goes back before it gives up."""
-
 
 _WARM, _MEASURED = 3, 10
 """A run's first steps, which also compile, and the steps that a measurement of its pace needs at least."""
@@ -36,94 +36,6 @@ class Interrupted(Exception):  # noqa: N818
 
 class _GaveUp(Exception):  # noqa: N818
     """Training diverged too often."""
-
-
-@dataclass
-class Progress:
-    """How far a run has come. Everything but the weights and the trainer's arrays that a continuation needs.
-
-    Args:
-        plan: the course in steps.
-        step: steps done.
-        best: the lowest validation loss so far (training loss where nothing validates).
-        waits: validations since the best one.
-        rate_factor: what rescues have made of the learning rate.
-        rescues: how often the run went back to its best weights.
-        earlier_seconds: seconds of training before this process.
-        history: a row for each validation.
-    """
-
-    plan: Plan
-    step: int = 0
-    best: float = math.inf
-    waits: int = 0
-    rate_factor: float = 1.0
-    rescues: int = 0
-    earlier_seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of wall clock that the run has taken, over all processes."""
-        return self.earlier_seconds + time.monotonic() - self.started
-
-    @property
-    def finished(self) -> bool:
-        """Whether the plan's last step is done."""
-        return self.plan.steps is not None and self.step >= self.plan.steps
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON values; the history travels beside it."""
-        return {
-            "plan": {
-                "steps": self.plan.steps,
-                "decay_start": self.plan.decay_start,
-                "validate_every": self.plan.validate_every,
-            },
-            "step": self.step,
-            "best": self.best if math.isfinite(self.best) else None,
-            "waits": self.waits,
-            "rate_factor": self.rate_factor,
-            "rescues": self.rescues,
-            "seconds": self.seconds,
-        }
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any], history: list[dict[str, Any]]) -> Progress:
-        """What `to_json` wrote.
-
-        Raises:
-            ValueError: a value is missing or of another kind.
-        """
-        plan = values.get("plan")
-        plan = plan if isinstance(plan, dict) else {}
-
-        def whole(held: dict[str, Any], name: str, low: int = 0) -> int:
-            if type(held.get(name)) is not int or held[name] < low:
-                raise ValueError(f"{name} is missing or no count")
-            return int(held[name])
-
-        def number(name: str) -> float:
-            value = values.get(name)
-            if isinstance(value, (int, float)) and abs(value) < 1e15:
-                return float(value)
-            raise ValueError(f"{name} is missing or no number")
-
-        return cls(
-            plan=Plan(
-                steps=None if plan.get("steps") is None else whole(plan, "steps", 1),
-                decay_start=None if plan.get("decay_start") is None else whole(plan, "decay_start"),
-                validate_every=whole(plan, "validate_every", 1),
-            ),
-            step=whole(values, "step"),
-            best=math.inf if values.get("best") is None else number("best"),
-            waits=whole(values, "waits"),
-            rate_factor=number("rate_factor"),
-            rescues=whole(values, "rescues"),
-            earlier_seconds=number("seconds"),
-            history=list(history),
-        )
 
 
 class Course(keras.callbacks.Callback):
@@ -203,8 +115,8 @@ class Course(keras.callbacks.Callback):
     def _affordable(self, seconds: float, pace: float) -> int:
         """How many more steps fit into so many seconds, beside the validations that they bring and the last one."""
         size = self.config.batch_size * self.config.sequence_length
-        # Scoring takes a third of learning's products; a sample and a save take a moment more.
-        guess = pace * self._held_out / size / 3.0 + 0.5
+        # Scoring takes under half of what learning does; a sample and a save take a moment more.
+        guess = pace * self._held_out / size / 2.0 + 0.5
         rounds = guess if self._round_seconds is None else self._round_seconds
         return max(int((seconds - rounds) / (pace + rounds / self.progress.plan.validate_every)), 0)
 

@@ -15,13 +15,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from textgen.callbacks import Course, Halt, Interrupted, Keeper, Progress, Rescue, fit
+from textgen.callbacks import Course, Halt, Interrupted, Keeper, Rescue, fit
 from textgen.checkpoint import read_checkpoint, write_checkpoint
 from textgen.corpus import EncodedCorpus
 from textgen.device import Placement
 from textgen.errors import CheckpointError, TrainingError
 from textgen.model import build_model
 from textgen.network import Network
+from textgen.progress import Progress
 from textgen.recipe import Recipe, step_seconds
 from textgen.reporter import Reporter, Summary
 from textgen.runs import Run

@@ -82,7 +82,7 @@ _machine = functools.partial(wish, config=TrainingConfig, section="Machine")
 @_model("--input-dropout", type=float, otherwise="by passes over the text", help="The same for the embedding's output.")
 @_learning("--batch-size", type=int, help="Parallel streams of text; fewer for a short text.")
 @_learning("--sequence-length", type=int, help="Characters of each stream in a step; fewer for a short text.")
-@_learning("--learning-rate", type=float, help="Adam's peak rate.")
+@_learning("--learning-rate", type=float, otherwise="by passes over the text", help="Adam's peak rate.")
 @_learning("--schedule", type=click.Choice(get_args(Schedule)), help="How the rate falls.")
 @_learning("--weight-decay", type=float, help="Decoupled weight decay; 0 is off.")
 @_learning(

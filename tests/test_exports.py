@@ -1,0 +1,41 @@
+"""What the package shows, and what it leaves out."""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import textgen
+from textgen import errors
+
+
+def test_the_exported_names_are_sorted_and_all_there() -> None:
+    assert textgen.__all__ == sorted(textgen.__all__)
+    for name in textgen.__all__:
+        assert getattr(textgen, name) is not None
+    assert dir(textgen) == textgen.__all__
+
+
+def test_every_error_is_exported() -> None:
+    kinds = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    assert kinds <= set(textgen.__all__)
+    assert all(issubclass(getattr(errors, name), textgen.TextgenError) for name in kinds)
+
+
+def test_the_package_is_marked_as_typed() -> None:
+    assert (Path(textgen.__file__).parent / "py.typed").is_file()
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    for module in pkgutil.walk_packages(textgen.__path__, "textgen."):
+        if module.name != "textgen.__main__":
+            assert importlib.import_module(module.name).__doc__, module.name
+
+
+def test_importing_the_package_brings_in_neither_tensorflow_nor_keras() -> None:
+    program = (
+        "import sys, textgen; textgen.load; textgen.CharTokenizer; print({'tensorflow', 'keras'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
