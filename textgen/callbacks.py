@@ -115,8 +115,8 @@ class Course(keras.callbacks.Callback):
     def _affordable(self, seconds: float, pace: float) -> int:
         """How many more steps fit into so many seconds, beside the validations that they bring and the last one."""
         size = self.config.batch_size * self.config.sequence_length
-        # Scoring takes under half of what learning does; a sample and a save take a moment more.
-        guess = pace * self._held_out / size / 2.0 + 0.5
+        # Scoring takes a third to two thirds of what learning does; a sample and a save take a moment more.
+        guess = pace * self._held_out / size / 1.5 + 0.5
         rounds = guess if self._round_seconds is None else self._round_seconds
         return max(int((seconds - rounds) / (pace + rounds / self.progress.plan.validate_every)), 0)
 
