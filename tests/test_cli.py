@@ -139,7 +139,7 @@ def test_every_default_of_sampling_is_the_configuration_s() -> None:
 
 def test_the_help_of_training_tells_the_configuration_s_defaults() -> None:
     output = " ".join(run("train", "--help").output.split())
-    for flag, field in (("--batch-size", "batch_size"), ("--learning-rate", "learning_rate"), ("--seed", "seed")):
+    for flag, field in (("--batch-size", "batch_size"), ("--weight-decay", "weight_decay"), ("--seed", "seed")):
         assert re.search(rf"{flag} [A-Z]+ .*?\[default: {getattr(TrainingConfig(), field):g}\]", output)
 
 

@@ -112,7 +112,7 @@ def test_a_terminal_shows_the_same_text_as_a_pipe(home: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_device_is_one_sentence(home: Path) -> None:
-    for line in ("textgen --help", "textgen sample --length 9", "textgen info --json"):
+    for line in ("textgen --help", "textgen --version", "textgen sample --length 9", "textgen info --json"):
         done = shell(f"{line} >/dev/full", folder=home)
         assert (done.returncode, done.stderr) == (1, b"Error: The disk is full. Free some space.\n")
 

@@ -110,10 +110,15 @@ class Group(click.Group):
 def _ending(ctx: click.Context | None = None) -> Iterator[None]:
     """Turns what the body raises into one sentence and an exit code."""
     try:
-        yield
+        try:
+            yield
+        finally:
+            # What is still held back must reach a full disk or a closed pipe here, not when the interpreter ends.
+            sys.stdout.flush()
     except (TextgenError, OSError, MemoryError) as error:
-        if isinstance(error, OSError) and is_closed_pipe(error):
+        if isinstance(error, OSError) and not error.filename:
             abandon_output()
+        if isinstance(error, OSError) and is_closed_pipe(error):
             raise Exit(0) from None
         fail(ctx, error)
     except KeyboardInterrupt:
