@@ -1,6 +1,7 @@
 """Where training runs: threads, shards and the products' type."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
@@ -62,3 +63,13 @@ def test_each_shard_keeps_a_few_streams() -> None:
 def test_the_name_tells_cores_and_type() -> None:
     assert f"{device.cores()} core" in placed().name
     assert "float32" in placed().name
+
+
+@pytest.mark.parametrize("asked", ["auto", "gpu"])
+def test_a_gpu_is_taken_and_named(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [SimpleNamespace(name="/gpu")])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"device_name": "Quick 9"})
+    placement = placed(device=asked, precision="auto")
+    assert (placement.device, placement.kernels) == ("/GPU:0", False)
+    assert placement.name.startswith("GPU, Quick 9")
+    assert placed(device="cpu").device == "/CPU:0"

@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import textgen
@@ -39,3 +40,10 @@ def test_importing_the_package_brings_in_neither_tensorflow_nor_keras() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_distribution_has_its_own_name_and_the_command_keeps_its() -> None:
+    path = Path(textgen.__file__).parent.parent / "pyproject.toml"
+    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert values["project"]["name"] == "textgen-chars"
+    assert values["project"]["scripts"] == {"textgen": "textgen.cli:main"}

@@ -1,5 +1,7 @@
 """The training view of a model against the Keras model itself, shards against whole batches, dropout's masks."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -172,3 +174,16 @@ def test_the_seed_decides_the_initial_weights() -> None:
         np.testing.assert_array_equal(a, b)
     assert any((a != b).any() for a, b in zip(one, other, strict=True))
     keras.backend.clear_session()
+
+
+def test_gradients_beyond_the_limit_are_scaled_down_to_it() -> None:
+    free, clipped = make_trainer(1, clip_norm=math.inf), make_trainer(1, clip_norm=1e-3)
+    for trainer in (free, clipped):
+        train(trainer, 1)
+    norm = float(free.gradient_norm)
+    assert norm > 1e-3
+    assert float(clipped.gradient_norm) == pytest.approx(norm)
+    momenta = [[v.numpy() for v in t.optimizer.variables if "momentum" in v.path] for t in (free, clipped)]
+    assert momenta[0]
+    for one, other in zip(*momenta, strict=True):
+        np.testing.assert_allclose(other, one * (1e-3 / norm), rtol=1e-4, atol=1e-10)

@@ -1,5 +1,6 @@
 """The sampling loop, with scripted networks whose next character is known."""
 
+import tracemalloc
 from collections import Counter
 from typing import Any
 
@@ -300,3 +301,18 @@ def test_a_closed_stream_takes_no_more_steps() -> None:
     assert list(stream) == []
     assert engine.steps == steps
     assert stream.sample.text == "ab"
+
+
+def test_memory_does_not_grow_with_each_character_written() -> None:
+    writer = random_writer(units=128)
+
+    def peak(length: int) -> int:
+        tracemalloc.start()
+        try:
+            writer.generate("ab", seed=1, max_new_tokens=length)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(50)
+    assert peak(1200) - peak(200) < 500_000

@@ -1,5 +1,6 @@
 """Runs from beginning to end on small texts: exact continuation, faults, fine-tuning, early stopping."""
 
+import itertools
 import math
 import os
 import signal
@@ -16,9 +17,11 @@ from tiny_runs import TINY, WHOLE, everything
 import textgen
 from textgen.checkpoint import read_checkpoint
 from textgen.config import CorpusConfig
+from textgen.corpus import encode_corpus, open_corpus
 from textgen.errors import CheckpointError, ConfigError, CorpusError, RunError, TrainingError
 from textgen.reporter import Reporter
 from textgen.runs import Run
+from textgen.score import score_ids
 from textgen.training import resume, train
 
 
@@ -191,6 +194,7 @@ def test_the_best_value_survives_a_restart(text: Path, tmp_path: Path) -> None:
         assert best == (row["val_loss"] < before)
         before = min(before, row["val_loss"])
     assert read_checkpoint(run.best).metadata["metrics"]["val_loss"] == before
+    assert recorder.summary.split == "the first 3,600 characters train, the last 400 validate"
 
 
 def test_an_exploding_loss_goes_back_lowers_the_rate_and_goes_on(text: Path, tmp_path: Path) -> None:
@@ -358,3 +362,32 @@ def test_training_outside_the_main_thread_works(text: Path, tmp_path: Path) -> N
     thread.start()
     thread.join()
     assert runs[0].last.is_file()
+
+
+def test_a_falling_rate_keeps_adams_moments(text: Path, tmp_path: Path) -> None:
+    rates: list[float] = []
+    counts: list[int] = []
+    squares: list[np.ndarray] = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            optimizer = self.model.optimizer
+            rates.append(float(optimizer.learning_rate))
+            counts.append(int(optimizer.iterations.numpy()))
+            squares.append(np.concatenate([v.numpy().ravel() for v in optimizer.variables if "velocity" in v.path]))
+            self.beta_2 = optimizer.beta_2
+
+    watch = Watch()
+    train(text, name="decay", epochs=0.5, validate_every=9, checkpoints=tmp_path, callbacks=[watch], **TINY)
+    assert rates[-1] < max(rates)
+    assert counts == list(range(1, len(counts) + 1))
+    for before, after in itertools.pairwise(squares):
+        assert (after >= 0.9999 * watch.beta_2 * before).all()
+
+
+def test_the_best_loss_is_an_independent_score_of_the_held_out_text(whole: Run, text: Path) -> None:
+    metrics = read_checkpoint(whole.best).metadata["metrics"]
+    assert metrics["step"] > whole.history[0]["step"], "not the first validation: a state left over would show"
+    held_out = encode_corpus(open_corpus(text)).held_out
+    logprobs = score_ids(textgen.load(whole.best).engine, held_out, streams=2)
+    assert metrics["val_loss"] == pytest.approx(-logprobs.mean(), abs=3e-5)
