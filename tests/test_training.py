@@ -347,9 +347,10 @@ def test_an_archive_opens_in_plain_keras_with_the_engines_probabilities(whole: R
     assert checkpoint.model.vocab_size == model.output_shape[-1]
 
 
-def test_too_short_a_text_makes_no_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", ["t", "ti", "tiny", "tiny tiny tiny"])
+def test_too_short_a_text_makes_no_run(written: str, tmp_path: Path) -> None:
     short = tmp_path / "short.txt"
-    short.write_text("tiny")
+    short.write_text(written)
     with pytest.raises(CorpusError):
         train(short, checkpoints=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

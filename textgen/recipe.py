@@ -122,7 +122,7 @@ def recommend(
         if config.epochs is not None:
             return config.epochs
         pace = step_seconds(shape(name), config.batch_size, config.sequence_length, speed=speed)
-        return (config.time or 0.0) / pace * config.batch_size * config.sequence_length / characters
+        return (config.time or 0.0) / pace * config.batch_size * config.sequence_length / max(characters, 1)
 
     if size is None:
         size, reason = _size(characters, {name: epochs(name) for name in SIZES})
