@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from slow_cells import STATES, STEPS, tie
 
 from textgen.config import ModelConfig
 from textgen.engine import Engine
@@ -21,7 +22,8 @@ def random_weights(config: ModelConfig, *, seed: int = 0, scale: float = 1.0) ->
     arrays = []
     for name, shape in ModelWeights.shapes(config).items():
         spread = 0.1 if "bias" in name else scale / np.sqrt(shape[0]) if "kernel" in name else 0.7
-        arrays.append((rng.standard_normal(shape) * spread).astype(np.float32))
+        array = (rng.standard_normal(shape) * spread).astype(np.float32)
+        arrays.append(tie(array) if config.cell == "coupled" and name.startswith("recurrent_") else array)
     return ModelWeights.from_arrays(arrays)
 
 
@@ -32,34 +34,21 @@ def random_writer(tokenizer: CharTokenizer = ALPHABET, *, seed: int = 0, **shape
 
 def slow_logits(config: ModelConfig, weights: ModelWeights, ids: np.ndarray) -> np.ndarray:
     """The logits after each of `ids`, `(time, vocab)`: one step at a time, in float64, as the papers write it."""
-    embedding, *arrays, head_kernel, head_bias = (array.astype(np.float64) for array in weights.arrays())
-    layers = [arrays[n : n + 3] for n in range(0, len(arrays), 3)]
-    outputs = [np.zeros(config.units) for _ in layers]
-    memories = [np.zeros(config.units) for _ in layers]
+    embedding, head_kernel, head_bias = (
+        array.astype(np.float64) for array in (weights.embedding, weights.head_kernel, weights.head_bias)
+    )
+    layers = [[array.astype(np.float64) for array in layer.arrays()] for layer in weights.layers]
+    states = [[np.zeros(config.units) for _ in range(STATES[config.cell])] for _ in layers]
     logits = []
     for each in ids:
         x = embedding[each]
-        for n, (kernel, recurrent, bias) in enumerate(layers):
-            h = outputs[n]
-            if config.cell == "lstm":
-                i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4)
-                memories[n] = _sigmoid(f) * memories[n] + _sigmoid(i) * np.tanh(g)
-                h = _sigmoid(o) * np.tanh(memories[n])
-            elif config.cell == "gru":
-                xz, xr, xn = np.split(x @ kernel + bias[0], 3)
-                hz, hr, hn = np.split(h @ recurrent + bias[1], 3)
-                z, r = _sigmoid(xz + hz), _sigmoid(xr + hr)
-                h = z * h + (1.0 - z) * np.tanh(xn + r * hn)
-            else:
-                h = np.tanh(x @ kernel + h @ recurrent + bias)
-            outputs[n] = x = h
+        for n, arrays in enumerate(layers):
+            states[n] = STEPS[config.cell](x, arrays, states[n])
+            x = states[n][0]
+        outputs = [state[0] for state in states]
         out = np.sum(outputs, axis=0) if config.skip else outputs[-1]
         logits.append(out @ head_kernel + head_bias)
     return np.array(logits)
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-x))
 
 
 class Scripted(Engine):

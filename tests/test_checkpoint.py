@@ -17,6 +17,7 @@ import pytest
 from faults import EFFORT, Disk, Killed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_models import random_weights
 
 from textgen import system
 from textgen.archive import npz, read_archive
@@ -31,6 +32,7 @@ from textgen.checkpoint import (
     write_checkpoint,
 )
 from textgen.config import CELLS, ModelConfig
+from textgen.engine import Engine
 from textgen.errors import CheckpointError
 from textgen.keras_file import KERAS_CONFIG, WEIGHTS
 from textgen.tokenizer import CharTokenizer
@@ -40,6 +42,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TOKENIZER = CharTokenizer.from_text(["the sea, the ship é中🌊"])
 CONFIG = ModelConfig(vocab_size=TOKENIZER.vocab_size, layers=2, units=6, embedding=4)
 STATE = {"slots/0": np.arange(12.0).reshape(3, 4), "step": np.array(7), "flags": np.array([True, False])}
+
+
+PEEPHOLE = {"module": "textgen.peephole", "class_name": "PeepholeLSTM", "registered_name": "textgen>PeepholeLSTM"}
 
 
 def metadata(config: ModelConfig = CONFIG, **more: Any) -> dict[str, Any]:
@@ -115,7 +120,7 @@ class TestRoundTrip:
         read = read_checkpoint(path)
         assert (read.path, read.model, read.tokenizer) == (path, config, TOKENIZER)
         expected = keras_models[cell].get_weights()
-        assert len(expected) == 9
+        assert len(expected) == (11 if cell == "peephole" else 9)
         for array, oracle in zip(read.weights.arrays(), expected, strict=True):
             np.testing.assert_array_equal(array, oracle)
         assert [path.name for path in tmp_path.iterdir()] == ["best.keras"]
@@ -174,17 +179,34 @@ class TestRoundTrip:
         }
         json.dumps(told)
 
-    def test_keras_opens_it_where_textgen_is_not(self, keras_model: Any, good: Path, tmp_path: Path) -> None:
+    def test_keras_opens_it_where_textgen_is_not(self, keras_models: dict[str, Any], tmp_path: Path) -> None:
+        for cell, model in keras_models.items():
+            write_checkpoint(tmp_path / f"{cell}.keras", model, metadata=metadata(CONFIG.replace(cell=cell)))
         ids = np.arange(10).reshape(2, 5) % CONFIG.vocab_size
         code = (
-            "import sys, json; sys.modules['textgen'] = None; import keras, numpy as np;"
-            "model = keras.saving.load_model(sys.argv[1]);"
-            "np.save(sys.argv[2], model(np.array(json.loads(sys.argv[3]))).numpy())"
+            "import sys, json; sys.modules['textgen'] = None; import keras, numpy as np; opened = {}\n"
+            "def read(cell):\n"
+            "    model = keras.saving.load_model(f'{cell}.keras')\n"
+            "    opened[cell] = model(np.array(json.loads(sys.argv[1]))).numpy().tolist()\n"
+            "for cell in sys.argv[2:]: read(cell)\n"
+            "try: read('peephole')\n"
+            "except TypeError as error: assert 'PeepholeLSTM' in str(error)\n"
+            "else: raise AssertionError('Keras has a peephole layer of its own')\n"
+            "del sys.modules['textgen']; import textgen.peephole; read('peephole')\n"
+            "print(json.dumps(opened))"
         )
-        command = [sys.executable, "-c", code, str(good), str(tmp_path / "out.npy"), json.dumps(ids.tolist())]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+        stock = [cell for cell in CELLS if cell != "peephole"]
+        command = [sys.executable, "-c", code, json.dumps(ids.tolist()), *stock]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120)
         assert done.returncode == 0, done.stderr[-2000:]
-        np.testing.assert_allclose(np.load(tmp_path / "out.npy"), keras_model(ids).numpy(), atol=1e-6)
+        opened = json.loads(done.stdout)
+        assert set(opened) == set(CELLS)
+        for cell, model in keras_models.items():
+            np.testing.assert_allclose(opened[cell], model(ids).numpy(), atol=1e-6)
+            engine = Engine(CONFIG.replace(cell=cell), read_checkpoint(tmp_path / f"{cell}.keras").weights)
+            odds = np.exp(engine.read(ids, engine.initial_state(2))[0])
+            np.testing.assert_allclose(opened[cell], odds / odds.sum(-1, keepdims=True), atol=1e-6)
 
     def test_reading_needs_no_keras_and_no_hdf5(self, good: Path) -> None:
         code = (
@@ -489,6 +511,13 @@ class TestMalice:
             {"module": "os", "class_name": "system", "config": {}},
             {"module": None, "class_name": "Custom", "registered_name": "pack>Custom"},
             {"module": "kerastic", "class_name": "Dense"},
+            {"module": "textgen.peephole", "class_name": "PeepholeLSTM"},
+            {**PEEPHOLE, "module": "textgen"},
+            {**PEEPHOLE, "module": "textgen.peephole.deeper"},
+            {**PEEPHOLE, "class_name": "Other"},
+            {**PEEPHOLE, "registered_name": "other>PeepholeLSTM"},
+            {**PEEPHOLE, "class_name": ["PeepholeLSTM"]},
+            {**PEEPHOLE, "config": {"kernel_initializer": {"module": "os", "class_name": "system"}}},
         ],
         ids=str,
     )
@@ -589,6 +618,32 @@ class TestWeights:
     def test_another_number_of_arrays_is_an_error(self, count: int) -> None:
         with pytest.raises(ValueError, match=f"3 arrays and 3 for each layer; got {count}"):
             ModelWeights.from_arrays([np.zeros(1, np.float32)] * count)
+
+    @pytest.mark.parametrize("cell", CELLS)
+    @pytest.mark.parametrize("layers", [1, 2, 3, 4])
+    @pytest.mark.parametrize("units", [1, 3, 4, 12])
+    def test_every_cell_s_arrays_are_told_apart(self, cell: Any, layers: int, units: int) -> None:
+        config = CONFIG.replace(cell=cell, layers=layers, units=units)
+        weights = random_weights(config)
+        assert len(weights.layers) == layers
+        weights.validate(config)
+        assert sum(array.size for array in weights.arrays()) == config.stored
+
+    def test_a_coupled_cell_with_a_forget_gate_of_its_own_is_refused(
+        self, keras_models: dict[str, Any], tmp_path: Path
+    ) -> None:
+        path = tmp_path / "best.keras"
+        write_checkpoint(path, keras_models["lstm"], metadata=metadata(CONFIG))
+        change = _set("model", "cell", value="coupled")
+        said = refusal(lambda: read_checkpoint(forge(path, tmp_path / "forged.keras", change=change)))
+        assert "recurrent_1/kernel of a coupled cell must hold a forget gate that is minus its input gate" in said
+
+    def test_peepholes_belong_to_their_cell(self) -> None:
+        lstm, peephole = (CONFIG.replace(cell=cell) for cell in ("lstm", "peephole"))
+        with pytest.raises(ValueError, match="must hold peepholes for cell peephole"):
+            random_weights(lstm).validate(peephole)
+        with pytest.raises(ValueError, match="must hold no peepholes for cell lstm"):
+            random_weights(peephole).validate(lstm)
 
     def test_validate_names_what_does_not_fit(self, good: Path) -> None:
         arrays = [array.copy() for array in read_checkpoint(good).weights.arrays()]

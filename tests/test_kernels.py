@@ -1,16 +1,19 @@
 """The kernels against Keras's own layers and against a slow, obvious loop in float64."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_cells import STATES, slow_gradients, slow_outputs, tie
 
 from textgen.config import CELLS
 from textgen.kernels import recurrence
-
-LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
+from textgen.model import CELLS as LAYERS
 
 
 def random(*shape: int, seed: int = 0) -> tf.Tensor:
@@ -26,34 +29,48 @@ def by_keras(cell: str, layer: keras.Layer, x: tf.Tensor, state: list[tf.Tensor]
     variables = [variable.value for variable in layer.trainable_variables]
     with tf.GradientTape() as tape:
         tape.watch([x, *state])
-        outputs, *last = layer(x, initial_state=state if cell == "lstm" else state[0])
+        outputs, *last = layer(x, initial_state=state if len(state) > 1 else state[0])
         masked = outputs if mask is None else outputs * mask
         loss = sines([masked, *last])
-    return outputs, last, tape.gradient(loss, [*variables, x, *state])
+    return outputs, last, learned(cell, tape.gradient(loss, [*variables, x, *state]))
 
 
-def by_kernel(cell: str, weights: list[tf.Tensor], x: tf.Tensor, state: list[tf.Tensor], mask: tf.Tensor | None = None):
+def by_kernel(
+    cell: str,
+    weights: list[tf.Tensor],
+    x: tf.Tensor,
+    state: list[tf.Tensor],
+    mask: tf.Tensor | None = None,
+    compute_dtype: tf.DType = tf.float32,
+):
     with tf.GradientTape() as tape:
         tape.watch([*weights, x, *state])
-        flow, last = recurrence(cell, tf.transpose(x, (2, 1, 0)), weights, [tf.transpose(tensor) for tensor in state])
+        before = [tf.transpose(tensor) for tensor in state]
+        flow, last = recurrence(cell, tf.transpose(x, (2, 1, 0)), weights, before, compute_dtype=compute_dtype)
         outputs, last = tf.transpose(flow, (2, 1, 0)), [tf.transpose(tensor) for tensor in last]
         masked = outputs if mask is None else outputs * mask
         loss = sines([masked, *last])
-    return outputs, last, tape.gradient(loss, [*weights, x, *state])
+    return outputs, last, learned(cell, tape.gradient(loss, [*weights, x, *state]))
+
+
+def learned(cell: str, gradients: list[tf.Tensor]) -> list[np.ndarray]:
+    """Gradients by what is learned: a coupled cell's forget gate is minus its input gate."""
+    arrays = [np.asarray(gradient) for gradient in gradients]
+    if cell == "coupled":
+        for n, array in enumerate(arrays[:3]):
+            i, f, g, o = np.split(array, 4, axis=-1)
+            arrays[n] = np.concatenate([i - f, g, o], axis=-1)
+    return arrays
 
 
 def layer_and_inputs(cell: str, batch: int, time: int, features: int, units: int, seed: int = 0):
-    layer = LAYERS[cell](
-        units,
-        return_sequences=True,
-        return_state=True,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.5, seed=seed),
-        recurrent_initializer=keras.initializers.RandomNormal(stddev=0.5, seed=seed + 1),
-        bias_initializer=keras.initializers.RandomNormal(stddev=0.5, seed=seed + 2),
-    )
+    layer = LAYERS[cell](units, return_sequences=True, return_state=True)
     x = random(batch, time, features, seed=seed)
     layer(x)
-    state = [random(batch, units, seed=seed + 3 + n) for n in range(2 if cell == "lstm" else 1)]
+    for n, variable in enumerate(layer.trainable_variables):
+        value = 0.5 * random(*variable.shape, seed=seed + 10 + n)
+        variable.assign(tie(value) if cell == "coupled" else value)
+    state = [random(batch, units, seed=seed + 3 + n) for n in range(STATES[cell])]
     return layer, x, state
 
 
@@ -86,54 +103,17 @@ def test_every_shape_equals_keras(cell: str, batch: int, time: int, features: in
         np.testing.assert_allclose(one, other, atol=5e-5)
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-x))
-
-
-def slow_step(cell: str, x: np.ndarray, weights: list[np.ndarray], state: list[np.ndarray]) -> list[np.ndarray]:
-    """One step as the papers write it, in float64."""
-    kernel, recurrent, bias = weights
-    h = state[0]
-    if cell == "rnn":
-        return [np.tanh(x @ kernel + h @ recurrent + bias)]
-    if cell == "lstm":
-        i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4, axis=-1)
-        c = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
-        return [sigmoid(o) * np.tanh(c), c]
-    x_z, x_r, x_n = np.split(x @ kernel + bias[0], 3, axis=-1)
-    h_z, h_r, h_n = np.split(h @ recurrent + bias[1], 3, axis=-1)
-    z, r = sigmoid(x_z + h_z), sigmoid(x_r + h_r)
-    return [z * h + (1 - z) * np.tanh(x_n + r * h_n)]
-
-
-def slow_loss(cell: str, x: np.ndarray, weights: list[np.ndarray], state: list[np.ndarray]) -> float:
-    total = 0.0
-    for t in range(x.shape[1]):
-        state = slow_step(cell, x[:, t], weights, state)
-        total += float(np.sin(state[0]).sum())
-    return total + sum(float(np.sin(tensor).sum()) for tensor in state)
-
-
+@pytest.mark.parametrize("way", [by_kernel, by_keras])
 @pytest.mark.parametrize("cell", CELLS)
-def test_gradients_equal_finite_differences_of_a_slow_float64_version(cell: str) -> None:
+def test_outputs_and_gradients_are_those_of_a_slow_float64_version(cell: str, way: Callable[..., Any]) -> None:
     layer, x, state = layer_and_inputs(cell, batch=2, time=3, features=2, units=3, seed=4)
     weights = [variable.value for variable in layer.trainable_variables]
-    gradients = by_kernel(cell, weights, x, state)[2]
-    values = [np.asarray(tensor, np.float64) for tensor in [*weights, x, *state]]
-
-    def loss() -> float:
-        return slow_loss(cell, values[3], values[:3], values[4:])
-
-    for value, gradient in zip(values, gradients, strict=True):
-        expected = np.zeros_like(value)
-        for place in np.ndindex(value.shape):
-            kept = value[place]
-            value[place] = kept + 1e-6
-            above = loss()
-            value[place] = kept - 1e-6
-            expected[place] = (above - loss()) / 2e-6
-            value[place] = kept
-        np.testing.assert_allclose(gradient, expected, atol=1e-4)
+    slow = [np.asarray(x, np.float64), [np.asarray(w, np.float64) for w in weights], [np.asarray(s) for s in state]]
+    outputs, last = slow_outputs(cell, *slow)
+    expected = [outputs, *last, *learned(cell, slow_gradients(cell, *slow))]
+    got = way(cell, weights if way is by_kernel else layer, x, state)
+    for one, other in zip([got[0], *got[1], *got[2]], expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -145,3 +125,13 @@ def test_bfloat16_products_stay_near_float32(cell: str) -> None:
     rounded, _ = recurrence(*arguments, compute_dtype=tf.bfloat16)
     assert rounded.dtype == tf.float32
     assert 0.0 < np.abs(exact - rounded).max() < 0.05
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_bfloat16_gradients_stay_near_float32(cell: str) -> None:
+    layer, x, state = layer_and_inputs(cell, batch=4, time=6, features=8, units=16)
+    weights = [variable.value * 0.3 for variable in layer.trainable_variables]
+    exact = by_kernel(cell, weights, x, state)[2]
+    rounded = by_kernel(cell, weights, x, state, compute_dtype=tf.bfloat16)[2]
+    for one, other in zip(exact, rounded, strict=True):
+        assert np.abs(one - other).max() < 0.05 * max(1.0, np.abs(one).max())

@@ -92,8 +92,8 @@ def test_a_reset_stream_learns_as_if_it_began_there() -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def make_trainer(shards: int, **changes: object) -> Trainer:
-    shape = config(dropout=0.3, input_dropout=0.2)
+def make_trainer(shards: int, cell: str = "lstm", **changes: object) -> Trainer:
+    shape = config(cell, dropout=0.3, input_dropout=0.2)
     model = build_model(shape, seed=2)
     training = TrainingConfig(batch_size=4, sequence_length=5, learning_rate=0.01, **changes)
     network = Network(model, shape, weight_drop=0.2, seed=1)
@@ -107,19 +107,21 @@ def train(trainer: Trainer, steps: int) -> list[np.ndarray]:
     return trainer.plain.get_weights()
 
 
-def test_shards_learn_what_a_whole_batch_learns() -> None:
-    for one, other in zip(train(make_trainer(1), 3), train(make_trainer(2), 3), strict=True):
+@pytest.mark.parametrize("cell", CELLS)
+def test_shards_learn_what_a_whole_batch_learns(cell: str) -> None:
+    for one, other in zip(train(make_trainer(1, cell), 3), train(make_trainer(2, cell), 3), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-def test_a_trainer_put_back_goes_on_bit_for_bit() -> None:
-    whole = make_trainer(2)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_trainer_put_back_goes_on_bit_for_bit(cell: str) -> None:
+    whole = make_trainer(2, cell)
     train(whole, 2)
     weights, arrays = whole.plain.get_weights(), whole.capture()
     batch = ids(4, 6, seed=50)
     data = (tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:]), tf.constant(False))
     whole.train_step(data)
-    other = make_trainer(2)
+    other = make_trainer(2, cell)
     other.plain.set_weights(weights)
     other.restore(arrays)
     other.train_step(data)
@@ -159,13 +161,16 @@ def test_weight_decay_spares_biases_and_the_embedding() -> None:
         assert (moved > 0.5) == ("kernel" in variable.name), variable.path
 
 
-def test_the_model_is_made_of_stock_layers() -> None:
-    model = build_model(config(layers=3, dropout=0.1))
-    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_model_is_made_of_stock_layers(cell: str) -> None:
+    shape = config(cell, layers=3, dropout=0.1)
+    model = build_model(shape)
+    foreign = {type(layer).__name__ for layer in model.layers if not type(layer).__module__.startswith("keras.")}
+    assert foreign == ({"PeepholeLSTM"} if cell == "peephole" else set())
     assert model.output_shape == (None, None, 11)
     names = [layer.name for layer in model.layers]
     assert {"ids", "embedding", "recurrent_1", "recurrent_3", "dropout_2", "skip", "head"} <= set(names)
-    assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == config(layers=3).weights
+    assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == shape.stored
 
 
 def test_the_seed_decides_the_initial_weights() -> None:

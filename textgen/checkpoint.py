@@ -1,7 +1,7 @@
 """The artefact: one `.keras` file that holds a model, its vocabulary and where both came from.
 
 Keras writes its own members (`config.json`, `model.weights.h5`), and the file opens with `keras.saving.load_model`
-where textgen is not installed. Two members of ours ride along:
+where textgen is not installed (a peephole model's after `import textgen.peephole`). Two members of ours ride along:
 
     textgen.json         format, model, tokenizer, training, corpus, metrics, history, versions, created, textgen;
                          `members`: each other member's sha256; `weights`: where each array lies in model.weights.h5
@@ -322,8 +322,8 @@ def _short(error: object) -> str:
 def _weights(archive: Archive, config: ModelConfig, places: Mapping[str, Any], sha256: str) -> ModelWeights:
     """The weights, as views on the member's bytes."""
     size = archive.members[WEIGHTS].size if WEIGHTS in archive.members else 0
-    if 4 * config.weights > size:
-        raise archive.problem(f"its model needs {4 * config.weights:,} bytes of weights, and it holds {size:,}")
+    if 4 * config.stored > size:
+        raise archive.problem(f"its model needs {4 * config.stored:,} bytes of weights, and it holds {size:,}")
     data = archive.read(WEIGHTS, sha256=sha256)
     arrays = []
     for name, shape in ModelWeights.shapes(config).items():

@@ -18,6 +18,9 @@ KERAS_CONFIG = "config.json"
 _CODE = ("Lambda", "__lambda__", "function", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 """Keras's names for what holds code or loads it from elsewhere."""
 
+_OURS = {"module": "textgen.peephole", "class_name": "PeepholeLSTM", "registered_name": "textgen>PeepholeLSTM"}
+"""How Keras names the one layer of our own."""
+
 
 def weight_places(data: bytes, config: ModelConfig) -> dict[str, int]:
     """Where each array lies in Keras's weights file.
@@ -62,7 +65,7 @@ def refuse_code(archive: Archive) -> None:
 
     Raises:
         CheckpointError: the configuration names a layer or function that holds code or loads it, or one from outside
-            Keras.
+            Keras, other than `textgen.peephole.PeepholeLSTM`.
     """
     values = [archive.json(KERAS_CONFIG)]
     while values:
@@ -71,7 +74,8 @@ def refuse_code(archive: Archive) -> None:
             values.extend(value)
         elif isinstance(value, dict):
             values.extend(value.values())
-            if "class_name" in value and (
+            ours = all(value.get(key) == name for key, name in _OURS.items())
+            if ("class_name" in value and not ours) and (
                 value["class_name"] in _CODE or str(value.get("module", "keras")).partition(".")[0] != "keras"
             ):
                 raise archive.problem(

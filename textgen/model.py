@@ -1,7 +1,8 @@
 """From a configuration to a plain Keras model.
 
-Only stock layers are used, so that a saved model opens with `keras.saving.load_model` where textgen is not installed.
-The model knows nothing of training: ids go in, probabilities come out.
+Only stock layers are used, so that a saved model opens with `keras.saving.load_model` where textgen is not installed;
+the peephole cell alone, which Keras does not have, needs `import textgen.peephole` first. The model knows nothing of
+training: ids go in, probabilities come out.
 """
 
 from __future__ import annotations
@@ -10,8 +11,18 @@ import keras
 import numpy as np
 
 from textgen.config import ModelConfig
+from textgen.coupling import tied
+from textgen.peephole import PeepholeLSTM
 
-_CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
+CELLS = {
+    "lstm": keras.layers.LSTM,
+    "gru": keras.layers.GRU,
+    "rnn": keras.layers.SimpleRNN,
+    "peephole": PeepholeLSTM,
+    "coupled": keras.layers.LSTM,
+}
+"""The Keras layer of each `ModelConfig.cell`. A coupled cell is an LSTM: with `1 - sigmoid(x) = sigmoid(-x)` its forget
+gate is one whose weights are those of the input gate, with the sign turned."""
 
 
 def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
@@ -47,7 +58,7 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
     flow = keras.layers.SpatialDropout1D(config.input_dropout, name="input_dropout")(flow)
     outputs = []
     for n in range(1, config.layers + 1):
-        layer = _CELLS[config.cell](
+        layer = CELLS[config.cell](
             config.units,
             return_sequences=True,
             kernel_initializer=glorot(),
@@ -55,6 +66,8 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
             name=f"recurrent_{n}",
         )
         flow = keras.layers.SpatialDropout1D(config.dropout, name=f"dropout_{n}")(layer(flow))
+        if config.cell == "coupled":
+            _tie(layer)
         outputs.append(flow)
     if config.skip and config.layers > 1:
         flow = keras.layers.Add(name="skip")(outputs)
@@ -62,3 +75,15 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
         config.vocab_size, activation="softmax", dtype="float32", kernel_initializer=glorot(), name="head"
     )
     return keras.Model(ids, head(flow), name="textgen")
+
+
+def _tie(layer: keras.layers.LSTM) -> None:
+    """Initialises an LSTM's weights afresh as a coupled cell's: the input, cell and output gate, and what follows.
+
+    The forget gate's bias of 1 (Jozefowicz et al. 2015) makes the input gate's one of -1.
+    """
+    cell = layer.cell
+    inputs, units = cell.kernel.shape[0], cell.units
+    cell.kernel.assign(tied(cell.kernel_initializer((inputs, 3 * units))))
+    cell.recurrent_kernel.assign(tied(cell.recurrent_initializer((units, 3 * units))))
+    cell.bias.assign(tied(np.repeat([-1.0, 0.0, 0.0], units).astype("float32")))

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from textgen.config import ModelConfig
-from textgen.kernels import recurrence
+from textgen.kernels import CELLS, recurrence
 
 Tensor = Any
 State = list[list[Tensor]]
@@ -56,8 +56,8 @@ class Network:
 
     @property
     def states_per_layer(self) -> int:
-        """Tensors in one layer's state: 2 for an LSTM (h and c), else 1."""
-        return 2 if self.config.cell == "lstm" else 1
+        """Tensors in one layer's state: 2 where the cell has a memory beside its output (h and c), else 1."""
+        return CELLS[self.config.cell].states
 
     def zero_state(self, batch: int) -> State:
         """The state before any text: for each layer its tensors, `(units, batch)` float32."""
@@ -87,14 +87,19 @@ class Network:
             kept = tf.random.stateless_uniform(shape, self._seed(step, index)) >= rate
             return tf.where(kept, tf.constant(1.0 / (1.0 - rate)), tf.constant(0.0))
 
+        def recurrent(n: int) -> Tensor | None:
+            columns = config.free_gates * config.units
+            mask = keep(1 + config.layers + n, self.weight_drop, (config.units, columns))
+            if mask is None or config.cell != "coupled":
+                return mask
+            i, g, o = tf.split(mask, 3, -1)
+            return tf.concat([i, i, g, o], -1)
+
         layers = range(config.layers)
         return Masks(
             inputs=keep(0, config.input_dropout, (config.embedding, 1, batch)),
             outputs=[keep(1 + n, config.dropout, (config.units, 1, batch)) for n in layers],
-            recurrent=[
-                keep(1 + config.layers + n, self.weight_drop, (config.units, config.gates * config.units))
-                for n in layers
-            ],
+            recurrent=[recurrent(n) for n in layers],
         )
 
     def logits(self, ids: Tensor, state: State, masks: Masks | None = None) -> tuple[Tensor, State]:
@@ -127,9 +132,9 @@ class Network:
     def _layer(
         self, layer: Any, flow: Tensor, before: Sequence[Tensor], drop: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
-        kernel, recurrent_kernel, bias = (v.value for v in layer.cell.trainable_variables)
         if self.kernels:
-            weights = (kernel, _masked(recurrent_kernel, drop), bias)
+            kernel, recurrent_kernel, *others = (v.value for v in layer.cell.trainable_variables)
+            weights = (kernel, _masked(recurrent_kernel, drop), *others)
             return recurrence(self.config.cell, flow, weights, before, compute_dtype=self.compute_dtype)
         initial = [tf.transpose(tensor) for tensor in before]
         outputs, *last = layer(tf.transpose(flow, (2, 1, 0)), initial_state=initial if len(initial) > 1 else initial[0])

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from textgen.config import TrainingConfig
+from textgen.coupling import free_gradients, tied_gradients
 from textgen.network import Masks, Network, State
 
 Tensor = Any
@@ -79,9 +80,11 @@ class Trainer(keras.Model):
             total, after = self._over_shards(inputs, targets, None, state, masks)
             loss = total / tf.cast(tf.size(targets), tf.float32)
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
+        gradients = free_gradients(self.network.config, gradients)
         norm = tf.linalg.global_norm(gradients)
         scale = tf.minimum(1.0, self._clip_norm / norm)
-        self.optimizer.apply([gradient * scale for gradient in gradients], self.plain.trainable_variables)
+        gradients = tied_gradients(self.network.config, [gradient * scale for gradient in gradients])
+        self.optimizer.apply(gradients, self.plain.trainable_variables)
         self._state.write(after)
         self.last_loss.assign(loss)
         self.gradient_norm.assign(norm)

@@ -27,11 +27,18 @@ class LayerWeights:
         kernel: `(inputs, gates * units)`, from the layer below.
         recurrent_kernel: `(units, gates * units)`, from the layer's own last output.
         bias: `(gates * units,)`; for a GRU `(2, 3 * units)`, the inputs' and the recurrent bias.
+        peephole: `(3, units)`, from the cell state to the gates i, f and o; only of a peephole cell.
     """
 
     kernel: Array
     recurrent_kernel: Array
     bias: Array
+    peephole: Array | None = None
+
+    def arrays(self) -> list[Array]:
+        """The arrays in the order of `ModelWeights.shapes`."""
+        peephole = [] if self.peephole is None else [self.peephole]
+        return [self.kernel, self.recurrent_kernel, self.bias, *peephole]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +77,8 @@ class ModelWeights:
             shapes[f"recurrent_{n}/kernel"] = (width, columns)
             shapes[f"recurrent_{n}/recurrent_kernel"] = (config.units, columns)
             shapes[f"recurrent_{n}/bias"] = (2, columns) if config.cell == "gru" else (columns,)
+            if config.cell == "peephole":
+                shapes[f"recurrent_{n}/peephole"] = (3, config.units)
             width = config.units
         return shapes | {"head/kernel": (config.units, config.vocab_size), "head/bias": (config.vocab_size,)}
 
@@ -80,11 +89,12 @@ class ModelWeights:
         Raises:
             ConfigError: no model has so many arrays.
         """
-        if len(arrays) < 6 or len(arrays) % 3:
-            raise ConfigError(f"A model must have 3 arrays and 3 for each layer; got {len(arrays)}.")
-        embedding, *between, head_kernel, head_bias = arrays
-        layers = tuple(LayerWeights(*between[i : i + 3]) for i in range(0, len(between), 3))
-        return cls(embedding, layers, head_kernel, head_bias)
+        between = arrays[1:-2]
+        each = 4 if len(between) > 3 and _has_peephole(between[1], between[3]) else 3
+        if not between or len(between) % each:
+            raise ConfigError(f"A model must have 3 arrays and {each} for each layer; got {len(arrays)}.")
+        layers = tuple(LayerWeights(*between[i : i + each]) for i in range(0, len(between), each))
+        return cls(arrays[0], layers, arrays[-2], arrays[-1])
 
     def arrays(self) -> list[Array]:
         """The arrays in the order of `shapes`, for a Keras model's `set_weights`."""
@@ -93,20 +103,33 @@ class ModelWeights:
     def _arrays(self) -> Iterator[Array]:
         yield self.embedding
         for layer in self.layers:
-            yield from (layer.kernel, layer.recurrent_kernel, layer.bias)
+            yield from layer.arrays()
         yield from (self.head_kernel, self.head_bias)
 
     def validate(self, config: ModelConfig) -> None:
         """Checks that these are the weights of such a model, and numbers.
 
         Raises:
-            ConfigError: an array has another shape or type than `config` asks for, or holds NaN or infinity; the
-                message names it.
+            ConfigError: an array is missing, has another shape or type than `config` asks for, or holds NaN or
+                infinity, or a coupled cell's forget gate is not its input gate's opposite; the message names it.
         """
         if len(self.layers) != config.layers:
             raise ConfigError(f"The weights must have {config.layers} recurrent layers; got {len(self.layers)}.")
+        wanted = config.cell == "peephole"
+        if any((layer.peephole is not None) != wanted for layer in self.layers):
+            raise ConfigError(f"The weights must hold {'' if wanted else 'no '}peepholes for cell {config.cell}.")
         for (name, shape), array in zip(self.shapes(config).items(), self._arrays(), strict=True):
             if array.shape != shape or array.dtype != np.float32:
                 raise ConfigError(f"{name} must be float32 of shape {shape}; got {array.dtype} of {array.shape}.")
             if not np.isfinite(array).all():
                 raise ConfigError(f"{name} must hold finite numbers; got NaN or infinity.")
+            if config.cell == "coupled" and name.startswith("recurrent_"):
+                i, f, *_ = np.split(array, 4, axis=-1)
+                if not np.array_equal(f, -i):
+                    raise ConfigError(f"{name} of a coupled cell must hold a forget gate that is minus its input gate.")
+
+
+def _has_peephole(recurrent_kernel: Array, after: Array) -> bool:
+    """Whether the array after a layer's bias is its peepholes, `(3, units)`, and not the kernel of the next layer."""
+    units = recurrent_kernel.shape[0] if recurrent_kernel.ndim else 0
+    return recurrent_kernel.shape == (units, 4 * units) and after.shape == (3, units)

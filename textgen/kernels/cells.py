@@ -29,6 +29,8 @@ class Cell(ABC):
         half_rows: for each block, whether it is a sigmoid gate, whose pre-activations come halved.
         merged: whether the input's and the state's products are only ever used as their sum.
         saved: tensors that `step` keeps for `gradient`.
+        peepholes: weights of each unit with which gates see the state's second tensor; 0 for none.
+        coupled: whether the cell reads its weights without the block of the forget gate (see `textgen.coupling`).
     """
 
     states: int
@@ -36,15 +38,20 @@ class Cell(ABC):
     gates: int
     half_rows: tuple[bool, ...]
     merged: bool
+    peepholes: int = 0
+    coupled: bool = False
 
     @abstractmethod
-    def step(self, projected: Tensor, inner: Tensor, state: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """One step forward.
 
         Args:
             projected: `(gates * units, batch)`, the input's product and the bias.
             inner: `(gates * units, batch)`, the state's product (and a GRU's recurrent bias).
             state: the tensors before the step, each `(units, batch)`.
+            peephole: `(peepholes * units, 1)`.
 
         Returns:
             The state after the step, and the tensors that `gradient` takes as `saved`.
@@ -52,7 +59,7 @@ class Cell(ABC):
 
     @abstractmethod
     def gradient(
-        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor]
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """One step back.
 
@@ -60,11 +67,21 @@ class Cell(ABC):
             d_state: the loss's gradient by the state after the step.
             saved: what `step` returned second.
             before: the state before the step.
+            peephole: `(peepholes * units, 1)`.
 
         Returns:
             The gradient by `projected`, the one by `inner`, and, for each tensor of the state before the step, the
             part that does not pass through `inner` (None for nothing).
         """
+
+    def peephole_gradient(self, d_projected: Tensor, seen: Tensor) -> Tensor:
+        """The gradient by `peephole`, `(peepholes * units,)`, of all steps.
+
+        Args:
+            d_projected: `(gates * units, time, batch)`, the gradients by `projected`.
+            seen: `(units, time + 1, batch)`, the state's second tensor before the first step and after each.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no peepholes.")
 
 
 class LSTM(Cell):
@@ -76,8 +93,11 @@ class LSTM(Cell):
     states, saved, gates, merged = 2, 2, 4, True
     half_rows = (True, True, False, True)
 
-    def step(self, projected: Tensor, inner: Tensor, state: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """See `Cell.step`."""
+        del peephole
         rows = tf.tanh(projected + inner)
         i, f, g, o = tf.split(rows, 4)
         c = 0.5 * ((f + 1.0) * state[1] + (i + 1.0) * g)
@@ -85,9 +105,10 @@ class LSTM(Cell):
         return [0.5 * (o + 1.0) * tanh_c, c], [rows, tanh_c]
 
     def gradient(
-        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor]
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """See `Cell.gradient`."""
+        del peephole
         rows, tanh_c = saved
         i, f, g, o = tf.split(rows, 4)
         dh, dc = d_state
@@ -108,8 +129,11 @@ class GRU(Cell):
     states, saved, gates, merged = 1, 4, 3, False
     half_rows = (True, True, False)
 
-    def step(self, projected: Tensor, inner: Tensor, state: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """See `Cell.step`."""
+        del peephole
         x_z, x_r, x_n = tf.split(projected, 3)
         h_z, h_r, h_n = tf.split(inner, 3)
         z, r = 0.5 * (tf.tanh(x_z + h_z) + 1.0), 0.5 * (tf.tanh(x_r + h_r) + 1.0)
@@ -117,9 +141,10 @@ class GRU(Cell):
         return [n + z * (state[0] - n)], [z, r, n, h_n]
 
     def gradient(
-        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor]
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """See `Cell.gradient`."""
+        del peephole
         z, r, n, h_n = saved
         (dh,) = d_state
         dn = dh * (1.0 - z) * (1.0 - n * n)
@@ -134,20 +159,108 @@ class RNN(Cell):
     states, saved, gates, merged = 1, 1, 1, True
     half_rows = (False,)
 
-    def step(self, projected: Tensor, inner: Tensor, state: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """See `Cell.step`."""
-        del state
+        del state, peephole
         h = tf.tanh(projected + inner)
         return [h], [h]
 
     def gradient(
-        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor]
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """See `Cell.gradient`."""
-        del before
+        del before, peephole
         dz = d_state[0] * (1.0 - saved[0] * saved[0])
         return dz, dz, [None]
 
 
-CELLS: dict[str, Cell] = {"lstm": LSTM(), "gru": GRU(), "rnn": RNN()}
+class Peephole(Cell):
+    """Gers and Schmidhuber 2000, rows i, f, g, o as in an LSTM; peepholes i, f, o.
+
+    The gates i and f see c, and o sees c', each through a weight a unit: c' = f c + i g and h' = o tanh(c').
+    """
+
+    states, saved, gates, merged, peepholes = 2, 2, 4, True, 3
+    half_rows = (True, True, False, True)
+
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `Cell.step`."""
+        c = state[1]
+        units = c.shape[0]
+        by_before, by_after = tf.split(peephole, (2 * units, units))
+        gates, g, o = tf.split(projected + inner, (2 * units, units, units))
+        gates, g = tf.tanh(gates + by_before * tf.concat([c, c], 0)), tf.tanh(g)
+        i, f = tf.split(gates, 2)
+        c = 0.5 * ((f + 1.0) * c + (i + 1.0) * g)
+        o, tanh_c = tf.tanh(o + by_after * c), tf.tanh(c)
+        return [0.5 * (o + 1.0) * tanh_c, c], [tf.concat([gates, g, o], 0), tanh_c]
+
+    def gradient(
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """See `Cell.gradient`."""
+        rows, tanh_c = saved
+        p_i, p_f, p_o = tf.split(peephole, 3)
+        i, f, g, o = tf.split(rows, 4)
+        slopes = 1.0 - rows * rows
+        dh, dc = d_state
+        half_dh = 0.5 * dh
+        units = tanh_c.shape[0]
+        do = half_dh * tanh_c * slopes[3 * units :]
+        dc = dc + half_dh * (o + 1.0) * (1.0 - tanh_c * tanh_c) + do * p_o
+        half_dc = 0.5 * dc
+        by_gate = tf.concat([half_dc * g, half_dc * before[1], half_dc * (i + 1.0)], 0)
+        others = by_gate * slopes[: 3 * units]
+        di, df, _ = tf.split(others, 3)
+        dz = tf.concat([others, do], 0)
+        return dz, dz, [None, half_dc * (f + 1.0) + di * p_i + df * p_f]
+
+    def peephole_gradient(self, d_projected: Tensor, seen: Tensor) -> Tensor:
+        """See `Cell.peephole_gradient`."""
+        i, f, _, o = tf.split(d_projected, 4)
+        pairs = ((i, seen[:, :-1]), (f, seen[:, :-1]), (o, seen[:, 1:]))
+        return tf.concat([tf.reduce_sum(tf.cast(by, tf.float32) * c, (1, 2)) for by, c in pairs], 0)
+
+
+class Coupled(Cell):
+    """Greff et al. 2017 (CIFG): an LSTM with f = 1 - i, of which rows i, g, o are left.
+
+    c' = c + i (g - c) and h' = o tanh(c').
+    """
+
+    states, saved, gates, merged, coupled = 2, 2, 3, True, True
+    half_rows = (True, False, True)
+
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `Cell.step`."""
+        del peephole
+        rows = tf.tanh(projected + inner)
+        i, g, o = tf.split(rows, 3)
+        c = 0.5 * ((1.0 - i) * state[1] + (i + 1.0) * g)
+        tanh_c = tf.tanh(c)
+        return [0.5 * (o + 1.0) * tanh_c, c], [rows, tanh_c]
+
+    def gradient(
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """See `Cell.gradient`."""
+        del peephole
+        rows, tanh_c = saved
+        i, g, o = tf.split(rows, 3)
+        dh, dc = d_state
+        half_dh = 0.5 * dh
+        dc = dc + half_dh * (o + 1.0) * (1.0 - tanh_c * tanh_c)
+        half_dc = 0.5 * dc
+        by_gate = tf.concat([half_dc * (g - before[1]), half_dc * (i + 1.0), half_dh * tanh_c], 0)
+        dz = by_gate * (1.0 - rows * rows)
+        return dz, dz, [None, half_dc * (1.0 - i)]
+
+
+CELLS: dict[str, Cell] = {"lstm": LSTM(), "gru": GRU(), "rnn": RNN(), "peephole": Peephole(), "coupled": Coupled()}
 """The cells by the name that `ModelConfig.cell` gives them."""

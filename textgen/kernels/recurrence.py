@@ -8,7 +8,8 @@ Three ideas make it quicker than differentiating a loop:
 3. Units first, `(units, batch)`: gates are contiguous rows, and a product with few columns is quicker than its
    transpose with few rows.
 
-The mathematics and the weights are those of Keras's LSTM, GRU (`reset_after=True`) and SimpleRNN layers.
+The mathematics and the weights are those of Keras's LSTM, GRU (`reset_after=True`) and SimpleRNN layers and of
+`textgen.peephole`; a coupled cell is an LSTM whose forget gate follows from its input gate (`textgen.coupling`).
 The module knows one layer; `textgen.network` stacks them.
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from textgen.coupling import free
 from textgen.kernels.cells import CELLS, Cell
 
 Tensor = Any
@@ -39,7 +41,8 @@ def recurrence(
         name: the cell, a key of `CELLS`.
         inputs: `(features, time, batch)` float32.
         weights: kernel `(features, gates * units)`, recurrent kernel `(units, gates * units)` and bias as Keras's
-            layer holds them: `(gates * units,)`, for a GRU `(2, gates * units)`.
+            layer holds them: `(gates * units,)`, for a GRU `(2, gates * units)`; then a peephole cell's `(3, units)`.
+            Of a coupled cell's the forget gate's blocks are not read, and have a gradient of zero.
         state: the tensors before the first step, each `(units, batch)`; an LSTM's are h and c.
         compute_dtype: type of the matrix products' factors; everything else is float32.
 
@@ -47,7 +50,9 @@ def recurrence(
         The outputs `(units, time, batch)` and the state after the last step, float32.
     """
     cell = CELLS[name]
-    kernel, recurrent_kernel, bias = weights
+    if cell.coupled:
+        weights = [free(array) for array in weights]
+    kernel, recurrent_kernel, bias, *peephole = weights
     units = recurrent_kernel.shape[0]
     halves = tf.constant(np.repeat([0.5 if half else 1.0 for half in cell.half_rows], units).astype(np.float32))
     biases = tf.reshape(bias, (-1, cell.gates * units)) * halves
@@ -58,6 +63,7 @@ def recurrence(
         recurrent_kernel * halves,
         biases[0],
         None if cell.merged else biases[1],
+        0.5 * tf.reshape(peephole[0], (-1, 1)) if peephole else tf.zeros((0, 1)),
         state,
         compute_dtype,
     )
@@ -70,6 +76,7 @@ def _run(
     recurrent_kernel: Tensor,
     bias: Tensor,
     inner_bias: Tensor | None,
+    peephole: Tensor,
     state: Sequence[Tensor],
     compute_dtype: tf.DType,
 ) -> tuple[Tensor, list[Tensor]]:
@@ -96,7 +103,13 @@ def _run(
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def run(
-        inputs: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor, inner_bias: Tensor, *state: Tensor
+        inputs: Tensor,
+        kernel: Tensor,
+        recurrent_kernel: Tensor,
+        bias: Tensor,
+        inner_bias: Tensor,
+        peephole: Tensor,
+        *state: Tensor,
     ) -> tuple[tuple[Tensor, ...], Any]:
         columns_in = tf.reshape(factor(inputs), (features, columns))
         projected = product(factor(tf.transpose(kernel)), columns_in) + bias[:, None]
@@ -107,7 +120,7 @@ def _run(
             inner = product(transposed, factor(state[0]))
             if not cell.merged:
                 inner = inner + inner_bias[:, None]
-            state, keep = cell.step(projected_at.read(step), inner, state)
+            state, keep = cell.step(projected_at.read(step), inner, state, peephole)
             states = [array.write(step + 1, value) for array, value in zip(states, state, strict=True)]
             saved = [array.write(step, value) for array, value in zip(saved, keep, strict=True)]
             return step + 1, state, states, saved
@@ -116,6 +129,7 @@ def _run(
         saved = [tf.TensorArray(tf.float32, time) for _ in range(cell.saved)]
         _, last, states, saved = tf.while_loop(lambda step, *_: step < time, forward, (0, list(state), states, saved))
         outputs = units_first(states[0].stack())
+        seen = units_first(states[1].stack()) if cell.peepholes else None
 
         def gradient(d_outputs: Tensor, *d_last: Tensor) -> tuple[Tensor, ...]:
             d_outputs_at = by_step(units_first(d_outputs))
@@ -125,9 +139,8 @@ def _run(
                 step: Tensor, d_state: list[Tensor], d_projected: Any, d_inner: Any
             ) -> tuple[Tensor, list[Tensor], Any, Any]:
                 d_state = [d_state[0] + d_outputs_at.read(step), *d_state[1:]]
-                dz, d_product, d_state = cell.gradient(
-                    d_state, [array.read(step) for array in saved], [array.read(step) for array in states]
-                )
+                kept, before = [array.read(step) for array in saved], [array.read(step) for array in states]
+                dz, d_product, d_state = cell.gradient(d_state, kept, before, peephole)
                 d_product = factor(d_product)
                 d_projected = d_projected.write(step, d_product if cell.merged else factor(dz))
                 if not cell.merged:
@@ -140,7 +153,11 @@ def _run(
             _, d_first, d_projected, d_inner = tf.while_loop(
                 lambda step, *_: step >= 0, backward, (time - 1, list(d_last), *by_product)
             )
-            d_projected = tf.reshape(units_first(d_projected.stack()), (rows, columns))
+            d_projected = units_first(d_projected.stack())
+            d_peephole = tf.zeros_like(peephole)
+            if seen is not None:
+                d_peephole = cell.peephole_gradient(d_projected, seen)[:, None]
+            d_projected = tf.reshape(d_projected, (rows, columns))
             d_inner = d_projected if cell.merged else tf.reshape(units_first(d_inner.stack()), (rows, columns))
             h_before = tf.reshape(factor(outputs[:, :-1]), (units, columns))
             return (
@@ -149,10 +166,11 @@ def _run(
                 product(h_before, d_inner, transpose_b=True),
                 tf.reduce_sum(tf.cast(d_projected, tf.float32), 1),
                 tf.reduce_sum(tf.cast(d_inner, tf.float32), 1),
+                d_peephole,
                 *d_first,
             )
 
         return (outputs[:, 1:], *last), gradient
 
-    outputs, *last = run(inputs, kernel, recurrent_kernel, bias, inner_bias, *state)
+    outputs, *last = run(inputs, kernel, recurrent_kernel, bias, inner_bias, peephole, *state)
     return outputs, last
