@@ -103,6 +103,22 @@ def test_what_cannot_be_scored_is_a_sentence(text: str, arguments: dict[str, Any
         WRITER.score(text, **arguments)
 
 
+@pytest.mark.parametrize("streams", [1, 3, 7])
+def test_an_observer_sees_the_logits_of_each_id_once(streams: int) -> None:
+    text, seen = ids(2501), []
+
+    def observe(logits: np.ndarray, came: np.ndarray) -> None:
+        assert logits.shape == (len(came), ALPHABET.vocab_size)
+        seen.append(np.take_along_axis(log_softmax(logits), came[:, None].astype(int), axis=1)[:, 0])
+        logits[...] = np.nan
+
+    scored = score_ids(WRITER.engine, text, streams=streams, observe=observe)
+    observed = np.concatenate(seen)
+    np.testing.assert_allclose(np.sort(observed), np.sort(scored), atol=1e-5)
+    if streams == 1:
+        np.testing.assert_allclose(observed, scored, atol=1e-5)
+
+
 @pytest.mark.parametrize("arguments", [{"length": 0}, {"batch_size": 0}])
 def test_windows_of_nothing_are_sentences(arguments: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="must be a whole number of at least 1; got 0"):

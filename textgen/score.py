@@ -27,6 +27,11 @@ from textgen.tokenizer import CharTokenizer
 
 Ids = NDArray[np.integer]
 Progress = Callable[[int, int], None]
+Observe = Callable[[NDArray[np.float32], Ids], None]
+"""Sees logits, `(n, vocab)` with a greatest value of 0 in each row, and the ids that came, `(n,)`, while both pass by.
+
+Each id that is foretold is seen once; with one stream, in the order of the text. The arrays are copies.
+"""
 
 _LOGITS = 2**21
 """Logits computed at once."""
@@ -91,7 +96,14 @@ def score_text(
     return Score(text if len(ids) == len(text) else tokenizer.decode(ids), logprobs)
 
 
-def score_ids(engine: Engine, ids: Ids, *, streams: int = 1, progress: Progress | None = None) -> NDArray[np.float64]:
+def score_ids(
+    engine: Engine,
+    ids: Ids,
+    *,
+    streams: int = 1,
+    progress: Progress | None = None,
+    observe: Observe | None = None,
+) -> NDArray[np.float64]:
     """The log-probability of each id but the first, with carried state.
 
     Args:
@@ -100,6 +112,7 @@ def score_ids(engine: Engine, ids: Ids, *, streams: int = 1, progress: Progress 
         streams: in how many parts of the same length to read them; each part begins from the initial state, with the
             last id before it.
         progress: called with the ids done and all, now and then.
+        observe: sees the logits as they pass by; see `Observe`.
 
     Returns:
         `(n - 1,)`: that of `ids[1:]`.
@@ -115,7 +128,8 @@ def score_ids(engine: Engine, ids: Ids, *, streams: int = 1, progress: Progress 
     inputs = np.zeros(rows * length, ids.dtype)
     targets = np.zeros_like(inputs)
     inputs[:foretold], targets[:foretold] = ids[:-1], ids[1:]
-    logprobs = _score(engine, inputs.reshape(rows, length), targets.reshape(rows, length), progress)
+    shape = (rows, length)
+    logprobs = _score(engine, inputs.reshape(shape), targets.reshape(shape), progress, observe, count=foretold)
     return logprobs.reshape(-1)[:foretold]
 
 
@@ -156,8 +170,19 @@ def score_windows(
     return result
 
 
-def _score(engine: Engine, inputs: Ids, targets: Ids, progress: Progress | None) -> NDArray[np.float64]:
-    """The log-probabilities of `targets` after `inputs`, both `(streams, time)`, from the initial state."""
+def _score(
+    engine: Engine,
+    inputs: Ids,
+    targets: Ids,
+    progress: Progress | None,
+    observe: Observe | None = None,
+    *,
+    count: int = 0,
+) -> NDArray[np.float64]:
+    """The log-probabilities of `targets` after `inputs`, both `(streams, time)`, from the initial state.
+
+    `observe` sees the first `count` of them, counted stream after stream: the rest is padding.
+    """
     streams, time = inputs.shape
     state = engine.initial_state(streams)
     result = np.empty((streams, time))
@@ -166,7 +191,11 @@ def _score(engine: Engine, inputs: Ids, targets: Ids, progress: Progress | None)
         part = slice(start, start + stretch)
         logits, state = engine.read(inputs[:, part], state)
         logits -= logits.max(axis=-1, keepdims=True)
-        chosen = np.take_along_axis(logits, targets[:, part, None].astype(np.intp), axis=-1)[..., 0]
+        came = targets[:, part]
+        chosen = np.take_along_axis(logits, came[..., None].astype(np.intp), axis=-1)[..., 0]
+        if observe is not None:
+            real = np.arange(streams)[:, None] * time + np.arange(start, start + came.shape[1]) < count
+            observe(logits[real], came[real])
         result[:, part] = chosen - np.log(np.exp(logits, out=logits).sum(axis=-1, dtype=np.float64))
         if progress is not None:
             progress(min(start + stretch, time) * streams, time * streams)
