@@ -85,13 +85,32 @@ class Corpus:
         """
         return normalize(self._joined(taken), self.config.normalize)
 
+    def starts(self) -> list[int]:
+        """Where each source begins in the text, in characters; several are read for it.
+
+        Raises:
+            CorpusError: a source cannot be read, is not text, or is not valid in its encoding.
+        """
+        starts, length, last = [0], 0, "\n"
+        for source in self._sources[:-1]:
+            # A source begins after a newline, which joins with nothing, so that its text can be normalised alone.
+            for number, piece in enumerate(normalize(self._decoded(source, _ignore), self.config.normalize)):
+                if number == 0 and last not in "\n\r":
+                    length += 1
+                length += len(piece)
+                last = piece[-1]
+            starts.append(length + (last not in "\n\r"))
+        return starts
+
+    def _decoded(self, source: Source, taken: Taken) -> Iterator[str]:
+        return decode_source(
+            source, encoding=self.config.encoding, keep_newlines=self.config.keep_newlines, taken=taken
+        )
+
     def _joined(self, taken: Taken) -> Iterator[str]:
         last = "\n"
         for source in self._sources:
-            pieces = decode_source(
-                source, encoding=self.config.encoding, keep_newlines=self.config.keep_newlines, taken=taken
-            )
-            for number, piece in enumerate(pieces):
+            for number, piece in enumerate(self._decoded(source, taken)):
                 if number == 0 and last not in "\n\r":
                     yield "\n"
                 yield piece

@@ -1,0 +1,71 @@
+"""Stretches that were copied from a training text, as `novelty` and `sample --check` show them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from textgen.cli.command import visible
+
+if TYPE_CHECKING:
+    from textgen.memorisation import Span
+
+STAGES = {"reading": ("reading the training text", "B"), "sorting": ("sorting the training text", " char")}
+"""What the search for copies does, for `bars`."""
+
+_HEAD, _TAIL = 500, 200
+"""Characters of a longer span that are shown."""
+
+_EXCERPT = 60
+
+
+def in_place(span: Span, *, colours: bool) -> Iterator[str]:
+    """The lines that show a span where it stands, marked by colour or by brackets."""
+    yield f"{span.length:,} characters, {_source(span)}"
+    before = ("..." if span.start > len(span.before) else "") + span.before
+    copied = span.text
+    if len(copied) > _HEAD + _TAIL:
+        left_out = len(copied) - _HEAD - _TAIL
+        copied = f"{copied[:_HEAD]} ... {left_out:,} characters ... {copied[-_TAIL:]}"
+    copied = visible(copied)
+    marked = _coloured(copied) if colours else f"[{copied}]"
+    for line in f"{visible(before)}{marked}{visible(span.after)}".split("\n"):
+        yield f"    {line}".rstrip()
+
+
+def in_short(spans: Sequence[Span]) -> Iterator[str]:
+    """A line for each span."""
+    from textgen.memorisation.spans import SHORTEST
+
+    if not spans:
+        yield f"Nothing of {SHORTEST} characters or more stands in the training text."
+        return
+    yield "The longest stretches that stand in the training text:"
+    for span in spans:
+        text = " ".join(span.text.split())
+        text = text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 20]} ... {text[-15:]}"
+        yield visible(f'  {span.length:,} characters, {_source(span)}: "{text}"')
+
+
+def shown_file(file: str) -> str:
+    """A file's path as a person would write it from here."""
+    if file == "-":
+        return "standard input"
+    try:
+        near = os.path.relpath(file)
+    except (OSError, ValueError):
+        return file
+    return file if near.startswith(os.pardir) else near
+
+
+def _source(span: Span) -> str:
+    times = f", there {span.occurrences:,} times in all" if span.occurrences > 1 else ""
+    file = visible(shown_file(span.file))
+    return f"{file} line {span.line:,} (character {span.offset:,} of the text{times})"
+
+
+def _coloured(text: str) -> str:
+    return "\n".join(click.style(line, fg="red", bold=True) if line else "" for line in text.split("\n"))
