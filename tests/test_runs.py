@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from textgen import system
 from textgen.config import ModelConfig, TrainingConfig
 from textgen.errors import CheckpointError, RunError
+from textgen.history import COLUMNS
 from textgen.naming import check_name, safe_name
-from textgen.runs import COLUMNS, Run, create_run, find_run, list_runs, resolve_checkpoint
+from textgen.runs import Run, create_run, find_run, list_runs, resolve_checkpoint
 from textgen.tokenizer import CharTokenizer
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,6 +5,7 @@
       last.keras      newest, with all that an exact continuation needs
       metrics.csv     a row for each validation
       samples.txt     what the model wrote at each validation
+      tensorboard/    event files, where they were asked for
       run.lock        only while a process trains the run
 
 The module finds, lists, makes and locks run folders. It knows nothing of training and prints nothing.
@@ -14,20 +15,23 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from textgen.checkpoint import describe, read_metadata
 from textgen.config import ModelConfig
 from textgen.errors import CheckpointError, ConfigError, RunError
+from textgen.history import rows, samples, table
 from textgen.naming import check_name, safe_name
 from textgen.system import FileLock, PathLike, atomic_write, explain, remove_leftovers
 
 CHECKPOINTS = Path("checkpoints")
 BEST, LAST, METRICS, SAMPLES, LOCK = "best.keras", "last.keras", "metrics.csv", "samples.txt", "run.lock"
-COLUMNS = ("step", "epoch", "seconds", "characters", "loss", "val_loss", "learning_rate")
+TENSORBOARD = "tensorboard"
 
 
 class Run:
@@ -95,8 +99,19 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """A row for each validation so far, oldest first, from the newest checkpoint."""
-        return list(self._newest()["history"])
+        """A row for each validation, oldest first, from the newest checkpoint; without one, from `metrics.csv`.
+
+        Raises:
+            RunError: there is neither.
+            CheckpointError: no checkpoint can be read, and `metrics.csv` holds nothing.
+        """
+        try:
+            return list(self._newest()["history"])
+        except (RunError, CheckpointError):
+            with contextlib.suppress(OSError):
+                if found := rows(self.metrics.read_text(encoding="utf-8", errors="replace")):
+                    return found
+            raise
 
     @property
     def problem(self) -> str | None:
@@ -141,6 +156,16 @@ class Run:
             "problem": problem,
         }
 
+    def _repr_html_(self) -> str:
+        """A table and the learning curve, for a notebook."""
+        from textgen.notebook import run_html
+
+        try:
+            history = self.history
+        except (RunError, CheckpointError):
+            history = []
+        return run_html(self.summary(), history)
+
     def details(self) -> dict[str, Any]:
         """Everything about the run: `summary`, `describe` of its checkpoint, its history and its files' sizes in bytes.
 
@@ -182,27 +207,30 @@ class Run:
             yield
         except BaseException:
             with contextlib.suppress(OSError):
+                if [path.name for path in self.path.iterdir()] == [TENSORBOARD]:
+                    shutil.rmtree(self.path / TENSORBOARD)
                 self.path.rmdir()
             raise
+
+    def events_folder(self, within: PathLike | Literal[True] = True) -> Path:
+        """Where the run's event files for TensorBoard go.
+
+        Args:
+            within: True for the run's own folder; another one gets a folder of the run's name, so that it can take
+                several runs.
+        """
+        return self.path / TENSORBOARD if within is True else Path(within) / self.name
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Writes `metrics.csv` and `samples.txt` anew, each whole or not at all.
 
         Args:
-            history: a row for each validation, with the fields of `COLUMNS` and the text of "sample".
+            history: a row for each validation, with the fields of `textgen.history.COLUMNS` and the text of "sample".
 
         Raises:
             CheckpointError: the disk is full or the folder not writable.
         """
-        import csv
-        import io
-
-        table = io.StringIO(newline="")
-        writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
-        samples = "".join(_entry(row) for row in history if row.get("sample"))
-        for path, text in ((self.metrics, table.getvalue()), (self.samples, samples)):
+        for path, text in ((self.metrics, table(history)), (self.samples, samples(history))):
             try:
                 with atomic_write(path) as file:
                     file.write(text.encode("utf-8", "backslashreplace"))
@@ -239,12 +267,13 @@ def list_runs(checkpoints: PathLike = CHECKPOINTS) -> list[Run]:
     return sorted(runs, key=lambda run: (-run.saved, run.name))
 
 
-def find_run(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> Run:
+def find_run(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS, whole: bool = True) -> Run:
     """The run of that name, or in that folder, or the newest.
 
     Args:
         name: a run's name or folder; None takes the newest run that has a checkpoint.
         checkpoints: the folder of the run folders.
+        whole: refuse a named run that has no checkpoint.
 
     Raises:
         RunError: there is none, or it has no checkpoint; the message names similar ones.
@@ -259,7 +288,8 @@ def find_run(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINT
         with contextlib.suppress(OSError, ValueError):
             if str(name) and path.is_dir() and path.resolve() != Path(checkpoints).resolve():
                 run = Run(path)
-                _ = run.checkpoint
+                if whole:
+                    _ = run.checkpoint
                 return run
     raise RunError(_no_such(str(name), checkpoints))
 
@@ -282,6 +312,15 @@ def resolve_checkpoint(name: PathLike | None = None, *, checkpoints: PathLike = 
             if Path(name).suffix == ".keras" or Path(name).is_file():
                 return Path(name)
     return find_run(name, checkpoints=checkpoints).checkpoint
+
+
+def checkpoint_name(path: Path) -> str:
+    """What to call a checkpoint: its run's name, or the path of a file that stands alone.
+
+    >>> checkpoint_name(Path("checkpoints/poems/best.keras")), checkpoint_name(Path("poems.keras"))
+    ('poems', 'poems.keras')
+    """
+    return path.resolve().parent.name if path.name in (BEST, LAST) else str(path)
 
 
 def create_run(name: str, *, checkpoints: PathLike = CHECKPOINTS, exact: bool = True) -> Run:
@@ -350,6 +389,24 @@ def _no_such(name: str, checkpoints: PathLike) -> str:
     return f"There is no run {name!r} in {checkpoints}. There are {', '.join(map(repr, names[:5]))}{more}."
 
 
+def check_folder(folder: PathLike) -> None:
+    """Looks whether event files can go to a folder, which need not be there, without making it.
+
+    Raises:
+        RunError: it is a file or lies in one, or it cannot be written to.
+    """
+    there = Path(folder)
+    try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        refused = "permission is denied" if there.is_dir() else f"{there} is no folder"
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK) and "\0" not in str(folder):
+            return
+    except (OSError, ValueError):
+        refused = "it cannot be a folder's name"
+    raise RunError(f"Events for TensorBoard cannot go to {folder}: {refused}. Choose another folder.")
+
+
 def _modified(path: Path) -> float | None:
     try:
         return path.stat().st_mtime
@@ -372,10 +429,3 @@ def _count(model: Mapping[str, Any]) -> int | None:
         return ModelConfig.from_json(model).weights
     except (ConfigError, TypeError):
         return None
-
-
-def _entry(row: Mapping[str, Any]) -> str:
-    """A validation's sample as it stands in samples.txt."""
-    loss = _number(row.get("val_loss"))
-    loss = _number(row.get("loss")) if loss is None else loss
-    return f"--- step {row.get('step')}" + ("" if loss is None else f", loss {loss:.4f}") + f" ---\n{row['sample']}\n\n"

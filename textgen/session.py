@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ import tensorflow as tf
 
 from textgen.callbacks import Course, Halt, Interrupted, Keeper, Rescue, fit
 from textgen.checkpoint import read_checkpoint, write_checkpoint
+from textgen.config import cell_name
 from textgen.corpus import EncodedCorpus
 from textgen.device import Placement
 from textgen.errors import CheckpointError, TrainingError
@@ -29,6 +31,7 @@ from textgen.runs import Run
 from textgen.schedule import Plan
 from textgen.streams import HeldOut, Streams
 from textgen.system import interruptible
+from textgen.tensorboard import EventWriter
 from textgen.tokenizer import CharTokenizer
 from textgen.trainer import Trainer, training_data, validation_data
 from textgen.transfer import transfer
@@ -53,6 +56,7 @@ class Session:
         sources: list[str],
         placement: Placement,
         streams: Streams,
+        tensorboard: str | bool,
     ) -> None:
         self.run, self.encoded, self.recipe, self.reporter = run, encoded, recipe, reporter
         self.config, self.model_config = recipe.training, recipe.model
@@ -62,6 +66,7 @@ class Session:
         # What "auto" came to is part of the run: a continuation must compute the same.
         self.config = self.config.replace(precision=placement.compute_dtype.name, shards=shards)
         self.streams = streams
+        self.tensorboard = tensorboard
         self.held_out = self._held_out()
         self.created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.progress: Progress
@@ -146,8 +151,9 @@ class Session:
 
     def fit(self) -> Run:
         """Trains to the end of the plan."""
-        self.reporter.started(self._summary())
         progress, config, reporter = self.progress, self.config, self.reporter
+        events = self._events()
+        reporter.started(self._summary())
         keeper = Keeper(
             progress,
             config,
@@ -156,11 +162,12 @@ class Session:
             save=self._save,
             sample=self._sample,
         )
-        with interruptible() as asked, tf.device(self.placement.device):
+        with interruptible() as asked, tf.device(self.placement.device), closing(events) if events else nullcontext():
             chain = [
                 Course(progress, config, reporter, held_out=len(self.encoded.held_out)),
                 Rescue(progress, reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best),
                 keeper,
+                *([events] if events else []),
                 Halt(keeper, lambda: asked.requested),
                 *self.callbacks,
             ]
@@ -173,6 +180,11 @@ class Session:
             raise TrainingError(f"The last state could not be written: {keeper.failure}")
         reporter.finished(f"Done: {progress.step:,} steps.")
         return self.run
+
+    def _events(self) -> EventWriter | None:
+        if self.tensorboard is False:
+            return None
+        return EventWriter(self.run.events_folder(self.tensorboard), self.progress, self.reporter)
 
     def _training_data(self) -> tf.data.Dataset:
         def batches() -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
@@ -220,7 +232,12 @@ class Session:
             self._save_best(metadata)
         elif self.unwritten is not None:
             self._save_unwritten(*self.unwritten)
-        progress = {**self.progress.to_json(), "sources": self.sources, "created": self.created}
+        progress = {
+            **self.progress.to_json(),
+            "sources": self.sources,
+            "created": self.created,
+            "tensorboard": self.tensorboard,
+        }
         write_checkpoint(
             self.run.last,
             self.model,
@@ -288,7 +305,7 @@ class Session:
             if self.held_out
             else f"all {len(encoded.training):,} characters train, none validate"
         )
-        shape = f"{model.layers} x {model.units} {model.cell.upper()}"
+        shape = f"{model.layers} x {model.units} {cell_name(model.cell)}"
         return Summary(
             corpus=f"{text} (sha256 {encoded.sha256[:12]})",
             vocabulary=f"{encoded.tokenizer.vocab_size:,} characters",

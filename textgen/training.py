@@ -20,10 +20,11 @@ from textgen.device import enough_memory, place
 from textgen.errors import CheckpointError, ConfigError, RunError
 from textgen.recipe import Recipe, duration, least_memory, recommend
 from textgen.reporter import Reporter
-from textgen.runs import Run, create_run, find_run, resolve_checkpoint
+from textgen.runs import Run, check_folder, create_run, find_run, resolve_checkpoint
 from textgen.session import Session
 from textgen.streams import Streams
 from textgen.system import physical_memory
+from textgen.tensorboard import event_files
 
 Source = str | Path
 
@@ -60,6 +61,7 @@ def train(
     precision: Precision | None = None,
     device: Device | None = None,
     shards: int | None = None,
+    tensorboard: Source | bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     reporter: Reporter | None = None,
     started: float | None = None,
@@ -101,6 +103,8 @@ def train(
         precision: see `TrainingConfig`.
         device: see `TrainingConfig`.
         shards: see `TrainingConfig`.
+        tensorboard: write event files with the losses, the learning rate, the gradient's norm and the samples: True
+            into the run's folder, a folder into one of the run's name there.
         callbacks: your own Keras callbacks; a Keras epoch is the span between two validations.
         reporter: hears of every event; None keeps quiet.
         started: the `time.monotonic()` from which a budget of time counts; None is now.
@@ -111,7 +115,7 @@ def train(
     Raises:
         ConfigError: a setting is out of its range.
         CorpusError: the text is missing, empty, too short, binary or not decodable.
-        RunError: the name is taken, or another process trains it.
+        RunError: the name is taken, another process trains it, or the event files' folder cannot be written to.
         CheckpointError: `start_from` cannot be read.
         TrainingError: the loss exploded again and again, or the last state could not be written.
         KeyboardInterrupt: the user stopped it; the state is saved and `resume` continues.
@@ -154,7 +158,9 @@ def train(
     _check_memory(recipe)
     run = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
     with run.kept_once_saved(), run.locked(), enough_memory():
-        session = Session(run, encoded, recipe, reporter, callbacks, _absolute(_as_list(sources)), placement, streams)
+        where = _absolute(_as_list(sources))
+        events = _events(tensorboard)
+        session = Session(run, encoded, recipe, reporter, callbacks, where, placement, streams, events)
         if base is not None:
             session.start_from(base.weights, base.tokenizer)
         session.begin(started)
@@ -170,6 +176,7 @@ def resume(
     time: float | None = None,
     device: Device | None = None,
     shards: int | None = None,
+    tensorboard: Source | bool | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     reporter: Reporter | None = None,
     started: float | None = None,
@@ -187,6 +194,8 @@ def resume(
         time: a new end, in seconds of training, counted from the run's beginning.
         device: where to go on; None is where it was.
         shards: parts of a batch worked on side by side; None is what it was.
+        tensorboard: write event files, as in `train`; None goes on as before, in the run's folder where another one is
+            gone. No step is there twice.
         callbacks: your own Keras callbacks.
         reporter: hears of every event; None keeps quiet.
         started: the `time.monotonic()` from which this part of the time counts; None is now.
@@ -230,7 +239,8 @@ def resume(
             )
         recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
         placement, streams = place(training.device, training.precision), _streams(encoded, training)
-        session = Session(run, encoded, recipe, reporter, callbacks, _absolute(where), placement, streams)
+        events = _events_before(run, progress) if tensorboard is None else _events(tensorboard)
+        session = Session(run, encoded, recipe, reporter, callbacks, _absolute(where), placement, streams, events)
         session.restore(last.weights, read_training_state(run.last), progress, last.metadata["history"], started)
         if epochs is not None or time is not None:
             session.extend()
@@ -243,7 +253,8 @@ def _progress(last: Checkpoint) -> dict[str, Any]:
     values = progress if isinstance(progress, dict) else {}
     sources = values.get("sources")
     named = isinstance(sources, list) and sources and all(isinstance(source, str) for source in sources)
-    if not named or not isinstance(values.get("created"), str) or not {"settings", "sha256"} <= set(corpus):
+    known = isinstance(values.get("created"), str) and isinstance(values.get("tensorboard", False), (bool, str))
+    if not named or not known or not {"settings", "sha256"} <= set(corpus):
         raise CheckpointError(
             f"{last.path} does not say how far its training had come, so it cannot be continued. "
             f"Start a new run from its weights: textgen train ... --from {last.path}"
@@ -265,6 +276,22 @@ def _check_memory(recipe: Recipe) -> None:
 def _absolute(sources: Sequence[Source]) -> list[str]:
     """The places of a text so that a continuation finds them from another folder."""
     return [str(source) if str(source) == "-" else str(Path(source).resolve()) for source in sources]
+
+
+def _events(tensorboard: Source | bool) -> str | bool:
+    """Where event files go, so that a continuation finds them from another folder."""
+    if isinstance(tensorboard, bool):
+        return tensorboard
+    check_folder(tensorboard)
+    return str(Path(tensorboard).resolve())
+
+
+def _events_before(run: Run, progress: Mapping[str, Any]) -> str | bool:
+    """Where event files went so far; a checkpoint from a stranger names no other folder than one that has them."""
+    before: str | bool = progress.get("tensorboard", False)
+    if isinstance(before, str) and not event_files(run.events_folder(before)):
+        return True
+    return before
 
 
 def _cache(checkpoints: Source) -> Path:

@@ -16,7 +16,7 @@ from textgen.system.files import (
 from textgen.system.lock import FileLock
 from textgen.system.memory import physical_memory
 from textgen.system.signals import Interruption, interruptible
-from textgen.system.terminal import abandon_output, colours, is_closed_pipe, is_terminal, use_utf8
+from textgen.system.terminal import abandon_output, can_show, colours, is_closed_pipe, is_terminal, use_utf8, width
 
 __all__ = [
     "FileLock",
@@ -25,6 +25,7 @@ __all__ = [
     "abandon_output",
     "atomic_path",
     "atomic_write",
+    "can_show",
     "colours",
     "explain",
     "flush_folder",
@@ -35,4 +36,5 @@ __all__ = [
     "physical_memory",
     "remove_leftovers",
     "use_utf8",
+    "width",
 ]

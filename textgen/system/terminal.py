@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import locale
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TextIO, cast
 
@@ -30,6 +32,48 @@ def colours(stream: Any, *, environment: Mapping[str, str] | None = None) -> Lit
         return 0
     many = sys.platform == "win32" or "256" in values.get("TERM", "") or bool(values.get("COLORTERM"))
     return 256 if many else 16
+
+
+def can_show(
+    text: str, stream: Any, *, locale_encoding: str | None = None, environment: Mapping[str, str] | None = None
+) -> bool:
+    """Whether the signs of a text are likely to be seen where a stream leads.
+
+    The command line writes UTF-8 whatever the locale says, so the locale is asked, too; on Windows, whose locales
+    name old encodings, it is not. The console of Linux without a desktop has a font of few signs.
+
+    Args:
+        text: what is to be shown.
+        stream: where it would go.
+        locale_encoding: the locale's encoding; None asks.
+        environment: the variables to follow; None takes the process's own.
+    """
+    values = os.environ if environment is None else environment
+    encodings = {getattr(stream, "encoding", None) or "ascii"}
+    if sys.platform != "win32" or locale_encoding is not None:
+        encodings.add(locale_encoding or locale.getencoding())
+    try:
+        for encoding in encodings:
+            text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return text.isascii() or values.get("TERM") not in ("linux", "dumb") or not is_terminal(stream)
+
+
+def width(text: str) -> int:
+    """The columns that a text takes on a terminal: two for a wide character, none for a combining one.
+
+    >>> width("sea"), width("海"), width("e\N{COMBINING ACUTE ACCENT}")
+    (3, 2, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.combining(c) or unicodedata.category(c) == "Cf"
+        else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+    )
 
 
 def use_utf8(*streams: TextIO | None) -> None:

@@ -1,0 +1,72 @@
+"""A run's history in its files: a row for each validation in `metrics.csv`, and its samples in `samples.txt`.
+
+The module knows what stands in the files, not where they are; a row is a dictionary with the fields of `COLUMNS` and
+the text of "sample".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COLUMNS = ("step", "epoch", "seconds", "characters", "loss", "val_loss", "learning_rate")
+_COUNTS = ("step", "characters")
+
+
+def table(history: Sequence[Mapping[str, Any]]) -> str:
+    r"""The contents of `metrics.csv`.
+
+    >>> table([{"step": 9, "epoch": 0.5, "seconds": 1.5, "characters": 640, "loss": 3.0, "sample": "sea"}])
+    'step,epoch,seconds,characters,loss,val_loss,learning_rate\n9,0.5,1.5,640,3.0,,\n'
+    """
+    import csv
+    import io
+
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def rows(table: str) -> list[dict[str, Any]]:
+    r"""The rows of a `metrics.csv`, which need not be whole: a last line without its end, or one with a field that is
+    no number, is left out.
+
+    >>> rows("step,epoch,seconds,characters,loss,val_loss,learning_rate\n9,0.5,1.5,640,3.0,,0.01\n18,1.0,3.0,12")
+    [{'step': 9, 'epoch': 0.5, 'seconds': 1.5, 'characters': 640, 'loss': 3.0, 'val_loss': None, 'learning_rate': 0.01}]
+    """  # noqa: D205
+    whole = table[: table.rfind("\n") + 1]
+    found = []
+    # Unlike `csv.DictReader`, splitting by hand has nothing to say against a text that is no table at all.
+    lines = [line.split(",") for line in whole.splitlines()]
+    for fields in lines[1:]:
+        if len(fields) == len(COLUMNS) == len(lines[0]):
+            values = {name: _number(name, field) for name, field in zip(lines[0], fields, strict=True)}
+            if all(math.isfinite(value) for value in values.values() if value is not None):
+                found.append(values)
+    return found
+
+
+def samples(history: Sequence[Mapping[str, Any]]) -> str:
+    """The contents of `samples.txt`."""
+    return "".join(_entry(row) for row in history if row.get("sample"))
+
+
+def _number(name: str, field: str) -> float | int | None:
+    """A field of the table; nan for what is no number."""
+    try:
+        return None if field == "" else int(field) if name in _COUNTS else float(field)
+    except ValueError:
+        return math.nan
+
+
+def _entry(row: Mapping[str, Any]) -> str:
+    losses = [row.get(name) for name in ("val_loss", "loss")]
+    loss = next((f", loss {value:.4f}" for value in losses if _is_number(value)), "")
+    return f"--- step {row.get('step')}{loss} ---\n{row['sample']}\n\n"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
