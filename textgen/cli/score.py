@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from textgen.cli.command import command
-from textgen.cli.options import Place, checkpoints_option, json_option, run_option, setting, wish
+from textgen.cli.options import Place, adapt_option, checkpoints_option, json_option, run_option, setting, wish
 from textgen.config import CorpusConfig, SamplingConfig, Unknown
-from textgen.system import atomic_write, colours, is_terminal
+from textgen.system import is_terminal
 
 if TYPE_CHECKING:
     from textgen.score import Score
@@ -42,7 +42,8 @@ _MOST_PARTS = 64
 @click.argument("file", type=Place(allow_dash=True))
 @run_option
 @checkpoints_option
-@setting("--encoding", config=CorpusConfig, help="The file's encoding.")
+@adapt_option
+@setting("--encoding", config=CorpusConfig, help="The files' encoding.")
 @setting(
     "--unknown",
     config=SamplingConfig,
@@ -58,12 +59,13 @@ _MOST_PARTS = 64
 @click.option(
     "--show", is_flag=True, help="Show the text coloured by surprise; with --json, add the log-probabilities."
 )
-@wish("--html", type=Place(path_type=Path), metavar="FILE", help="Write a page with the text coloured by surprise.")
+@wish("--html", type=Place(path_type=Path), metavar="FILE", help="Also write the page of textgen surprise.")
 @json_option("One JSON object.")
 def score(
     file: str,
     run: str | None,
     checkpoints: Path,
+    adapt: str | None,
     encoding: str,
     unknown: Unknown,
     streams: int | None,
@@ -75,10 +77,15 @@ def score(
 
     FILE is a text, or - for standard input.
     """
-    from textgen.cli.reading import load_writer, read_text
+    if adapt == file == "-":
+        raise click.UsageError("FILE and --adapt cannot both be standard input.")
+    from textgen.cli import reading
 
-    writer, name = load_writer(run, checkpoints)
-    scored = _score(writer, read_text(writer, file, encoding=encoding), streams=streams, unknown=unknown)
+    writer, name = reading.load_writer(run, checkpoints)
+    text = reading.read_text(writer, file, encoding=encoding)
+    if adapt is not None:
+        writer = reading.adapt(writer, adapt, encoding=encoding, unknown=unknown)
+    scored = _score(writer, text, streams=streams, unknown=unknown)
     bits = scored.nats / math.log(2.0)
     figures = {
         "file": file,
@@ -87,19 +94,21 @@ def score(
         "bits_per_character": scored.bits_per_character,
         "nats_per_character": scored.nats_per_character,
         "bits": bits,
+        **({} if adapt is None else {"adapt": adapt}),
     }
     if html is not None:
-        from textgen.cli.surprise import page
+        from textgen.cli.watching import write_page
+        from textgen.insight import surprise
 
-        summary = f"{len(scored.text):,} characters, {scored.bits_per_character:.3f} bits per character, by {name}"
-        with atomic_write(html) as output:
-            output.write(page(scored, title=file, summary=summary).encode("utf-8", "replace"))
+        write_page(html, surprise(writer, text, unknown=unknown), file=file)
     if as_json:
         shown = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}
         click.echo(json.dumps({**figures, **shown}, ensure_ascii=False))
         return
     if show:
-        _show(scored)
+        from textgen.cli.shading import show as show_text
+
+        show_text(scored)
     click.echo(f"characters          {len(scored.text):,}")
     click.echo(f"bits per character  {scored.bits_per_character:.4f}")
     click.echo(f"nats per character  {scored.nats_per_character:.4f}")
@@ -133,11 +142,3 @@ def _bar(characters: int) -> Iterator[Callable[[int, int], None] | None]:
             bar.update(done - bar.n)
 
         yield progress
-
-
-def _show(scored: Score) -> None:
-    from textgen.cli.surprise import coloured, plain
-
-    many = colours(sys.stdout)
-    text = coloured(scored, colours=many) if many else plain(scored)
-    click.echo(text.rstrip("\n") + "\n", color=True)

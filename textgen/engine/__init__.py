@@ -5,10 +5,12 @@
     logits, state = engine.step([id], engine.initial_state(1))
 
 `matrix` makes the products, `cells` the arithmetic of the gates, `state` carries what the network remembers,
-and `engine` is the stack of layers. None of them knows a file, a character or how one is chosen.
+`engine` is the stack of layers, and a `trace` tells what went on in one of them. None of them knows a file, a
+character or how one is chosen.
 """
 
 from textgen.engine.engine import Engine
 from textgen.engine.state import State
+from textgen.engine.trace import Trace
 
-__all__ = ["Engine", "State"]
+__all__ = ["Engine", "State", "Trace"]

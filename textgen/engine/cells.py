@@ -9,6 +9,7 @@ A cell names its gates in the order and with the factor in which it wants their 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -31,19 +32,23 @@ class Workspace:
         output: `(..., units)`, the layer's last output before a step, its next one after it.
         memory: `(..., units)`, what the cell remembers beside its output; `(..., 0)` if it does not.
         recurrent_bias: `(units,)`, what a GRU adds to its candidate's recurrent product.
+        peephole: `(3, units)`, what the gates i, f and o weigh the memory with, with a sigmoid's factor of a half;
+            `(0, units)` if they do not see it.
     """
 
     product: Array
     output: Array
     memory: Array
     recurrent_bias: Array
+    peephole: Array
 
 
 class Cell(Protocol):
     """One layer's step.
 
     Attributes:
-        gates: for each block of columns, which of Keras's gates it is and the factor of its weights.
+        gates: for each block of columns, which of Keras's gates it is and the factor of its weights. A block of
+            Keras's that follows from another, such as a coupled forget gate, is left out.
         remembers: the cell has a memory beside its output.
         sums: the products of the input and of the last output only ever meet in a sum, so that one product of the
             two side by side serves for both.
@@ -57,6 +62,9 @@ class Cell(Protocol):
 
     def advance(self, addend: Array) -> None:
         """One step; `addend` is `(..., gates * units)`, the input's product plus the bias."""
+
+    def opened(self) -> Mapping[str, Array]:
+        """How far each gate was open in the last step, in [0, 1], `(..., units)`: maybe views of the workspace."""
 
 
 class LSTM:
@@ -90,6 +98,10 @@ class LSTM:
         np.add(c, g, c)
         np.tanh(c, g)
         np.multiply(g, self._o, self._h)
+
+    def opened(self) -> Mapping[str, Array]:
+        """See `Cell`."""
+        return {"input": self._i, "forget": self._f, "output": self._o}
 
 
 class GRU:
@@ -126,6 +138,10 @@ class GRU:
         np.multiply(h, self._z, h)
         np.add(h, n, h)
 
+    def opened(self) -> Mapping[str, Array]:
+        """See `Cell`."""
+        return {"update": self._z, "reset": self._r}
+
 
 class RNN:
     """Simple recurrent network (Elman 1990): `h = tanh(product + addend)`."""
@@ -143,6 +159,94 @@ class RNN:
         np.add(self._product, addend, self._h)
         np.tanh(self._h, self._h)
 
+    def opened(self) -> Mapping[str, Array]:
+        """See `Cell`."""
+        return {}
 
-CELLS: dict[CellName, type[Cell]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+
+class Peephole:
+    """LSTM whose gates see the cell state (Gers and Schmidhuber 2000).
+
+    As `LSTM`, with `p_i * c`, `p_f * c` and `p_o * c` added to what the gates are the sigmoids of; `i` and `f` see the
+    `c` before the step, `o` the one after it.
+    """
+
+    gates: ClassVar[tuple[tuple[int, float], ...]] = ((0, 0.5), (1, 0.5), (2, 1.0), (3, 0.5))
+    remembers: ClassVar[bool] = True
+    sums: ClassVar[bool] = True
+
+    def __init__(self, workspace: Workspace) -> None:
+        units = workspace.output.shape[-1]
+        self._z = workspace.product[..., : 4 * units]
+        self._if = workspace.product[..., : 2 * units]
+        self._ifg = workspace.product[..., : 3 * units]
+        self._i, self._f, self._g, self._o = (self._z[..., k * units : (k + 1) * units] for k in range(4))
+        self._c = workspace.memory
+        self._h = workspace.output
+        self._p_i, self._p_f, self._p_o = workspace.peephole
+
+    def advance(self, addend: Array) -> None:
+        """One step; see `Cell`."""
+        i, f, g, o, c, h = self._i, self._f, self._g, self._o, self._c, self._h
+        np.add(self._z, addend, self._z)
+        np.multiply(c, self._p_i, h)
+        np.add(i, h, i)
+        np.multiply(c, self._p_f, h)
+        np.add(f, h, f)
+        np.tanh(self._ifg, self._ifg)
+        np.multiply(self._if, _HALF, self._if)
+        np.add(self._if, _HALF, self._if)
+        np.multiply(c, f, c)
+        np.multiply(g, i, g)
+        np.add(c, g, c)
+        np.multiply(c, self._p_o, h)
+        np.add(o, h, o)
+        np.tanh(o, o)
+        np.multiply(o, _HALF, o)
+        np.add(o, _HALF, o)
+        np.tanh(c, g)
+        np.multiply(g, o, h)
+
+    def opened(self) -> Mapping[str, Array]:
+        """See `Cell`."""
+        return {"input": self._i, "forget": self._f, "output": self._o}
+
+
+class Coupled:
+    """LSTM that forgets as much as it takes in, `f = 1 - i` (Greff et al. 2017, CIFG).
+
+    `c = c + i * (g - c)` and `h = o * tanh(c)`; in Keras's weights `f` stands as the opposite of `i`, and is not read.
+    """
+
+    gates: ClassVar[tuple[tuple[int, float], ...]] = ((0, 0.5), (3, 0.5), (2, 1.0))
+    remembers: ClassVar[bool] = True
+    sums: ClassVar[bool] = True
+
+    def __init__(self, workspace: Workspace) -> None:
+        units = workspace.output.shape[-1]
+        self._z = workspace.product[..., : 3 * units]
+        self._io = workspace.product[..., : 2 * units]
+        self._i, self._o, self._g = (self._z[..., k * units : (k + 1) * units] for k in range(3))
+        self._c = workspace.memory
+        self._h = workspace.output
+
+    def advance(self, addend: Array) -> None:
+        """One step; see `Cell`."""
+        z, io, g, c = self._z, self._io, self._g, self._c
+        np.add(z, addend, z)
+        np.tanh(z, z)
+        np.multiply(io, _HALF, io)
+        np.add(io, _HALF, io)
+        np.subtract(g, c, g)
+        np.multiply(g, self._i, g)
+        np.add(c, g, c)
+        np.tanh(c, g)
+        np.multiply(g, self._o, self._h)
+
+    def opened(self) -> Mapping[str, Array]:
+        """See `Cell`."""
+        return {"input": self._i, "forget": np.float32(1.0) - self._i, "output": self._o}
+
+
+CELLS: dict[CellName, type[Cell]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN, "peephole": Peephole, "coupled": Coupled}
 """The arithmetic for each `ModelConfig.cell`."""

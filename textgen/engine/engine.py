@@ -17,6 +17,7 @@ from textgen.engine.lane import Lane
 from textgen.engine.layer import Head, Layer
 from textgen.engine.matrix import ROWS, Matrix, has_small_kernels
 from textgen.engine.state import State
+from textgen.engine.trace import Trace
 from textgen.weights import ModelWeights
 
 Array = NDArray[np.float32]
@@ -28,6 +29,9 @@ _STRETCH = 1024
 
 _STEP, _READ = 2**24, 2**22
 """Multiplications of a step that are worth a thread of their own: in a single step, and in one of a stretch."""
+
+_ALONE = 2**62
+"""As many as no step has: one thread makes them all."""
 
 
 class Engine:
@@ -46,7 +50,7 @@ class Engine:
         ConfigError: the weights do not fit the configuration.
 
     >>> from textgen.weights import ModelWeights
-    >>> config = ModelConfig(vocab_size=5, layers=2, units=8, embedding=4)
+    >>> config = ModelConfig(vocab_size=5, cell="lstm", layers=2, units=8, embedding=4)
     >>> rng = np.random.default_rng(0)
     >>> shapes = ModelWeights.shapes(config).values()
     >>> engine = Engine(config, ModelWeights.from_arrays([rng.random(s, np.float32) for s in shapes]))
@@ -120,8 +124,7 @@ class Engine:
         Raises:
             ValueError: `ids` is empty, or not of the state's number of texts.
         """
-        if ids.ndim != 2 or len(ids) != state.batch or not ids.size:
-            raise ValueError(f"ids must be (batch, time) of {state.batch} texts like the state; got {ids.shape}.")
+        _require_stretch(ids, state)
         times = max(1, _STRETCH // len(ids))
         logits = np.empty((len(ids), 1 if last else ids.shape[1], self.config.vocab_size), np.float32)
         for start in range(0, ids.shape[1], times):
@@ -132,18 +135,40 @@ class Engine:
                 logits[:, 0] = self._logits(out[-1:])[0]
         return logits[:, 0] if last else logits, state
 
-    def _stretch(self, ids: Ids, state: State) -> Array:
-        """The head's input after each of `ids`, `(time, batch)`, as `(time, batch, units)`."""
-        lanes = self._lanes(state, _READ)
+    def observe(self, ids: Ids, state: State) -> tuple[list[Trace], State]:
+        """Moves each text on by a stretch of characters and tells what went on in the layers.
+
+        It takes memory for all of it, so a long text is best observed a thousand characters at a time.
+
+        Args:
+            ids: `(batch, time)`, at least one character, each below the vocabulary's size.
+            state: before the stretch; it is updated in place.
+
+        Returns:
+            A trace of each layer, from the bottom, and `state`.
+
+        Raises:
+            ValueError: `ids` is empty, or not of the state's number of texts.
+        """
+        _require_stretch(ids, state)
+        traces: list[Trace] = []
+        self._stretch(ids.T, state, traces)
+        return traces, state
+
+    def _stretch(self, ids: Ids, state: State, traces: list[Trace] | None = None) -> Array:
+        """The head's input after each of `ids`, `(time, batch)`, as `(time, batch, units)`; fills `traces`."""
+        lanes = self._lanes(state, _READ if traces is None else _ALONE)
         bounds = _bounds(state.batch, len(lanes))
         total: Array | None = None
         x: Array = np.empty(0, np.float32) if self._embedding is None else self._embedding[ids]
         for n, layer in enumerate(self._layers):
             addends = self._times(layer.inputs, x, layer.bias) if layer.table is None else layer.table[ids]
             x = np.empty((*ids.shape, layer.units), np.float32)
-            self._side_by_side(
-                [partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)]
-            )
+            if traces is not None:
+                traces.append(lanes[0].trace(n, addends, x))
+            else:
+                parts = zip(lanes, bounds, strict=True)
+                self._side_by_side([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in parts])
             if self._head.skip:
                 total = x.copy() if total is None else np.add(total, x, total)
         return x if total is None else total
@@ -190,6 +215,11 @@ class Engine:
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="textgen-engine")
+
+
+def _require_stretch(ids: Ids, state: State) -> None:
+    if ids.ndim != 2 or len(ids) != state.batch or not ids.size:
+        raise ValueError(f"ids must be (batch, time) of {state.batch} texts like the state; got {ids.shape}.")
 
 
 def _bounds(rows: int, parts: int) -> list[tuple[int, int]]:

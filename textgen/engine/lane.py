@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from textgen.engine.cells import Cell, Workspace
 from textgen.engine.layer import Head, Layer
+from textgen.engine.trace import Trace
 
 Array = NDArray[np.float32]
 Ids = NDArray[np.integer]
@@ -48,6 +49,7 @@ class Lane:
         self._embedding = embedding
         self._embedded = hidden[..., : 0 if embedding is None else embedding.shape[1]]
         self._recurrences: list[tuple[Product, Cell, Array]] = []
+        self._memories: list[Array] = []
         self._steps: list[Callable[[int | Ids], None]] = []
         below, stop = self._embedded, self._embedded.shape[-1]
         for n, layer in enumerate(layers):
@@ -55,9 +57,10 @@ class Lane:
             output = hidden[..., start:stop]
             product = np.empty((*self._rows, layer.recurrent.columns), np.float32)
             kept = memory[..., n * layer.units : (n + 1) * layer.units]
-            cell = layer.cell(Workspace(product, output, kept, layer.recurrent_bias))
+            cell = layer.cell(Workspace(product, output, kept, layer.recurrent_bias, layer.peephole))
             recurrence = layer.recurrent.bind(output, product, quietly=quiet)
             self._recurrences.append((recurrence, cell, output))
+            self._memories.append(kept)
             if layer.table is not None:
                 self._steps.append(self._look_up(layer.table, recurrence, cell))
             elif layer.both is not None:
@@ -109,6 +112,22 @@ class Lane:
             advance(addend)
             written[...] = output
 
+    def trace(self, layer: int, addends: Array, outputs: Array) -> Trace:
+        """As `recur`, a step at a time; tells what the cells held and how far their gates were open after each."""
+        cell, memory = self._recurrences[layer][1], self._memories[layer]
+        memories: list[Array] = []
+        gates: list[dict[str, Array]] = []
+        for time in range(len(addends)):
+            self.recur(layer, addends[time : time + 1], outputs[time : time + 1])
+            memories.append(memory.copy())
+            gates.append({name: values.copy() for name, values in cell.opened().items()})
+        rows = outputs.shape[:2]
+        return Trace(
+            outputs.swapaxes(0, 1),
+            _over_time(memories, *rows),
+            {name: _over_time([each[name] for each in gates], *rows) for name in cell.opened()},
+        )
+
     def _look_up(self, table: Array, recurrence: Product, cell: Cell) -> Callable[[int | Ids], None]:
         addend = np.empty((*self._rows, table.shape[1]), np.float32)
 
@@ -122,6 +141,11 @@ class Lane:
             cell.advance(addend)
 
         return one if self._one else several
+
+
+def _over_time(values: list[Array], times: int, rows: int) -> Array:
+    """A step's values each, as `(rows, time, width)`."""
+    return np.stack(values).reshape(times, rows, values[0].shape[-1]).swapaxes(0, 1)
 
 
 def _together(both: Product, bias: Array, cell: Cell) -> Callable[[int | Ids], None]:

@@ -18,6 +18,8 @@ from textgen.weights import LayerWeights, ModelWeights
 
 Array = NDArray[np.float32]
 
+_HALF = np.float32(0.5)
+
 _TABLE = 2**22
 """Numbers that a look-up table may have; a larger vocabulary is embedded and multiplied like any input."""
 
@@ -34,6 +36,7 @@ class Layer:
         both: `(inputs + units, columns)`, the two one above the other, where one product serves for both.
         bias: `(gates * units,)`, all that is added to the input's product.
         recurrent_bias: `(units,)`, what a GRU adds to its candidate's recurrent product.
+        peephole: `(3, units)`, what the gates i, f and o weigh the memory with, halved; `(0, units)` if they do not.
         table: `(vocab, gates * units)`, each id's input product plus the bias; only of a first layer.
     """
 
@@ -44,6 +47,7 @@ class Layer:
     both: Matrix | None
     bias: Array
     recurrent_bias: Array
+    peephole: Array
     table: Array | None
 
     @classmethod
@@ -65,13 +69,14 @@ class Layer:
             np.multiply(weights.kernel[:, there], np.float32(factor), inputs.values[:, here])
             np.multiply(weights.recurrent_kernel[:, there], np.float32(factor), recurrent.values[:, here])
             np.multiply(added[there], np.float32(factor), bias[here])
+        peephole = np.empty((0, units), np.float32) if weights.peephole is None else weights.peephole * _HALF
         last = weights.bias[-1] if weights.bias.ndim == 2 else weights.bias
         table = None
         if known is not None:
             wide = np.empty((len(known), inputs.columns), np.float32)
             inputs.times(known, wide)
             table = wide[:, :columns] + bias
-        return cls(cell, units, inputs, recurrent, both, bias, last[-units:].copy(), table)
+        return cls(cell, units, inputs, recurrent, both, bias, last[-units:].copy(), peephole, table)
 
 
 def _input_bias(bias: Array, units: int) -> Array:

@@ -1,0 +1,32 @@
+"""What one layer did over a stretch of text, for whoever wants to look inside. The module knows no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A layer after each character.
+
+    Args:
+        output: `(batch, time, units)`, what it handed on.
+        memory: `(batch, time, units)`, what its cells remembered beside that; of width 0 where they do not.
+        gates: for each gate by name, `(batch, time, units)`, how far it was open, in [0, 1]. An LSTM's are input,
+            forget and output; a GRU's are update (1 keeps the old output) and reset; a simple network has none.
+    """
+
+    output: Array
+    memory: Array
+    gates: Mapping[str, Array]
+
+    @property
+    def state(self) -> Array:
+        """What each unit holds, in [-1, 1], `(batch, time, units)`: the tanh of its memory, else its output."""
+        return np.tanh(self.memory) if self.memory.shape[-1] else self.output
