@@ -40,7 +40,7 @@ from textgen.weights import ModelWeights
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKENIZER = CharTokenizer.from_text(["the sea, the ship é中🌊"])
-CONFIG = ModelConfig(vocab_size=TOKENIZER.vocab_size, layers=2, units=6, embedding=4)
+CONFIG = ModelConfig(vocab_size=TOKENIZER.vocab_size, layers=2, cell="lstm", units=6, embedding=4)
 STATE = {"slots/0": np.arange(12.0).reshape(3, 4), "step": np.array(7), "flags": np.array([True, False])}
 
 

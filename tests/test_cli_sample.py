@@ -2,20 +2,16 @@
 
 import json
 import math
-import re
 import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from small_models import random_writer
 
 from textgen.cli import cli, reading
-from textgen.cli.surprise import coloured, level, page, plain, spans
-from textgen.score import Score
 from textgen.tokenizer import CharTokenizer
 from textgen.writer import Writer
 
@@ -164,38 +160,3 @@ def test_a_long_text_is_read_in_parts_and_scored_nearly_the_same(
 def test_an_empty_text_cannot_be_scored(writer: Writer) -> None:
     result = CliRunner().invoke(cli, ["score", "-"], input="")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-
-
-SURPRISES = Score("ab\n<é", -math.log(2) * np.array([0.5, 1.5, 5.0, 12.0, 0.1]))
-
-
-def test_levels_rise_with_surprise_and_spans_hold_the_whole_text() -> None:
-    assert [level(bits) for bits in (0.0, 1.5, 5.0, 12.0)] == [0, 1, 4, 7]
-    assert [(number, piece) for number, piece, _ in spans(SURPRISES)] == [
-        (0, "a"),
-        (1, "b"),
-        (4, "\n"),
-        (7, "<"),
-        (0, "é"),
-    ]
-
-
-def test_on_a_terminal_surprise_is_a_colour_that_no_line_break_carries_on() -> None:
-    shown = coloured(SURPRISES, colours=256).partition("\n\n")[2]
-    assert shown == (
-        "a\x1b[48;5;230;38;5;16mb\x1b[0m\x1b[48;5;215;38;5;16m\u21b5\x1b[0m\n\x1b[48;5;197;38;5;16m<\x1b[0mé"
-    )
-
-
-def test_without_colours_each_line_has_its_mean() -> None:
-    assert plain(SURPRISES).splitlines() == ["  2.33  ab", "  6.05  <é"]
-
-
-def test_a_page_shows_the_text_escaped_and_nothing_from_elsewhere(writer: Writer, tmp_path: Path) -> None:
-    made = page(SURPRISES, title="<poems>", summary="5 characters")
-    assert "&lt;poems&gt;" in made
-    assert '<span class="s7" title="12.0">&lt;</span>é' in made
-    assert "http" not in made
-    path = tmp_path / "surprise.html"
-    score("--html", str(path))
-    assert "the sea was calm" in re.sub("<[^>]*>", "", path.read_text(encoding="utf-8"))

@@ -84,6 +84,8 @@ def test_any_bytes_can_be_piped_in(home: Path, data: bytes) -> None:
     with nothing_left_in(home):
         for arguments in (
             ["score", "-", "--unknown", "skip"],
+            ["surprise", "-", "--unknown", "skip"],
+            ["neurons", "tiny", "-", "--unknown", "replace"],
             ["sample", "--length", "1"],
             ["complete", "--seed", "1"],
         ):
@@ -142,8 +144,11 @@ BASE = {
     "sample": ["--length=1", "--json", "--repetition-penalty=1.1"],
     "complete": [],
     "score": ["-", "--unknown=skip"],
+    "surprise": ["-", "--unknown=skip"],
+    "neurons": ["tiny", "-", "--unknown=skip"],
     "runs": [],
     "info": [],
+    "plot": [],
 }
 
 
@@ -238,7 +243,7 @@ def test_a_name_in_use_and_a_run_in_training_are_refused(home: Path) -> None:
 LINES = [
     ["--help"], ["--version"], ["sample", "--help"], ["sample", "--length=200"], ["sample", "--count=2"], ["info"],
     ["sample", "--json"], ["runs"], ["runs", "--json"], ["info", "--json"], ["complete"],
-    ["score", "haven.txt", "--show"],
+    ["score", "haven.txt", "--show"], ["surprise", "haven.txt"], ["neurons", "tiny", "haven.txt"],
 ]  # fmt: skip
 
 

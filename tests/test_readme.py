@@ -19,7 +19,8 @@ from textgen.runs import Run
 __all__ = ["house"]
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-LINES = re.findall(r"^    (?:\$ )?(.*\btextgen (?:train|sample|complete|score|runs|info)\b.*)$", README, re.MULTILINE)
+NAMES = "train|sample|complete|score|eval|novelty|plot|surprise|neurons|runs|info"
+LINES = re.findall(rf"^    (?:\$ )?(.*\btextgen (?:{NAMES})\b.*)$", README, re.MULTILINE)
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -41,7 +42,7 @@ def test_there_are_command_lines_and_programs_to_check() -> None:
 
 
 def test_every_option_it_names_exists() -> None:
-    known = {"--help", "--plain"}
+    known = {"--help", "--plain", "--logdir"}  # the last is TensorBoard's
     for name in cli.list_commands(cli.make_context("textgen", ["--debug"], resilient_parsing=True)):
         output = CliRunner().invoke(cli, [name, "--help"]).output
         known |= set(re.findall(r"--[a-z-]+", output))

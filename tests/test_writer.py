@@ -11,7 +11,7 @@ import pytest
 from small_models import ALPHABET, random_weights, random_writer
 
 import textgen
-from textgen.config import ModelConfig, SamplingConfig
+from textgen.config import CELLS, ModelConfig, SamplingConfig
 from textgen.errors import ConfigError, UnknownCharacterError
 from textgen.tokenizer import CharTokenizer
 from textgen.writer import Writer, load
@@ -100,7 +100,7 @@ def test_a_prompt_with_characters_the_model_never_saw_is_an_error_that_names_the
 
 
 def test_a_writer_tells_what_it_is() -> None:
-    assert repr(WRITER) == "Writer(2 x 24 lstm, 28 characters)"
+    assert repr(WRITER) == "Writer(2 x 24 coupled, 28 characters)"
 
 
 def test_weights_of_another_shape_are_refused() -> None:
@@ -115,7 +115,7 @@ def test_a_vocabulary_of_another_size_is_refused() -> None:
         Writer(config=config, weights=random_weights(config), tokenizer=ALPHABET)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_checkpoint_is_loaded_and_writes_what_the_weights_write(cell: Any, tmp_path: Path) -> None:
     pytest.importorskip("keras")
     from textgen.checkpoint import write_checkpoint

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textgen.config import CorpusConfig, ModelConfig, SamplingConfig, TrainingConfig
+    from textgen.curves import Curves, plot
     from textgen.errors import (
         CheckpointError,
         ConfigError,
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
         TrainingError,
         UnknownCharacterError,
     )
+    from textgen.evaluation import Evaluation, evaluate
+    from textgen.insight import Neurons, Surprise, neurons, surprise
+    from textgen.memorisation import Novelty, novelty
     from textgen.runs import Run
     from textgen.tokenizer import CharTokenizer
     from textgen.training import resume, train
@@ -35,17 +39,27 @@ _HOME = {
     "ConfigError": "errors",
     "CorpusConfig": "config",
     "CorpusError": "errors",
+    "Curves": "curves",
+    "Evaluation": "evaluation",
     "ModelConfig": "config",
+    "Neurons": "insight",
+    "Novelty": "memorisation",
     "Run": "runs",
     "RunError": "errors",
     "SamplingConfig": "config",
+    "Surprise": "insight",
     "TextgenError": "errors",
     "TrainingConfig": "config",
     "TrainingError": "errors",
     "UnknownCharacterError": "errors",
     "Writer": "writer",
+    "evaluate": "evaluation",
     "load": "writer",
+    "neurons": "insight",
+    "novelty": "memorisation",
+    "plot": "curves",
     "resume": "training",
+    "surprise": "insight",
     "train": "training",
 }
 
@@ -55,18 +69,28 @@ __all__ = [
     "ConfigError",
     "CorpusConfig",
     "CorpusError",
+    "Curves",
+    "Evaluation",
     "ModelConfig",
+    "Neurons",
+    "Novelty",
     "Run",
     "RunError",
     "SamplingConfig",
+    "Surprise",
     "TextgenError",
     "TrainingConfig",
     "TrainingError",
     "UnknownCharacterError",
     "Writer",
     "__version__",
+    "evaluate",
     "load",
+    "neurons",
+    "novelty",
+    "plot",
     "resume",
+    "surprise",
     "train",
 ]
 

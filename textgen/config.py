@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, get_args
 
 from textgen.errors import ConfigError
 
-Cell = Literal["lstm", "gru", "rnn"]
+Cell = Literal["lstm", "gru", "rnn", "peephole", "coupled"]
 Size = Literal["tiny", "small", "medium", "large"]
 Normalization = Literal["none", "nfc", "nfkc"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -24,6 +24,17 @@ Unknown = Literal["error", "skip", "replace"]
 Until = Literal["length", "line", "paragraph"]
 
 CELLS: tuple[Cell, ...] = get_args(Cell)
+
+_CELL_NAMES = {"peephole": "peephole LSTM", "coupled": "coupled LSTM"}
+
+
+def cell_name(cell: object) -> str:
+    """A cell as people call it; it may come from a file.
+
+    >>> cell_name("gru"), cell_name("coupled")
+    ('GRU', 'coupled LSTM')
+    """
+    return _CELL_NAMES.get(str(cell), str(cell).upper())
 
 
 def require(condition: bool, name: str, expected: str, got: object, remedy: str = "") -> None:
@@ -142,7 +153,8 @@ class ModelConfig(_Values):
 
     Args:
         vocab_size: ids in the vocabulary.
-        cell: the recurrent cell.
+        cell: the recurrent cell: "lstm", "gru", "rnn", "peephole" (an LSTM whose gates see the cell state) or
+            "coupled" (an LSTM that forgets as much as it takes in).
         layers: recurrent layers, one on the other.
         units: state size of each layer.
         embedding: size of a character's vector.
@@ -152,7 +164,7 @@ class ModelConfig(_Values):
     """
 
     vocab_size: int
-    cell: Cell = "lstm"
+    cell: Cell = "coupled"
     layers: int = 2
     units: int = 384
     embedding: int = 64
@@ -173,19 +185,43 @@ class ModelConfig(_Values):
     @property
     def gates(self) -> int:
         """Columns of a layer's kernels for each unit: 4 for an LSTM, 3 for a GRU, 1 for a simple RNN."""
-        return {"lstm": 4, "gru": 3, "rnn": 1}[self.cell]
+        return {"lstm": 4, "gru": 3, "rnn": 1, "peephole": 4, "coupled": 4}[self.cell]
+
+    @property
+    def free_gates(self) -> int:
+        """Those of the `gates` that are computed and learned: a coupled cell's forget gate follows from its input gate.
+
+        >>> [ModelConfig(vocab_size=65, cell=cell).free_gates for cell in ("lstm", "coupled")]
+        [4, 3]
+        """
+        return 3 if self.cell == "coupled" else self.gates
 
     @property
     def weights(self) -> int:
         """How many numbers the model learns.
 
-        >>> ModelConfig(vocab_size=65, layers=2, units=256, embedding=64).weights
+        >>> ModelConfig(vocab_size=65, cell="lstm", layers=2, units=256, embedding=64).weights
         874881
         """
+        return self._numbers(self.free_gates)
+
+    @property
+    def stored(self) -> int:
+        """How many numbers its arrays hold: a coupled cell's forget gates, too, which are not learned apart.
+
+        >>> ModelConfig(vocab_size=65, layers=1, units=2, embedding=1, cell="coupled").stored
+        292
+        >>> ModelConfig(vocab_size=65, layers=1, units=2, embedding=1, cell="coupled").weights
+        284
+        """
+        return self._numbers(self.gates)
+
+    def _numbers(self, gates: int) -> int:
         width, total = self.embedding, self.vocab_size * self.embedding
+        bias_rows = 2 if self.cell == "gru" else 1
+        peepholes = 3 if self.cell == "peephole" else 0
         for _ in range(self.layers):
-            bias_rows = 2 if self.cell == "gru" else 1
-            total += self.gates * self.units * (width + self.units + bias_rows)
+            total += self.units * (gates * (width + self.units + bias_rows) + peepholes)
             width = self.units
         return total + (self.units + 1) * self.vocab_size
 
@@ -338,6 +374,105 @@ class SamplingConfig(_Values):
     def temperatures(self) -> tuple[float, ...]:
         """The temperatures that take turns, at least one."""
         return self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig(_Values):
+    """How a model is judged.
+
+    Args:
+        windows: characters of a window that is read without context.
+        streams: in how many parts the text is read with carried state, side by side; None takes one for every 125,000
+            characters, and at most 64. With 1 it is read as one text.
+        dynamic: also score it with a model that learns from what it has read.
+        seed: the bootstrap's chance follows from it.
+        unknown: what to do with characters of a given text that the model never saw.
+    """
+
+    windows: int = 256
+    streams: int | None = None
+    dynamic: bool = False
+    seed: int = 0
+    unknown: Unknown = "error"
+
+    def __post_init__(self) -> None:
+        _require_whole("windows", self.windows, 1, 10**6, "nanoGPT takes 256.")
+        if self.streams is not None:
+            _require_whole("streams", self.streams, 1, 65_536, "Use 1 to read it as one text.")
+        require(isinstance(self.dynamic, bool), "dynamic", "true or false", self.dynamic)
+        _require_whole("seed", self.seed, 0, 2**63 - 1)
+        _require_choice("unknown", self.unknown, get_args(Unknown))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoveltyConfig(_Values):
+    """What is written and shown to see how much a model copies.
+
+    Args:
+        count: how many samples to write.
+        max_new_tokens: characters of each sample.
+        spans: how many of the longest copied stretches to show.
+    """
+
+    count: int = 20
+    max_new_tokens: int = 1000
+    spans: int = 10
+
+    def __post_init__(self) -> None:
+        _require_whole("count", self.count, 1, 65_536)
+        _require_whole("max_new_tokens", self.max_new_tokens, 1, 10**9)
+        _require_whole("spans", self.spans, 0, 10_000, "Use 0 for the figures alone.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InsightConfig(_Values):
+    """What is looked at where a model is watched while it reads.
+
+    Args:
+        limit: characters that are read, from the text's start.
+        alternatives: the likeliest characters to note at each place.
+        unknown: what to do with characters of the text that the model never saw.
+    """
+
+    limit: int = 20_000
+    alternatives: int = 6
+    unknown: Unknown = "error"
+
+    def __post_init__(self) -> None:
+        _require_whole("limit", self.limit, 1, 100_000, "A page of more would be too heavy to look at.")
+        _require_whole("alternatives", self.alternatives, 1, 20)
+        _require_choice("unknown", self.unknown, get_args(Unknown))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptationConfig(_Values):
+    """How a model learns from a text while it reads it (Krause et al. 2018, "Dynamic evaluation").
+
+    The defaults were chosen on text that was held out for the purpose, never on a test text: see benchmarks/README.md.
+
+    Args:
+        segment: characters that are scored, and then learned from at once; also how far gradients reach back.
+        learning_rate: how far a weight moves for a gradient of its usual size.
+        decay: how far, for each segment, a weight of average gradient goes back to where training left it.
+        epsilon: what is added to each weight's usual gradient before dividing by it, as a share of the average one.
+        sample: characters of the training text over which the usual gradients are gathered.
+        longest: the most characters that a writer adapts to.
+    """
+
+    segment: int = 20
+    learning_rate: float = 5e-4
+    decay: float = 5e-4
+    epsilon: float = 0.1
+    sample: int = 50_000
+    longest: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        _require_whole("segment", self.segment, 1, 1000)
+        _require_number("learning_rate", self.learning_rate, 0.0, 1.0, "Use 0 to learn nothing.")
+        _require_number("decay", self.decay, 0.0, 1e6, "Use 0 to switch it off.")
+        _require_number("epsilon", self.epsilon, 0.0, 1e6)
+        _require_whole("sample", self.sample, 1, 10**9)
+        _require_whole("longest", self.longest, 1, 10**9)
 
 
 SIZES: Mapping[Size, Mapping[str, int]] = {

@@ -79,8 +79,8 @@ def least_memory(model: ModelConfig, batch_size: int, sequence_length: int) -> i
         >>> least_memory(ModelConfig(vocab_size=100, layers=1, units=100, embedding=100), 10, 10)
         2210000
     """
-    values = model.layers * model.gates * model.units + model.vocab_size
-    return 4 * (5 * model.weights + batch_size * sequence_length * values)
+    values = model.layers * model.free_gates * model.units + model.vocab_size
+    return 4 * (5 * model.stored + batch_size * sequence_length * values)
 
 
 def recommend(
@@ -168,8 +168,8 @@ def _by_epochs(epochs: float) -> dict[str, dict[str, float]]:
         "model": {"dropout": round(dropout, 2), "input_dropout": 0.05 if epochs >= 1.5 else 0.0},
         "training": {
             "weight_drop": round(weight_drop, 2),
-            "learning_rate": 1e-2 if short else 8e-3,
-            "decay_fraction": 0.6 if short else 0.7,
+            "learning_rate": 1.2e-2 if short else 8e-3,
+            "decay_fraction": 0.8 if short else 0.7,
         },
     }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from textgen.config import CorpusConfig, ModelConfig, SamplingConfig, Unknown, Until, require
+from textgen.config import AdaptationConfig, CorpusConfig, ModelConfig, SamplingConfig, Unknown, Until, require
 from textgen.engine import Engine
 from textgen.sampling.sample import Sample
 from textgen.sampling.sampler import Stream, write_samples
@@ -16,7 +17,12 @@ from textgen.system import PathLike
 from textgen.tokenizer import CharTokenizer
 from textgen.weights import ModelWeights
 
+if TYPE_CHECKING:
+    from textgen.adaptation import Adaptation
+    from textgen.adaptation.adapting import Progress
+
 _DEFAULT = SamplingConfig()
+_ADAPTATION = AdaptationConfig()
 
 
 def load(run: PathLike | None = None) -> Writer:
@@ -53,6 +59,7 @@ class Writer:
         tokenizer: its vocabulary.
         metadata: the checkpoint's `textgen.json`, if it came from one.
         path: the checkpoint, if it came from one.
+        adaptation: what it was adapted to, if `adapt` made it.
 
     Raises:
         ConfigError: weights, vocabulary and configuration do not fit one another.
@@ -66,14 +73,17 @@ class Writer:
         tokenizer: CharTokenizer,
         metadata: Mapping[str, Any] | None = None,
         path: Path | None = None,
+        adaptation: Adaptation | None = None,
     ) -> None:
         size = tokenizer.vocab_size
         require(config.vocab_size == size, "vocab_size", f"{size}, the vocabulary's size", config.vocab_size)
         self.engine = Engine(config, weights)
         self.config = config
+        self.weights = weights
         self.tokenizer = tokenizer
         self.metadata: Mapping[str, Any] = {} if metadata is None else metadata
         self.path = path
+        self.adaptation = adaptation
 
     def as_trained(self, text: str) -> str:
         """A text with its characters in the Unicode normalisation form that the training text was brought to."""
@@ -87,7 +97,9 @@ class Writer:
     def __repr__(self) -> str:
         config = self.config
         shape = f"{config.layers} x {config.units} {config.cell}, {config.vocab_size} characters"
-        return f"Writer({shape}{f', {self.path}' if self.path else ''})"
+        place = f", {self.path}" if self.path else ""
+        adapted = f", adapted to {self.adaptation.characters:,} characters" if self.adaptation else ""
+        return f"Writer({shape}{place}{adapted})"
 
     def generate(
         self,
@@ -236,6 +248,84 @@ class Writer:
     def score(self, text: str, *, streams: int = 1, unknown: Unknown = "error") -> Score:
         """The log-probability of each character of `text`; see `textgen.score.score_text`."""
         return score_text(self.engine, self.tokenizer, self.as_trained(text), streams=streams, unknown=unknown)
+
+    def adapt(
+        self,
+        text: str,
+        *,
+        segment: int = _ADAPTATION.segment,
+        learning_rate: float = _ADAPTATION.learning_rate,
+        decay: float = _ADAPTATION.decay,
+        epsilon: float = _ADAPTATION.epsilon,
+        sample: int = _ADAPTATION.sample,
+        longest: int = _ADAPTATION.longest,
+        unknown: Unknown = "error",
+        corpus: PathLike | Sequence[PathLike] = (),
+        progress: Progress | None = None,
+    ) -> Writer:
+        """A writer that has read a text and learned from it: it has taken on the text's names and manner.
+
+        It reads the text once, and learns from each piece after it has read it, as in dynamic evaluation (Krause et al.
+        2018): see `textgen.adaptation.rule`. This writer stays as it is.
+
+        Args:
+            text: what to read, at least one character; some pages show, a few lines hardly do.
+            segment: characters that are learned from at once, in [1, 1000].
+            learning_rate: how far a weight moves for a gradient of its usual size, in [0, 1]; more learns more from
+                less, up to where the model forgets how to write.
+            decay: how far, for each segment, a weight goes back to where training left it, at least 0.
+            epsilon: what is added to a weight's usual gradient before dividing by it, as a share of the average one.
+            sample: characters of the training text over which the usual gradients are gathered. Where that text is not
+                to be had, `text` itself serves, and the new writer's `adaptation.problem` says why.
+            longest: the most characters of `text`.
+            unknown: what becomes of characters that the model never saw: see `CharTokenizer.encode`.
+            corpus: where the training text is now: files or folders; empty takes the place where it was.
+            progress: called with what is being done ("reading", "statistics" or "adapting"), how much of it is done,
+                and how much there is to do.
+
+        Returns:
+            Another writer, with what it read in `adaptation`.
+
+        Raises:
+            ConfigError: a value is out of its range, the text is too long, or nothing of it is left to read.
+            UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+            RunError: there is a `corpus`, and it is not the training text.
+            TrainingError: the learning rate is so high that the model came apart.
+
+        Example:
+            writer = textgen.load("shakespeare").adapt(Path("my_play.txt").read_text())
+            print(writer.generate("MIRA:", temperature=0.7).text)
+        """
+        from textgen.adaptation import adapt_weights
+
+        settings = AdaptationConfig(
+            segment=segment,
+            learning_rate=learning_rate,
+            decay=decay,
+            epsilon=epsilon,
+            sample=sample,
+            longest=longest,
+        )
+        weights, adaptation = adapt_weights(
+            self.config,
+            self.weights,
+            self.tokenizer,
+            self.as_trained(text),
+            settings,
+            metadata=self.metadata,
+            path=self.path,
+            corpus=[os.fspath(each) for each in ([corpus] if isinstance(corpus, (str, os.PathLike)) else corpus)],
+            unknown=unknown,
+            progress=progress,
+        )
+        return Writer(
+            config=self.config,
+            weights=weights,
+            tokenizer=self.tokenizer,
+            metadata=self.metadata,
+            path=self.path,
+            adaptation=adaptation,
+        )
 
 
 def _several(temperature: float | Sequence[float]) -> float | tuple[float, ...]:

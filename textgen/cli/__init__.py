@@ -24,8 +24,13 @@ _HOMES = {
     "sample": "textgen.cli.sample",
     "complete": "textgen.cli.complete",
     "score": "textgen.cli.score",
+    "eval": "textgen.cli.eval",
+    "novelty": "textgen.cli.novelty",
+    "surprise": "textgen.cli.surprise",
+    "neurons": "textgen.cli.neurons",
     "runs": "textgen.cli.runs",
     "info": "textgen.cli.runs",
+    "plot": "textgen.cli.plot",
 }
 
 _EXAMPLES = (

@@ -15,9 +15,9 @@ import click
 
 from textgen.cli.command import command, visible
 from textgen.cli.draft import Draft
-from textgen.cli.options import checkpoints_option, json_option, run_option, setting, wish
+from textgen.cli.options import adapt_option, checkpoints_option, json_option, run_option, setting, wish
 from textgen.cli.screen import Screen
-from textgen.config import SamplingConfig
+from textgen.config import CorpusConfig, SamplingConfig
 from textgen.errors import UnknownCharacterError
 from textgen.system import colours, is_terminal
 
@@ -54,6 +54,8 @@ NUMBER      takes that suggestion
 @checkpoints_option
 @setting("--temperature", config=SamplingConfig, type=float, help="How freely lines and paragraphs are written.")
 @wish("--seed", type=int, otherwise="drawn anew", help="All of the writing's chance follows from it.")
+@adapt_option
+@setting("--encoding", config=CorpusConfig, help="The encoding of --adapt's file.")
 @click.option("--choices", type=click.IntRange(1, 9), default=5, show_default=True, help="How many suggestions.")
 @click.option("--plain", is_flag=True, help="Work line by line on a terminal too.")
 @json_option("Line by line, with one JSON object for each: text, written, suggestions.")
@@ -62,6 +64,8 @@ def complete(
     checkpoints: Path,
     temperature: float,
     seed: int | None,
+    adapt: str | None,
+    encoding: str,
     choices: int,
     plain: bool,
     as_json: bool,
@@ -76,10 +80,14 @@ def complete(
     :quit; +TEXT goes on in the same line.
     """
     SamplingConfig(temperature=temperature, seed=seed)
+    if adapt == "-":
+        raise click.UsageError("--adapt must be a file here: standard input is what you write.")
 
-    from textgen.cli.reading import load_writer
+    from textgen.cli import reading
 
-    writer, _ = load_writer(run, checkpoints)
+    writer, _ = reading.load_writer(run, checkpoints)
+    if adapt is not None:
+        writer = reading.adapt(writer, adapt, encoding=encoding, unknown="replace")
     draft = Draft(
         writer, temperature=temperature, seed=int.from_bytes(os.urandom(4)) if seed is None else seed, choices=choices
     )

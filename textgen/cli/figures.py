@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+from textgen.config import cell_name
+from textgen.system import width
 
 
 def number(value: Any, form: str, unit: str = "") -> str:
@@ -56,23 +58,7 @@ def size(model: Mapping[str, Any]) -> str:
     >>> size({"layers": 2, "units": 384, "cell": "lstm"})
     '2 x 384 LSTM'
     """
-    return f"{model.get('layers')} x {model.get('units')} {str(model.get('cell')).upper()}"
-
-
-def width(text: str) -> int:
-    """The columns that a text takes on a terminal: two for a wide character, none for a combining one.
-
-    >>> width("sea"), width("海"), width("e\N{COMBINING ACUTE ACCENT}")
-    (3, 2, 1)
-    """
-    if text.isascii():
-        return len(text)
-    return sum(
-        0
-        if unicodedata.combining(c) or unicodedata.category(c) == "Cf"
-        else 1 + (unicodedata.east_asian_width(c) in "WF")
-        for c in text
-    )
+    return f"{model.get('layers')} x {model.get('units')} {cell_name(model.get('cell'))}"
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:

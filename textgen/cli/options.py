@@ -173,6 +173,16 @@ def run_option(function: F) -> F:
     )(function)
 
 
+def adapt_option(function: F) -> F:
+    """`--adapt`."""
+    return click.option(
+        "--adapt",
+        metavar="FILE",
+        type=Place(allow_dash=True),
+        help="First read this text and learn from it: its names, its manner; - is standard input.",
+    )(function)
+
+
 def json_option(help: str) -> Callable[[F], F]:  # noqa: A002
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help=help)

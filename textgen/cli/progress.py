@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from textgen.cli.command import visible
-from textgen.cli.figures import duration, width
+from textgen.cli.figures import duration
 from textgen.reporter import Reporter, Summary
-from textgen.system import colours, is_terminal
+from textgen.system import colours, is_terminal, width
 
 if TYPE_CHECKING:
     from tqdm import tqdm

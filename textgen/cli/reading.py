@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from textgen.config import CorpusConfig
-from textgen.runs import BEST, LAST, resolve_checkpoint
+from textgen.cli.command import visible
+from textgen.config import CorpusConfig, Unknown
+from textgen.runs import checkpoint_name, resolve_checkpoint
 from textgen.writer import load
 
 if TYPE_CHECKING:
     from textgen.writer import Writer
+
+_ADAPTING = {
+    "reading": ("reading the training text", "B"),
+    "statistics": ("measuring gradients", " char"),
+    "adapting": ("learning", " char"),
+}
+"""What adapting does, for `bars`."""
 
 _PATIENCE = 2.0
 """Seconds without a text from standard input until the user is told."""
@@ -23,8 +31,7 @@ _PATIENCE = 2.0
 def load_writer(run: str | None, checkpoints: Path) -> tuple[Writer, str]:
     """The writer that `--run` means, and what to call it: its run's name, or the file's path."""
     path = resolve_checkpoint(run, checkpoints=checkpoints)
-    name = path.resolve().parent.name if path.name in (BEST, LAST) else str(path)
-    return load(path), name
+    return load(path), checkpoint_name(path)
 
 
 def read_text(writer: Writer, source: str, *, encoding: str) -> str:
@@ -38,6 +45,38 @@ def read_text(writer: Writer, source: str, *, encoding: str) -> str:
     settings = _settings(writer).replace(encoding=encoding)
     with _hint_at_waiting(source):
         return "".join(open_corpus(source, config=settings).pieces())
+
+
+def adapt(writer: Writer, source: str, *, encoding: str, unknown: Unknown, corpus: Sequence[str] = ()) -> Writer:
+    """A writer that has read a file, or standard input for "-", and learned from it; says what it rests on.
+
+    Raises:
+        CorpusError: the file is missing, empty, binary, or not valid in its encoding.
+        TextgenError: as `Writer.adapt`.
+    """
+    import sys
+
+    from textgen.cli.bars import bars
+    from textgen.errors import CorpusError
+    from textgen.system import is_terminal
+
+    text = read_text(writer, source, encoding=encoding)
+    if not text:
+        raise CorpusError("There is nothing to adapt to: the text is empty.")
+    with bars(_ADAPTING) as progress:
+        adapted = writer.adapt(text, unknown=unknown, corpus=corpus, progress=progress)
+    done = adapted.adaptation
+    if done is None:
+        return adapted
+    if done.problem:
+        click.echo(
+            f"Note: {visible(done.problem)} So how much to learn from the text was judged by that text alone.", err=True
+        )
+    if is_terminal(sys.stderr):
+        click.echo(
+            f"(read {done.characters:,} characters, at {done.bits_per_character:.3f} bits each on the way)", err=True
+        )
+    return adapted
 
 
 def _settings(writer: Writer) -> CorpusConfig:

@@ -7,21 +7,35 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from textgen.cli.command import INTERRUPTED, command, visible
-from textgen.cli.options import Numbers, Place, checkpoints_option, json_option, run_option, setting, wish
+from textgen.cli.options import (
+    Numbers,
+    Place,
+    adapt_option,
+    checkpoints_option,
+    json_option,
+    run_option,
+    setting,
+    wish,
+)
 from textgen.config import CorpusConfig, SamplingConfig, Unknown, Until
 from textgen.system import is_terminal
 
 if TYPE_CHECKING:
+    from textgen.memorisation import Span, TrainingText
+    from textgen.sampling.sample import Sample
     from textgen.writer import Writer
 
 SEPARATOR = "-----"
+
+_COPIES = 3
+"""How many copied stretches `--check` names."""
 
 _CONTROLS = (
     "repetition_penalty", "repetition_window", "temperature", "top_k", "top_p", "min_p", "typical_p",
@@ -42,13 +56,16 @@ _end = functools.partial(setting, config=SamplingConfig, section="The end")
         "echo 'Oda Penhale said' | textgen sample --until paragraph --no-echo",
         "textgen sample --prompt-file corpora/README.md --unknown skip --length 100",
         "textgen sample --json --count 2 --logprobs 3 --length 20",
+        "textgen sample --length 2000 --temperature 0.4 --check",
+        "textgen sample --adapt corpora/README.md --unknown skip --prompt 'The corpus '",
     ),
 )
 @run_option
 @checkpoints_option
 @wish("--prompt", metavar="TEXT", help="The text to go on from.")
 @wish("--prompt-file", metavar="FILE", type=Place(), help="The same from a file; - is standard input.")
-@setting("--encoding", config=CorpusConfig, help="The encoding of the prompt's file or of what is piped in.")
+@adapt_option
+@setting("--encoding", config=CorpusConfig, help="The encoding of files and of what is piped in.")
 @click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before its continuation.")
 @click.option("--count", "-n", type=int, default=1, show_default=True, help="How many samples.")
 @wish("--seed", type=int, otherwise="drawn and reported", help="The same seed writes the same text again.")
@@ -56,7 +73,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="The end")
     "--unknown",
     config=SamplingConfig,
     type=click.Choice(get_args(Unknown)),
-    help="What to do with characters of the prompt that the model never saw.",
+    help="What to do with characters of the prompt, or of --adapt's file, that the model never saw.",
 )
 @json_option("One JSON object a line for each sample.")
 @click.option(
@@ -65,6 +82,19 @@ _end = functools.partial(setting, config=SamplingConfig, section="The end")
     type=int,
     default=0,
     help="With --json: each character's log-probability, and the N likeliest there.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Then name the longest stretches copied from the training text; see textgen novelty.",
+)
+@wish(
+    "--corpus",
+    metavar="PATH",
+    type=Place(),
+    multiple=True,
+    otherwise="where it was",
+    help="With --check and --adapt: where the training text is now; can be given several times.",
 )
 @_choice("--repetition-penalty", type=float, help="Against loops: makes what was just written less likely; 1 is off.")
 @_choice("--repetition-window", type=int, help="How many characters back the penalty looks.")
@@ -94,29 +124,53 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
 
     Without --prompt and --prompt-file, what is piped in is the prompt. One newline at the end of a file or of piped
     text is not part of it. The text goes to standard output, the seed to standard error.
+
+    With --adapt the model first reads a text, once, and learns from it as it goes, so that it knows its names and its
+    manner: for a text much like what it was trained on. The run itself stays as it is. To learn a text by heart, or
+    another language, train: textgen train FILE --from RUN.
     """
     if options["prompt"] is not None and options["prompt_file"] is not None:
         raise click.UsageError("--prompt and --prompt-file cannot be given together.", ctx)
     if options["logprobs"] and not options["as_json"]:
         raise click.UsageError("--logprobs needs --json.", ctx)
+    if options["corpus"] and not options["check"] and options["adapt"] is None:
+        raise click.UsageError("--corpus needs --check or --adapt.", ctx)
+    if options["adapt"] == options["prompt_file"] == "-":
+        raise click.UsageError("--adapt and --prompt-file cannot both be standard input.", ctx)
 
-    from textgen.cli.reading import load_writer
+    from textgen.cli.reading import adapt, load_writer
 
     writer, name = load_writer(run, checkpoints)
     prompt = _prompt(writer, options)
     controls = {name: options[name] for name in _CONTROLS}
+    training = _training_text(writer, options["corpus"] or ()) if options["check"] else None
+    more: dict[str, Any] = {"run": name}
+    if options["adapt"] is not None:
+        # What is wrong with the arguments is told before the time is spent.
+        config = SamplingConfig(**controls)
+        writer.tokenizer.encode(prompt, unknown=config.unknown)
+        where = {"encoding": options["encoding"], "unknown": config.unknown, "corpus": options["corpus"] or ()}
+        writer = adapt(writer, options["adapt"], **where)
+        more["adapt"] = options["adapt"]
+        name = f"{name}, adapted"
     shown: Callable[[str], str] = visible if is_terminal(sys.stdout) else str
     if options["count"] == 1 and not options["as_json"]:
-        _stream(ctx, writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
+        written = _stream(ctx, writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
+        if training is not None:
+            _name_copies(training, [written])
         return
     samples = writer.generate_many(prompt, count=options["count"], logprobs=options["logprobs"], **controls)
+    copies = _copies(training, samples) if training is not None and options["as_json"] else None
     for n, each in enumerate(samples):
         if options["as_json"]:
-            click.echo(json.dumps({**each.to_json(), "run": name}, ensure_ascii=False))
+            found = {} if copies is None else {"copies": copies[n]}
+            click.echo(json.dumps({**each.to_json(), **more, **found}, ensure_ascii=False))
         else:
             text = prompt * options["echo"] + each.text
             click.echo(f"{SEPARATOR}\n" * (n > 0) + shown(text), nl=not text.endswith("\n"))
     _report(samples[0].seed, name)
+    if training is not None and copies is None:
+        _name_copies(training, samples)
 
 
 def _stream(
@@ -128,7 +182,7 @@ def _stream(
     shown: Callable[[str], str],
     echo: bool,
     name: str,
-) -> None:
+) -> Sample:
     """Writes one text as it comes; Ctrl-C ends it where it is."""
     stream = writer.stream(prompt, **controls)
     write, flush = sys.stdout.write, sys.stdout.flush
@@ -148,6 +202,44 @@ def _stream(
     if last != "\n":
         click.echo()
     _report(stream.sample.seed, name)
+    return stream.sample
+
+
+def _training_text(writer: Writer, corpus: Sequence[str]) -> TrainingText:
+    """The text that copies are looked for in; whether it is there is known before anything is written."""
+    from textgen.cli.bars import bars
+    from textgen.cli.copies import STAGES
+    from textgen.memorisation import check_installed, read_training_text
+
+    check_installed()
+    with bars(STAGES) as progress:
+        report = None if progress is None else functools.partial(progress, "reading")
+        return read_training_text(writer.metadata, writer.path, writer.tokenizer, corpus=corpus, progress=report)
+
+
+def _find_copies(training: TrainingText, samples: Sequence[Sample], *, each: bool) -> list[Span]:
+    """The longest stretches of the samples, or of each of them, that stand in the training text."""
+    from textgen.cli.bars import bars
+    from textgen.cli.copies import STAGES
+    from textgen.memorisation import find_spans
+
+    with bars(STAGES) as progress:
+        report = None if progress is None else functools.partial(progress, "sorting")
+        return find_spans(training, [sample.text for sample in samples], count=_COPIES, each=each, progress=report)
+
+
+def _copies(training: TrainingText, samples: Sequence[Sample]) -> list[list[dict[str, Any]]]:
+    """For each sample, its copies as plain JSON values."""
+    spans = _find_copies(training, samples, each=True)
+    return [[span.to_json() for span in spans if span.sample == n] for n in range(len(samples))]
+
+
+def _name_copies(training: TrainingText, samples: Sequence[Sample]) -> None:
+    """Says what was copied."""
+    from textgen.cli.copies import in_short
+
+    for line in in_short(_find_copies(training, samples, each=False)):
+        click.echo(line, err=True)
 
 
 def _report(seed: int, name: str) -> None:
@@ -160,7 +252,7 @@ def _prompt(writer: Writer, options: dict[str, Any]) -> str:
     from textgen.cli.reading import read_text
 
     path = options["prompt_file"]
-    if options["prompt"] is not None or (path is None and not _is_piped()):
+    if options["prompt"] is not None or (path is None and (options["adapt"] == "-" or not _is_piped())):
         return writer.as_trained(options["prompt"] or "")
     text = read_text(writer, "-" if path is None else path, encoding=options["encoding"])
     return text.removesuffix("\n").removesuffix("\r")

@@ -6,7 +6,7 @@ import shutil
 from typing import TextIO
 
 from textgen.cli.command import visible
-from textgen.cli.figures import width
+from textgen.system import width
 
 
 class Screen:

@@ -6,6 +6,7 @@ import functools
 import math
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -37,8 +38,10 @@ _TRAINING = (
     "weight_drop", "state_reset", "patience", "validate_every", "save_every", "save_every_steps",
     "precision", "device", "shards",
 )  # fmt: skip
-_WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "quiet")
+_WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "tensorboard", "quiet")
 _SAVE_EVERY = f"{default(TrainingConfig, 'save_every'):g}s"
+
+_WHICH_CELL = "The recurrent cell; benchmarks/README.md compares them."
 
 _text = functools.partial(wish, config=CorpusConfig, section="Text")
 _model = functools.partial(wish, config=ModelConfig, section="Model")
@@ -66,6 +69,13 @@ _machine = functools.partial(wish, config=TrainingConfig, section="Machine")
 @wish("--resume", metavar="NAME", shell_complete=run_names, help="Continue this run where it stopped, exactly.")
 @wish("--from", metavar="RUN", shell_complete=run_names, help="Start from the weights of this run or file.")
 @checkpoints_option
+@wish(
+    "--tensorboard",
+    is_flag=False,
+    flag_value="",
+    metavar="[FOLDER]",
+    help="Write event files, too: into the run's folder, or into FOLDER/NAME.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Show warnings and errors only.")
 @_text("--encoding", help="The files' encoding.")
 @_text("--keep-newlines", is_flag=True, help="Keep CRLF and CR as they are.")
@@ -73,7 +83,7 @@ _machine = functools.partial(wish, config=TrainingConfig, section="Machine")
 @_text("--glob", metavar="PATTERN", help="Which files of a folder belong to the text.")
 @_text("--min-count", type=int, help="Characters rarer than this share one unknown id.")
 @_text("--validation", type=float, help="The share of the text, from its end, that validates; 0 is none.")
-@_model("--cell", type=click.Choice(CELLS), help="The recurrent cell.")
+@_model("--cell", type=click.Choice(CELLS), help=_WHICH_CELL)
 @_model("--layers", type=int, otherwise="by size", help="Recurrent layers, one on the other.")
 @_model("--units", type=int, otherwise="by size", help="State size of each layer.")
 @_model("--embedding", type=int, otherwise="by size", help="Size of a character's vector.")
@@ -121,6 +131,8 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     try:
         training = load_training(options["device"])
         common = {"checkpoints": options["checkpoints"], "reporter": progress, "started": STARTED}
+        if options["tensorboard"] is not None:
+            common["tensorboard"] = options["tensorboard"] or True
         if resuming:
             run = training.resume(options["resume"], sources=sources, **given, **common)
         else:
@@ -145,6 +157,12 @@ def train(ctx: click.Context, /, **options: Any) -> None:
 
 def _check_usage(ctx: click.Context, options: Mapping[str, Any]) -> None:
     """Refuses options that do not go together."""
+    if options["tensorboard"] and Path(options["tensorboard"]).is_file():
+        raise click.UsageError(
+            f"--tensorboard takes a folder; {options['tensorboard']} is a file. Put the text before it: "
+            f"textgen train {options['tensorboard']} --tensorboard",
+            ctx,
+        )
     if options["resume"] is None:
         if not options["sources"]:
             raise click.UsageError("Name the text to train on: files, folders, or - for standard input.", ctx)
@@ -168,11 +186,13 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
     """Finds users' mistakes before TensorFlow is loaded, which takes seconds."""
     from textgen.corpus import open_corpus
     from textgen.naming import check_name
-    from textgen.runs import create_run, find_run, resolve_checkpoint
+    from textgen.runs import check_folder, create_run, find_run, resolve_checkpoint
 
     ModelConfig(vocab_size=1, **{key: value for key, value in given.items() if key in _MODEL})
     TrainingConfig(**{key: value for key, value in given.items() if key in _TRAINING})
     checkpoints, name = options["checkpoints"], options["name"]
+    if options["tensorboard"]:
+        check_folder(options["tensorboard"])
     if options["resume"] is not None:
         find_run(options["resume"], checkpoints=checkpoints)
     if options["from"] is not None:
@@ -210,6 +230,10 @@ def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) ->
     if summary["val_loss"] is not None:
         loss, bits = summary["val_loss"], summary["bits_per_character"] or summary["val_loss"] / math.log(2.0)
         click.echo(f"The best model: validation loss {loss:.4f}, {bits:.3f} bits per character.", err=True)
+    if options["tensorboard"] is not None:
+        folder = shlex.quote(str(run.events_folder(options["tensorboard"] or True)))
+        click.echo("See how it learned (pip install tensorboard):", err=True)
+        click.echo(f"  tensorboard --logdir {visible(folder)}", err=True)
     click.echo("Write with it:", err=True)
     click.echo(f"  textgen sample --run {_named(run.name, options)}", err=True)
 
