@@ -146,6 +146,8 @@ BASE = {
     "score": ["-", "--unknown=skip"],
     "surprise": ["-", "--unknown=skip"],
     "neurons": ["tiny", "-", "--unknown=skip"],
+    "eval": ["tiny", "-", "--unknown=skip"],
+    "novelty": ["tiny", "--text=-"],
     "runs": [],
     "info": [],
     "plot": [],

@@ -198,7 +198,7 @@ def test_sampling_during_training_always_finds_a_whole_model(text: Path, tmp_pat
             if not place.best.exists():
                 continue
             try:
-                texts.append(textgen.load(place.path).generate(max_new_tokens=3, seed=1).text)
+                texts.append(textgen.load(place.path).generate(max_new_tokens=30, seed=1).text)
                 read_checkpoint(place.last)
                 read_training_state(place.last)
             except CheckpointError as error:

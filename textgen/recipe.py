@@ -76,7 +76,7 @@ def least_memory(model: ModelConfig, batch_size: int, sequence_length: int) -> i
         sequence_length: time steps.
 
     Example:
-        >>> least_memory(ModelConfig(vocab_size=100, layers=1, units=100, embedding=100), 10, 10)
+        >>> least_memory(ModelConfig(vocab_size=100, cell="lstm", layers=1, units=100, embedding=100), 10, 10)
         2210000
     """
     values = model.layers * model.free_gates * model.units + model.vocab_size
