@@ -41,7 +41,10 @@ _TRAINING = (
 _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "tensorboard", "quiet")
 _SAVE_EVERY = f"{default(TrainingConfig, 'save_every'):g}s"
 
-_WHICH_CELL = "The recurrent cell; benchmarks/README.md compares them."
+_WHICH_CELL = (
+    "The recurrent cell. At equal weights and time coupled had the lowest loss on two of three texts and gru on one, "
+    "both always before lstm and peephole; rnn is far behind."
+)
 
 _text = functools.partial(wish, config=CorpusConfig, section="Text")
 _model = functools.partial(wish, config=ModelConfig, section="Model")
