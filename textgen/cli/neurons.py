@@ -11,7 +11,7 @@ import click
 from textgen.cli.command import command, visible
 from textgen.cli.figures import table
 from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
-from textgen.config import CorpusConfig, InsightConfig, Unknown
+from textgen.config import CorpusConfig, InsightConfig, Unknown, cell_name
 
 if TYPE_CHECKING:
     from textgen.insight import Neurons
@@ -86,7 +86,7 @@ def _report(found: Neurons, top: int) -> list[str]:
     """The lines for a person."""
     passage, (layers, units, _) = found.passage, found.states.shape
     lines = [
-        f"model  {passage.model}, {layers} x {units} {found.cell.upper()}",
+        f"model  {passage.model}, {layers} x {units} {cell_name(found.cell)}",
         f"text   {passage.extent}, sha256 {passage.sha256[:12]}",
         "",
     ]
