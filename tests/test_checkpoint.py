@@ -411,7 +411,7 @@ class TestDamage:
             path.write_bytes(data[:length])
             refusal(lambda: read_checkpoint(path))
 
-    @settings(max_examples=200 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=200 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_a_flipped_bit_is_refused_or_changes_nothing(self, good: Path, tmp_path: Path, data: st.DataObject) -> None:
         content = bytearray(good.read_bytes())
@@ -580,7 +580,7 @@ class TestMalice:
             path = forge(good, tmp_path / "a.keras", members={WEIGHTS: bytes(data)})
             assert "recurrent_2/bias must hold finite numbers" in refusal(lambda path=path: read_checkpoint(path))
 
-    @settings(max_examples=200 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=200 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_any_metadata_is_read_or_refused(self, good: Path, tmp_path: Path, data: st.DataObject) -> None:
         scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)

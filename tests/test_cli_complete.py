@@ -131,7 +131,7 @@ def test_what_cannot_be_done_is_said_and_the_session_goes_on(story: None, reques
     assert wrong["text"] == last["text"] == first["text"] == "the se"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from(["the se", "+a", "1", ":line", ":p", ":undo", ":new", "\\z", "", "7", "É", ":x"])))
 def test_no_order_of_requests_breaks_the_session(requests: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:

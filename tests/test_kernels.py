@@ -86,7 +86,7 @@ def test_outputs_states_and_every_gradient_equal_keras(cell: str, dropped: bool)
         np.testing.assert_allclose(one, other, atol=2e-5)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     cell=st.sampled_from(CELLS),
     batch=st.integers(1, 4),

@@ -48,7 +48,7 @@ class Drifting(Engine):
 
 
 @pytest.mark.parametrize("chosen", CONTROLS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 1e-2, 0.1]), st.sampled_from([1.0, 3.0]))
 def test_what_is_settled_survives_any_drift_within_the_tolerance(
     chosen: dict[str, Any], seed: int, tolerance: float, scale: float
@@ -80,7 +80,7 @@ def test_nearly_all_draws_are_settled(chosen: dict[str, Any]) -> None:
     assert settled(logits, config, **options, noise=noise, tolerance=1e-5).mean() > 0.995
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(CONTROLS), st.integers(2, 9))
 def test_texts_do_not_depend_on_how_many_are_drawn_even_if_logits_do(
     seed: int, chosen: dict[str, Any], count: int

@@ -33,7 +33,7 @@ def test_each_id_is_foretold_from_all_before_it() -> None:
     np.testing.assert_allclose(score_ids(WRITER.engine, text), slow_logprobs(text), atol=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 60), st.integers(1, 70))
 def test_streams_are_contiguous_parts_that_begin_without_context(length: int, streams: int) -> None:
     text = ids(length)
@@ -42,7 +42,7 @@ def test_streams_are_contiguous_parts_that_begin_without_context(length: int, st
     np.testing.assert_allclose(score_ids(WRITER.engine, text, streams=streams), np.concatenate(expected), atol=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 60), st.integers(1, 20), st.integers(1, 5))
 def test_windows_lie_side_by_side_and_begin_without_context(length: int, window: int, batch_size: int) -> None:
     text = ids(length)

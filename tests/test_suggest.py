@@ -98,7 +98,7 @@ def test_a_wrong_number_is_a_sentence(n: Any) -> None:
         suggest(Scripted({"": {"a": 1.0}}, tokenizer=WORDS), WORDS, "a", n=n)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.sampled_from(["a", "b ", "ab"]))
 def test_the_beam_finds_what_an_exhaustive_search_finds(seed: int, text: str) -> None:
     tokenizer = CharTokenizer(" ab")
