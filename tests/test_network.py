@@ -192,3 +192,66 @@ def test_gradients_beyond_the_limit_are_scaled_down_to_it() -> None:
     assert momenta[0]
     for one, other in zip(*momenta, strict=True):
         np.testing.assert_allclose(other, one * (1e-3 / norm), rtol=1e-4, atol=1e-10)
+
+
+def test_a_batch_in_halves_learns_what_two_short_batches_learn() -> None:
+    batches = ids(4, 9, seed=3)
+    inputs, targets = batches[:, :-1], batches[:, 1:]
+    halved = plain_trainer(8, halved_fraction=0.5)
+    halved.halved.assign(True)
+    whole, short = plain_trainer(8, halved_fraction=0.5), plain_trainer(4)
+    for trainer in (halved, whole):
+        tf.function(trainer.train_step)((tf.constant(inputs), tf.constant(targets), tf.constant(True)))
+    losses = []
+    for start in (0, 4):
+        cut = slice(start, start + 4)
+        short.train_step((tf.constant(inputs[:, cut]), tf.constant(targets[:, cut]), tf.constant(start == 0)))
+        losses.append(float(short.last_loss))
+    for one, other in zip(halved.plain.get_weights(), short.plain.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert any((a != b).any() for a, b in zip(halved.plain.get_weights(), whole.plain.get_weights(), strict=True))
+    assert float(halved.last_loss) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert int(halved.steps_done) == 1
+    assert int(halved.optimizer.iterations) == 2
+
+
+def test_the_halves_of_a_batch_have_masks_of_their_own() -> None:
+    network = make_trainer(1).network
+    first, second, again = (network.masks(tf.constant(3), 4, part).outputs[0].numpy() for part in (0, 1, 0))
+    np.testing.assert_array_equal(first, again)
+    assert (first != second).any()
+
+
+def plain_trainer(length: int, **changes: object) -> Trainer:
+    shape = config("coupled", dropout=0.0, input_dropout=0.0)
+    model = build_model(shape, seed=2)
+    training = TrainingConfig(batch_size=4, sequence_length=length, state_reset=0.0, learning_rate=0.01, **changes)
+    return Trainer(Network(model, shape, seed=1), model, training, shards=2, validation_streams=4)
+
+
+def test_the_logits_scale_counts_in_learning_only() -> None:
+    batch = ids(4, 6, seed=1)
+    inputs, targets = tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:])
+    scaled, plain = plain_trainer(5, logit_scale=1.5), plain_trainer(5)
+    held_out = (inputs, targets, tf.ones(inputs.shape), tf.constant(True))
+    assert float(scaled.test_step(held_out)["loss"]) == float(plain.test_step(held_out)["loss"])
+    norms = []
+    for trainer in (scaled, plain):
+        trainer.train_step((inputs, targets, tf.constant(True)))
+        norms.append(float(trainer.gradient_norm))
+    assert float(scaled.last_loss) == float(plain.last_loss)
+    # Of a head times 1.5, the same loss has the same gradient by all that lies below the head.
+    louder = plain_trainer(5)
+    for variable in (louder.plain.get_layer("head").kernel, louder.plain.get_layer("head").bias):
+        variable.assign(1.5 * variable)
+    quiet = plain_trainer(5, logit_scale=1.5)
+    first, second = (below_the_head(trainer, inputs, targets) for trainer in (louder, quiet))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert norms[0] != norms[1]
+
+
+def below_the_head(trainer: Trainer, inputs: tf.Tensor, targets: tf.Tensor) -> list[np.ndarray]:
+    """The weights below the head after a step, on a batch that the head has not changed yet."""
+    trainer.train_step((inputs, targets, tf.constant(True)))
+    return trainer.plain.get_weights()[:-2]

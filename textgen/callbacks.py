@@ -29,6 +29,12 @@ RESCUES = 3
 _WARM, _MEASURED = 3, 10
 """A run's first steps, which also compile, and the steps that a measurement of its pace needs at least."""
 
+_WHOLE_PACE = 0.92
+"""What a step takes that learns from its batch whole, as a share of what it takes in halves."""
+
+_OFF = 0.03
+"""How far, as a share of all steps, the pace may lead from the planned end before the end is moved."""
+
 
 class Interrupted(Exception):  # noqa: N818
     """The user asked training to stop; the last state has been saved."""
@@ -42,7 +48,9 @@ class Course(keras.callbacks.Callback):
     """Sets each step's learning rate, ends the rounds, and turns a budget of seconds into a number of steps.
 
     While a linear schedule is at its peak nothing depends on how many steps there will be, so the run's own speed is
-    measured until the rate has to fall; then the number of steps is fixed for good.
+    measured until the rate has to fall; then the number of steps is fixed. Only where the machine's pace changes so
+    much that the budget would be missed is the end moved, and the rate goes on falling from where it is. A run that
+    is continued keeps to the end it had.
     """
 
     def __init__(self, progress: Progress, config: TrainingConfig, reporter: Reporter, *, held_out: int) -> None:
@@ -54,12 +62,21 @@ class Course(keras.callbacks.Callback):
         self._round_seconds: float | None = None
         self._aside = 0.0
         self._steps_here = 0
+        self._planned_here = False
+        self._judged = False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Tells the trainer how a continued run learns."""
+        del logs
+        self._set_halves()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Sets the step's rate."""
         del batch, logs
         rate = learning_rate(self.config, self.progress.plan, self.progress.step) * self.progress.rate_factor
         self.model.optimizer.learning_rate = rate
+        if self.progress.step == self.progress.plan.whole_from:
+            self._set_halves()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Counts the step and ends the round where the plan says so."""
@@ -68,9 +85,11 @@ class Course(keras.callbacks.Callback):
         progress.step += 1
         self._steps_here += 1
         if self._steps_here == _WARM:
-            self._mark = (progress.step, progress.seconds)
+            self._measure()
         self._budget()
         plan = progress.plan
+        if progress.step == plan.whole_from:
+            self._measure()
         self.reporter.stepped(
             step=progress.step,
             steps=plan.steps,
@@ -90,9 +109,16 @@ class Course(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Notes how long the validation, the sample and the save between two rounds took."""
         del epoch, logs
-        if self._round_end is not None:
-            self._round_seconds = self.progress.seconds - self._round_end
-            self._aside += self._round_seconds if self._mark is not None else 0.0
+        if self._round_end is None:
+            return
+        self._round_seconds = self.progress.seconds - self._round_end
+        if self.progress.plan.steps is not None:
+            self._measure()
+        elif self._mark is not None:
+            self._aside += self._round_seconds
+
+    def _set_halves(self) -> None:
+        self.model.halved.assign(self.progress.plan.halves(self.progress.step))
 
     def _share(self) -> float:
         plan = self.progress.plan
@@ -100,25 +126,59 @@ class Course(keras.callbacks.Callback):
             return min(self.progress.step / plan.steps, 1.0)
         return min(self.progress.seconds / (self.config.time or math.inf), 1.0)
 
+    def _measure(self) -> None:
+        """Begins to measure the pace."""
+        self._mark, self._aside, self._judged = (self.progress.step, self.progress.seconds), 0.0, False
+
+    def _pace(self) -> float:
+        """Seconds of a step, since the measurement began."""
+        first, since = self._mark or (self.progress.step, self.progress.seconds)
+        return max((self.progress.seconds - since - self._aside) / max(self.progress.step - first, 1), 1e-6)
+
     def _budget(self) -> None:
         progress, budget = self.progress, self.config.time
-        if progress.plan.steps is not None or budget is None:
+        if budget is None:
             return
-        flat = 1.0 - self.config.decay_fraction if self.config.schedule == "linear" else 0.05
-        first, since = self._mark or (progress.step, progress.seconds)
-        if progress.seconds < budget * flat or progress.step - first < _MEASURED:
-            return
-        pace = max((progress.seconds - since - self._aside) / max(progress.step - first, 1), 1e-6)
-        left = self._affordable(budget - progress.seconds, pace)
-        progress.plan = replace(progress.plan, steps=progress.step + left, decay_start=progress.step)
+        plan, measured = progress.plan, progress.step - (self._mark or (progress.step,))[0]
+        if plan.steps is None:
+            flat = 1.0 - self.config.decay_fraction if self.config.schedule == "linear" else 0.05
+            if progress.seconds < budget * flat or measured < _MEASURED:
+                return
+            steps = self._affordable(budget - progress.seconds)
+            whole_from = plan.whole_from
+            if whole_from is None:
+                whole_from = max(progress.step, round(self.config.halved_fraction * steps))
+            progress.plan = replace(plan, steps=steps, decay_start=progress.step, whole_from=whole_from)
+            self._planned_here = True
+        elif self._planned_here and not self._judged and measured >= max(_MEASURED, plan.validate_every // 4):
+            self._judged = True
+            steps = self._affordable(budget - progress.seconds)
+            if abs(steps - plan.steps) > _OFF * plan.steps and progress.step >= self.config.warmup_steps:
+                rate = learning_rate(self.config, plan, progress.step) / self.config.learning_rate
+                progress.plan = replace(plan, steps=steps, decay_start=progress.step, decay_from=rate)
 
-    def _affordable(self, seconds: float, pace: float) -> int:
-        """How many more steps fit into so many seconds, beside the validations that they bring and the last one."""
+    def _affordable(self, seconds: float) -> int:
+        """The step at which so many seconds are over, with the validations on the way and the last one.
+
+        What is left of the steps in halves goes at the pace measured, and the others more quickly by a known share.
+        """
+        step, plan, pace = self.progress.step, self.progress.plan, self._pace()
         size = self.config.batch_size * self.config.sequence_length
         # Scoring takes a third to two thirds of what learning does; a sample and a save take a moment more.
         guess = pace * self._held_out / size / 1.5 + 0.5
         rounds = guess if self._round_seconds is None else self._round_seconds
-        return max(int((seconds - rounds) / (pace + rounds / self.progress.plan.validate_every)), 0)
+        between = rounds / plan.validate_every
+        seconds -= rounds
+        if not plan.halves(step):
+            return step + max(int(seconds / (pace + between)), 1)
+        whole = _WHOLE_PACE * pace
+        if plan.whole_from is not None:
+            halved = min(plan.whole_from - step, int(seconds / (pace + between)))
+        else:
+            share = self.config.halved_fraction
+            steps = (seconds + step * (pace + between)) / (share * pace + (1.0 - share) * whole + between)
+            halved = max(round(share * steps) - step, 0)
+        return step + max(halved + int((seconds - halved * (pace + between)) / (whole + between)), 1)
 
 
 class Rescue(keras.callbacks.Callback):

@@ -235,11 +235,16 @@ class TrainingConfig(_Values):
         sequence_length: characters of each stream in a step, also how far gradients reach back.
         learning_rate: Adam's peak rate, after warm-up.
         beta_2: Adam's second-moment decay.
+        cautious: step only where Adam's momentum and the gradient agree (Liang et al. 2024).
         clip_norm: the global gradient norm is clipped to this.
         warmup_steps: steps over which the rate rises from zero.
         schedule: "linear" holds the peak and then falls over `decay_fraction`; "cosine" falls from the warm-up on.
         decay_fraction: the share of all steps, at the end, over which a linear schedule falls.
         final_rate: the rate at the end, as a share of the peak.
+        halved_fraction: the share of all steps, at the start, in which a batch is learned from in two halves of its
+            time, an update each, where later it is one. Of no effect where `sequence_length` is odd.
+        logit_scale: the logits are multiplied by it while learning, and only then, so that the model written is less
+            sure of itself than it was of the training text (the temperature of Guo et al. 2017, set beforehand).
         weight_decay: decoupled weight decay on kernels (AdamW), as a share of the rate.
         weight_drop: share of each recurrent kernel's weights dropped in a step (Merity et al. 2018).
         state_reset: share of the streams whose recurrent state starts from zero at a step, drawn anew for each; the
@@ -260,11 +265,14 @@ class TrainingConfig(_Values):
     sequence_length: int = 64
     learning_rate: float = 1e-2
     beta_2: float = 0.99
+    cautious: bool = False
     clip_norm: float = 1.0
     warmup_steps: int = 50
     schedule: Schedule = "linear"
     decay_fraction: float = 0.6
     final_rate: float = 0.0
+    halved_fraction: float = 0.0
+    logit_scale: float = 1.0
     weight_decay: float = 0.1
     weight_drop: float = 0.0
     state_reset: float = 0.2
@@ -284,11 +292,14 @@ class TrainingConfig(_Values):
         _require_whole("sequence_length", self.sequence_length, 1, 65_536)
         _require_number("learning_rate", self.learning_rate, 0.0, 10.0, open_low=True)
         _require_number("beta_2", self.beta_2, 0.0, 1.0, open_high=True)
+        require(isinstance(self.cautious, bool), "cautious", "true or false", self.cautious)
         _require_number("clip_norm", self.clip_norm, 0.0, math.inf, "Use inf to switch it off.", open_low=True)
         _require_whole("warmup_steps", self.warmup_steps, 0, 10**9)
         _require_choice("schedule", self.schedule, get_args(Schedule))
         _require_number("decay_fraction", self.decay_fraction, 0.0, 1.0)
         _require_number("final_rate", self.final_rate, 0.0, 1.0)
+        _require_number("halved_fraction", self.halved_fraction, 0.0, 1.0)
+        _require_number("logit_scale", self.logit_scale, 0.0, 100.0, open_low=True)
         _require_number("weight_decay", self.weight_decay, 0.0, 100.0, "Use 0 to switch it off.")
         _require_number("weight_drop", self.weight_drop, 0.0, 1.0, "Use 0 to switch it off.", open_high=True)
         _require_number("state_reset", self.state_reset, 0.0, 1.0, "Use 0 to switch it off.")

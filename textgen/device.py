@@ -17,7 +17,7 @@ from textgen.config import Device, Precision
 from textgen.errors import ConfigError, TrainingError
 
 _UNITS, _COLUMNS = 512, 32
-_SHARE = 0.9
+_SHARE = 0.75
 """What of a step's product rate a training step keeps, beside its overhead a time step (see `recipe`)."""
 _GPU_SPEED = 5e12
 

@@ -68,23 +68,27 @@ class Network:
         """Which streams begin a step from a state of zero: `(batch,)` booleans, each True with probability `share`."""
         return tf.random.stateless_uniform((batch,), self._seed(step, 63)) < share
 
-    def _seed(self, step: Tensor, purpose: int) -> Tensor:
-        """A seed of its own for each step and purpose (0 to 63)."""
-        return tf.stack([tf.constant(self.seed % (2**31), tf.int32), tf.cast(step, tf.int32) * 64 + purpose])
+    def _seed(self, step: Tensor, purpose: int, part: Tensor | int = 0) -> Tensor:
+        """A seed of its own for each step, purpose (0 to 63) and part of a step (0 or 1)."""
+        seed = self.seed % (2**31)
+        # Of the numbers below zero, which no run's seed is, the second part takes one of its own.
+        own = tf.where(tf.equal(part, 0), seed, -1 - seed)
+        return tf.stack([tf.cast(own, tf.int32), tf.cast(step, tf.int32) * 64 + purpose])
 
-    def masks(self, step: Tensor, batch: int) -> Masks:
-        """Dropout's masks of one training step for a whole batch.
+    def masks(self, step: Tensor, batch: int, part: Tensor | int = 0) -> Masks:
+        """Dropout's masks of one update for a whole batch.
 
         Args:
             step: the step's number, an integer tensor.
             batch: streams in the batch.
+            part: 0, or 1 for a step's second update.
         """
         config = self.config
 
         def keep(index: int, rate: float, shape: tuple[int, ...]) -> Tensor | None:
             if rate == 0.0:
                 return None
-            kept = tf.random.stateless_uniform(shape, self._seed(step, index)) >= rate
+            kept = tf.random.stateless_uniform(shape, self._seed(step, index, part)) >= rate
             return tf.where(kept, tf.constant(1.0 / (1.0 - rate)), tf.constant(0.0))
 
         def recurrent(n: int) -> Tensor | None:

@@ -52,6 +52,8 @@ class Progress:
                 "steps": self.plan.steps,
                 "decay_start": self.plan.decay_start,
                 "validate_every": self.plan.validate_every,
+                "decay_from": self.plan.decay_from,
+                "whole_from": self.plan.whole_from,
             },
             "step": self.step,
             "best": self.best if math.isfinite(self.best) else None,
@@ -76,23 +78,34 @@ class Progress:
                 raise ValueError(f"{name} is missing or no count")
             return int(held[name])
 
-        def number(name: str) -> float:
-            value = values.get(name)
+        def number(held: dict[str, Any], name: str) -> float:
+            value = held.get(name)
             if isinstance(value, (int, float)) and abs(value) < 1e15:
                 return float(value)
             raise ValueError(f"{name} is missing or no number")
+
+        def share(held: dict[str, Any], name: str) -> float:
+            value = number(held, name)
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} is no share")
+            return value
+
+        # Runs from before batches could be halved and ends moved say neither.
+        plan = {"decay_from": 1.0, "whole_from": 0, **plan}
 
         return cls(
             plan=Plan(
                 steps=None if plan.get("steps") is None else whole(plan, "steps", 1),
                 decay_start=None if plan.get("decay_start") is None else whole(plan, "decay_start"),
                 validate_every=whole(plan, "validate_every", 1),
+                decay_from=share(plan, "decay_from"),
+                whole_from=None if plan["whole_from"] is None else whole(plan, "whole_from"),
             ),
             step=whole(values, "step"),
-            best=math.inf if values.get("best") is None else number("best"),
+            best=math.inf if values.get("best") is None else number(values, "best"),
             waits=whole(values, "waits"),
-            rate_factor=number("rate_factor"),
+            rate_factor=number(values, "rate_factor"),
             rescues=whole(values, "rescues"),
-            earlier_seconds=number("seconds"),
+            earlier_seconds=number(values, "seconds"),
             history=list(history),
         )

@@ -15,10 +15,17 @@ from textgen.config import SIZES, ModelConfig, Size, TrainingConfig
 SPEED = 3e11
 """Multiplications and additions in a second that training is taken to reach where nothing has been measured."""
 
-STEP_OVERHEAD = 1e-4
+STEP_OVERHEAD = 1.4e-4
 """Seconds that a layer's time step takes, forward and back, besides its products."""
 
+_START = 8.0
+"""Seconds of a budget that go by before the first step: starting TensorFlow and building its graph."""
+
+_LEARNING = 0.94
+"""The share of the rest that goes into steps; validations, samples and saves take what is left."""
+
 _SMALLEST_STREAM = 8
+_SHORTEST_HALVED = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,13 +129,15 @@ def recommend(
         if config.epochs is not None:
             return config.epochs
         pace = step_seconds(shape(name), config.batch_size, config.sequence_length, speed=speed)
-        return (config.time or 0.0) / pace * config.batch_size * config.sequence_length / max(characters, 1)
+        time = config.time or 0.0
+        learning = _LEARNING * max(time - _START, 0.5 * time)
+        return learning / pace * config.batch_size * config.sequence_length / max(characters, 1)
 
     if size is None:
         size, reason = _size(characters, {name: epochs(name) for name in SIZES})
     else:
         reason = "as you asked"
-    habits = _by_epochs(epochs(size))
+    habits = _by_epochs(epochs(size), halved=config.sequence_length >= _SHORTEST_HALVED)
     final_model = ModelConfig(vocab_size=vocab_size, **{**SIZES[size], **habits["model"], **model})
     final_training = TrainingConfig(**{**habits["training"], **training})
     if chosen_time:
@@ -154,22 +163,24 @@ def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
     )
 
 
-def _by_epochs(epochs: float) -> dict[str, dict[str, float]]:
+def _by_epochs(epochs: float, *, halved: bool) -> dict[str, dict[str, Any]]:
     """What follows from how often the text is seen.
 
-    Too much dropout costs a short budget as much as too little costs a long one; a long one likes a lower rate and a
-    longer fall.
+    Too much dropout costs a short budget as much as too little costs a long one; a long one likes a lower rate. The
+    oftener the text is seen, the surer of it the model grows, and the more is taken back by the scale of its logits.
     """
     often = math.log2(max(epochs / 5.0, 1.0))
-    dropout = min(0.03 * epochs, 0.15) + min(0.1 * often, 0.35)
-    weight_drop = min(max(0.1 * (often - 1.6), 0.0), 0.3)
-    short = epochs < 8.0
+    dropout = min(0.015 * epochs, 0.075) + min(0.09 * often, 0.4)
+    weight_drop = min(0.04 * often, 0.3)
     return {
         "model": {"dropout": round(dropout, 2), "input_dropout": 0.05 if epochs >= 1.5 else 0.0},
         "training": {
             "weight_drop": round(weight_drop, 2),
-            "learning_rate": 1.2e-2 if short else 8e-3,
-            "decay_fraction": 0.8 if short else 0.7,
+            "learning_rate": 1.2e-2 if epochs < 8.0 else 1e-2,
+            "cautious": True,
+            "decay_fraction": 0.9,
+            "halved_fraction": 0.35 if halved else 0.0,
+            "logit_scale": round(1.0 + min(0.043 * math.log2(1.0 + epochs), 0.25), 2),
         },
     }
 

@@ -20,11 +20,16 @@ class Plan:
         steps: the last step; None while a budget of time has not been turned into steps.
         decay_start: the step at which a linear schedule starts to fall; None with `steps`.
         validate_every: steps from one validation to the next.
+        decay_from: the share of the peak from which a linear schedule falls; below 1 where the end was moved.
+        whole_from: the step from which batches are learned from whole, no longer in halves; None with `steps`, where
+            the budget's clock decides.
     """
 
     steps: int | None
     decay_start: int | None
     validate_every: int
+    decay_from: float = 1.0
+    whole_from: int | None = 0
 
     @classmethod
     def for_steps(cls, config: TrainingConfig, *, steps: int, validate_every: int) -> Plan:
@@ -34,7 +39,12 @@ class Plan:
         60
         """
         decay = round(config.decay_fraction * steps)
-        return cls(steps=steps, decay_start=steps - decay, validate_every=validate_every)
+        whole = round(config.halved_fraction * steps)
+        return cls(steps=steps, decay_start=steps - decay, validate_every=validate_every, whole_from=whole)
+
+    def halves(self, step: int) -> bool:
+        """Whether the step with this number, from 0, learns from its batch in two halves."""
+        return self.whole_from is None or step < self.whole_from
 
     def ends_round(self, step: int) -> bool:
         """Whether a validation follows the step with this number (counted from 1)."""
@@ -66,5 +76,8 @@ def learning_rate(config: TrainingConfig, plan: Plan, step: int) -> float:
         return rate
     start = warmup if config.schedule == "cosine" else max(plan.decay_start, warmup)
     done = min(max(step - start, 0) / max(plan.steps - start, 1), 1.0)
-    fall = 0.5 * (1.0 + math.cos(math.pi * done)) if config.schedule == "cosine" else 1.0 - done
-    return rate * (config.final_rate + (1.0 - config.final_rate) * fall)
+    if config.schedule == "cosine":
+        top, fall = 1.0, 0.5 * (1.0 + math.cos(math.pi * done))
+    else:
+        top, fall = plan.decay_from, 1.0 - done
+    return rate * (config.final_rate + (top - config.final_rate) * fall)

@@ -118,7 +118,10 @@ class Session:
             return Plan.for_steps(config, steps=steps, validate_every=config.validate_every or self._cadence(steps))
         pace = step_seconds(self.model_config, config.batch_size, config.sequence_length, speed=self.placement.speed)
         steps = max(1, round((config.time or 0.0) / pace))
-        return Plan(steps=None, decay_start=None, validate_every=config.validate_every or self._cadence(steps))
+        every = config.validate_every or self._cadence(steps)
+        return Plan(
+            steps=None, decay_start=None, validate_every=every, whole_from=None if config.halved_fraction > 0.0 else 0
+        )
 
     def _cadence(self, steps: int) -> int:
         """Steps between validations: some twenty in a run, fewer where they would take over 4 % of the time."""

@@ -16,6 +16,7 @@ import tensorflow as tf
 from textgen.config import TrainingConfig
 from textgen.coupling import free_gradients, tied_gradients
 from textgen.network import Masks, Network, State
+from textgen.optimizer import CautiousAdamW
 
 Tensor = Any
 
@@ -47,11 +48,14 @@ class Trainer(keras.Model):
         self.last_loss = tf.Variable(0.0, trainable=False)
         self.gradient_norm = tf.Variable(0.0, trainable=False)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.halved = tf.Variable(False, trainable=False)
+        self._halves = config.halved_fraction > 0.0 and config.sequence_length % 2 == 0
+        self._logit_scale = config.logit_scale
         self._clip_norm = config.clip_norm
         self._state_reset = config.state_reset
         self._kept_loss: list[np.ndarray] | None = None
         self.built = True
-        optimizer = keras.optimizers.AdamW(
+        optimizer = (CautiousAdamW if config.cautious else keras.optimizers.AdamW)(
             learning_rate=config.learning_rate, weight_decay=config.weight_decay, beta_2=config.beta_2
         )
         spared = [variable for variable in plain.trainable_variables if "kernel" not in variable.name]
@@ -71,31 +75,60 @@ class Trainer(keras.Model):
     def train_step(self, data: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
         """Learns from one batch; returns the mean loss so far."""
         inputs, targets, reset = data
-        variables = [variable.value for variable in self.plain.trainable_variables]
         if self._state_reset > 0.0:
             reset = tf.logical_or(reset, self.network.resets(self.steps_done, inputs.shape[0], self._state_reset))
         state = self._state.read(reset)
-        masks = self.network.masks(self.steps_done, inputs.shape[0])
-        with tf.GradientTape() as tape:
-            total, after = self._over_shards(inputs, targets, None, state, masks)
-            loss = total / tf.cast(tf.size(targets), tf.float32)
-        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
-        gradients = free_gradients(self.network.config, gradients)
-        norm = tf.linalg.global_norm(gradients)
-        scale = tf.minimum(1.0, self._clip_norm / norm)
-        gradients = tied_gradients(self.network.config, [gradient * scale for gradient in gradients])
-        self.optimizer.apply(gradients, self.plain.trainable_variables)
-        self._state.write(after)
+        if self._halves:
+            loss, norm = tf.cond(
+                self.halved,
+                lambda: self._in_halves(inputs, targets, state),
+                lambda: self._learn(inputs, targets, state),
+            )
+        else:
+            loss, norm = self._learn(inputs, targets, state)
         self.last_loss.assign(loss)
         self.gradient_norm.assign(norm)
         self.steps_done.assign_add(1)
         self._loss.update_state(loss)
         return {"loss": self._loss.result()}
 
+    def _in_halves(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Two updates from one batch, the second after the first half of its time: means of loss and norm."""
+        batch, time = inputs.shape
+        half = time // 2
+        self._state.write(state)
+
+        def update(part: Tensor, loss: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            first, size = (0, part * half), (batch, half)
+            here, following = (tf.ensure_shape(tf.slice(ids, first, size), size) for ids in (inputs, targets))
+            one_loss, one_norm = self._learn(here, following, self._state.read(tf.constant(False)), part)
+            return part + 1, loss + 0.5 * one_loss, norm + 0.5 * one_norm
+
+        # A loop, since a graph that holds the update twice takes a second longer to build.
+        _, loss, norm = tf.while_loop(lambda part, *_: part < 2, update, (0, 0.0, 0.0))
+        return loss, norm
+
+    def _learn(self, inputs: Tensor, targets: Tensor, state: State, part: Tensor | int = 0) -> tuple[Tensor, Tensor]:
+        """One update; carries the state on and returns the mean loss and the gradient's norm before clipping."""
+        variables = [variable.value for variable in self.plain.trainable_variables]
+        masks = self.network.masks(self.steps_done, inputs.shape[0], part)
+        count = tf.cast(tf.size(targets), tf.float32)
+        with tf.GradientTape() as tape:
+            total, scaled, after = self._over_shards(inputs, targets, None, state, masks)
+            objective = scaled / count
+        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(objective, variables)]
+        gradients = free_gradients(self.network.config, gradients)
+        norm = tf.linalg.global_norm(gradients)
+        scale = tf.minimum(1.0, self._clip_norm / norm)
+        gradients = tied_gradients(self.network.config, [gradient * scale for gradient in gradients])
+        self.optimizer.apply(gradients, self.plain.trainable_variables)
+        self._state.write(after)
+        return total / count, norm
+
     def test_step(self, data: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
         """Scores one batch of the held-out text with its own carried state."""
         inputs, targets, weights, reset = data
-        total, after = self._over_shards(inputs, targets, weights, self._validation_state.read(reset), None)
+        total, _, after = self._over_shards(inputs, targets, weights, self._validation_state.read(reset), None)
         self._validation_state.write(after)
         count = tf.reduce_sum(weights)
         self._loss.update_state(total / tf.maximum(count, 1.0), sample_weight=count)
@@ -103,20 +136,25 @@ class Trainer(keras.Model):
 
     def _over_shards(
         self, inputs: Tensor, targets: Tensor, weights: Tensor | None, state: State, masks: Masks | None
-    ) -> tuple[Tensor, State]:
-        """The summed loss of a batch, and the state after it, from shards that need nothing of one another."""
+    ) -> tuple[Tensor, Tensor, State]:
+        """The summed loss of a batch, the one to learn from, whose logits are scaled, and the state after it.
+
+        Shards need nothing of one another.
+        """
         batch = inputs.shape[0]
         shards = self.shards if batch % self.shards == 0 else 1
         width = batch // shards
-        losses, lasts = [], []
+        losses, scaled, lasts = [], [], []
         for start in range(0, batch, width):
             cut = slice(start, start + width)
             before = [[tensor[:, cut] for tensor in layer] for layer in state]
             logits, last = self.network.logits(inputs[cut], before, masks and masks.shard(start, start + width))
-            losses.append(_loss(logits, targets[cut], None if weights is None else weights[cut]))
+            weight = None if weights is None else weights[cut]
+            losses.append(_loss(logits, targets[cut], weight))
+            scaled.append(losses[-1] if masks is None else _loss(self._logit_scale * logits, targets[cut], weight))
             lasts.append(last)
         after = [[tf.concat(parts, 1) for parts in zip(*layers, strict=True)] for layers in zip(*lasts, strict=True)]
-        return tf.add_n(losses), after
+        return tf.add_n(losses), tf.add_n(scaled), after
 
     def capture(self) -> dict[str, np.ndarray]:
         """All that an exact continuation needs besides the weights: arrays by name."""
