@@ -41,6 +41,7 @@ def drive(
     seconds: Callable[[float, bool], float],
     *,
     progress: Progress | None = None,
+    every: int = 60,
     **changes: object,
 ) -> tuple[Progress, list[float], list[bool], float]:
     """Runs a course to its end; a step takes `seconds(now, halved)`.
@@ -50,8 +51,8 @@ def drive(
     clock = Clock()
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: clock.now)
     config = TrainingConfig(**{"time": BUDGET, "warmup_steps": 5, "decay_fraction": 0.9, **changes})
-    start = None if config.halved_fraction > 0.0 else 0
-    progress = progress or Progress(plan=Plan(steps=None, decay_start=None, validate_every=60, whole_from=start))
+    start = None if config.halved_share > 0.0 else 0
+    progress = progress or Progress(plan=Plan(steps=None, decay_start=None, validate_every=every, whole_from=start))
     progress.started = 0.0
     course, model = Course(progress, config, Reporter(), held_out=10_000), Model()
     course.set_model(model)
@@ -75,7 +76,7 @@ def drive(
 def test_a_steady_machine_ends_on_time_and_is_planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     progress, rates, halves, end = drive(monkeypatch, lambda _, __: 0.1)
     assert 0.97 * BUDGET < end <= 1.01 * BUDGET
-    assert progress.plan.decay_from == 1.0
+    assert progress.plan.decay_done == 0.0
     assert rates[-1] < 0.01 * max(rates)
     assert not any(halves)
 
@@ -89,22 +90,77 @@ def test_steps_in_halves_come_first_and_the_end_holds(monkeypatch: pytest.Monkey
     assert 0.95 * BUDGET < end <= 1.03 * BUDGET
 
 
+@pytest.mark.parametrize("every", [60, 450, 10**6])
+@pytest.mark.parametrize("change", [0.4, 0.75, 0.85])
 @pytest.mark.parametrize("factor", [0.5, 2.0])
-@pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_a_machine_that_changes_its_pace_still_ends_on_time(
-    monkeypatch: pytest.MonkeyPatch, factor: float, schedule: str
+    monkeypatch: pytest.MonkeyPatch, factor: float, change: float, every: int
 ) -> None:
     progress, rates, _, end = drive(
-        monkeypatch, lambda now, _: 0.1 if now < 0.4 * BUDGET else 0.1 * factor, schedule=schedule
+        monkeypatch, lambda now, _: 0.1 if now < change * BUDGET else 0.1 * factor, every=every
     )
     assert 0.95 * BUDGET < end < 1.05 * BUDGET
     assert len(rates) == progress.plan.steps
     assert rates[-1] < 0.02 * max(rates)
 
 
+@pytest.mark.parametrize("every", [8, 60, 10**6])
+@pytest.mark.parametrize("whole", [0.6, 1.1])
+def test_a_wrong_guess_of_the_later_pace_is_put_right(
+    monkeypatch: pytest.MonkeyPatch, whole: float, every: int
+) -> None:
+    def seconds(_: float, halved: bool) -> float:
+        return 0.1 if halved else 0.1 * whole
+
+    progress, rates, _, end = drive(monkeypatch, seconds, every=every, halved_fraction=0.35)
+    assert 0.95 * BUDGET < end < 1.05 * BUDGET
+    assert len(rates) == progress.plan.steps
+    assert rates[-1] < 0.02 * max(rates)
+
+
+def test_a_long_pause_still_lets_the_rate_come_to_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    paused: list[float] = []
+
+    def seconds(now: float, _: bool) -> float:
+        if now > 0.5 * BUDGET and not paused:
+            paused.append(now)
+            return 3.0 * BUDGET
+        return 0.1
+
+    _, rates, _, end = drive(monkeypatch, seconds)
+    assert rates[-1] < 0.05 * max(rates)
+    assert -np.diff(rates[6:]).max() > -1e-12
+    assert end < 3.8 * BUDGET
+
+
+def test_a_hiccup_costs_little_more_than_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, smooth, _, _ = drive(monkeypatch, lambda _, __: 0.1)
+    hiccups: list[float] = []
+
+    def seconds(now: float, _: bool) -> float:
+        if now > 0.4 * BUDGET and not hiccups:
+            hiccups.append(now)
+            return 0.05 * BUDGET
+        return 0.1
+
+    _, rates, _, end = drive(monkeypatch, seconds)
+    assert 0.95 * BUDGET < end < 1.05 * BUDGET
+    assert len(rates) > 0.9 * len(smooth)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_a_cosine_falls_without_a_jump_to_the_end_of_its_time(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
+    _, rates, _, end = drive(monkeypatch, lambda now, _: 0.1 if now < 0.5 * BUDGET else 0.1 * factor, schedule="cosine")
+    assert 0.95 * BUDGET < end < 1.05 * BUDGET
+    falls = -np.diff(rates[6:])
+    assert falls.min() >= 0.0
+    assert falls.max() < 5.0 * max(rates) / len(rates)
+    assert rates[-1] < 0.02 * max(rates)
+
+
 def test_the_rate_falls_without_a_jump_where_the_end_is_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     progress, rates, _, _ = drive(monkeypatch, lambda now, _: 0.1 if now < 0.4 * BUDGET else 0.2)
-    assert progress.plan.decay_from < 1.0
+    assert progress.plan.decay_done > 0.0
     falls = -np.diff(rates[6:])
     assert falls.min() >= 0.0
     assert falls.max() < 4.0 * max(rates) / len(rates)

@@ -33,13 +33,14 @@ def by_formula(gradients: list[np.ndarray]) -> np.ndarray:
         v = BETA_2 * v + (1 - BETA_2) * gradient**2
         agree = m * gradient > 0
         adam = (m / (1 - BETA_1**t)) / (np.sqrt(v / (1 - BETA_2**t)) + EPSILON / np.sqrt(1 - BETA_2**t))
-        weights = weights - RATE * adam * agree / max(agree.mean(), 1e-3)
+        weights = weights - RATE * adam * agree * np.count_nonzero(gradient) / max(agree.sum(), 1)
     return weights
 
 
 def test_steps_follow_the_formula() -> None:
     drawn = np.random.default_rng(1)
     gradients = [drawn.normal(size=(7, 5)).astype("float32") for _ in range(6)]
+    gradients[3][:4] = 0.0
     np.testing.assert_allclose(run(CautiousAdamW(**settings()), gradients), by_formula(gradients), atol=2e-6)
 
 
@@ -62,6 +63,13 @@ def test_a_weight_whose_gradient_turned_is_only_decayed() -> None:
     after = np.asarray(variable)
     assert after[0, 0] == pytest.approx(before[0, 0] * (1 - RATE * DECAY), rel=1e-6)
     assert (np.abs(after - before * (1 - RATE * DECAY)).ravel()[1:] > 0.5 * RATE).all()
+
+
+def test_rows_without_a_gradient_do_not_drive_the_others() -> None:
+    few = np.zeros((7, 5), "float32")
+    few[2] = 0.3
+    ours, theirs = (run(kind(**settings()), [few] * 4) for kind in (CautiousAdamW, keras.optimizers.AdamW))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_where_none_agrees_nothing_blows_up() -> None:

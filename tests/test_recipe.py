@@ -1,5 +1,6 @@
 """The rules that fit a model and its training to a text and a budget."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,25 @@ def test_more_epochs_never_get_less_dropout(one: float, other: float) -> None:
     few, many = (recommend(10**6, 80, size="medium", training={"epochs": e}) for e in sorted((one, other)))
     assert few.model.dropout <= many.model.dropout
     assert few.training.weight_drop <= many.training.weight_drop
+
+
+@given(st.floats(0.1, 400), st.floats(0.1, 400))
+def test_more_epochs_never_get_a_smaller_scale_of_the_logits(one: float, other: float) -> None:
+    few, many = (recommend(10**6, 80, training={"epochs": e}).training for e in sorted((one, other)))
+    assert 1.0 <= few.logit_scale <= many.logit_scale <= 1.25
+    assert few.cautious
+
+
+@pytest.mark.parametrize(("length", "halved"), [(64, True), (32, True), (65, False), (30, False), (8, False)])
+def test_sequences_are_halved_where_that_leaves_something(length: int, halved: bool) -> None:
+    training = recommend(10**6, 80, training={"sequence_length": length, "epochs": 3.0}).training
+    assert (training.halved_share > 0.0) == halved
+
+
+def test_a_recipe_yields_to_every_setting_of_the_user() -> None:
+    own = {"cautious": False, "halved_fraction": 0.0, "logit_scale": 1.0, "decay_fraction": 0.5, "time": 60.0}
+    training = recommend(10**6, 80, training=own).training
+    assert {name: getattr(training, name) for name in own} == own
 
 
 @given(st.integers(200, 20_000))

@@ -255,15 +255,21 @@ def test_no_progress_from_a_stranger_s_file_goes_unchecked(changes: dict[str, An
 
 
 def test_a_run_from_before_ends_could_be_moved_goes_on() -> None:
-    values = Progress(Plan(steps=9, decay_start=3, validate_every=3, decay_from=0.5, whole_from=None)).to_json()
+    values = Progress(Plan(steps=9, decay_start=3, validate_every=3, decay_done=0.5, whole_from=None)).to_json()
     assert Progress.from_json(values, []).plan == Plan(
-        steps=9, decay_start=3, validate_every=3, decay_from=0.5, whole_from=None
+        steps=9, decay_start=3, validate_every=3, decay_done=0.5, whole_from=None
     )
-    del values["plan"]["decay_from"], values["plan"]["whole_from"]
+    del values["plan"]["decay_done"], values["plan"]["whole_from"]
     assert Progress.from_json(values, []).plan == Plan(steps=9, decay_start=3, validate_every=3)
     for wrong in (-0.5, 1.5, "1", None):
-        with pytest.raises(ValueError, match="decay_from"):
-            Progress.from_json({**values, "plan": {**values["plan"], "decay_from": wrong}}, [])
+        with pytest.raises(ValueError, match="decay_done"):
+            Progress.from_json({**values, "plan": {**values["plan"], "decay_done": wrong}}, [])
+    for wrong in (-1, 1.5, "1", True):
+        with pytest.raises(ValueError, match="whole_from"):
+            Progress.from_json({**values, "plan": {**values["plan"], "whole_from": wrong}}, [])
+    assert textgen.TrainingConfig.from_json({"batch_size": 7}) == textgen.TrainingConfig(
+        batch_size=7, cautious=False, halved_fraction=0.0, logit_scale=1.0
+    )
 
 
 def test_a_save_every_that_is_no_number_of_steps_is_refused() -> None:

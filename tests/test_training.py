@@ -335,7 +335,7 @@ def test_a_budget_of_time_ends_with_the_schedule_complete(text: Path, tmp_path: 
     # On a machine so busy that warm-up is not over by then, the peak comes later; on one whose pace changes, the end is
     # moved, and the fall goes on from where it is.
     start, peak = plan["decay_start"], max(rates)
-    assert start < 50 or rates[start - 1] == pytest.approx(plan["decay_from"] * peak, rel=0.05)
+    assert start < 50 or rates[start - 1] == pytest.approx((1.0 - plan["decay_done"]) * peak, rel=0.05)
     assert rates[-1] < 0.3 * max(rates)
 
 

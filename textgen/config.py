@@ -327,6 +327,15 @@ class TrainingConfig(_Values):
         if self.shards is not None:
             _require_whole("shards", self.shards, 1, 1024)
 
+    @property
+    def halved_share(self) -> float:
+        """The share of all steps, at the start, that make two updates: none where a sequence has no halves.
+
+        >>> [TrainingConfig(halved_fraction=0.25, sequence_length=n).halved_share for n in (64, 65)]
+        [0.25, 0.0]
+        """
+        return self.halved_fraction if self.sequence_length % 2 == 0 else 0.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig(_Values):

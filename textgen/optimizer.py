@@ -9,16 +9,15 @@ import tensorflow as tf
 
 Tensor = Any
 
-_LEAST_AGREEMENT = 1e-3
-
 
 @keras.saving.register_keras_serializable("textgen")
 class CautiousAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
     """AdamW (Loshchilov and Hutter 2019) with the mask of Liang et al. 2024, "Cautious Optimizers".
 
-    Where a weight's momentum points against its newest gradient, the weight is left alone in this step; the others
-    step further by as much, so that an array's mean step stays. Moments, weight decay and arguments are AdamW's, and
-    so is what has to be saved.
+    Where a weight's momentum points against its newest gradient, the weight only decays in this step; the others step
+    further, by the inverse of their share. Unlike the paper's, that is the share among the weights that have a gradient
+    at all: an embedding's rows of characters that are not in the batch would otherwise drive those that are. Moments,
+    weight decay and arguments are AdamW's, and so is what has to be saved.
 
     Example:
         >>> optimizer = CautiousAdamW(learning_rate=1e-3, weight_decay=0.1)
@@ -41,7 +40,8 @@ class CautiousAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
         mean = momentum + (1.0 - self.beta_1) * (gradient - momentum)
         square = velocity + (1.0 - self.beta_2) * (tf.square(gradient) - velocity)
         agree = tf.cast(mean * gradient > 0.0, tf.float32)
-        rate = rate / tf.maximum(tf.reduce_mean(agree), _LEAST_AGREEMENT)
+        seen = tf.math.count_nonzero(gradient, dtype=tf.float32)
+        rate = rate * seen / tf.maximum(tf.reduce_sum(agree), 1.0)
         self.assign(momentum, mean)
         self.assign(velocity, square)
         self.assign_sub(variable, mean * agree * rate / (tf.sqrt(square) + self.epsilon))

@@ -52,7 +52,7 @@ class Progress:
                 "steps": self.plan.steps,
                 "decay_start": self.plan.decay_start,
                 "validate_every": self.plan.validate_every,
-                "decay_from": self.plan.decay_from,
+                "decay_done": self.plan.decay_done,
                 "whole_from": self.plan.whole_from,
             },
             "step": self.step,
@@ -91,14 +91,14 @@ class Progress:
             return value
 
         # Runs from before batches could be halved and ends moved say neither.
-        plan = {"decay_from": 1.0, "whole_from": 0, **plan}
+        plan = {"decay_done": 0.0, "whole_from": 0, **plan}
 
         return cls(
             plan=Plan(
                 steps=None if plan.get("steps") is None else whole(plan, "steps", 1),
                 decay_start=None if plan.get("decay_start") is None else whole(plan, "decay_start"),
                 validate_every=whole(plan, "validate_every", 1),
-                decay_from=share(plan, "decay_from"),
+                decay_done=share(plan, "decay_done"),
                 whole_from=None if plan["whole_from"] is None else whole(plan, "whole_from"),
             ),
             step=whole(values, "step"),

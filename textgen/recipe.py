@@ -137,7 +137,9 @@ def recommend(
         size, reason = _size(characters, {name: epochs(name) for name in SIZES})
     else:
         reason = "as you asked"
-    habits = _by_epochs(epochs(size), halved=config.sequence_length >= _SHORTEST_HALVED)
+    habits = _by_epochs(
+        epochs(size), halved=config.sequence_length >= _SHORTEST_HALVED and config.sequence_length % 2 == 0
+    )
     final_model = ModelConfig(vocab_size=vocab_size, **{**SIZES[size], **habits["model"], **model})
     final_training = TrainingConfig(**{**habits["training"], **training})
     if chosen_time:

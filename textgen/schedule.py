@@ -20,7 +20,8 @@ class Plan:
         steps: the last step; None while a budget of time has not been turned into steps.
         decay_start: the step at which a linear schedule starts to fall; None with `steps`.
         validate_every: steps from one validation to the next.
-        decay_from: the share of the peak from which a linear schedule falls; below 1 where the end was moved.
+        decay_done: how much of its fall the rate has behind it at `decay_start`, as a share; above 0 where the end was
+            moved on the way.
         whole_from: the step from which batches are learned from whole, no longer in halves; None with `steps`, where
             the budget's clock decides.
     """
@@ -28,7 +29,7 @@ class Plan:
     steps: int | None
     decay_start: int | None
     validate_every: int
-    decay_from: float = 1.0
+    decay_done: float = 0.0
     whole_from: int | None = 0
 
     @classmethod
@@ -39,7 +40,7 @@ class Plan:
         60
         """
         decay = round(config.decay_fraction * steps)
-        whole = round(config.halved_fraction * steps)
+        whole = round(config.halved_share * steps)
         return cls(steps=steps, decay_start=steps - decay, validate_every=validate_every, whole_from=whole)
 
     def halves(self, step: int) -> bool:
@@ -72,12 +73,28 @@ def learning_rate(config: TrainingConfig, plan: Plan, step: int) -> float:
     rate = config.learning_rate
     if step < warmup:
         return rate * (step + 1) / warmup
-    if plan.steps is None or plan.decay_start is None:
+    if plan.steps is None:
         return rate
-    start = warmup if config.schedule == "cosine" else max(plan.decay_start, warmup)
-    done = min(max(step - start, 0) / max(plan.steps - start, 1), 1.0)
-    if config.schedule == "cosine":
-        top, fall = 1.0, 0.5 * (1.0 + math.cos(math.pi * done))
-    else:
-        top, fall = plan.decay_from, 1.0 - done
-    return rate * (config.final_rate + (top - config.final_rate) * fall)
+    done = fallen(config, plan, step)
+    fall = 0.5 * (1.0 + math.cos(math.pi * done)) if config.schedule == "cosine" else 1.0 - done
+    return rate * (config.final_rate + (1.0 - config.final_rate) * fall)
+
+
+def fallen(config: TrainingConfig, plan: Plan, step: int) -> float:
+    """How much of its fall the rate has behind it at a step, from 0 to 1.
+
+    Args:
+        config: warm-up and shape of the schedule.
+        plan: the course of the run.
+        step: the step's number, from 0.
+
+    >>> fallen(TrainingConfig(), Plan(steps=40, decay_start=20, validate_every=9, decay_done=0.5), 30)
+    0.75
+    """
+    if plan.steps is None or plan.decay_start is None:
+        return 0.0
+    warmup = min(config.warmup_steps, plan.steps // 4)
+    begins = plan.decay_start if config.schedule == "linear" or plan.decay_done > 0.0 else 0
+    start = max(begins, warmup)
+    share = min(max(step - start, 0) / max(plan.steps - start, 1), 1.0)
+    return plan.decay_done + (1.0 - plan.decay_done) * share

@@ -120,7 +120,7 @@ class Session:
         steps = max(1, round((config.time or 0.0) / pace))
         every = config.validate_every or self._cadence(steps)
         return Plan(
-            steps=None, decay_start=None, validate_every=every, whole_from=None if config.halved_fraction > 0.0 else 0
+            steps=None, decay_start=None, validate_every=every, whole_from=None if config.halved_share > 0.0 else 0
         )
 
     def _cadence(self, steps: int) -> int:

@@ -49,14 +49,14 @@ class Trainer(keras.Model):
         self.gradient_norm = tf.Variable(0.0, trainable=False)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.halved = tf.Variable(False, trainable=False)
-        self._halves = config.halved_fraction > 0.0 and config.sequence_length % 2 == 0
+        self._halves = config.halved_share > 0.0
         self._logit_scale = config.logit_scale
         self._clip_norm = config.clip_norm
         self._state_reset = config.state_reset
         self._kept_loss: list[np.ndarray] | None = None
         self.built = True
         optimizer = (CautiousAdamW if config.cautious else keras.optimizers.AdamW)(
-            learning_rate=config.learning_rate, weight_decay=config.weight_decay, beta_2=config.beta_2
+            learning_rate=float(config.learning_rate), weight_decay=config.weight_decay, beta_2=config.beta_2
         )
         spared = [variable for variable in plain.trainable_variables if "kernel" not in variable.name]
         optimizer.exclude_from_weight_decay(var_list=spared)
