@@ -33,7 +33,7 @@ def by_formula(gradients: list[np.ndarray]) -> np.ndarray:
         v = BETA_2 * v + (1 - BETA_2) * gradient**2
         agree = m * gradient > 0
         adam = (m / (1 - BETA_1**t)) / (np.sqrt(v / (1 - BETA_2**t)) + EPSILON / np.sqrt(1 - BETA_2**t))
-        weights = weights - RATE * adam * agree * np.count_nonzero(gradient) / max(agree.sum(), 1)
+        weights = weights - RATE * adam * agree / max(agree.sum() / np.count_nonzero(gradient), 0.1)
     return weights
 
 
@@ -75,6 +75,14 @@ def test_rows_without_a_gradient_do_not_drive_the_others() -> None:
 def test_where_none_agrees_nothing_blows_up() -> None:
     up, down = np.full((7, 5), 1.0, "float32"), np.full((7, 5), -1e-3, "float32")
     assert np.isfinite(run(CautiousAdamW(**settings()), [up, down])).all()
+
+
+def test_the_only_weight_that_agrees_takes_ten_steps_at_most() -> None:
+    up, turned = np.full((7, 5), 1.0, "float32"), np.full((7, 5), -1e-3, "float32")
+    turned[0, 0] = 1.0
+    got, once = (run(CautiousAdamW(**settings()), gradients) for gradients in ([up, turned], [up]))
+    step = once[0, 0] * (1 - RATE * DECAY) - got[0, 0]
+    assert step == pytest.approx(10 * RATE, rel=1e-3)
 
 
 def test_it_can_be_written_and_read_as_keras_objects_are() -> None:

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import math
 import time
 from collections.abc import Callable
@@ -326,6 +328,10 @@ def fit(trainer: Trainer, callbacks: list[keras.callbacks.Callback], *, training
         TrainingError: the loss exploded again and again.
     """
     endless = 2**40
+    # TensorFlow's iterators over our generators have to go before the interpreter does: one that is destroyed while it
+    # shuts down may wait for a thread that waits for the interpreter (tensorflow/tensorflow, issue 21277).
+    atexit.unregister(gc.collect)
+    atexit.register(gc.collect)
     try:
         trainer.fit(
             training,
