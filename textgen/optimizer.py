@@ -23,9 +23,9 @@ class CautiousAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
     that are. Moments, weight decay and arguments are AdamW's, and so is what has to be saved.
 
     Example:
-        >>> optimizer = CautiousAdamW(learning_rate=1e-3, weight_decay=0.1)
-        >>> optimizer.name
-        'cautious_adam_w'
+        >>> optimizer = CautiousAdamW(learning_rate=0.5, weight_decay=0.1)
+        >>> float(optimizer.learning_rate)
+        0.5
     """
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
