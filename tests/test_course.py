@@ -118,16 +118,14 @@ def test_a_wrong_guess_of_the_later_pace_is_put_right(
     assert rates[-1] < 0.02 * max(rates)
 
 
+def paused(at: float, pause: float) -> Callable[[float, bool], float]:
+    """Steady steps, and one that takes `pause` seconds, the first after `at`."""
+    left = [pause]
+    return lambda now, _: left.pop() if now > at and left else 0.1
+
+
 def test_a_long_pause_still_lets_the_rate_come_to_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    paused: list[float] = []
-
-    def seconds(now: float, _: bool) -> float:
-        if now > 0.5 * BUDGET and not paused:
-            paused.append(now)
-            return 3.0 * BUDGET
-        return 0.1
-
-    _, rates, _, end = drive(monkeypatch, seconds)
+    _, rates, _, end = drive(monkeypatch, paused(0.5 * BUDGET, 3.0 * BUDGET))
     assert rates[-1] < 0.05 * max(rates)
     assert -np.diff(rates[6:]).max() > -1e-12
     assert end < 3.8 * BUDGET
@@ -135,15 +133,7 @@ def test_a_long_pause_still_lets_the_rate_come_to_rest(monkeypatch: pytest.Monke
 
 def test_a_hiccup_costs_little_more_than_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     _, smooth, _, _ = drive(monkeypatch, lambda _, __: 0.1)
-    hiccups: list[float] = []
-
-    def seconds(now: float, _: bool) -> float:
-        if now > 0.4 * BUDGET and not hiccups:
-            hiccups.append(now)
-            return 0.05 * BUDGET
-        return 0.1
-
-    _, rates, _, end = drive(monkeypatch, seconds)
+    _, rates, _, end = drive(monkeypatch, paused(0.4 * BUDGET, 0.05 * BUDGET))
     assert 0.95 * BUDGET < end < 1.05 * BUDGET
     assert len(rates) > 0.9 * len(smooth)
 
