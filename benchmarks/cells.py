@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
-from textgen.checkpoint import read_metadata
 from textgen.cli.options import Duration
 from textgen.config import CELLS, Cell, CorpusConfig, ModelConfig
 from textgen.corpus import encode_corpus, open_corpus
-from textgen.recipe import Recipe, recommend
-from textgen.runs import Run
+from textgen.model.checkpoint import read_metadata
+from textgen.runs.run import Run
+from textgen.training.recipe import Recipe, recommend
 
 _CLOSE = 0.01
 """How far a cell's weights may be from the LSTM's, as a share of them."""

@@ -29,8 +29,8 @@ import textgen
 from benchmarks import harness
 from textgen.config import CorpusConfig
 from textgen.corpus import encode_corpus, open_corpus
-from textgen.runs import Run
-from textgen.score import score_ids, score_windows
+from textgen.engine.scoring import score_ids, score_windows
+from textgen.runs.run import Run
 
 
 def train(text: str, folder: str, name: str, budget: str, seed: int) -> float:

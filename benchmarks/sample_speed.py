@@ -41,9 +41,9 @@ def model_config(settings):
 
 def writer(settings):
     """A writer with random weights."""
-    from textgen.tokenizer import CharTokenizer
-    from textgen.weights import ModelWeights
-    from textgen.writer import Writer
+    from textgen.corpus.tokenizer import CharTokenizer
+    from textgen.model.weights import ModelWeights
+    from textgen.sampling.writer import Writer
 
     config = model_config(settings)
     rng = np.random.default_rng(0)
@@ -146,7 +146,7 @@ def run_torch(settings) -> float:
 
 
 def keras_model(settings):
-    from textgen.model import build_model
+    from textgen.training.keras_model import build_model
 
     return build_model(model_config(settings))
 
@@ -158,7 +158,7 @@ def run_predict(settings) -> float:
 
 
 def run_textgen_score(settings) -> float:
-    from textgen.score import score_ids
+    from textgen.engine.scoring import score_ids
 
     ids = np.random.default_rng(0).integers(0, VOCAB, 100_000)
     engine = writer(settings).engine
@@ -206,8 +206,8 @@ def step_bytes(layers: int, units: int) -> int:
 
 def cold_start(shape: dict[str, int], runs: int) -> dict[str, list[float]]:
     """Seconds from process start to the first character of `textgen sample`, and of the imports beside it."""
-    from textgen.checkpoint import write_checkpoint
-    from textgen.tokenizer import CharTokenizer
+    from textgen.corpus.tokenizer import CharTokenizer
+    from textgen.model.checkpoint import write_checkpoint
 
     found: dict[str, list[float]] = {"textgen sample": [], "import numpy, h5py, click": []}
     with tempfile.TemporaryDirectory() as folder:

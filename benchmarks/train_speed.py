@@ -44,10 +44,10 @@ def run_textgen(settings, precision: str) -> float:
     import tensorflow as tf
 
     from textgen.config import ModelConfig, TrainingConfig
-    from textgen.device import place
-    from textgen.model import build_model
-    from textgen.network import Network
-    from textgen.trainer import Trainer
+    from textgen.training.keras_model import build_model
+    from textgen.training.network import Network
+    from textgen.training.placement import place
+    from textgen.training.trainer import Trainer
 
     shape = ModelConfig(
         vocab_size=VOCAB, layers=settings["layers"], units=settings["units"], embedding=EMBEDDING,

@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> Path
     """A folder with a short text, haven.txt, and the run `tiny` on it, in checkpoints."""
     from tiny_runs import TINY
 
-    from textgen.training import train
+    from textgen.training.start import train
 
     folder = tmp_path_factory.mktemp("home")
     (folder / "haven.txt").write_bytes((bundled_corpus / "marrow_haven.txt").read_bytes()[:4000])

@@ -12,8 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from textgen.analysis.curves import Curves, plot
+    from textgen.analysis.evaluation import Evaluation, evaluate
+    from textgen.analysis.memorisation import Novelty, novelty
+    from textgen.analysis.neurons import Neurons, neurons
+    from textgen.analysis.surprisal import Surprise, surprise
     from textgen.config import CorpusConfig, ModelConfig, SamplingConfig, TrainingConfig
-    from textgen.curves import Curves, plot
+    from textgen.corpus.tokenizer import CharTokenizer
     from textgen.errors import (
         CheckpointError,
         ConfigError,
@@ -23,44 +28,40 @@ if TYPE_CHECKING:
         TrainingError,
         UnknownCharacterError,
     )
-    from textgen.evaluation import Evaluation, evaluate
-    from textgen.insight import Neurons, Surprise, neurons, surprise
-    from textgen.memorisation import Novelty, novelty
-    from textgen.runs import Run
-    from textgen.tokenizer import CharTokenizer
-    from textgen.training import resume, train
-    from textgen.writer import Writer, load
+    from textgen.runs.run import Run
+    from textgen.sampling.writer import Writer, load
+    from textgen.training.start import resume, train
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "CharTokenizer": "tokenizer",
+    "CharTokenizer": "corpus.tokenizer",
     "CheckpointError": "errors",
     "ConfigError": "errors",
     "CorpusConfig": "config",
     "CorpusError": "errors",
-    "Curves": "curves",
-    "Evaluation": "evaluation",
+    "Curves": "analysis.curves",
+    "Evaluation": "analysis.evaluation",
     "ModelConfig": "config",
-    "Neurons": "insight",
-    "Novelty": "memorisation",
-    "Run": "runs",
+    "Neurons": "analysis.neurons",
+    "Novelty": "analysis.memorisation",
+    "Run": "runs.run",
     "RunError": "errors",
     "SamplingConfig": "config",
-    "Surprise": "insight",
+    "Surprise": "analysis.surprisal",
     "TextgenError": "errors",
     "TrainingConfig": "config",
     "TrainingError": "errors",
     "UnknownCharacterError": "errors",
-    "Writer": "writer",
-    "evaluate": "evaluation",
-    "load": "writer",
-    "neurons": "insight",
-    "novelty": "memorisation",
-    "plot": "curves",
-    "resume": "training",
-    "surprise": "insight",
-    "train": "training",
+    "Writer": "sampling.writer",
+    "evaluate": "analysis.evaluation",
+    "load": "sampling.writer",
+    "neurons": "analysis.neurons",
+    "novelty": "analysis.memorisation",
+    "plot": "analysis.curves",
+    "resume": "training.start",
+    "surprise": "analysis.surprisal",
+    "train": "training.start",
 }
 
 __all__ = [

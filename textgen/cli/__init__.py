@@ -20,17 +20,17 @@ from textgen.cli.command import Group  # noqa: E402
 from textgen.system import use_utf8  # noqa: E402
 
 _HOMES = {
-    "train": "textgen.cli.train",
-    "sample": "textgen.cli.sample",
-    "complete": "textgen.cli.complete",
-    "score": "textgen.cli.score",
-    "eval": "textgen.cli.eval",
-    "novelty": "textgen.cli.novelty",
-    "surprise": "textgen.cli.surprise",
-    "neurons": "textgen.cli.neurons",
-    "runs": "textgen.cli.runs",
-    "info": "textgen.cli.runs",
-    "plot": "textgen.cli.plot",
+    "train": "textgen.cli.commands.train",
+    "sample": "textgen.cli.commands.sample",
+    "complete": "textgen.cli.commands.complete",
+    "score": "textgen.cli.commands.score",
+    "eval": "textgen.cli.commands.eval",
+    "novelty": "textgen.cli.commands.novelty",
+    "surprise": "textgen.cli.commands.surprise",
+    "neurons": "textgen.cli.commands.neurons",
+    "runs": "textgen.cli.commands.runs",
+    "info": "textgen.cli.commands.runs",
+    "plot": "textgen.cli.commands.plot",
 }
 
 _EXAMPLES = (

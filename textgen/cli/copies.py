@@ -11,7 +11,7 @@ import click
 from textgen.cli.command import visible
 
 if TYPE_CHECKING:
-    from textgen.memorisation import Span
+    from textgen.analysis.memorisation import Span
 
 STAGES = {"reading": ("reading the training text", "B"), "sorting": ("sorting the training text", " char")}
 """What the search for copies does, for `bars`."""
@@ -38,7 +38,7 @@ def in_place(span: Span, *, colours: bool) -> Iterator[str]:
 
 def in_short(spans: Sequence[Span]) -> Iterator[str]:
     """A line for each span."""
-    from textgen.memorisation.spans import SHORTEST
+    from textgen.analysis.memorisation.spans import SHORTEST
 
     if not spans:
         yield f"Nothing of {SHORTEST} characters or more stands in the training text."

@@ -16,7 +16,7 @@ _NOTE = "Loading TensorFlow ..."
 
 
 def load_training(device: str | None = None) -> ModuleType:
-    """Imports `textgen.training`.
+    """Imports `textgen.training.start`.
 
     TensorFlow's libraries log to the process's standard error before anything can tell them not to, so that stream
     leads elsewhere during the import; if the import fails, what they wrote is shown after all.
@@ -33,7 +33,7 @@ def load_training(device: str | None = None) -> ModuleType:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     try:
         with _note(_NOTE), _quiet_errors():
-            return importlib.import_module("textgen.training")
+            return importlib.import_module("textgen.training.start")
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("tensorflow", "keras"):
             raise

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from textgen.cli.command import visible
-from textgen.cli.figures import duration
-from textgen.reporter import Reporter, Summary
+from textgen.display.format import duration
+from textgen.runs.events import Reporter, Summary
 from textgen.system import colours, is_terminal, width
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import click
 
 from textgen.cli.command import visible
 from textgen.config import CorpusConfig, Unknown
-from textgen.runs import checkpoint_name, resolve_checkpoint
-from textgen.writer import load
+from textgen.runs.run import checkpoint_name, resolve_checkpoint
+from textgen.sampling.writer import load
 
 if TYPE_CHECKING:
-    from textgen.writer import Writer
+    from textgen.sampling.writer import Writer
 
 _ADAPTING = {
     "reading": ("reading the training text", "B"),

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from textgen.cli.command import visible
-from textgen.insight.shades import legend, level
+from textgen.display.shades import legend, level
 from textgen.system import colours as colours_of
 
 if TYPE_CHECKING:
-    from textgen.score import Score
+    from textgen.engine.scoring import Score
 
 _CODES_256 = ("", "48;5;230;38;5;16", "48;5;229;38;5;16", "48;5;222;38;5;16", "48;5;215;38;5;16", "48;5;209;38;5;16",
               "48;5;203;38;5;16", "48;5;197;38;5;16")  # fmt: skip

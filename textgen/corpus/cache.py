@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from textgen import system
 from textgen.corpus.sources import show_path
 from textgen.errors import CorpusError
-from textgen.mapping import map_array
+from textgen.system.mapping import map_array
 
 FORMAT = 1
 KEPT = 4

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from textgen.characters import to_code_points
 from textgen.config import require
+from textgen.corpus.characters import to_code_points
 from textgen.corpus.sources import Source
 from textgen.errors import CorpusError
 

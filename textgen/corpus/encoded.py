@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from textgen.config import CorpusConfig
-from textgen.tokenizer import CharTokenizer
+from textgen.corpus.tokenizer import CharTokenizer
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

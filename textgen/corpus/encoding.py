@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.characters import CharacterCounts, name_characters
 from textgen.config import CorpusConfig, Unknown
 from textgen.corpus.cache import CorpusCache, Entry, write_temporary
+from textgen.corpus.characters import CharacterCounts, name_characters
 from textgen.corpus.decoding import check_encoding
 from textgen.corpus.encoded import EncodedCorpus
 from textgen.corpus.reading import Corpus
+from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import ConfigError, CorpusError, UnknownCharacterError
-from textgen.tokenizer import CharTokenizer
 
 IN_MEMORY = 64 << 20
 """Bytes of sources up to which the ids are kept in memory and no cache is used."""

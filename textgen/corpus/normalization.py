@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.characters import CODE_POINTS, to_code_points
 from textgen.config import Normalization
+from textgen.corpus.characters import CODE_POINTS, to_code_points
 from textgen.errors import CorpusError
 
 LONGEST_RUN = 1000

@@ -18,7 +18,7 @@ from textgen.engine.layer import Head, Layer
 from textgen.engine.matrix import ROWS, Matrix, has_small_kernels
 from textgen.engine.state import State
 from textgen.engine.trace import Trace
-from textgen.weights import ModelWeights
+from textgen.model.weights import ModelWeights
 
 Array = NDArray[np.float32]
 Ids = NDArray[np.integer]
@@ -49,7 +49,7 @@ class Engine:
     Raises:
         ConfigError: the weights do not fit the configuration.
 
-    >>> from textgen.weights import ModelWeights
+    >>> from textgen.model.weights import ModelWeights
     >>> config = ModelConfig(vocab_size=5, cell="lstm", layers=2, units=8, embedding=4)
     >>> rng = np.random.default_rng(0)
     >>> shapes = ModelWeights.shapes(config).values()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from textgen.config import ModelConfig
 from textgen.engine.cells import CELLS, Cell
 from textgen.engine.matrix import Matrix
-from textgen.weights import LayerWeights, ModelWeights
+from textgen.model.weights import LayerWeights, ModelWeights
 
 Array = NDArray[np.float32]
 

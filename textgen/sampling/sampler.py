@@ -14,13 +14,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from textgen.config import SamplingConfig, require
+from textgen.corpus.context import context_ids
+from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine
-from textgen.sampling.context import context_ids
 from textgen.sampling.ending import Ending
 from textgen.sampling.logits import likeliest_first
 from textgen.sampling.pen import Pen
 from textgen.sampling.sample import CharacterLogprob, Sample
-from textgen.tokenizer import CharTokenizer
 
 
 class Stream(Iterator[str]):
@@ -32,7 +32,7 @@ class Stream(Iterator[str]):
     Args:
         engine: the network.
         tokenizer: its vocabulary.
-        prompt: what the text goes on from; see `textgen.sampling.context` for an empty one.
+        prompt: what the text goes on from; see `textgen.corpus.context` for an empty one.
         config: the controls.
         logprobs: how many of the likeliest characters to note at each place; 0 notes nothing.
 
@@ -73,7 +73,7 @@ def write_samples(
     Args:
         engine: the network.
         tokenizer: its vocabulary.
-        prompt: what they go on from; see `textgen.sampling.context` for an empty one.
+        prompt: what they go on from; see `textgen.corpus.context` for an empty one.
         config: the controls.
         count: how many samples, in [1, 65536]; each is what it would be without the others.
         logprobs: how many of the likeliest characters to note at each place; 0 notes nothing.

@@ -1,0 +1,162 @@
+"""`textgen sample` and `textgen score`: prompts, echoes, samples, figures."""
+
+import json
+import math
+import sys
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from small_models import random_writer
+
+from textgen.cli import cli, reading
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.sampling.writer import Writer
+
+LETTERS = CharTokenizer("\n abcdefghijklmnopqrstuvwxyzé")
+
+
+@pytest.fixture
+def writer(monkeypatch: pytest.MonkeyPatch) -> Writer:
+    writer = random_writer(LETTERS)
+    writer.metadata = {"corpus": {"settings": {"normalize": "nfc"}}}
+    monkeypatch.setattr(reading, "load_writer", lambda *_: (writer, "letters"))
+    return writer
+
+
+def sample(*arguments: str, input: bytes | None = None) -> Result:  # noqa: A002
+    result = CliRunner().invoke(cli, ["sample", "--seed", "3", "--length", "30", *arguments], input=input)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def text(writer: Writer, prompt: str = "", **controls: Any) -> str:
+    return writer.generate(prompt, **{"seed": 3, "max_new_tokens": 30, **controls}).text
+
+
+def test_the_prompt_is_written_first_unless_it_is_not_wanted(writer: Writer) -> None:
+    expected = text(writer, "the sea ")
+    assert sample("--prompt", "the sea ").stdout == f"the sea {expected}\n"
+    assert sample("--prompt", "the sea ", "--no-echo").stdout == f"{expected}\n"
+
+
+def test_a_prompt_from_a_file_loses_one_newline(writer: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "prompt.txt"
+    for written, prompt in (
+        (b"the sea", "the sea"),
+        (b"the sea\r\n", "the sea"),
+        (b"\xef\xbb\xbfthe sea\n\n", "the sea\n"),
+    ):
+        path.write_bytes(written)
+        assert sample("--prompt-file", str(path)).stdout == f"{prompt}{text(writer, prompt)}\n"
+
+
+def test_what_is_piped_in_is_the_prompt(writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sample("--prompt-file", "-", input="é\n".encode()).stdout == f"é{text(writer, 'é')}\n"
+    path = tmp_path / "prompt.txt"
+    path.write_text("the sea\n")
+    monkeypatch.setattr("textgen.cli.commands.sample._is_piped", lambda: True)
+    assert sample(input=path.read_bytes()).stdout.startswith("the sea")
+    assert sample("--prompt", "a", input=path.read_bytes()).stdout.startswith("a")
+
+
+def test_a_prompt_is_normalised_as_the_corpus_was(writer: Writer) -> None:
+    decomposed = unicodedata.normalize("NFD", "é")
+    assert len(decomposed) == 2
+    assert sample("--prompt", decomposed).stdout == sample("--prompt", "é").stdout
+
+
+def test_another_encoding_is_named(writer: Writer, tmp_path: Path) -> None:
+    path = tmp_path / "prompt.txt"
+    path.write_bytes("é".encode("latin-1"))
+    assert sample("--prompt-file", str(path), "--encoding", "latin-1").stdout.startswith("é")
+    result = CliRunner().invoke(cli, ["sample", "--prompt-file", str(path)])
+    assert (result.exit_code, "--encoding" in result.stderr) == (1, True)
+
+
+def test_several_samples_are_parted_by_a_line(writer: Writer) -> None:
+    expected = [each.text for each in writer.generate_many("a", count=3, seed=3, max_new_tokens=30)]
+    assert sample("--prompt", "a", "--count", "3", "--no-echo").stdout == "\n-----\n".join(expected) + "\n"
+
+
+def test_a_text_that_ends_with_a_newline_gets_no_second_one(writer: Writer) -> None:
+    result = sample("--until", "line")
+    assert result.stdout == text(writer, until="line")
+    assert result.stdout.endswith("\n")
+
+
+def test_every_control_reaches_the_writer(writer: Writer) -> None:
+    line = (
+        "--prompt a --repetition-penalty 1.2 --repetition-window 9 --temperature 0.5,1.5 --top-k 9 --top-p 0.9 "
+        "--min-p 0.01 --typical-p 0.95 --length 12 --until line --stop q --stop zz --seed 8 --unknown skip"
+    )
+    (values,) = map(json.loads, sample(*line.split(), "--json").stdout.splitlines())
+    assert values["parameters"] == {
+        "repetition_penalty": 1.2, "repetition_window": 9, "temperature": [0.5, 1.5], "top_k": 9, "top_p": 0.9,
+        "min_p": 0.01, "typical_p": 0.95, "max_new_tokens": 12, "until": "line", "stop": ["q", "zz"], "seed": 8,
+        "unknown": "skip",
+    }  # fmt: skip
+    assert values["text"] == text(
+        writer, "a", repetition_penalty=1.2, repetition_window=9, temperature=(0.5, 1.5), top_k=9, top_p=0.9,
+        min_p=0.01, typical_p=0.95, max_new_tokens=12, until="line", stop=("q", "zz"), seed=8,
+    )  # fmt: skip
+
+
+def test_json_has_what_was_asked_for_on_a_line_for_each_sample(writer: Writer) -> None:
+    lines = [json.loads(line) for line in sample("--count", "2", "--json", "--logprobs", "2").stdout.splitlines()]
+    assert [line["index"] for line in lines] == [0, 1]
+    for line in lines:
+        assert {"text", "prompt", "seed", "finish_reason", "parameters", "run", "logprobs"} <= set(line)
+        assert "".join(each["character"] for each in line["logprobs"]) == line["text"]
+        assert all(len(each["top"]) == 2 for each in line["logprobs"])
+    assert "logprobs" not in json.loads(sample("--json").stdout)
+
+
+def test_a_seed_that_was_drawn_is_told_and_brings_the_text_again(writer: Writer) -> None:
+    first = CliRunner().invoke(cli, ["sample", "--length", "30"])
+    seed = first.stderr.removeprefix("(letters, --seed ").removesuffix(")\n")
+    assert CliRunner().invoke(cli, ["sample", "--length", "30", "--seed", seed]).stdout == first.stdout
+
+
+def test_a_terminal_is_not_steered_by_what_a_model_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    wild = random_writer(CharTokenizer("\x07\n\x1b[m"))
+    monkeypatch.setattr(reading, "load_writer", lambda *_: (wild, "wild"))
+    assert "\x1b" in sample().stdout
+    monkeypatch.setattr("textgen.cli.commands.sample.is_terminal", lambda stream: stream is sys.stdout)
+    shown = sample().stdout
+    assert "\x1b" not in shown
+    assert "\\x1b" in shown
+
+
+def score(*arguments: str, input: str = "the sea was calm\n") -> Result:  # noqa: A002
+    result = CliRunner().invoke(cli, ["score", "-", *arguments], input=input)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_a_score_is_that_of_the_writer(writer: Writer) -> None:
+    expected = writer.score("the sea was calm\n")
+    values = json.loads(score("--json", "--show").stdout)
+    assert values["bits_per_character"] == pytest.approx(expected.bits_per_character)
+    assert values["bits"] == pytest.approx(-expected.logprobs.sum() / math.log(2))
+    assert values["characters"] == len(values["text"]) == len(values["logprobs"]) == 17
+    assert f"bits per character  {expected.bits_per_character:.4f}\n" in score().stdout
+
+
+def test_a_long_text_is_read_in_parts_and_scored_nearly_the_same(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "the sea was calm and the wind was low\n" * 60
+    exact = json.loads(score("--json", "--streams", "1", input=long).stdout)
+    monkeypatch.setattr("textgen.cli.commands.score._EXACT", 1000)
+    monkeypatch.setattr("textgen.cli.commands.score._PART", 500)
+    parts = json.loads(score("--json", input=long).stdout)
+    assert parts["bits"] != exact["bits"]
+    assert parts["bits"] == pytest.approx(exact["bits"], rel=0.05)
+
+
+def test_an_empty_text_cannot_be_scored(writer: Writer) -> None:
+    result = CliRunner().invoke(cli, ["score", "-"], input="")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

@@ -1,0 +1,335 @@
+"""`textgen train`: what it passes on, what it shows, and how it ends."""
+
+import inspect
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from terminal import Terminal
+from tiny_runs import TINY, everything
+
+import textgen
+from textgen.cli import STARTED, cli, framework, progress
+from textgen.cli.progress import Progress
+from textgen.config import CorpusConfig
+from textgen.runs.events import Reporter, Summary
+from textgen.runs.run import Run
+
+ROOT = Path(textgen.__file__).parent.parent
+SUMMARY = Summary(
+    corpus="poems, 9 characters",
+    vocabulary="5 characters",
+    split="the first 8 train",
+    model="1 x 16 LSTM",
+    device="CPU",
+    budget="1 epoch",
+    run="checkpoints/poems",
+    problems=["Bring more text."],
+)
+ROW = {
+    "step": 1200, "epoch": 2.5, "seconds": 72.0, "characters": 9, "loss": 1.5, "val_loss": 1.6, "learning_rate": 0.1,
+    "sample": "The sea\n\nwas out.",
+}  # fmt: skip
+
+
+class Recorder:
+    """Stands in for `textgen.training.start`."""
+
+    def __init__(self, interrupt: bool = False) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.interrupt = interrupt
+
+    def train(self, *args: Any, **kwargs: Any) -> Run:
+        return self._record("train", args, kwargs)
+
+    def resume(self, *args: Any, **kwargs: Any) -> Run:
+        return self._record("resume", args, kwargs)
+
+    def _record(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        self.calls.append((name, args, kwargs))
+        if self.interrupt:
+            raise KeyboardInterrupt
+        return Run(Path("checkpoints/poems"))
+
+
+@pytest.fixture
+def poems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "poems.txt"
+    path.write_text("The sea, the sea!\n" * 100)
+    return path
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    recorder = Recorder()
+    monkeypatch.setattr(framework, "load_training", lambda device: recorder)
+    return recorder
+
+
+def run(*arguments: str, **kwargs: Any) -> Result:
+    return CliRunner().invoke(cli, ["train", *arguments], prog_name="textgen", **kwargs)
+
+
+def test_without_options_the_library_decides_everything(poems: Path, recorder: Recorder) -> None:
+    assert run("poems.txt").exit_code == 0
+    ((name, args, kwargs),) = recorder.calls
+    assert (name, args) == ("train", (["poems.txt"],))
+    assert isinstance(kwargs.pop("reporter"), Progress)
+    assert {key: value for key, value in kwargs.items() if value is not None} == {
+        "corpus": CorpusConfig(),
+        "checkpoints": Path("checkpoints"),
+        "started": STARTED,
+    }
+
+
+def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> None:
+    from textgen.training.start import train
+
+    line = (
+        "--name p --size tiny --time 1h30m --seed 3 --checkpoints out --encoding latin-1 --keep-newlines "
+        "--normalize nfc --glob *.md --min-count 2 --validation 0 --cell gru --layers 3 --units 9 --embedding 5 "
+        "--no-skip --dropout 0 --input-dropout 0 --batch-size 7 --sequence-length 8 --learning-rate 1e-3 "
+        "--schedule cosine --weight-decay 0 --weight-drop 0 --patience 4 --validate-every 6 --save-every 2m "
+        "--state-reset 0 --precision float32 --device cpu --shards 2 --tensorboard logs"
+    )
+    assert run("poems.txt", *line.split()).exit_code == 0
+    ((_, _, given),) = recorder.calls
+    corpus = CorpusConfig(
+        encoding="latin-1", keep_newlines=True, normalize="nfc", glob="*.md", min_count=2, validation=0.0
+    )
+    assert {key: value for key, value in given.items() if key not in ("reporter", "started")} == {
+        "name": "p", "size": "tiny", "time": 5400.0, "seed": 3, "checkpoints": Path("out"), "corpus": corpus,
+        "cell": "gru", "layers": 3, "units": 9, "embedding": 5, "skip": False, "dropout": 0.0, "input_dropout": 0.0,
+        "batch_size": 7, "sequence_length": 8, "learning_rate": 1e-3, "schedule": "cosine", "weight_decay": 0.0,
+        "weight_drop": 0.0, "state_reset": 0.0, "patience": 4, "validate_every": 6, "save_every": 120.0,
+        "precision": "float32", "device": "cpu", "shards": 2, "tensorboard": "logs", "start_from": None,
+    }  # fmt: skip
+    parameters = inspect.signature(train).parameters
+    assert set(given) <= set(parameters)
+    assert set(parameters) - set(given) == {"sources", "epochs", "save_every_steps", "callbacks"}
+
+
+def test_saves_come_by_time_or_by_steps(poems: Path, recorder: Recorder) -> None:
+    for written, field, value in (("90s", "save_every", 90.0), ("200", "save_every_steps", 200)):
+        assert run("poems.txt", "--save-every", written).exit_code == 0
+        kwargs = recorder.calls[-1][2]
+        assert {key: kwargs[key] for key in kwargs if key.startswith("save_every")} == {field: value}
+
+
+def test_resuming_passes_on_what_may_change(poems: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    from textgen.training.start import resume
+
+    monkeypatch.setattr("textgen.runs.run.find_run", lambda name, checkpoints: Run(checkpoints / name))
+    assert run("--resume", "poems", "--epochs", "3", "--device", "cpu", "--shards", "1").exit_code == 0
+    ((name, args, kwargs),) = recorder.calls
+    assert (name, args) == ("resume", ("poems",))
+    assert {key: kwargs[key] for key in ("sources", "epochs", "device", "shards")} == {
+        "sources": [], "epochs": 3.0, "device": "cpu", "shards": 1,
+    }  # fmt: skip
+    assert set(kwargs) <= set(inspect.signature(resume).parameters)
+
+
+def test_nothing_goes_to_standard_output(poems: Path, recorder: Recorder) -> None:
+    result = run("poems.txt")
+    assert result.stdout == ""
+    assert result.stderr.endswith("textgen sample --run poems\n")
+    assert run("poems.txt", "--quiet").output == ""
+
+
+def test_another_folder_and_an_odd_name_are_part_of_the_next_command(
+    poems: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "_record", lambda *_: Run(Path("my runs/the sea")))
+    assert run("poems.txt", "--checkpoints", "my runs").stderr.endswith(
+        "textgen sample --run 'the sea' --checkpoints 'my runs'\n"
+    )
+
+
+def test_ctrl_c_before_anything_was_saved_says_so(poems: Path, recorder: Recorder) -> None:
+    recorder.interrupt = True
+    result = run("poems.txt")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr == "Interrupted; nothing has been saved yet.\n"
+
+
+def test_the_events_name_what_reporters_hear() -> None:
+    for name, method in vars(Reporter).items():
+        if not name.startswith("_"):
+            assert inspect.signature(getattr(Progress, name)) == inspect.signature(method), name
+
+
+def test_without_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    watch(Progress(), steps=50)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "corpus      poems, 9 characters",
+        "vocabulary  5 characters",
+        "split       the first 8 train",
+        "model       1 x 16 LSTM",
+        "device      CPU",
+        "budget      1 epoch",
+        "run         checkpoints/poems",
+        "Warning: Bring more text.",
+        "step 1,200  epoch  2.50  loss 1.5000  val 1.6000  2.308 bits/char  1m 12s  best",
+        "Done.",
+    ]
+
+
+def test_quiet_shows_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
+    watch(Progress(quiet=True), steps=50)
+    assert capsys.readouterr().err == "Warning: Bring more text.\n"
+
+
+def test_without_validation_the_training_loss_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Progress()
+    shown.validated({**ROW, "val_loss": None}, best=False)
+    assert capsys.readouterr().err == (
+        f"step 1,200  epoch  2.50  loss 1.5000  {1.5 / math.log(2):.3f} bits/char  1m 12s\n"
+    )
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal on which a second passes with every look at the clock."""
+    terminal = Terminal()
+    seconds = iter(range(10**6))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    return terminal
+
+
+def test_a_terminal_shows_loss_bits_speed_and_time_left(terminal: Terminal) -> None:
+    shown = Progress(stream=terminal)
+    for n in range(1, 26):
+        shown.stepped(step=n, steps=None, share=n / 100, loss=2.0, characters=2048)
+    bar = terminal.lines[-1]
+    assert re.search(r" 25% \|.*\| loss 2\.000  2\.89 bits/char  2\.0k char/s  1m 15s left", bar)
+
+
+def test_a_validation_stands_above_the_bar_with_a_sample(terminal: Terminal) -> None:
+    watch(Progress(stream=terminal), steps=50)
+    lines = [line for line in terminal.lines if line.strip()]
+    place = next(n for n, line in enumerate(lines) if line.startswith("step 1,200"))
+    assert lines[place + 1 :] == ["    | The sea", "    | was out.", "Done."]
+
+
+def test_reading_a_long_text_shows_a_bar_and_takes_it_away(terminal: Terminal) -> None:
+    shown = Progress(stream=terminal)
+    shown.encoding(0, 10**9)
+    shown.encoding(5 * 10**8, 10**9)
+    shown.encoding(10**9, 10**9)
+    assert shown._bar is None
+
+
+def test_a_run_that_goes_on_counts_its_time_from_here(terminal: Terminal) -> None:
+    shown = Progress(stream=terminal)
+    for n in range(50, 76):
+        shown.stepped(step=n, steps=100, share=n / 100, loss=2.0, characters=1000)
+    assert re.search(r"75% .* 25s left", terminal.lines[-1])
+
+
+def watch(shown: Progress, *, steps: int) -> None:
+    shown.started(SUMMARY)
+    for n in range(steps):
+        shown.stepped(step=n + 1, steps=steps, share=n / steps, loss=1.5, characters=100)
+    shown.validated(ROW, best=True)
+    shown.finished("Done.")
+    assert shown.steps == steps
+
+
+def test_what_fails_while_tensorflow_is_loaded_is_shown_with_its_chatter(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with framework._quiet_errors():
+        os.write(2, b"chatter\n")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ImportError), framework._quiet_errors():
+        os.write(2, b"a library is missing\n")
+        raise ImportError
+    assert capfd.readouterr().err == "a library is missing\n"
+
+
+def test_without_tensorflow_there_is_a_sentence(poems: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.delitem(sys.modules, "textgen.training.start", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.setitem(sys.modules, "keras", None)
+    result = run("poems.txt")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: Training needs TensorFlow")
+
+
+TINY_OPTIONS = [
+    f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, "epochs": 4, "validate_every": 200}.items()
+]
+
+
+def test_ctrl_c_saves_and_the_command_it_prints_ends_where_an_uncut_run_ends(
+    tmp_path: Path, bundled_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = tmp_path / "poems.txt"
+    text.write_text((bundled_corpus / "marrow_haven.txt").read_text()[:20_000])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    line = [sys.executable, "-m", "textgen", "train", "poems.txt", *TINY_OPTIONS]
+    with subprocess.Popen(
+        line, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stderr is not None and child.stdout is not None
+        seen = []
+        watchdog = threading.Timer(120, child.kill)
+        watchdog.start()
+        for each in child.stderr:
+            seen.append(each.rstrip("\n"))
+            if each.startswith("step"):
+                child.send_signal(signal.SIGINT)
+                break
+        seen += child.stderr.read().splitlines()
+        watchdog.cancel()
+        assert child.stdout.read() == ""
+        assert child.wait() == 130
+    labels = ("corpus", "vocabulary", "split", "model", "device", "budget", "run", "step")
+    assert [each.split()[0] for each in seen[:8]] == list(labels)
+    assert re.fullmatch(r"Interrupted; everything up to step \d+ is saved\. Continue with:", seen[-2])
+    assert seen[-1] == "  textgen train --resume poems"
+    assert all(each.startswith("step") for each in seen[8:-2])
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    for arguments in (seen[-1].split()[2:], ["poems.txt", "--name", "uncut", *TINY_OPTIONS]):
+        result = run(*arguments)
+        assert result.exit_code == 0, result.stderr
+        assert re.search(r"The best model: validation loss \d\.\d{4}, \d\.\d{3} bits per character\.", result.stderr)
+    assert everything(Run(Path("checkpoints/poems"))) == everything(Run(Path("checkpoints/uncut")))
+    result = run("--resume", "poems")
+    assert "at its end already" in result.stderr
+
+
+def test_a_text_from_a_pipe_is_trained_on_and_continued_with_the_same_pipe(
+    poems: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    options = [option for option in TINY_OPTIONS if not option.startswith("--epochs")]
+    result = run("-", "--name", "piped", "--epochs", "1", *options, input=poems.read_bytes())
+    assert result.exit_code == 0, result.stderr
+    result = run("--resume", "piped", "--epochs", "2")
+    assert (result.exit_code, "textgen train - --resume piped" in result.stderr) == (1, True)
+    result = run("-", "--resume", "piped", "--epochs", "2", input=poems.read_bytes())
+    assert result.exit_code == 0, result.stderr
+    assert Run(Path("checkpoints/piped")).summary()["epochs"] == pytest.approx(2.0, rel=0.1)

@@ -1,0 +1,337 @@
+"""Both pages in a real browser: what is shown where the mouse, a finger or the keyboard points."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_models import random_writer
+
+import textgen
+from textgen.analysis.neurons import Neurons
+from textgen.analysis.surprisal import Surprise
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.display.shades import level
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="the tests in a browser need selenium (group dev)")
+wait = pytest.importorskip("selenium.webdriver.support.wait")
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None,
+    reason="the tests in a browser need Debian's packages chromium and chromium-driver",
+)
+
+TEXT = 'the sea & <b>was</b> "calm" 山\n</script> and the wind was low\n\nit said "no more" & went\n' * 2
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1200,900",
+)  # fmt: skip
+
+
+class Browser:
+    """A page opened from its file.
+
+    Args:
+        driver: selenium's.
+        folder: where pages are put.
+    """
+
+    def __init__(self, driver: Any, folder: Path) -> None:
+        self.driver, self._folder = driver, folder
+
+    def open(self, page: str) -> None:
+        path = self._folder / "page.html"
+        path.write_text(page, encoding="utf-8")
+        self.driver.get(path.as_uri())
+
+    def run(self, script: str, *arguments: object) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def one(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, selector: str) -> str:
+        return self.run("return document.querySelector(arguments[0]).textContent", selector)  # type: ignore[no-any-return]
+
+    def span(self, place: int) -> Any:
+        return self.run("return reader.spans[arguments[0]]", place)
+
+    def hover(self, place: int) -> None:
+        webdriver.ActionChains(self.driver, duration=0).move_to_element(self.span(place)).perform()
+
+    def press(self, *keys: str) -> None:
+        webdriver.ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+
+    def colour(self, place: int) -> str:
+        return self.run("return getComputedStyle(reader.spans[arguments[0]]).backgroundColor", place)  # type: ignore[no-any-return]
+
+    def scheme(self, name: str) -> None:
+        features = [{"name": "prefers-color-scheme", "value": name}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def requested(self) -> list[str]:
+        """The addresses that were asked for since the last call."""
+        messages = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
+        return [
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        ]
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    folder = tmp_path_factory.mktemp("browser")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(DRIVER, log_output=os.devnull)
+    with webdriver.Chrome(options, service) as driver:
+        yield Browser(driver, folder)
+
+
+@pytest.fixture
+def browser(started: Browser) -> Iterator[Browser]:
+    """The browser; what a test did there asked nothing of the network and failed nowhere."""
+    started.driver.get("data:,")
+    started.driver.get_log("browser"), started.requested()
+    yield started
+    assert started.driver.get_log("browser") == []
+    assert {url.partition(":")[0] for url in started.requested()} <= {"file", "data"}
+    started.scheme("")
+
+
+TOKENIZER = CharTokenizer.from_text(TEXT)
+
+
+@pytest.fixture(scope="module")
+def surprise() -> Surprise:
+    return textgen.surprise(random_writer(TOKENIZER, units=12), TEXT, alternatives=5)
+
+
+@pytest.fixture(scope="module")
+def neurons() -> Neurons:
+    return textgen.neurons(random_writer(TOKENIZER, units=12), TEXT)
+
+
+def percent(logprob: float) -> float:
+    return 100 * float(np.exp(logprob))
+
+
+def rows(browser: Browser) -> list[list[str]]:
+    """The signs and odds of the tip's table."""
+    script = "return [...document.querySelectorAll('#tip tr')].map((r) => [...r.cells].map((c) => c.textContent))"
+    return [row[:2] for row in browser.run(script)]
+
+
+def assert_tip_tells(browser: Browser, found: Surprise, place: int) -> None:
+    each = found.at(place)
+    names = {" ": "space", "\n": "line break"}
+    head = browser.text("#tip .head")
+    assert head.startswith(names.get(each.character, each.character))
+    assert f"{found.bits[place]:.2f} bits" in head
+    shown = rows(browser)
+    assert [sign for sign, _ in shown] == [names.get(character, character) for character, _ in each.top]
+    for (_, odds), (_, logprob) in zip(shown, each.top, strict=True):
+        if not odds.startswith("<"):
+            assert float(odds.removesuffix(" %")) == pytest.approx(percent(logprob), rel=0.05)
+    own = [row.text for row in browser.driver.find_elements("css selector", "#tip .own .sign")]
+    assert own == [names.get(each.character, each.character)] * (each.character in dict(each.top))
+
+
+def test_the_text_is_shown_as_it_is_and_shaded_by_its_surprise(browser: Browser, surprise: Surprise) -> None:
+    browser.open(surprise.to_html(title="<sea>"))
+    assert browser.text("#text") == TEXT
+    assert (browser.text("h1"), browser.driver.title) == ("<sea>", "<sea> · Surprise")
+    assert browser.run("return document.querySelectorAll('b, #text script').length") == 0
+    shades = [level(round(bits * 1024) / 1024) for bits in surprise.bits]
+    assert [int(classes[1:2]) for classes in browser.run("return reader.spans.map((span) => span.className)")] == shades
+    assert f"bits per character {surprise.score.bits_per_character:.3f}" in browser.text(".facts")
+    assert surprise.passage.sha256[:12] in browser.text(".facts")
+    strong, weak = shades.index(max(shades)), shades.index(min(shades))
+    light = {browser.colour(place) for place in (strong, weak)}
+    browser.scheme("dark")
+    dark = {browser.colour(place) for place in (strong, weak)}
+    assert (len(light), len(dark), light & dark) == (2, 2, set())
+
+
+def test_pointing_at_a_character_shows_its_probability_and_the_alternatives(
+    browser: Browser, surprise: Surprise
+) -> None:
+    browser.open(surprise.to_html())
+    assert not browser.one("#tip").is_displayed()
+    for place in (4, TEXT.index(" "), TEXT.index("\n"), TEXT.index("山")):
+        browser.hover(place)
+        assert browser.one("#tip").is_displayed()
+        assert_tip_tells(browser, surprise, place)
+    webdriver.ActionChains(browser.driver, duration=0).move_to_element(browser.one("h1")).perform()
+    assert not browser.one("#tip").is_displayed()
+
+
+def test_a_click_stays_and_a_second_one_lets_go(browser: Browser, surprise: Surprise) -> None:
+    browser.open(surprise.to_html())
+    browser.span(6).click()
+    webdriver.ActionChains(browser.driver, duration=0).move_to_element(browser.one("h1")).perform()
+    assert_tip_tells(browser, surprise, 6)
+    browser.span(6).click()
+    webdriver.ActionChains(browser.driver, duration=0).move_to_element(browser.one("h1")).perform()
+    assert not browser.one("#tip").is_displayed()
+
+
+def test_the_keyboard_reaches_every_character_and_says_what_is_there(browser: Browser, surprise: Surprise) -> None:
+    keys = webdriver.Keys
+    browser.open(surprise.to_html())
+    browser.press(keys.TAB)
+    assert browser.run("return document.activeElement.id") == "text"
+    browser.press(keys.ARROW_RIGHT, keys.ARROW_RIGHT, keys.ARROW_LEFT)
+    assert_tip_tells(browser, surprise, 1)
+    spoken = browser.text("#spoken")
+    assert spoken.startswith(f"{TEXT[1]}, ")
+    assert f"{surprise.bits[1]:.1f} bits. Likeliest: " in spoken
+    browser.press(keys.ARROW_DOWN)
+    assert browser.run("return reader.place") == TEXT.index("\n") + 2
+    browser.press(keys.ARROW_UP)
+    assert browser.run("return reader.place") == 1
+    browser.press(keys.END)
+    assert browser.run("return reader.place") == len(TEXT) - 1
+    browser.press(keys.HOME, "n")
+    great = [place for place in range(1, len(TEXT)) if surprise.bits[place] >= 6.0]
+    assert browser.run("return reader.place") == great[0]
+    browser.press("n", "n", "p")
+    assert_tip_tells(browser, surprise, great[1])
+    browser.press(keys.ESCAPE)
+    assert not browser.one("#tip").is_displayed()
+
+
+@pytest.mark.parametrize("page", ["surprise", "neurons"])
+def test_on_a_telephone_nothing_is_wider_than_the_screen(browser: Browser, page: str, request: Any) -> None:
+    size = {"width": 360, "height": 640, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        browser.open(request.getfixturevalue(page).to_html())
+        browser.run("reader.spans[5].scrollIntoView({block: 'end'})")
+        box = browser.run("const b = reader.spans[5].getBoundingClientRect(); return [b.x + b.width / 2, b.y + 8]")
+        for kind, points in (("touchStart", [{"x": box[0], "y": box[1]}]), ("touchEnd", [])):
+            browser.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        wait.WebDriverWait(browser.driver, 10).until(lambda _: browser.one("#tip").is_displayed())
+        assert browser.run("return reader.place") == 5
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+        tip = browser.run("const b = tip.getBoundingClientRect(); return [b.left, b.right, b.bottom]")
+        assert tip[0] >= 0
+        assert tip[1] <= 360
+        assert tip[2] <= 640
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def options(browser: Browser) -> list[list[str]]:
+    """The units in the list: name, feature, correlation."""
+    script = "return [...$('list').children].map((row) => [...row.children].map((cell) => cell.textContent))"
+    return browser.run(script)  # type: ignore[no-any-return]
+
+
+def signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "\u2212")
+
+
+def assert_shows(browser: Browser, found: Neurons, layer: int, unit: int) -> None:
+    """The page shows this unit: its name, what it follows, its colours on the text."""
+    assert browser.text("#unit") == f"Layer {layer}, unit {unit}"
+    own = found.correlations[:, layer - 1, unit - 1]
+    best = int(np.abs(own).argmax())
+    row = browser.text("#follows tr")
+    assert row.startswith(found.features[best].name)
+    assert signed(own[best]) in row
+    states = found.state(layer, unit)
+    names = [each.split() for each in browser.run("return reader.spans.map((span) => span.className)")]
+    np.testing.assert_allclose([int(shade[1:]) / 10 - 1 for shade, *_ in names], states, atol=0.06)
+    if found.features[best].binary:
+        assert ["on" in each for each in names] == (found.features[best].values > 0).tolist()
+    colours = {sign: browser.colour(int((sign * states).argmax())) for sign in (-1, 1)}
+    if states.min() < -0.1 and states.max() > 0.1:
+        assert len({*colours.values(), "rgba(0, 0, 0, 0)"}) == 3
+
+
+def ranked(found: Neurons) -> list[tuple[int, int]]:
+    """Layers and units, those that follow anything best first."""
+    strengths = np.abs(found.correlations.astype(np.float32)).max(axis=0).ravel()
+    units = found.states.shape[1]
+    return [(place // units + 1, place % units + 1) for place in np.argsort(-strengths, kind="stable").tolist()]
+
+
+def test_a_unit_that_is_picked_colours_the_text(browser: Browser, neurons: Neurons) -> None:
+    browser.open(neurons.to_html(title="sea"))
+    order = ranked(neurons)
+    assert browser.text("#text") == TEXT
+    assert [name for name, *_ in options(browser)] == [f"{layer}/{unit}" for layer, unit in order]
+    assert_shows(browser, neurons, *order[0])
+    browser.driver.find_elements("css selector", ".option")[3].click()
+    assert_shows(browser, neurons, *order[3])
+    assert browser.one("[aria-selected=true]").text.split()[0] == "{}/{}".format(*order[3])
+    browser.hover(6)
+    assert browser.text("#tip .head") == TEXT[6] + signed(float(np.rint(neurons.state(*order[3])[6] * 127) / 127))
+
+
+def test_units_are_ranked_by_a_feature_of_ones_choice_and_searched(browser: Browser, neurons: Neurons) -> None:
+    browser.open(neurons.to_html())
+    place = next(n for n, feature in enumerate(neurons.features) if feature.name == "inside quotes")
+    browser.run("$('by').value = arguments[0]; $('by').dispatchEvent(new Event('change'))", str(place))
+    top = neurons.top(place, 24)
+    assert [row[0] for row in options(browser)] == [f"{unit.layer}/{unit.unit}" for unit in top]
+    assert [row[1:] for row in options(browser)] == [["inside quotes", signed(unit.correlation)] for unit in top]
+    browser.press("/", "2/7")
+    assert [row[0] for row in options(browser)] == ["2/7"]
+    assert browser.text("#unit") == "Layer 2, unit 7"
+    browser.one("#filter").clear()
+    browser.one("#filter").send_keys("layer 1")
+    assert {row[0].split("/")[0] for row in options(browser)} == {"1"}
+    browser.one("#filter").clear()
+    browser.one("#filter").send_keys("elephants")
+    assert options(browser) == []
+    assert browser.text("#found") == "No unit fits."
+
+
+def test_units_are_reached_by_keyboard(browser: Browser, neurons: Neurons) -> None:
+    keys = webdriver.Keys
+    browser.open(neurons.to_html())
+    order = ranked(neurons)
+    browser.press("n", "n", "p")
+    assert_shows(browser, neurons, *order[1])
+    browser.run("$('list').focus()")
+    browser.press(keys.ARROW_DOWN, keys.ARROW_DOWN)
+    assert browser.text("#unit") == "Layer {}, unit {}".format(*order[3])
+    active = browser.run("return document.getElementById($('list').getAttribute('aria-activedescendant')).textContent")
+    assert active.startswith("{}/{}".format(*order[3]))
+    browser.press(keys.END)
+    assert_shows(browser, neurons, *order[-1])
+    browser.run("$('text').focus()")
+    browser.press(keys.HOME, keys.ARROW_RIGHT)
+    assert browser.text("#spoken") == f"{TEXT[1]}, " + browser.text("#tip strong")
+
+
+def test_saturation_is_drawn_and_told(browser: Browser, neurons: Neurons) -> None:
+    browser.open(neurons.to_html())
+    captions = browser.run("return [...document.querySelectorAll('figcaption')].map((c) => c.textContent)")
+    assert captions == [
+        f"Layer {use.layer}, {use.gate} gateabove 0.9: {100 * use.above.mean():.1f} %"
+        f"below 0.1: {100 * use.below.mean():.1f} %"
+        for use in neurons.gates
+    ]
+    drawn = browser.run("return [...document.querySelectorAll('.dots')].map((path) => path.getAttribute('d'))")
+    assert [path.count("M") for path in drawn] == [12] * len(neurons.gates)
+
+
+def test_a_text_without_features_and_a_network_without_gates_have_a_page(browser: Browser) -> None:
+    browser.open(textgen.neurons(random_writer(TOKENIZER, units=12, cell="rnn"), "a").to_html())
+    assert len(options(browser)) == 24
+    assert not browser.one("#gates").is_displayed()
+    assert browser.text("#unit") == "Layer 1, unit 1"

@@ -1,0 +1,81 @@
+"""What the README shows is what there is."""
+
+import math
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from house import house
+
+import textgen
+from textgen.cli import cli
+from textgen.config import SIZES, SamplingConfig
+from textgen.runs.run import Run
+
+__all__ = ["house"]
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+NAMES = "train|sample|complete|score|eval|novelty|plot|surprise|neurons|runs|info"
+LINES = re.findall(rf"^    (?:\$ )?(.*\btextgen (?:{NAMES})\b.*)$", README, re.MULTILINE)
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_command_line_is_understood(house: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.chdir(house)
+    words = shlex.split(re.sub(r" > .*", "", line.split("  #")[0]).rpartition("| ")[2])
+    assert words.pop(0) == "textgen"
+    name = words.pop(0)
+    ctx = cli.make_context("textgen", [name, *words])
+    command = cli.get_command(ctx, name)
+    assert command is not None
+    command.make_context(name, words, parent=ctx)
+
+
+def test_there_are_command_lines_and_programs_to_check() -> None:
+    assert len(LINES) > 15
+    assert len(PROGRAMS) == 2
+
+
+def test_every_option_it_names_exists() -> None:
+    known = {"--help", "--plain", "--logdir"}  # the last is TensorBoard's
+    for name in cli.list_commands(cli.make_context("textgen", ["--debug"], resilient_parsing=True)):
+        output = CliRunner().invoke(cli, [name, "--help"]).output
+        known |= set(re.findall(r"--[a-z-]+", output))
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+
+
+def test_the_sizes_are_the_presets() -> None:
+    for name, shape in SIZES.items():
+        assert f"`{name}` ({shape['layers']} x {shape['units']}" in README.replace(" LSTM units", "")
+
+
+def test_the_default_length_is_the_configuration_s() -> None:
+    assert f"the newest run, {SamplingConfig().max_new_tokens} characters" in README
+
+
+@pytest.fixture
+def poems(house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a run called "poems", as the programs take it; nothing is trained."""
+    shutil.copytree(house / "checkpoints" / "marrow_haven", tmp_path / "checkpoints" / "poems")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(textgen, "train", lambda *_, **__: Run("checkpoints/poems"), raising=False)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_programs_run(poems: None, capsys: pytest.CaptureFixture[str], program: str) -> None:
+    exec(compile(program, "README.md", "exec"), {})
+    assert capsys.readouterr().out
+
+
+def test_keras_and_the_writer_agree_on_what_comes_next(poems: None) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(PROGRAMS[1], "README.md", "exec"), names)
+    sample = textgen.load("checkpoints/poems").generate("The sea ", temperature=0, max_new_tokens=1, logprobs=1)
+    assert sample.logprobs is not None
+    likeliest = float(names["probabilities"].numpy()[0, -1].max())
+    assert math.log(likeliest) == pytest.approx(sample.logprobs[0].logprob, abs=1e-5)

@@ -1,0 +1,116 @@
+"""A run's own text: found, checked and parted as training did."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import textgen
+from textgen.config import CorpusConfig
+from textgen.corpus import encode_corpus, open_corpus, sources
+from textgen.errors import RunError
+from textgen.model.checkpoint import read_metadata
+from textgen.runs.provenance import read_run_text
+
+TEXT = "Das Wäßrige wallt,\r\nund 海 wogt; e\u0301 o weh. " * 20
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for n in range(3):
+        (tmp_path / f"part{n}.txt").write_bytes(f"{n} {TEXT}".encode())
+    return tmp_path
+
+
+def described(path: Path, **settings: Any) -> dict[str, Any]:
+    return {"corpus": encode_corpus(open_corpus(path, config=CorpusConfig(**settings))).describe()}
+
+
+@pytest.mark.parametrize("chunk", [7, 1 << 20])
+@pytest.mark.parametrize("settings", [{}, {"normalize": "nfc", "validation": 0.3}, {"keep_newlines": True}])
+def test_it_is_parted_where_training_parted_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, settings: dict[str, Any]
+) -> None:
+    encoded = encode_corpus(open_corpus(folder, config=CorpusConfig(**settings)))
+    monkeypatch.setattr(sources, "CHUNK", chunk)
+    found = read_run_text({"corpus": encoded.describe()}, None, keep=10**9)
+    training = encoded.tokenizer.decode(encoded.training)
+    assert found.held_out == encoded.tokenizer.decode(encoded.held_out)
+    assert found.training.decode() == training
+    assert found.training_bytes == len(training.encode())
+    assert found.before == training[-1]
+    assert found.counts.to_dict() == {character: training.count(character) for character in set(training)}
+    assert (found.characters, found.split) == (encoded.characters, encoded.split)
+    assert len(found.sources) == 3
+
+
+@pytest.mark.parametrize("keep", [1, *range(100, 140), 1009])
+def test_of_what_was_trained_on_the_end_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
+    metadata = described(folder)
+    whole = read_run_text(metadata, None, keep=10**9)
+    monkeypatch.setattr(sources, "CHUNK", 50)
+    found = read_run_text(metadata, None, keep=keep)
+    assert whole.training.endswith(found.training)
+    assert keep - 3 < len(found.training.decode().encode()) <= keep
+    assert found.training_bytes == whole.training_bytes
+
+
+def test_progress_rises_to_the_size_of_the_files(folder: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    read_run_text(described(folder), None, keep=1, progress=lambda *call: calls.append(call))
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert calls[-1] == (size, size)
+
+
+def test_a_run_knows_its_text_from_any_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoint = home / "checkpoints" / "tiny" / "best.keras"
+    metadata = read_metadata(checkpoint)
+    expected = (home / "haven.txt").read_text(encoding="utf-8")
+    assert read_run_text(metadata, checkpoint, keep=1).held_out == expected[metadata["corpus"]["split"] :]
+
+    # The best model alone knows the place as it was named; the last state beside it knows the whole path.
+    named = {**metadata, "corpus": {**metadata["corpus"], "sources": ["haven.txt"]}}
+    assert read_run_text(named, checkpoint, keep=1).held_out
+    alone = tmp_path / "best.keras"
+    shutil.copy(checkpoint, alone)
+    with pytest.raises(RunError, match="not there any more"):
+        read_run_text(named, alone, keep=1)
+    shutil.copy(home / "haven.txt", tmp_path)
+    assert read_run_text(named, alone, keep=1).held_out
+
+
+def test_a_new_file_in_the_folder_does_not_hide_the_old_ones(folder: Path) -> None:
+    metadata = described(folder)
+    (folder / "part9.txt").write_text("new\n", encoding="utf-8")
+    assert read_run_text(metadata, None, keep=1).characters == metadata["corpus"]["characters"]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "said"),
+    [
+        ({}, "The model does not say what text"),
+        ({"sha256": "0" * 64, "split": 10, "sources": []}, "The model does not say what text"),
+        ({"sha256": "0" * 64, "split": "ten", "sources": ["a"]}, "The model does not say what text"),
+        ({"sha256": "0" * 64, "split": 10, "sources": ["-"]}, "was trained on standard input, which is gone"),
+        ({"sha256": "0" * 64, "split": 10, "sources": ["no/such.txt"]}, "not there any more: Cannot read no/such.txt"),
+    ],
+)
+def test_what_is_not_to_be_had_is_a_sentence(corpus: dict[str, Any], said: str) -> None:
+    with pytest.raises(RunError, match=said):
+        read_run_text({"corpus": corpus}, None, keep=1)
+
+
+def test_a_changed_text_is_never_taken(folder: Path) -> None:
+    metadata = described(folder)
+    with (folder / "part1.txt").open("a", encoding="utf-8") as file:
+        file.write("!")
+    with pytest.raises(RunError, match=r"has changed since \(sha256 "):
+        read_run_text(metadata, None, keep=1)
+
+
+def test_the_name_in_a_message_is_the_run_s(home: Path) -> None:
+    writer = textgen.load(home / "checkpoints" / "tiny")
+    with pytest.raises(RunError, match="The run 'tiny' does not say"):
+        read_run_text({}, writer.path, keep=1)

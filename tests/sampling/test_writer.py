@@ -1,0 +1,177 @@
+"""The public face: what a user of the library calls."""
+
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_models import ALPHABET, random_weights, random_writer
+
+import textgen
+from textgen.config import CELLS, ModelConfig, SamplingConfig
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.errors import ConfigError, UnknownCharacterError
+from textgen.sampling.writer import Writer, load
+
+WRITER = random_writer()
+
+
+def test_the_methods_take_every_setting_with_its_default() -> None:
+    config = SamplingConfig()
+    for method in (Writer.generate, Writer.generate_many, Writer.stream):
+        parameters = inspect.signature(method).parameters
+        for name in SamplingConfig.__dataclass_fields__:
+            assert parameters[name].default == getattr(config, name)
+            assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+EVERYTHING: dict[str, Any] = {
+    "repetition_penalty": 1.5,
+    "repetition_window": 7,
+    "temperature": (0.5, 1.2),
+    "top_k": 20,
+    "top_p": 0.99,
+    "min_p": 0.001,
+    "typical_p": 0.98,
+    "max_new_tokens": 33,
+    "stop": ("qqq",),
+    "until": "line",
+    "seed": 11,
+    "unknown": "skip",
+}
+
+
+def test_every_setting_reaches_the_sample() -> None:
+    config = SamplingConfig(**EVERYTHING)
+    assert set(EVERYTHING) == set(SamplingConfig.__dataclass_fields__)
+    sample = WRITER.generate("aÉ", **EVERYTHING)
+    assert sample.config == config
+    assert WRITER.generate_many("aÉ", count=2, **EVERYTHING)[0] == sample
+    stream = WRITER.stream("aÉ", **EVERYTHING)
+    assert "".join(stream) == sample.text
+    assert stream.sample == sample
+
+
+def test_generate_generate_many_and_stream_write_the_same_text() -> None:
+    text = WRITER.generate("the sea ", max_new_tokens=70, temperature=0.8, seed=7).text
+    assert len(text) == 70
+    many = WRITER.generate_many("the sea ", count=5, max_new_tokens=70, temperature=0.8, seed=7)
+    assert many[0].text == text
+    assert len({sample.text for sample in many}) == 5
+    assert "".join(WRITER.stream("the sea ", max_new_tokens=70, temperature=0.8, seed=7)) == text
+
+
+def test_one_stop_and_a_list_of_temperatures_are_taken_as_they_come() -> None:
+    assert WRITER.generate(stop="ab", seed=1, max_new_tokens=5).config.stop == ("ab",)
+    assert WRITER.generate(stop=["a", "b"], seed=1, max_new_tokens=5).config.stop == ("a", "b")
+    assert WRITER.generate(temperature=[0.5, 1.0], seed=1, max_new_tokens=5).config.temperature == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"temperature": -1.0}, "temperature must be in [0, 1e+06]; got -1.0. Use 0 for the likeliest"),
+        ({"temperature": ()}, "temperature must be a number or several; got ()"),
+        ({"top_k": -1}, "top_k must be a whole number in [0, 1000000000]; got -1. Use 0 to switch it off."),
+        ({"top_p": 1.5}, "top_p must be in (0, 1]; got 1.5. Use 1.0 to switch it off."),
+        ({"min_p": 2}, "min_p must be in [0, 1]; got 2. Use 0 to switch it off."),
+        ({"typical_p": 0.0}, "typical_p must be in (0, 1]; got 0.0. Use 1.0 to switch it off."),
+        ({"repetition_penalty": 0.5}, "repetition_penalty must be in [1, 100]; got 0.5. Use 1.0 to switch it off."),
+        ({"max_new_tokens": -5}, "max_new_tokens must be a whole number"),
+        ({"stop": [""]}, "stop must be a text of at least one character; got ''"),
+        ({"until": "chapter"}, "until must be one of length, line, paragraph; got 'chapter'"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"logprobs": -1}, "logprobs must be a whole number of at least 0; got -1. Use 0 to switch it off."),
+    ],
+)
+def test_every_value_is_checked_with_a_sentence(wrong: dict[str, Any], sentence: str) -> None:
+    for method in (WRITER.generate, WRITER.stream):
+        with pytest.raises(ConfigError) as caught:
+            method("a", **wrong)
+        assert str(caught.value).startswith(sentence)
+
+
+def test_a_prompt_with_characters_the_model_never_saw_is_an_error_that_names_them() -> None:
+    with pytest.raises(UnknownCharacterError, match="É"):
+        WRITER.stream("É")
+
+
+def test_a_writer_tells_what_it_is() -> None:
+    assert repr(WRITER) == "Writer(2 x 24 coupled, 28 characters)"
+
+
+def test_weights_of_another_shape_are_refused() -> None:
+    config = ModelConfig(vocab_size=ALPHABET.vocab_size, layers=2, units=24, embedding=8)
+    with pytest.raises(ConfigError, match="float32 of shape"):
+        Writer(config=config, weights=random_weights(config.replace(units=25)), tokenizer=ALPHABET)
+
+
+def test_a_vocabulary_of_another_size_is_refused() -> None:
+    config = ModelConfig(vocab_size=5, layers=1, units=4, embedding=2)
+    with pytest.raises(ConfigError, match="vocab_size must be 28, the vocabulary's size; got 5"):
+        Writer(config=config, weights=random_weights(config), tokenizer=ALPHABET)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_checkpoint_is_loaded_and_writes_what_the_weights_write(cell: Any, tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    from textgen.model.checkpoint import write_checkpoint
+    from textgen.model.weights import ModelWeights
+    from textgen.training.keras_model import build_model
+
+    config = ModelConfig(vocab_size=ALPHABET.vocab_size, cell=cell, layers=2, units=16, embedding=8)
+    model = build_model(config, seed=3)
+    path = tmp_path / "best.keras"
+    write_checkpoint(path, model, metadata={"model": config.to_json(), "tokenizer": ALPHABET.to_json()})
+    writer = load(path)
+    assert writer.path == path
+    assert writer.metadata["model"]["cell"] == cell
+    same = Writer(config=config, weights=ModelWeights.from_arrays(model.get_weights()), tokenizer=ALPHABET)
+    assert writer.generate("ab", seed=1, max_new_tokens=50) == same.generate("ab", seed=1, max_new_tokens=50)
+    assert textgen.load is load
+
+
+PROGRAM = """
+import sys
+from small_models import random_writer
+writer = random_writer(units=160)
+samples = writer.generate_many("the sea ", count=3, max_new_tokens=200, seed=5)
+assert samples[0].text == writer.generate("the sea ", max_new_tokens=200, seed=5).text
+sys.stdout.buffer.write("|".join(sample.text for sample in samples).encode())
+assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+"""
+
+
+def test_a_seed_brings_the_same_text_in_every_process_with_any_threads_locale_and_folder(tmp_path: Path) -> None:
+    texts = set()
+    here = Path(__file__).parents[1] / "support"
+    for threads, locale, folder in (("1", "C", here), ("2", "C.UTF-8", tmp_path), ("3", "C", tmp_path)):
+        environment = {
+            **os.environ,
+            "OPENBLAS_NUM_THREADS": threads,
+            "OMP_NUM_THREADS": threads,
+            "LC_ALL": locale,
+            "PYTHONPATH": os.pathsep.join([str(here), str(here.parents[1])]),
+            "PYTHONHASHSEED": threads,
+        }
+        run = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, cwd=folder, capture_output=True)
+        assert run.returncode == 0, run.stderr.decode()
+        texts.add(run.stdout)
+    assert len(texts) == 1
+
+
+def test_texts_are_normalised_as_the_training_text_was() -> None:
+    config = ModelConfig(vocab_size=3, layers=1, units=4, embedding=2)
+    settings = {"corpus": {"settings": {"normalize": "nfc"}}}
+    writer = Writer(
+        config=config, weights=random_weights(config), tokenizer=CharTokenizer("a\u00e9\u00ea"), metadata=settings
+    )
+    for text in ("ae\u0301", "a\u00e9"):
+        assert writer.generate(text, max_new_tokens=5, seed=1).prompt == "a\u00e9"
+        assert writer.score(text).text == "a\u00e9"
+    bare = Writer(config=config, weights=random_weights(config), tokenizer=writer.tokenizer)
+    with pytest.raises(UnknownCharacterError):
+        bare.generate("ae\u0301")

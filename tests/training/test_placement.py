@@ -1,0 +1,75 @@
+"""Where training runs: threads, shards and the products' type."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+import tensorflow as tf
+
+from textgen.errors import ConfigError
+from textgen.training import placement as device
+
+
+def placed(**changes: object) -> device.Placement:
+    arguments = {"device": "cpu", "precision": "float32", **changes}
+    return device.place(**arguments)
+
+
+def test_the_shards_divide_the_batch() -> None:
+    for batch, asked in ((32, 2), (30, 4), (7, 3), (1, 8)):
+        shards = placed().shards(batch, asked)
+        assert batch % shards == 0
+        assert shards <= asked
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    with pytest.raises(ConfigError, match="--device auto"):
+        placed(device="gpu")
+
+
+def test_precision_is_taken_as_asked() -> None:
+    assert placed(precision="bfloat16").compute_dtype == tf.bfloat16
+    assert placed(precision="float32").compute_dtype == tf.float32
+
+
+@pytest.mark.parametrize(
+    ("has", "ratio", "expected"), [(False, 0.1, "float32"), (True, 0.9, "float32"), (True, 0.5, "bfloat16")]
+)
+def test_auto_takes_bfloat16_where_the_processor_has_it_and_it_is_quicker(
+    has: bool, ratio: float, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "_has_bfloat16", lambda: has)
+    monkeypatch.setattr(device, "_product_seconds", lambda dtype: ratio if dtype == tf.bfloat16 else 1.0)
+    assert placed(precision="auto").compute_dtype.name == expected
+
+
+def test_a_runtime_that_runs_already_keeps_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(count: int) -> None:
+        raise RuntimeError("Intra op parallelism cannot be modified after initialization.")
+
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", started)
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
+    placement = placed()
+    assert placement.shards(64) == 1
+    assert placement.kernels
+
+
+def test_each_shard_keeps_a_few_streams() -> None:
+    placement = dataclasses.replace(placed(), threads=16)
+    assert [placement.shards(batch) for batch in (4, 16, 32, 64, 256)] == [1, 2, 4, 8, 16]
+
+
+def test_the_name_tells_cores_and_type() -> None:
+    assert f"{device.cores()} core" in placed().name
+    assert "float32" in placed().name
+
+
+@pytest.mark.parametrize("asked", ["auto", "gpu"])
+def test_a_gpu_is_taken_and_named(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [SimpleNamespace(name="/gpu")])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"device_name": "Quick 9"})
+    placement = placed(device=asked, precision="auto")
+    assert (placement.device, placement.kernels) == ("/GPU:0", False)
+    assert placement.name.startswith("GPU, Quick 9")
+    assert placed(device="cpu").device == "/CPU:0"

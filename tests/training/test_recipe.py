@@ -1,0 +1,93 @@
+"""The rules that fit a model and its training to a text and a budget."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textgen.config import SIZES
+from textgen.training.recipe import default_time, recommend, step_seconds
+
+
+def test_what_the_user_sets_is_kept() -> None:
+    recipe = recommend(
+        500_000,
+        65,
+        size="small",
+        model={"units": 100, "dropout": 0.0},
+        training={"epochs": 3.0, "learning_rate": 1e-3, "weight_drop": 0.5},
+    )
+    assert (recipe.model.units, recipe.model.dropout, recipe.model.layers) == (100, 0.0, SIZES["small"]["layers"])
+    assert (recipe.training.epochs, recipe.training.learning_rate, recipe.training.weight_drop) == (3.0, 1e-3, 0.5)
+    assert recipe.training.time is None
+
+
+def test_without_a_budget_the_text_chooses_one() -> None:
+    recipe = recommend(1_000_000, 65)
+    assert recipe.training.time == default_time(1_000_000) == 180.0
+    assert "3m" in recipe.budget
+
+
+@given(st.integers(1000, 10**8), st.integers(1000, 10**8))
+def test_a_longer_text_never_gets_less_time(one: int, other: int) -> None:
+    assert default_time(min(one, other)) <= default_time(max(one, other))
+
+
+@given(st.integers(20_000, 10**7), st.floats(30, 7200), st.floats(30, 7200))
+def test_more_time_never_chooses_a_smaller_model(characters: int, one: float, other: float) -> None:
+    less, more = sorted((one, other))
+    small, large = (recommend(characters, 80, training={"time": t}).model for t in (less, more))
+    assert small.weights <= large.weights
+
+
+@given(st.floats(1, 400), st.floats(1, 400))
+def test_more_epochs_never_get_less_dropout(one: float, other: float) -> None:
+    few, many = (recommend(10**6, 80, size="medium", training={"epochs": e}) for e in sorted((one, other)))
+    assert few.model.dropout <= many.model.dropout
+    assert few.training.weight_drop <= many.training.weight_drop
+
+
+@given(st.floats(0.1, 400), st.floats(0.1, 400))
+def test_more_epochs_never_get_a_smaller_scale_of_the_logits(one: float, other: float) -> None:
+    few, many = (recommend(10**6, 80, training={"epochs": e}).training for e in sorted((one, other)))
+    assert 1.0 <= few.logit_scale <= many.logit_scale <= 1.25
+    assert few.cautious
+
+
+@pytest.mark.parametrize(("length", "halved"), [(64, True), (32, True), (65, False), (30, False), (8, False)])
+def test_sequences_are_halved_where_that_leaves_something(length: int, halved: bool) -> None:
+    training = recommend(10**6, 80, training={"sequence_length": length, "epochs": 3.0}).training
+    assert (training.halved_share > 0.0) == halved
+
+
+def test_a_recipe_yields_to_every_setting_of_the_user() -> None:
+    own = {"cautious": False, "halved_fraction": 0.0, "logit_scale": 1.0, "decay_fraction": 0.5, "time": 60.0}
+    training = recommend(10**6, 80, training=own).training
+    assert {name: getattr(training, name) for name in own} == own
+
+
+@given(st.integers(200, 20_000))
+def test_a_short_text_gets_a_batch_that_fits_it(characters: int) -> None:
+    training = recommend(characters, 30).training
+    assert training.batch_size * training.sequence_length + 1 <= characters
+
+
+def test_a_batch_that_was_asked_for_is_kept() -> None:
+    training = recommend(5_000, 5, training={"batch_size": 64, "sequence_length": 100}).training
+    assert (training.batch_size, training.sequence_length) == (64, 100)
+
+
+def test_the_reason_names_the_size_and_the_text() -> None:
+    recipe = recommend(250_000, 60)
+    assert "250,000 characters" in recipe.reason
+    assert recommend(250_000, 60, size="tiny").reason.startswith("tiny")
+
+
+def test_a_step_takes_longer_in_a_larger_model_and_on_a_slower_machine() -> None:
+    small, large = (recommend(10**6, 65, size=size).model for size in ("small", "large"))
+    assert step_seconds(large, 32, 64) > 1.5 * step_seconds(small, 32, 64)
+    assert step_seconds(large, 32, 64, speed=1e11) > 2 * step_seconds(large, 32, 64, speed=3e11)
+
+
+def test_a_quicker_machine_never_gets_a_smaller_model() -> None:
+    slow, quick = (recommend(10**6, 65, speed=speed).model for speed in (3e10, 3e12))
+    assert slow.weights < quick.weights

@@ -1,0 +1,380 @@
+"""Runs from beginning to end on small texts: exact continuation, faults, fine-tuning, early stopping."""
+
+import itertools
+import math
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from recording import Killed, Recorder
+from tiny_runs import TINY, WHOLE, everything
+
+import textgen
+from textgen.config import CorpusConfig
+from textgen.corpus import encode_corpus, open_corpus
+from textgen.engine.scoring import score_ids
+from textgen.errors import CheckpointError, ConfigError, CorpusError, RunError, TrainingError
+from textgen.model.checkpoint import read_checkpoint, read_training_state
+from textgen.runs.run import Run
+from textgen.training.start import resume, train
+
+
+@pytest.fixture(scope="module")
+def text(bundled_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "haven.txt"
+    path.write_text((bundled_corpus / "marrow_haven.txt").read_text()[:4000])
+    return path
+
+
+def kill_at(wanted: int) -> Recorder:
+    def on_step(step: int) -> None:
+        if step == wanted:
+            raise Killed
+
+    return Recorder(on_step)
+
+
+@pytest.fixture(scope="module")
+def whole(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that was never cut."""
+    return train(text, name="whole", checkpoints=tmp_path_factory.mktemp("whole"), **WHOLE)
+
+
+def test_a_run_keeps_what_it_promises(whole: Run) -> None:
+    assert {path.name for path in whole.path.iterdir()} == {"best.keras", "last.keras", "metrics.csv", "samples.txt"}
+    history = whole.history
+    assert [row["step"] for row in history][:2] == [9, 18]
+    assert history[-1]["step"] == read_checkpoint(whole.last).metadata["metrics"]["step"]
+    assert history[-1]["val_loss"] < history[0]["val_loss"] < math.log(80)
+    best = read_checkpoint(whole.best).metadata["metrics"]
+    assert best["val_loss"] == min(row["val_loss"] for row in history)
+    assert best["bits_per_character"] == pytest.approx(best["val_loss"] / math.log(2))
+
+
+@pytest.mark.parametrize("cut", [1, 9, 25])
+def test_a_run_cut_at_any_step_continues_bit_for_bit(cut: int, whole: Run, text: Path, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(text, name="cut", save_every=0.0, checkpoints=tmp_path, reporter=kill_at(cut), **WHOLE)
+    if cut == 1:
+        with pytest.raises(RunError):
+            resume("cut", checkpoints=tmp_path)
+        return
+    run = resume("cut", checkpoints=tmp_path)
+    got, expected = everything(run), everything(whole)
+    assert got.keys() == expected.keys()
+    assert [name for name in got if got[name] != expected[name]] == []
+
+
+def test_a_run_that_begins_in_halves_continues_bit_for_bit(text: Path, tmp_path: Path) -> None:
+    settings = {**WHOLE, "sequence_length": 32, "batch_size": 2}
+    uncut = train(text, name="uncut", checkpoints=tmp_path, **settings)
+    progress = read_checkpoint(uncut.last).metadata["progress"]
+    whole_from, steps = progress["plan"]["whole_from"], progress["step"]
+    assert 0.3 * steps < whole_from < 0.4 * steps
+    # The optimizer counts updates, two in a halved step: its count stands first among its arrays.
+    assert read_training_state(uncut.last)["optimizer/0000"] == steps + whole_from
+    for cut in (whole_from - 5, whole_from, whole_from + 5):
+        name = f"cut-{cut}"
+        with pytest.raises(Killed):
+            train(text, name=name, save_every=0.0, checkpoints=tmp_path, reporter=kill_at(cut), **settings)
+        got, expected = everything(resume(name, checkpoints=tmp_path)), everything(uncut)
+        assert [name for name in expected if got[name] != expected[name]] == []
+
+
+def test_the_seed_decides_everything(whole: Run, text: Path, tmp_path: Path) -> None:
+    again = train(text, name="again", checkpoints=tmp_path, **WHOLE)
+    assert everything(again) == everything(whole)
+    other = train(text, name="other", checkpoints=tmp_path, **{**WHOLE, "seed": 6, "epochs": 0.4})
+    assert other.history[0]["val_loss"] != whole.history[0]["val_loss"]
+
+
+def test_a_finished_run_can_go_on_to_a_later_end(text: Path, tmp_path: Path) -> None:
+    run = train(text, name="more", epochs=0.5, validate_every=9, checkpoints=tmp_path, **TINY)
+    steps = run.history[-1]["step"]
+    before = everything(run)
+    assert everything(resume("more", checkpoints=tmp_path)) == before
+    longer = resume("more", checkpoints=tmp_path, epochs=1.0)
+    assert longer.history[-1]["step"] == pytest.approx(2 * steps, abs=2)
+
+
+def test_a_changed_text_is_refused_with_the_reason(text: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.txt"
+    own.write_text(text.read_text())
+    train(own, name="own", epochs=0.2, checkpoints=tmp_path / "runs", **TINY)
+    own.write_text(text.read_text().replace("e", "a"))
+    with pytest.raises(RunError, match="has changed"):
+        resume("own", checkpoints=tmp_path / "runs")
+
+
+def test_an_existing_name_is_never_overwritten(whole: Run, text: Path) -> None:
+    before = everything(whole)
+    with pytest.raises(RunError, match="--resume"):
+        train(text, name="whole", epochs=0.1, checkpoints=whole.path.parent, **TINY)
+    assert everything(whole) == before
+
+
+def test_ctrl_c_saves_and_a_continuation_is_exact(whole: Run, text: Path, tmp_path: Path) -> None:
+    def press(step: int) -> None:
+        if step == 13:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(text, name="stopped", checkpoints=tmp_path, reporter=Recorder(press), **WHOLE)
+    step = read_checkpoint(Run(tmp_path / "stopped").last).metadata["metrics"]["step"]
+    assert step == 13
+    assert everything(resume("stopped", checkpoints=tmp_path)) == everything(whole)
+
+
+def test_two_writers_of_one_run_are_refused(text: Path, tmp_path: Path) -> None:
+    errors: list[Exception] = []
+
+    def other(step: int) -> None:
+        if step == 3:
+            try:
+                resume("one", checkpoints=tmp_path)
+            except RunError as error:
+                errors.append(error)
+
+    train(
+        text, name="one", epochs=0.3, save_every=0.0, checkpoints=tmp_path, reporter=Recorder(other), **TINY
+    )  # fmt: skip
+    assert len(errors) == 1
+    assert "is being trained" in str(errors[0])
+
+
+def test_patience_stops_a_run_that_no_longer_improves(text: Path, tmp_path: Path) -> None:
+    recorder = Recorder()
+    settings = {**TINY, "learning_rate": 1e-9}
+    run = train(
+        text,
+        name="idle",
+        epochs=50.0,
+        patience=2,
+        validate_every=2,
+        checkpoints=tmp_path,
+        reporter=recorder,
+        **settings,
+    )
+    assert "stopped early" in recorder.message or len(recorder.rows) < 20
+    assert run.history[-1]["step"] < 100
+
+
+def test_the_best_value_survives_a_restart(text: Path, tmp_path: Path) -> None:
+    recorder = Recorder()
+    with pytest.raises(Killed):
+        train(
+            text, name="best", epochs=2.0, validate_every=9, save_every=0.0, checkpoints=tmp_path,
+            reporter=kill_at(30), **TINY,
+        )  # fmt: skip
+    before = read_checkpoint(tmp_path / "best" / "best.keras").metadata["metrics"]["val_loss"]
+    run = resume("best", checkpoints=tmp_path, reporter=recorder)
+    for row, best in zip(recorder.rows, recorder.best, strict=True):
+        assert best == (row["val_loss"] < before)
+        before = min(before, row["val_loss"])
+    assert read_checkpoint(run.best).metadata["metrics"]["val_loss"] == before
+    assert recorder.summary.split == "the first 3,600 characters train, the last 400 validate"
+
+
+def test_an_exploding_loss_goes_back_lowers_the_rate_and_goes_on(text: Path, tmp_path: Path) -> None:
+    recorder = Recorder()
+
+    class Poison(keras.callbacks.Callback):
+        done = False
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if self.model.steps_done.numpy() == 20 and not self.done:
+                Poison.done = True
+                variable = self.model.plain.trainable_variables[0]
+                variable.assign(np.full(variable.shape, np.nan, "float32"))
+
+    run = train(
+        text, name="nan", epochs=1.0, validate_every=9, checkpoints=tmp_path, reporter=recorder, callbacks=[Poison()],
+        **TINY,
+    )  # fmt: skip
+    assert len(recorder.warnings) == 1
+    assert "exploded at step 21" in recorder.warnings[0]
+    progress = read_checkpoint(run.last).metadata["progress"]
+    assert (progress["rescues"], progress["rate_factor"]) == (1, 0.5)
+    assert all(math.isfinite(row["val_loss"]) for row in run.history)
+
+
+def test_a_loss_that_explodes_again_and_again_ends_the_run_and_keeps_the_best(text: Path, tmp_path: Path) -> None:
+    recorder = Recorder()
+    with pytest.raises(TrainingError, match="--learning-rate"):
+        train(
+            text, name="boom", epochs=5.0, validate_every=3, checkpoints=tmp_path, reporter=recorder,
+            callbacks=[Always()], **TINY,
+        )  # fmt: skip
+    assert len(recorder.warnings) == 3
+    assert read_checkpoint(tmp_path / "boom" / "best.keras").metadata["metrics"]["val_loss"] < math.log(80)
+
+
+class Always(keras.callbacks.Callback):
+    """Poisons the weights before every fifth step."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self.model.steps_done.numpy() % 5 == 4:
+            variable = self.model.plain.trainable_variables[-1]
+            variable.assign(np.full(variable.shape, np.inf, "float32"))
+
+
+def test_a_full_disk_is_a_warning_then_an_error_if_it_stays_full(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textgen.training import session
+
+    real, calls = session.write_checkpoint, []
+
+    def full(path: Path, *arguments: Any, **options: Any) -> None:
+        calls.append(path)
+        if len(calls) in (3, 4):
+            raise CheckpointError(f"{path} cannot be written: the disk is full. Free some space.")
+        real(path, *arguments, **options)
+
+    monkeypatch.setattr(session, "write_checkpoint", full)
+    recorder = Recorder()
+    run = train(text, name="full", epochs=1.0, validate_every=9, checkpoints=tmp_path, reporter=recorder, **TINY)
+    assert recorder.warnings
+    assert "disk is full" in recorder.warnings[0]
+    assert read_checkpoint(run.last).metadata["metrics"]["step"] == run.history[-1]["step"]
+
+    def always(path: Path, *arguments: Any, **options: Any) -> None:
+        raise CheckpointError(f"{path} cannot be written: the disk is full. Free some space.")
+
+    monkeypatch.setattr(session, "write_checkpoint", always)
+    with pytest.raises(TrainingError, match="disk is full"):
+        train(text, name="fuller", epochs=0.3, validate_every=9, checkpoints=tmp_path, reporter=recorder, **TINY)
+
+
+def test_fine_tuning_keeps_what_both_vocabularies_know(whole: Run, text: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("Ünder the séa, ünder the séa! " * 60)
+    settings = {k: v for k, v in TINY.items() if k not in ("layers", "units", "embedding")}
+    settings["learning_rate"] = 1e-9
+    run = train(
+        other, name="tuned", epochs=0.2, start_from=whole.best, checkpoints=tmp_path, **{**settings, "weight_drop": 0.0}
+    )
+    before, after = read_checkpoint(whole.best), read_checkpoint(run.last)
+    assert after.tokenizer.characters == "".join(sorted(set("Ünder the séa, ünder the séa! ")))
+    for character in "nder sa,":
+        old, new = before.tokenizer.characters.index(character), after.tokenizer.characters.index(character)
+        np.testing.assert_allclose(after.weights.embedding[new], before.weights.embedding[old], atol=1e-5)
+        np.testing.assert_allclose(after.weights.head_kernel[:, new], before.weights.head_kernel[:, old], atol=1e-5)
+    np.testing.assert_allclose(
+        after.weights.layers[1].recurrent_kernel, before.weights.layers[1].recurrent_kernel, atol=1e-5
+    )
+    with pytest.raises(ConfigError, match="units must be 16"):
+        train(other, epochs=0.1, start_from=whole.best, units=32, checkpoints=tmp_path)
+
+
+def test_validation_zero_trains_on_everything(text: Path, tmp_path: Path) -> None:
+    recorder = Recorder()
+    run = train(
+        text,
+        name="all",
+        epochs=0.3,
+        corpus=CorpusConfig(validation=0.0),
+        checkpoints=tmp_path,
+        reporter=recorder,
+        **TINY,
+    )
+    assert recorder.rows[-1]["val_loss"] is None
+    assert "none validate" in recorder.summary.split
+    assert run.best.is_file()
+
+
+def test_a_budget_of_time_ends_with_the_schedule_complete(text: Path, tmp_path: Path) -> None:
+    rates: list[float] = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            rates.append(float(self.model.optimizer.learning_rate))
+
+    run = train(text, name="timed", time=8.0, checkpoints=tmp_path, callbacks=[Watch()], **TINY)
+    plan = read_checkpoint(run.last).metadata["progress"]["plan"]
+    assert plan["steps"] == run.history[-1]["step"] == len(rates)
+    assert plan["decay_start"] < plan["steps"]
+    # On a machine so busy that warm-up is not over by then, the peak comes later; on one whose pace changes, the end is
+    # moved, and the fall goes on from where it is.
+    start, peak = plan["decay_start"], max(rates)
+    assert start < 50 or rates[start - 1] == pytest.approx((1.0 - plan["decay_done"]) * peak, rel=0.05)
+    assert rates[-1] < 0.3 * max(rates)
+
+
+def test_users_callbacks_see_validation_at_epoch_ends(text: Path, tmp_path: Path) -> None:
+    seen: list[dict[str, float]] = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            seen.append(dict(logs))
+
+    run = train(
+        text, name="watched", epochs=0.6, validate_every=9, checkpoints=tmp_path,
+        callbacks=[Watch(), keras.callbacks.EarlyStopping(monitor="val_loss", patience=0, min_delta=10.0)], **TINY,
+    )  # fmt: skip
+    assert seen[0]["val_loss"] == pytest.approx(run.history[0]["val_loss"])
+    assert len(seen) == 2
+
+
+def test_an_archive_opens_in_plain_keras_with_the_engines_probabilities(whole: Run) -> None:
+    model = keras.saving.load_model(whole.best)
+    ids = np.random.default_rng(0).integers(0, model.output_shape[-1], (2, 40)).astype("int32")
+    checkpoint = read_checkpoint(whole.best)
+    writer = textgen.load(whole.best)
+    logits, _ = writer.engine.read(ids, writer.engine.initial_state(2))
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    np.testing.assert_allclose(model(ids), odds / odds.sum(-1, keepdims=True), atol=1e-5)
+    assert checkpoint.model.vocab_size == model.output_shape[-1]
+
+
+@pytest.mark.parametrize("written", ["t", "ti", "tiny", "tiny tiny tiny"])
+def test_too_short_a_text_makes_no_run(written: str, tmp_path: Path) -> None:
+    short = tmp_path / "short.txt"
+    short.write_text(written)
+    with pytest.raises(CorpusError):
+        train(short, checkpoints=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_training_outside_the_main_thread_works(text: Path, tmp_path: Path) -> None:
+    runs: list[Run] = []
+    thread = threading.Thread(
+        target=lambda: runs.append(train(text, name="aside", epochs=0.1, checkpoints=tmp_path, **TINY))
+    )
+    thread.start()
+    thread.join()
+    assert runs[0].last.is_file()
+
+
+def test_a_falling_rate_keeps_adams_moments(text: Path, tmp_path: Path) -> None:
+    rates: list[float] = []
+    counts: list[int] = []
+    squares: list[np.ndarray] = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            optimizer = self.model.optimizer
+            rates.append(float(optimizer.learning_rate))
+            counts.append(int(optimizer.iterations.numpy()))
+            squares.append(np.concatenate([v.numpy().ravel() for v in optimizer.variables if "velocity" in v.path]))
+            self.beta_2 = optimizer.beta_2
+
+    watch = Watch()
+    train(text, name="decay", epochs=0.5, validate_every=9, checkpoints=tmp_path, callbacks=[watch], **TINY)
+    assert rates[-1] < max(rates)
+    assert counts == list(range(1, len(counts) + 1))
+    for before, after in itertools.pairwise(squares):
+        assert (after >= 0.9999 * watch.beta_2 * before).all()
+
+
+def test_the_best_loss_is_an_independent_score_of_the_held_out_text(whole: Run, text: Path) -> None:
+    metrics = read_checkpoint(whole.best).metadata["metrics"]
+    assert metrics["step"] > whole.history[0]["step"], "not the first validation: a state left over would show"
+    held_out = encode_corpus(open_corpus(text)).held_out
+    logprobs = score_ids(textgen.load(whole.best).engine, held_out, streams=2)
+    assert metrics["val_loss"] == pytest.approx(-logprobs.mean(), abs=3e-5)

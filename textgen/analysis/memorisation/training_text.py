@@ -1,0 +1,140 @@
+"""The text that a run was trained on, as ids to search, and where a place in it stands in its files.
+
+A checkpoint's metadata goes in; the text comes out, the very same by its fingerprint. The module knows no model.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus import Corpus, EncodedCorpus, encode_corpus
+from textgen.corpus.characters import to_code_points
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.errors import RunError
+from textgen.runs.provenance import find_run_text
+from textgen.runs.run import BEST, LAST
+from textgen.system import PathLike
+from textgen.system.mapping import release_pages
+
+_BLOCK = 1 << 22
+
+Progress = Callable[[int, int], None]
+
+
+class Place(NamedTuple):
+    """Where something stands in a corpus.
+
+    Args:
+        file: the file's path; "-" for standard input.
+        line: the line of that file, from 1.
+        offset: the character of the whole text, from 0.
+    """
+
+    file: str
+    line: int
+    offset: int
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingText:
+    """A run's text.
+
+    Args:
+        corpus: its files.
+        encoded: its ids.
+    """
+
+    corpus: Corpus
+    encoded: EncodedCorpus
+
+    @property
+    def sha256(self) -> str:
+        """The fingerprint of the normalised text in UTF-8, in hexadecimal."""
+        return self.encoded.sha256
+
+    @property
+    def foreign(self) -> int:
+        """An id that no text has: it stands for characters without one of their own, and between passages."""
+        return self.encoded.tokenizer.vocab_size
+
+    def encode(self, text: str) -> NDArray[Any]:
+        """The ids of a text, `(len(text),)`; `foreign` for each character that has none of its own."""
+        return encode_known(self.encoded.tokenizer, text)
+
+    def held_out(self) -> NDArray[Any]:
+        """The ids of the held-out text; `foreign` for each character that has none of its own."""
+        ids, unknown = self.encoded.held_out, self.encoded.tokenizer.unknown_id
+        return ids if unknown is None else np.where(ids == unknown, self.foreign, ids).astype(ids.dtype)
+
+    def locate(self, offset: int) -> Place:
+        """Where a character of the text stands, counted from 0."""
+        source = bisect.bisect_right(self._starts, offset) - 1
+        newline = self.encoded.tokenizer.characters.find("\n")
+        start, lines = self._starts[source], 1
+        if newline >= 0:
+            for begin in range(start, offset, _BLOCK):
+                lines += int(np.count_nonzero(self.encoded.ids[begin : min(begin + _BLOCK, offset)] == newline))
+            release_pages(self.encoded.ids)
+        return Place(self.encoded.sources[source], lines, offset)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return self.corpus.starts()
+
+
+def read_training_text(
+    metadata: Mapping[str, Any],
+    path: Path | None,
+    tokenizer: CharTokenizer,
+    *,
+    corpus: PathLike | Sequence[PathLike] = (),
+    progress: Progress | None = None,
+) -> TrainingText:
+    """Finds and encodes the text that a checkpoint was trained on; a long one's ids come from the runs' cache.
+
+    Args:
+        metadata: the checkpoint's `textgen.json`.
+        path: the checkpoint.
+        tokenizer: its vocabulary.
+        corpus: where the text is now; empty takes the place where it was.
+        progress: called with the bytes done and all, now and then.
+
+    Raises:
+        RunError: the text is not there any more, has changed, or is not recorded.
+        CorpusError: the disk has no place for the ids of a long text.
+    """
+    kept_by_run = path is not None and path.name in (BEST, LAST)
+    cache = path.parent.parent / ".cache" if path is not None and kept_by_run else None
+    sources = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
+
+    def read(found: Corpus) -> TrainingText:
+        return TrainingText(found, encode_corpus(found, cache=cache, progress=progress))
+
+    try:
+        text = find_run_text(metadata, path, read, sources=[os.fspath(source) for source in sources])
+        if text.encoded.tokenizer != tokenizer:
+            raise RunError("The model has another vocabulary than the text that it says it was trained on.")
+    except RunError as error:
+        raise RunError(f"{error} Name the text that the run was trained on with --corpus.") from error
+    return text
+
+
+def encode_known(tokenizer: CharTokenizer, text: str) -> NDArray[Any]:
+    """The ids of a text, one a character; `vocab_size` for each character without an id of its own.
+
+    >>> encode_known(CharTokenizer("abn"), "banäna").tolist()
+    [1, 0, 2, 3, 2, 0]
+    """
+    ids = np.full(len(text), tokenizer.vocab_size, tokenizer.dtype)
+    known = np.isin(to_code_points(text), to_code_points(tokenizer.characters))
+    ids[known] = tokenizer.encode(text, unknown="skip")
+    return ids

@@ -1,0 +1,289 @@
+"""What each unit of a model holds while it reads, what that follows, and how far the gates are open.
+
+After Karpathy, Johnson and Fei-Fei, Visualizing and Understanding Recurrent Networks (2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.analysis.features import Feature, find_features
+from textgen.analysis.passage import Passage, open_writer, read_passage
+from textgen.config import InsightConfig, Unknown, cell_name
+from textgen.display.pages import packed, page, smallest
+from textgen.runs.run import CHECKPOINTS
+from textgen.sampling.writer import Writer
+from textgen.system import PathLike
+
+_DEFAULT = InsightConfig()
+
+OPEN, SHUT = 0.9, 0.1
+"""Above and below which a gate counts as saturated, as in the paper."""
+
+_STRETCH = 512
+"""Characters observed at once."""
+
+_VALUES = 8_000_000
+"""States that a page holds, each a byte; what is more is left out: characters at first, then units."""
+
+_FEWEST = 2_000
+"""Characters that a page shows before units are left out."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit and how well it follows a feature.
+
+    Args:
+        layer: counted from 1, the lowest.
+        unit: in its layer, counted from 1.
+        correlation: Pearson's, in [-1, 1].
+    """
+
+    layer: int
+    unit: int
+    correlation: float
+
+
+@dataclass(frozen=True, eq=False)
+class GateUse:
+    """How far one gate of one layer was open.
+
+    Args:
+        layer: counted from 1, the lowest.
+        gate: "input", "forget" and "output" of an LSTM and its kin, "update" (1 keeps what was) and "reset" of a GRU.
+        above: `(units,)`, for each unit the share of characters at which its gate was above 0.9.
+        below: `(units,)`, those at which it was below 0.1.
+    """
+
+    layer: int
+    gate: str
+    above: NDArray[np.float64]
+    below: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Neurons:
+    """The units of a model over a text.
+
+    Args:
+        passage: the characters, and where they are from.
+        cell: the recurrent cell.
+        states: `(layers, units, characters)` float32, in [-1, 1], after each character: the tanh of the cell state of
+            an LSTM and its kin, the output of a GRU or a simple network.
+        features: what is nameable in the text.
+        correlations: `(features, layers, units)`, Pearson's (for a binary feature that is the point-biserial one); 0
+            for a unit whose state never changes.
+        gates: layer by layer; none of a simple network.
+    """
+
+    passage: Passage
+    cell: str
+    states: NDArray[np.float32]
+    features: tuple[Feature, ...]
+    correlations: NDArray[np.float64]
+    gates: tuple[GateUse, ...]
+
+    def state(self, layer: int, unit: int) -> NDArray[np.float32]:
+        """`(characters,)`, a unit's state; layer and unit counted from 1 as in `Unit`."""
+        values: NDArray[np.float32] = self.states[layer - 1, unit - 1]
+        return values
+
+    def top(self, feature: int, n: int = 3) -> list[Unit]:
+        """The `n` units that follow a feature (its place in `features`) best, in either direction."""
+        flat = self.correlations[feature].ravel()
+        best = np.argsort(-np.abs(flat), kind="stable")[:n]
+        units = self.states.shape[1]
+        return [Unit(int(each) // units + 1, int(each) % units + 1, float(flat[each])) for each in best]
+
+    def to_json(self, *, top: int = 3) -> dict[str, Any]:
+        """Ranking and saturation as plain JSON values.
+
+        Args:
+            top: how many units to name for each feature.
+        """
+        layers, units, _ = self.states.shape
+        return {
+            "run": self.passage.model,
+            "characters": len(self.passage.text),
+            "of": self.passage.total,
+            "sha256": self.passage.sha256,
+            "cell": self.cell,
+            "layers": layers,
+            "units": units,
+            "features": [
+                {
+                    "name": feature.name,
+                    "meaning": feature.meaning,
+                    "binary": feature.binary,
+                    "share" if feature.binary else "mean": feature.share,
+                    "units": [vars(unit) for unit in self.top(n, top)],
+                }
+                for n, feature in enumerate(self.features)
+            ],
+            "saturation": [
+                {
+                    "layer": use.layer,
+                    "gate": use.gate,
+                    "above_0.9": float(use.above.mean()),
+                    "below_0.1": float(use.below.mean()),
+                }
+                for use in self.gates
+            ],
+        }
+
+    def to_html(self, *, title: str = "A text") -> str:
+        """A page of its own: a unit is picked, and its state colours the text.
+
+        It needs nothing from elsewhere. The same values make the same page. What would make it heavier than some ten
+        megabytes is left out, and it says so: the text's end, and of a giant model the units that follow least.
+
+        Args:
+            title: the text's name.
+        """
+        passage, (layers, units, read) = self.passage, self.states.shape
+        shown = min(read, max(_FEWEST, _VALUES // (layers * units)))
+        kept = self._followers(max(1, _VALUES // shown))
+        facts = [
+            ("model", f"{passage.model}, {layers} x {units} {cell_name(self.cell)}"),
+            ("text", passage.extent),
+            ("sha256", passage.sha256[:12]),
+        ]
+        if shown < read:
+            facts.append(("shown", f"the first {shown:,} characters; the correlations are of all {read:,}"))
+        if len(kept) < layers * units:
+            facts.append(("units", f"the {len(kept):,} of {layers * units:,} that follow something best"))
+        states = self.states.reshape(layers * units, read)[kept, :shown]
+        data = {
+            "text": passage.text[:shown],
+            "layers": layers,
+            "unitsInLayer": units,
+            "units": packed(smallest(kept)),
+            "states": packed(np.rint(states * np.float32(127)).astype(np.int8)),
+            "features": [
+                {
+                    "name": feature.name,
+                    "meaning": feature.meaning,
+                    "binary": feature.binary,
+                    "share": round(feature.share, 6),
+                    "marks": packed(np.packbits(feature.values[:shown] > 0.5)) if feature.binary else None,
+                }
+                for feature in self.features
+            ],
+            "correlations": packed(
+                self.correlations.reshape(len(self.features), layers * units)[:, kept].astype(np.float32)
+            ),
+            "gates": [
+                {
+                    "layer": use.layer,
+                    "gate": use.gate,
+                    "above": packed(use.above.astype(np.float32)),
+                    "below": packed(use.below.astype(np.float32)),
+                }
+                for use in self.gates
+            ],
+        }
+        return page("neurons", title=title, facts=facts, data=data)
+
+    def _followers(self, most: int) -> NDArray[np.int64]:
+        """The places of the units that follow any feature best, at most so many, in order."""
+        strength = np.abs(self.correlations).max(axis=0, initial=0.0).ravel()
+        return np.sort(np.argsort(-strength, kind="stable")[:most])
+
+
+def neurons(
+    run: PathLike | Writer | None,
+    text: str,
+    *,
+    checkpoints: PathLike = CHECKPOINTS,
+    limit: int = _DEFAULT.limit,
+    unknown: Unknown = _DEFAULT.unknown,
+    progress: Callable[[int, int], None] | None = None,
+) -> Neurons:
+    """Watches all units of a model while it reads a text, and finds what they follow.
+
+    It holds 4 bytes for each unit and character.
+
+    Args:
+        run: a run's name, a run's folder, a `.keras` file, or a writer; None takes the newest run.
+        text: what to read, from its first character, with carried state.
+        checkpoints: the folder of the run folders.
+        limit: characters to read, in [1, 100,000].
+        unknown: what becomes of characters that the model never saw: see `CharTokenizer.encode`.
+        progress: called with the characters done and all, now and then.
+
+    Raises:
+        RunError: there is no such run.
+        CheckpointError: the checkpoint is missing, damaged or foreign.
+        CorpusError: the text is empty, or the model knows none of its characters.
+        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+        ConfigError: a setting is out of its range.
+
+    Example:
+        found = textgen.neurons("poems", Path("letter.txt").read_text())
+        for place, feature in enumerate(found.features):
+            print(feature.name, found.top(place))
+    """
+    config = InsightConfig(limit=limit, unknown=unknown)
+    writer = open_writer(run, checkpoints)
+    passage = read_passage(writer, text, config)
+    layers, units, count = writer.config.layers, writer.config.units, len(passage.ids)
+    states = np.empty((layers, units, count), np.float32)
+    above: dict[tuple[int, str], NDArray[np.int64]] = {}
+    below: dict[tuple[int, str], NDArray[np.int64]] = {}
+    _, carried = writer.engine.observe(passage.before[None], writer.engine.initial_state(1))
+    for start in range(0, count, _STRETCH):
+        part = slice(start, min(start + _STRETCH, count))
+        traces, carried = writer.engine.observe(passage.ids[None, part], carried)
+        for layer, trace in enumerate(traces):
+            states[layer, :, part] = trace.state[0].T
+            for gate, values in trace.gates.items():
+                key = layer + 1, gate
+                above[key] = above.get(key, 0) + (values[0] > OPEN).sum(axis=0)
+                below[key] = below.get(key, 0) + (values[0] < SHUT).sum(axis=0)
+        if progress is not None:
+            progress(part.stop, count)
+    features = find_features(passage.text)
+    return Neurons(
+        passage=passage,
+        cell=writer.config.cell,
+        states=states,
+        features=features,
+        correlations=correlate([feature.values for feature in features], states),
+        gates=tuple(GateUse(*key, above[key] / count, below[key] / count) for key in above),
+    )
+
+
+def correlate(features: Sequence[NDArray[np.float64]], states: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Pearson's correlation of each feature with each unit.
+
+    Args:
+        features: each `(characters,)`.
+        states: `(layers, units, characters)`.
+
+    Returns:
+        `(features, layers, units)`, in [-1, 1]; 0 where a feature or a state never changes.
+
+    >>> correlate([np.array([0.0, 1.0, 0.0])], np.array([[[0.1, 0.9, 0.1], [0.5, -0.5, 0.5], [0.2, 0.2, 0.2]]], "f4"))
+    array([[[ 1., -1.,  0.]]])
+    """
+    layers, units, count = states.shape
+    values = np.array([_standardised(feature) for feature in features]).reshape(len(features), count)
+    found = np.empty((len(features), layers, units))
+    for layer in range(layers):
+        found[:, layer] = values @ _standardised(states[layer].astype(np.float64)).T
+    return np.clip(found, -1.0, 1.0)
+
+
+def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of mean 0 and length 1; rows of one value alone become zeros."""
+    moves = (values != values[..., :1]).any(axis=-1, keepdims=True)
+    centred = np.where(moves, values - values.mean(axis=-1, keepdims=True), 0.0)
+    length = np.sqrt((centred * centred).sum(axis=-1, keepdims=True))
+    standard: NDArray[np.float64] = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
+    return standard

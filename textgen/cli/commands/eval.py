@@ -1,0 +1,157 @@
+"""`textgen eval`: how good a run is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from textgen.cli.command import command, visible
+from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
+from textgen.config import CorpusConfig, EvaluationConfig, Unknown
+from textgen.display.format import table
+
+if TYPE_CHECKING:
+    from textgen.analysis.evaluation import Evaluation, Interval, Yardstick
+
+_COLUMNS = 80
+_STAGES = {
+    "reading": ("reading the text", "B"),
+    "carried": ("state carried", " char"),
+    "windows": ("windows", " char"),
+    "statistics": ("measuring gradients", " char"),
+    "dynamic": ("dynamic", " char"),
+    "compressing": ("gzip, bz2 and xz", "B"),
+}
+
+
+@command(
+    "eval",
+    examples=(
+        "textgen eval",
+        "textgen eval marrow_haven",
+        "textgen eval marrow_haven corpora/README.md --unknown skip",
+        "textgen eval marrow_haven --windows 64 --json",
+    ),
+)
+@click.argument("run", required=False, shell_complete=run_names)
+@click.argument("file", required=False, type=Place(allow_dash=True))
+@checkpoints_option
+@click.option(
+    "--corpus",
+    multiple=True,
+    type=Place(),
+    metavar="PATH",
+    help="Where the run's own text is now, if it has moved; can be given several times.",
+)
+@setting("--windows", metavar="N", config=EvaluationConfig, type=int, help="Characters of a window without context.")
+@wish(
+    "--streams",
+    type=int,
+    otherwise="1; more for a long text",
+    help="In how many parts to read the text with carried state: 1 is exact, more is quicker.",
+)
+@click.option("--dynamic", is_flag=True, help="Also score a model that goes on learning from what it has read.")
+@setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
+@setting(
+    "--unknown",
+    config=EvaluationConfig,
+    type=click.Choice(get_args(Unknown)),
+    help="What to do with characters of FILE that the model never saw.",
+)
+@setting("--seed", config=EvaluationConfig, type=int, help="The same seed brings the same intervals.")
+@json_option("One JSON object with everything.")
+def eval(  # noqa: A001
+    run: str | None, file: str | None, checkpoints: Path, encoding: str, as_json: bool, **options: Any
+) -> None:
+    """Judge a run by how well it foretells a text it never saw.
+
+    RUN is a run's name or folder, or a .keras file; without it, the newest run is judged. FILE is a text, or - for
+    standard input; without it, the text is what the run held out from its own and never trained on.
+
+    Tells nats and bits per character, perplexity and a 95 % interval for two ways of reading: the whole text with the
+    state carried along, and windows of N characters that each begin without context; which softmax temperature would
+    have been best; and what xz, bz2 and gzip need for the same text after the run's training text, beside mere
+    frequencies (unigram) and no knowledge at all (uniform).
+    """
+    from textgen.analysis.evaluation import evaluate
+    from textgen.cli.bars import bars
+    from textgen.cli.reading import load_writer, read_text
+
+    if file is None and run is not None and _is_text(run, checkpoints):
+        run, file = None, run
+    writer, name = load_writer(run, checkpoints)
+    text = None if file is None else read_text(writer, file, encoding=encoding)
+    with bars(_STAGES) as progress:
+        found = evaluate(
+            writer, text, name="standard input" if file == "-" else file or "", progress=progress, **options
+        )
+    for warning in found.warnings:
+        click.echo(f"Warning: {visible(warning)}", err=True)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
+        return
+    click.echo(visible("\n".join(_report(found, name))))
+
+
+def _is_text(argument: str, checkpoints: Path) -> bool:
+    """Whether the only argument is FILE: it is no run, and a file that is no checkpoint by its name."""
+    from textgen.errors import RunError
+    from textgen.runs.run import find_run
+
+    if argument == "-":
+        return True
+    try:
+        find_run(argument, checkpoints=checkpoints)
+    except RunError:
+        with contextlib.suppress(OSError, ValueError):
+            return Path(argument).is_file() and Path(argument).suffix != ".keras"
+    return False
+
+
+def _report(found: Evaluation, name: str) -> list[str]:
+    """The lines for a person, none wider than 80 columns but for a long name."""
+    head = [
+        f"run   {name}" + (f", {found.checkpoint}" if found.checkpoint != name else ""),
+        f"text  {'held out, ' if found.split == 'held-out' else ''}{found.source}",
+        f"      {found.characters:,} characters scored, sha256 {found.sha256[:12]}",
+    ]
+    rows: list[tuple[str, ...]] = [("", "nats/char", "95 % interval", "bits/char", "perplexity")]
+    for each in found.protocols:
+        rows.append(_row(each.title, each.nats, each.interval))
+        if each is found.carried:
+            rows.append(_row(f"  at temperature {found.calibration.temperature:.2f}", found.calibration.nats))
+    rows += [_row(_title(rival), rival.nats) for rival in found.yardsticks]
+    lines = [*head, "", *table(rows, right=(1, 2, 3, 4)), "", *_wrapped(found.verdict)]
+    return [*lines, "", *(line for note in found.notes for line in _wrapped(note))] if found.notes else lines
+
+
+def _title(rival: Yardstick) -> str:
+    if not rival.is_compressor:
+        return rival.name
+    return f"{rival.name} after training text" if rival.after_training else f"{rival.name} alone"
+
+
+def _row(title: str, nats: float, interval: Interval | None = None) -> tuple[str, ...]:
+    from textgen.analysis.evaluation.evaluation import bits, perplexity
+
+    between = "" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
+    return title, f"{nats:.4f}", between, f"{bits(nats):.4f}", _short(perplexity(nats))
+
+
+def _short(value: float) -> str:
+    """A perplexity in few columns.
+
+    >>> _short(4.0183), _short(123456789.0)
+    ('4.02', '1.2e+08')
+    """
+    return f"{value:,.2f}" if value < 1e5 else f"{value:.1e}"
+
+
+def _wrapped(text: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, _COLUMNS, break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,109 @@
+"""`textgen neurons`: what the units of a run follow in a text, and how far its gates are open."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from textgen.cli.command import command, visible
+from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
+from textgen.config import CorpusConfig, InsightConfig, Unknown, cell_name
+from textgen.display.format import table
+
+if TYPE_CHECKING:
+    from textgen.analysis.neurons import Neurons
+
+
+@command(
+    "neurons",
+    examples=(
+        "textgen neurons marrow_haven corpora/marrow_haven.txt --limit 2000",
+        "textgen neurons marrow_haven corpora/README.md --unknown skip --html neurons.html",
+        "head -c 900 corpora/marrow_haven.txt | textgen neurons marrow_haven - --json",
+    ),
+)
+@click.argument("run", shell_complete=run_names)
+@click.argument("file", type=Place(allow_dash=True))
+@checkpoints_option
+@wish(
+    "--html",
+    type=Place(path_type=Path),
+    metavar="OUT",
+    help="Also write a page where a unit is picked and its state colours the text.",
+)
+@click.option(
+    "--top", type=click.IntRange(1, 100), default=3, show_default=True, help="Units to name for each feature."
+)
+@setting("--limit", metavar="N", config=InsightConfig, type=int, help="Read this many characters from FILE's start.")
+@setting("--encoding", config=CorpusConfig, help="The file's encoding.")
+@setting(
+    "--unknown",
+    config=InsightConfig,
+    type=click.Choice(get_args(Unknown)),
+    help="What to do with characters that the model never saw.",
+)
+@json_option("One JSON object.")
+def neurons(
+    run: str,
+    file: str,
+    checkpoints: Path,
+    html: Path | None,
+    top: int,
+    limit: int,
+    encoding: str,
+    unknown: Unknown,
+    as_json: bool,
+) -> None:
+    """Find what each unit of a run follows in a text: quotes, line lengths, names.
+
+    RUN is a run's name or folder, or a .keras file. FILE is a text, or - for standard input.
+
+    For each feature of the text the units whose state follows it best, with Pearson's correlation; layers and units are
+    counted from 1. Then for each gate the share of time at which it is above 0.9 and below 0.1. After Karpathy, Johnson
+    and Fei-Fei (2015).
+    """
+    from textgen.analysis.neurons import neurons as watch
+    from textgen.cli.reading import load_writer, read_text
+    from textgen.cli.watching import reading_bar, write_page
+
+    writer, _ = load_writer(run, checkpoints)
+    text = read_text(writer, file, encoding=encoding)
+    with reading_bar() as progress:
+        found = watch(writer, text, limit=limit, unknown=unknown, progress=progress)
+    if html is not None:
+        write_page(html, found, file=file)
+    if as_json:
+        click.echo(json.dumps({"file": file, **found.to_json(top=top)}, ensure_ascii=False))
+        return
+    for line in _report(found, top):
+        click.echo(visible(line))
+
+
+def _report(found: Neurons, top: int) -> list[str]:
+    """The lines for a person."""
+    passage, (layers, units, _) = found.passage, found.states.shape
+    lines = [
+        f"model  {passage.model}, {layers} x {units} {cell_name(found.cell)}",
+        f"text   {passage.extent}, sha256 {passage.sha256[:12]}",
+        "",
+    ]
+    if found.features:
+        rows: list[tuple[str, ...]] = [("feature", "layer", "unit", "correlation")]
+        for n, feature in enumerate(found.features):
+            for rank, unit in enumerate(found.top(n, top)):
+                name = "" if rank else feature.name
+                rows.append((name, str(unit.layer), str(unit.unit), f"{unit.correlation:+.2f}"))
+        lines += table(rows, right=(1, 2, 3))
+    else:
+        lines.append("Nothing in this text varies that has a name here: give a longer one.")
+    if found.gates:
+        rows = [("layer", "gate", "above 0.9", "below 0.1")]
+        rows += [
+            (str(use.layer), use.gate, f"{100 * use.above.mean():.1f} %", f"{100 * use.below.mean():.1f} %")
+            for use in found.gates
+        ]
+        lines += ["", *table(rows, right=(0, 2, 3))]
+    return lines

@@ -1,0 +1,267 @@
+"""`textgen sample`: new text from a run."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from textgen.cli.command import INTERRUPTED, command, visible
+from textgen.cli.options import (
+    Numbers,
+    Place,
+    adapt_option,
+    checkpoints_option,
+    json_option,
+    run_option,
+    setting,
+    wish,
+)
+from textgen.config import CorpusConfig, SamplingConfig, Unknown, Until
+from textgen.system import is_terminal
+
+if TYPE_CHECKING:
+    from textgen.analysis.memorisation import Span, TrainingText
+    from textgen.sampling.sample import Sample
+    from textgen.sampling.writer import Writer
+
+SEPARATOR = "-----"
+
+_COPIES = 3
+"""How many copied stretches `--check` names."""
+
+_CONTROLS = (
+    "repetition_penalty", "repetition_window", "temperature", "top_k", "top_p", "min_p", "typical_p",
+    "max_new_tokens", "until", "stop", "seed", "unknown",
+)  # fmt: skip
+
+_choice = functools.partial(setting, config=SamplingConfig, section="The next character, in the order of application")
+_end = functools.partial(setting, config=SamplingConfig, section="The end")
+
+
+@command(
+    "sample",
+    examples=(
+        "textgen sample",
+        'textgen sample --run marrow_haven --temperature 0.5 --prompt "The sea " --length 1000 --seed 7',
+        'textgen sample --prompt "CAPTAIN THRUPP: " --until line --length 1 --count 5',
+        "textgen sample --temperature 0.3,0.6,1 --top-p 0.95 --stop '. ' --prompt 'Nan '",
+        "echo 'Oda Penhale said' | textgen sample --until paragraph --no-echo",
+        "textgen sample --prompt-file corpora/README.md --unknown skip --length 100",
+        "textgen sample --json --count 2 --logprobs 3 --length 20",
+        "textgen sample --length 2000 --temperature 0.4 --check",
+        "textgen sample --adapt corpora/README.md --unknown skip --prompt 'The corpus '",
+    ),
+)
+@run_option
+@checkpoints_option
+@wish("--prompt", metavar="TEXT", help="The text to go on from.")
+@wish("--prompt-file", metavar="FILE", type=Place(), help="The same from a file; - is standard input.")
+@adapt_option
+@setting("--encoding", config=CorpusConfig, help="The encoding of files and of what is piped in.")
+@click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before its continuation.")
+@click.option("--count", "-n", type=int, default=1, show_default=True, help="How many samples.")
+@wish("--seed", type=int, otherwise="drawn and reported", help="The same seed writes the same text again.")
+@setting(
+    "--unknown",
+    config=SamplingConfig,
+    type=click.Choice(get_args(Unknown)),
+    help="What to do with characters of the prompt, or of --adapt's file, that the model never saw.",
+)
+@json_option("One JSON object a line for each sample.")
+@click.option(
+    "--logprobs",
+    metavar="N",
+    type=int,
+    default=0,
+    help="With --json: each character's log-probability, and the N likeliest there.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Then name the longest stretches copied from the training text; see textgen novelty.",
+)
+@wish(
+    "--corpus",
+    metavar="PATH",
+    type=Place(),
+    multiple=True,
+    otherwise="where it was",
+    help="With --check and --adapt: where the training text is now; can be given several times.",
+)
+@_choice("--repetition-penalty", type=float, help="Against loops: makes what was just written less likely; 1 is off.")
+@_choice("--repetition-window", type=int, help="How many characters back the penalty looks.")
+@_choice(
+    "--temperature", type=Numbers(), help="Below 1 safer, above 1 wilder, 0 always the likeliest; several take turns."
+)
+@_choice("--top-k", type=int, help="Against slips of the pen: only the K likeliest characters; 0 is off.")
+@_choice(
+    "--top-p",
+    type=float,
+    help="Against slips where the model is sure: only the likeliest that hold P together; 1 is off.",
+)
+@_choice(
+    "--min-p", type=float, help="Sense at high temperatures: only those P times as likely as the likeliest; 0 is off."
+)
+@_choice(
+    "--typical-p", type=float, help="Against dullness: only those of about the expected surprise, up to P; 1 is off."
+)
+@_end("--length", "max_new_tokens", type=int, help="Characters to write, the prompt not counted.")
+@_end(
+    "--until", type=click.Choice(get_args(Until)), help="Write on, past the length, to the end of a line or paragraph."
+)
+@_end("--stop", multiple=True, metavar="TEXT", help="End before this text; can be given several times.")
+@click.pass_context
+def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options: Any) -> None:
+    """Write new text with a run, as it comes.
+
+    Without --prompt and --prompt-file, what is piped in is the prompt. One newline at the end of a file or of piped
+    text is not part of it. The text goes to standard output, the seed to standard error.
+
+    With --adapt the model first reads a text, once, and learns from it as it goes, so that it knows its names and its
+    manner: for a text much like what it was trained on. The run itself stays as it is. To learn a text by heart, or
+    another language, train: textgen train FILE --from RUN.
+    """
+    if options["prompt"] is not None and options["prompt_file"] is not None:
+        raise click.UsageError("--prompt and --prompt-file cannot be given together.", ctx)
+    if options["logprobs"] and not options["as_json"]:
+        raise click.UsageError("--logprobs needs --json.", ctx)
+    if options["corpus"] and not options["check"] and options["adapt"] is None:
+        raise click.UsageError("--corpus needs --check or --adapt.", ctx)
+    if options["adapt"] == options["prompt_file"] == "-":
+        raise click.UsageError("--adapt and --prompt-file cannot both be standard input.", ctx)
+
+    from textgen.cli.reading import adapt, load_writer
+
+    writer, name = load_writer(run, checkpoints)
+    prompt = _prompt(writer, options)
+    controls = {name: options[name] for name in _CONTROLS}
+    training = _training_text(writer, options["corpus"] or ()) if options["check"] else None
+    more: dict[str, Any] = {"run": name}
+    if options["adapt"] is not None:
+        # What is wrong with the arguments is told before the time is spent.
+        config = SamplingConfig(**controls)
+        writer.tokenizer.encode(prompt, unknown=config.unknown)
+        where = {"encoding": options["encoding"], "unknown": config.unknown, "corpus": options["corpus"] or ()}
+        writer = adapt(writer, options["adapt"], **where)
+        more["adapt"] = options["adapt"]
+        name = f"{name}, adapted"
+    shown: Callable[[str], str] = visible if is_terminal(sys.stdout) else str
+    if options["count"] == 1 and not options["as_json"]:
+        written = _stream(ctx, writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
+        if training is not None:
+            _name_copies(training, [written])
+        return
+    samples = writer.generate_many(prompt, count=options["count"], logprobs=options["logprobs"], **controls)
+    copies = _copies(training, samples) if training is not None and options["as_json"] else None
+    for n, each in enumerate(samples):
+        if options["as_json"]:
+            found = {} if copies is None else {"copies": copies[n]}
+            click.echo(json.dumps({**each.to_json(), **more, **found}, ensure_ascii=False))
+        else:
+            text = prompt * options["echo"] + each.text
+            click.echo(f"{SEPARATOR}\n" * (n > 0) + shown(text), nl=not text.endswith("\n"))
+    _report(samples[0].seed, name)
+    if training is not None and copies is None:
+        _name_copies(training, samples)
+
+
+def _stream(
+    ctx: click.Context,
+    writer: Writer,
+    prompt: str,
+    controls: dict[str, Any],
+    *,
+    shown: Callable[[str], str],
+    echo: bool,
+    name: str,
+) -> Sample:
+    """Writes one text as it comes; Ctrl-C ends it where it is."""
+    stream = writer.stream(prompt, **controls)
+    write, flush = sys.stdout.write, sys.stdout.flush
+    last = prompt[-1:] if echo else ""
+    if echo:
+        write(shown(prompt))
+        flush()
+    try:
+        for piece in stream:
+            write(shown(piece))
+            flush()
+            last = piece[-1:]
+    except KeyboardInterrupt:
+        click.echo()
+        _report(stream.sample.seed, name)
+        ctx.exit(INTERRUPTED)
+    if last != "\n":
+        click.echo()
+    _report(stream.sample.seed, name)
+    return stream.sample
+
+
+def _training_text(writer: Writer, corpus: Sequence[str]) -> TrainingText:
+    """The text that copies are looked for in; whether it is there is known before anything is written."""
+    from textgen.analysis.memorisation import check_installed, read_training_text
+    from textgen.cli.bars import bars
+    from textgen.cli.copies import STAGES
+
+    check_installed()
+    with bars(STAGES) as progress:
+        report = None if progress is None else functools.partial(progress, "reading")
+        return read_training_text(writer.metadata, writer.path, writer.tokenizer, corpus=corpus, progress=report)
+
+
+def _find_copies(training: TrainingText, samples: Sequence[Sample], *, each: bool) -> list[Span]:
+    """The longest stretches of the samples, or of each of them, that stand in the training text."""
+    from textgen.analysis.memorisation import find_spans
+    from textgen.cli.bars import bars
+    from textgen.cli.copies import STAGES
+
+    with bars(STAGES) as progress:
+        report = None if progress is None else functools.partial(progress, "sorting")
+        return find_spans(training, [sample.text for sample in samples], count=_COPIES, each=each, progress=report)
+
+
+def _copies(training: TrainingText, samples: Sequence[Sample]) -> list[list[dict[str, Any]]]:
+    """For each sample, its copies as plain JSON values."""
+    spans = _find_copies(training, samples, each=True)
+    return [[span.to_json() for span in spans if span.sample == n] for n in range(len(samples))]
+
+
+def _name_copies(training: TrainingText, samples: Sequence[Sample]) -> None:
+    """Says what was copied."""
+    from textgen.cli.copies import in_short
+
+    for line in in_short(_find_copies(training, samples, each=False)):
+        click.echo(line, err=True)
+
+
+def _report(seed: int, name: str) -> None:
+    """Says which seed writes the same again."""
+    click.echo(f"({name}, --seed {seed})", err=True)
+
+
+def _prompt(writer: Writer, options: dict[str, Any]) -> str:
+    """The prompt from wherever it comes, read as the corpus was."""
+    from textgen.cli.reading import read_text
+
+    path = options["prompt_file"]
+    if options["prompt"] is not None or (path is None and (options["adapt"] == "-" or not _is_piped())):
+        return writer.as_trained(options["prompt"] or "")
+    text = read_text(writer, "-" if path is None else path, encoding=options["encoding"])
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _is_piped() -> bool:
+    """Whether standard input is a pipe or a file: something that somebody put there."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)

@@ -1,0 +1,249 @@
+"""`textgen train`: a text in, a run out."""
+
+from __future__ import annotations
+
+import functools
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+from click.core import ParameterSource
+
+from textgen.cli import STARTED
+from textgen.cli.command import INTERRUPTED, command, visible
+from textgen.cli.options import Duration, Pace, Place, checkpoints_option, default, run_names, wish
+from textgen.config import (
+    CELLS,
+    SIZES,
+    CorpusConfig,
+    Device,
+    ModelConfig,
+    Normalization,
+    Precision,
+    Schedule,
+    TrainingConfig,
+)
+
+if TYPE_CHECKING:
+    from textgen.cli.progress import Progress
+    from textgen.runs.run import Run
+
+_CORPUS = ("encoding", "keep_newlines", "normalize", "glob", "min_count", "validation")
+_MODEL = ("cell", "layers", "units", "embedding", "skip", "dropout", "input_dropout")
+_TRAINING = (
+    "epochs", "time", "seed", "batch_size", "sequence_length", "learning_rate", "schedule", "weight_decay",
+    "weight_drop", "state_reset", "patience", "validate_every", "save_every", "save_every_steps",
+    "precision", "device", "shards",
+)  # fmt: skip
+_WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "tensorboard", "quiet")
+_SAVE_EVERY = f"{default(TrainingConfig, 'save_every'):g}s"
+
+_WHICH_CELL = (
+    "The recurrent cell. At equal weights and time coupled had the lowest loss on two of three texts and gru on one, "
+    "both always before lstm and peephole; rnn is far behind."
+)
+
+_text = functools.partial(wish, config=CorpusConfig, section="Text")
+_model = functools.partial(wish, config=ModelConfig, section="Model")
+_learning = functools.partial(wish, config=TrainingConfig, section="Learning")
+_machine = functools.partial(wish, config=TrainingConfig, section="Machine")
+
+
+@command(
+    "train",
+    examples=(
+        "textgen train corpora/marrow_haven.txt",
+        "textgen train corpora/marrow_haven.txt --name haven --size small --epochs 20",
+        "textgen train corpora/ --glob '*.txt' --time 3m --seed 1",
+        "cat corpora/marrow_haven.txt | textgen train - --name piped --time 90s",
+        "textgen train --resume marrow_haven --time 5m",
+        "textgen train corpora/marrow_haven.txt --from marrow_haven --name finer --time 1m",
+    ),
+)
+@click.argument("sources", nargs=-1, metavar="[SOURCES]...", type=Place(allow_dash=True))
+@wish("--name", metavar="NAME", otherwise="that of the text, with a free number", help="The run's name.")
+@wish("--size", type=click.Choice(list(SIZES)), otherwise="follows text and time", help="The model's size.")
+@wish("--epochs", type=float, help="Passes over the text.")
+@wish("--time", type=Duration(), otherwise="suits the text", help="A budget, such as 90s, 3m or 1h30m, for --epochs.")
+@wish("--seed", config=TrainingConfig, type=int, help="All of training's chance follows from it.")
+@wish("--resume", metavar="NAME", shell_complete=run_names, help="Continue this run where it stopped, exactly.")
+@wish("--from", metavar="RUN", shell_complete=run_names, help="Start from the weights of this run or file.")
+@checkpoints_option
+@wish(
+    "--tensorboard",
+    is_flag=False,
+    flag_value="",
+    metavar="[FOLDER]",
+    help="Write event files, too: into the run's folder, or into FOLDER/NAME.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Show warnings and errors only.")
+@_text("--encoding", help="The files' encoding.")
+@_text("--keep-newlines", is_flag=True, help="Keep CRLF and CR as they are.")
+@_text("--normalize", type=click.Choice(get_args(Normalization)), help="Unicode normalisation form.")
+@_text("--glob", metavar="PATTERN", help="Which files of a folder belong to the text.")
+@_text("--min-count", type=int, help="Characters rarer than this share one unknown id.")
+@_text("--validation", type=float, help="The share of the text, from its end, that validates; 0 is none.")
+@_model("--cell", type=click.Choice(CELLS), help=_WHICH_CELL)
+@_model("--layers", type=int, otherwise="by size", help="Recurrent layers, one on the other.")
+@_model("--units", type=int, otherwise="by size", help="State size of each layer.")
+@_model("--embedding", type=int, otherwise="by size", help="Size of a character's vector.")
+@_model("--skip/--no-skip", help="Sum every layer's output into the head.")
+@_model("--dropout", type=float, otherwise="by passes over the text", help="Dropout of layers' outputs; 0 is off.")
+@_model("--input-dropout", type=float, otherwise="by passes over the text", help="The same for the embedding's output.")
+@_learning("--batch-size", type=int, help="Parallel streams of text; fewer for a short text.")
+@_learning("--sequence-length", type=int, help="Characters of each stream in a step; fewer for a short text.")
+@_learning("--learning-rate", type=float, otherwise="by passes over the text", help="Adam's peak rate.")
+@_learning("--schedule", type=click.Choice(get_args(Schedule)), help="How the rate falls.")
+@_learning("--weight-decay", type=float, help="Decoupled weight decay; 0 is off.")
+@_learning(
+    "--weight-drop", type=float, otherwise="by passes over the text", help="Dropout of recurrent weights; 0 is off."
+)
+@_learning("--state-reset", type=float, help="Share of the streams that start a step without memory; 0 is off.")
+@_learning("--patience", type=int, otherwise="never", help="Stop after so many validations without a better loss.")
+@_learning("--validate-every", type=int, otherwise="some twenty in a run", help="Steps between validations.")
+@_learning(
+    "--save-every", type=Pace(), otherwise=_SAVE_EVERY, help="Time between saves, such as 30s, or steps, such as 200."
+)
+@_machine("--precision", type=click.Choice(get_args(Precision)), help="Type of the matrix products.")
+@_machine("--device", type=click.Choice(get_args(Device)), help="Where to train.")
+@_machine("--shards", type=int, otherwise="by cores and batch", help="Parts of a batch worked on side by side.")
+@click.pass_context
+def train(ctx: click.Context, /, **options: Any) -> None:
+    """Train a model on a text and keep it in a run folder.
+
+    SOURCES are text files, folders, or - for standard input. Nothing else is needed: the size of the model, its recipe
+    and the time follow from the text and are shown, with their reasons, before training starts.
+
+    Ctrl-C stops after the current step, saves, and shows the command that continues.
+    """
+    sources, resuming = list(options["sources"]), options["resume"] is not None
+    _check_usage(ctx, options)
+    if isinstance(options["save_every"], int):
+        options["save_every_steps"] = options.pop("save_every")
+    given = {key: value for key, value in options.items() if value is not None and key in (*_MODEL, *_TRAINING)}
+    corpus = CorpusConfig(**{key: options[key] for key in _CORPUS if options[key] is not None})
+    _check_early(options, given, corpus)
+
+    from textgen.cli.framework import load_training
+    from textgen.cli.progress import Progress
+
+    progress = Progress(quiet=options["quiet"])
+    try:
+        training = load_training(options["device"])
+        common = {"checkpoints": options["checkpoints"], "reporter": progress, "started": STARTED}
+        if options["tensorboard"] is not None:
+            common["tensorboard"] = options["tensorboard"] or True
+        if resuming:
+            run = training.resume(options["resume"], sources=sources, **given, **common)
+        else:
+            run = training.train(
+                sources,
+                name=options["name"],
+                size=options["size"],
+                start_from=options["from"],
+                corpus=corpus,
+                **given,
+                **common,
+            )
+    except KeyboardInterrupt:
+        progress.close()
+        _tell_how_to_go_on(progress, options)
+        ctx.exit(INTERRUPTED)
+    finally:
+        progress.close()
+    if not options["quiet"]:
+        _tell_what_next(run, progress, options)
+
+
+def _check_usage(ctx: click.Context, options: Mapping[str, Any]) -> None:
+    """Refuses options that do not go together."""
+    if options["tensorboard"] and Path(options["tensorboard"]).is_file():
+        raise click.UsageError(
+            f"--tensorboard takes a folder; {options['tensorboard']} is a file. Put the text before it: "
+            f"textgen train {options['tensorboard']} --tensorboard",
+            ctx,
+        )
+    if options["resume"] is None:
+        if not options["sources"]:
+            raise click.UsageError("Name the text to train on: files, folders, or - for standard input.", ctx)
+        return
+    refused = [
+        max(param.opts, key=len)
+        for param in ctx.command.params
+        if param.name not in _WITH_RESUME
+        and param.name is not None
+        and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+    ]
+    if refused:
+        raise click.UsageError(
+            f"{', '.join(refused)} cannot be given with --resume: a run keeps its settings. "
+            "Leave it out, or start a new run from its weights with --from.",
+            ctx,
+        )
+
+
+def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: CorpusConfig) -> None:
+    """Finds users' mistakes before TensorFlow is loaded, which takes seconds."""
+    from textgen.corpus import open_corpus
+    from textgen.runs.naming import check_name
+    from textgen.runs.run import check_folder, create_run, find_run, resolve_checkpoint
+
+    ModelConfig(vocab_size=1, **{key: value for key, value in given.items() if key in _MODEL})
+    TrainingConfig(**{key: value for key, value in given.items() if key in _TRAINING})
+    checkpoints, name = options["checkpoints"], options["name"]
+    if options["tensorboard"]:
+        check_folder(options["tensorboard"])
+    if options["resume"] is not None:
+        find_run(options["resume"], checkpoints=checkpoints)
+    if options["from"] is not None:
+        resolve_checkpoint(options["from"], checkpoints=checkpoints)
+    if name is not None:
+        check_name(name)
+        if (checkpoints / name).exists():
+            create_run(name, checkpoints=checkpoints)
+    if options["sources"] and "-" not in options["sources"]:
+        open_corpus(options["sources"], config=corpus)
+
+
+def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
+    """After Ctrl-C: what is saved, and the command that continues."""
+    from textgen.errors import TextgenError
+    from textgen.model.checkpoint import read_metadata
+    from textgen.runs.run import Run
+
+    try:
+        step = read_metadata(Run(progress.run).last)["metrics"]["step"] if progress.run is not None else None
+    except (TextgenError, KeyError):
+        step = None
+    if progress.run is None or step is None:
+        click.echo("Interrupted; nothing has been saved yet.", err=True)
+        return
+    text = " -" if list(options["sources"]) == ["-"] else ""
+    click.echo(f"Interrupted; everything up to step {step:,} is saved. Continue with:", err=True)
+    click.echo(f"  textgen train{text} --resume {_named(progress.run.name, options)}", err=True)
+
+
+def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) -> None:
+    if options["resume"] is not None and progress.steps == 0:
+        click.echo("The run was at its end already. Give a later one, with --time or --epochs, to go on.", err=True)
+    summary = run.summary()
+    if summary["val_loss"] is not None:
+        loss, bits = summary["val_loss"], summary["bits_per_character"] or summary["val_loss"] / math.log(2.0)
+        click.echo(f"The best model: validation loss {loss:.4f}, {bits:.3f} bits per character.", err=True)
+    if options["tensorboard"] is not None:
+        folder = shlex.quote(str(run.events_folder(options["tensorboard"] or True)))
+        click.echo("See how it learned (pip install tensorboard):", err=True)
+        click.echo(f"  tensorboard --logdir {visible(folder)}", err=True)
+    click.echo("Write with it:", err=True)
+    click.echo(f"  textgen sample --run {_named(run.name, options)}", err=True)
+
+
+def _named(name: str, options: Mapping[str, Any]) -> str:
+    """A run's name for a command line, with the folder where it is not the usual one."""
+    from textgen.cli.options import CHECKPOINTS
+
+    folder = options["checkpoints"]
+    return visible(shlex.quote(name) + ("" if folder == CHECKPOINTS else f" --checkpoints {shlex.quote(str(folder))}"))

@@ -1,0 +1,219 @@
+"""Ids to batches: parallel contiguous streams to train on, and the whole held-out text to validate on.
+
+An array of ids goes in; batches of inputs and targets, the next ids, come out. Positions are arguments: nothing
+here has to be saved for a run to go on. The module knows no character, no file and no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config import require
+from textgen.errors import CorpusError
+from textgen.system.mapping import release_pages
+
+_RELEASE_EVERY = 64
+
+
+class Batch(NamedTuple):
+    """One step's ids.
+
+    Attributes:
+        inputs: `(batch, time)`, int32.
+        targets: `(batch, time)`, int32; each is the id that follows the input.
+        reset: whether the recurrent state must be zero before this batch.
+    """
+
+    inputs: NDArray[np.int32]
+    targets: NDArray[np.int32]
+    reset: bool
+
+
+class HeldOutBatch(NamedTuple):
+    """A part of the held-out text.
+
+    Attributes:
+        inputs: `(streams, time)`, int32.
+        targets: `(streams, time)`, int32; each is the id that follows the input.
+        weights: `(streams, time)`, float32: 1 where a target counts, 0 where there is no text left.
+    """
+
+    inputs: NDArray[np.int32]
+    targets: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+
+class Streams:
+    """A text as `batch_size` streams side by side, each going on where it stopped, for truncated backpropagation.
+
+        ids 0 1 2 3 4 5 6 7 8 9, batch_size 2, sequence_length 2, an epoch at offset 0:
+        step 0: inputs [[0 1] [4 5]], targets [[1 2] [5 6]];  step 1: inputs [[2 3] [6 7]], targets [[3 4] [7 8]]
+
+    An epoch starts at an offset of its own, drawn from the seed and the number of the epoch, so that the borders of the
+    sequences fall elsewhere each time and what is left over at the ends is another part of the text. Within an epoch
+    every position is a target at most once. A step's batch depends on its number and on nothing else.
+
+    Args:
+        ids: `(characters,)`, the training text; may be mapped from a file.
+        batch_size: parallel streams.
+        sequence_length: characters of each stream in a batch.
+        seed: all offsets follow from it; at least 0.
+
+    Raises:
+        CorpusError: the text is shorter than one batch and the character after it.
+        ConfigError: a number is out of its range.
+
+    >>> streams = Streams(np.arange(10), batch_size=2, sequence_length=2, seed=0)
+    >>> streams.batches_per_epoch, streams.batch(0).reset, streams.batch(1).reset, streams.batch(2).reset
+    (2, True, False, True)
+    """
+
+    def __init__(self, ids: NDArray[Any], *, batch_size: int, sequence_length: int, seed: int) -> None:
+        require(batch_size >= 1, "batch_size", "at least 1", batch_size)
+        require(sequence_length >= 1, "sequence_length", "at least 1", sequence_length)
+        require(seed >= 0, "seed", "at least 0", seed)
+        self.batch_size = batch_size
+        self.sequence_length = sequence_length
+        self.seed = seed
+        self._ids = ids
+        characters, size = len(ids), batch_size * sequence_length
+        if characters < size + 1:
+            raise _too_short(characters, batch_size, sequence_length)
+        # One sequence is left over at least, where there are two batches, so that every border can fall anywhere.
+        self._batches_per_epoch = max(1, (characters - sequence_length) // size)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """How many batches an epoch has, the same for each."""
+        return self._batches_per_epoch
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted from 0 over all epochs.
+
+        >>> Streams(np.arange(7), batch_size=2, sequence_length=3, seed=0).batch(5).targets.tolist()
+        [[1, 2, 3], [4, 5, 6]]
+        """
+        require(step >= 0, "step", "at least 0", step)
+        epoch, number = divmod(step, self._batches_per_epoch)
+        if step % _RELEASE_EVERY == 0:
+            release_pages(self._ids)
+        stream = self._batches_per_epoch * self.sequence_length
+        starts = self.offset(epoch) + np.arange(self.batch_size) * stream + number * self.sequence_length
+        window = self._ids[starts[:, None] + np.arange(self.sequence_length + 1)].astype(np.int32)
+        return Batch(np.ascontiguousarray(window[:, :-1]), np.ascontiguousarray(window[:, 1:]), number == 0)
+
+    def offset(self, epoch: int) -> int:
+        """Where in the text an epoch, counted from 0, starts, in characters."""
+        spare = len(self._ids) - 1 - self.batch_size * self.sequence_length * self._batches_per_epoch
+        # SeedSequence, unlike Generator, promises the same numbers in every version of NumPy.
+        (drawn,) = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)
+        return int(drawn) % (spare + 1)
+
+
+class HeldOut:
+    """The whole of a text once, in parallel contiguous streams, for validation with carried state.
+
+    Every id but the first is a target of weight 1 exactly once. All batches have one shape; what is left of it at
+    the end is padded with weight 0. Iterating again starts anew.
+
+    Args:
+        ids: `(characters,)`, the held-out text.
+        streams: parallel streams; fewer carry more state and take longer.
+        sequence_length: the most characters of each stream in a batch.
+
+    Attributes:
+        streams: parallel streams, the first axis of a batch.
+        sequence_length: characters of each stream in a batch, the second axis; shorter for a short text.
+        targets: how many ids are predicted: all but the first.
+
+    Raises:
+        CorpusError: the text has fewer than two characters.
+        ConfigError: a number is out of its range.
+
+    >>> for inputs, targets, weights in HeldOut(np.array([5, 6, 7, 8]), streams=2, sequence_length=2):
+    ...     inputs.tolist(), targets.tolist(), weights.tolist()
+    ([[5, 6], [7, 0]], [[6, 7], [8, 0]], [[1.0, 1.0], [1.0, 0.0]])
+    """
+
+    def __init__(self, ids: NDArray[Any], *, streams: int = 8, sequence_length: int = 256) -> None:
+        require(streams >= 1, "streams", "at least 1", streams)
+        require(sequence_length >= 1, "sequence_length", "at least 1", sequence_length)
+        _check_predictable(ids)
+        self._ids = ids
+        self.streams = streams
+        self.targets = len(ids) - 1
+        self._stream = -(-self.targets // streams)
+        self.sequence_length = min(sequence_length, self._stream)
+
+    def __len__(self) -> int:
+        return -(-self._stream // self.sequence_length)
+
+    def __iter__(self) -> Iterator[HeldOutBatch]:
+        for number in range(len(self)):
+            if number % _RELEASE_EVERY == 0:
+                release_pages(self._ids)
+            within = number * self.sequence_length + np.arange(self.sequence_length)
+            places = np.arange(self.streams)[:, None] * self._stream + within
+            there = (within < self._stream) & (places < self.targets)
+            places = np.where(there, places, 0)
+            inputs, targets = (np.where(there, self._ids[places + n], 0).astype(np.int32) for n in (0, 1))
+            yield HeldOutBatch(inputs, targets, there.astype(np.float32))
+
+
+def windows(
+    ids: NDArray[Any], *, length: int = 256, batch_size: int = 64
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    """A text in windows that do not overlap, each to be read without context, as nanoGPT scores.
+
+    Args:
+        ids: `(characters,)`, the text.
+        length: characters of a window.
+        batch_size: the most windows in a batch.
+
+    Yields:
+        inputs and targets, the ids that follow, `(windows, length)`, int32. Every id but the first is a target once:
+        the last batch is one shorter window if characters are left over.
+
+    Raises:
+        CorpusError: the text has fewer than two characters.
+        ConfigError: a number is out of its range.
+
+    >>> [inputs.tolist() for inputs, targets in windows(np.arange(9), length=3, batch_size=2)]
+    [[[0, 1, 2], [3, 4, 5]], [[6, 7]]]
+    """
+    require(length >= 1, "length", "at least 1", length)
+    require(batch_size >= 1, "batch_size", "at least 1", batch_size)
+    _check_predictable(ids)
+    count, rest = divmod(len(ids) - 1, length)
+    for number, first in enumerate(range(0, count, batch_size)):
+        if number % _RELEASE_EVERY == 0:
+            release_pages(ids)
+        rows = min(batch_size, count - first)
+        part = ids[first * length : (first + rows) * length + 1].astype(np.int32)
+        yield part[:-1].reshape(rows, length), part[1:].reshape(rows, length)
+    if rest:
+        part = ids[count * length :].astype(np.int32)
+        yield part[None, :-1], part[None, 1:]
+
+
+def _check_predictable(ids: NDArray[Any]) -> None:
+    if len(ids) < 2:
+        raise CorpusError(
+            f"The text to validate on has {len(ids)} character{'s' if len(ids) != 1 else ''}, but at least 2 are "
+            "needed. Give a longer text, or pass --validation 0 to go without."
+        )
+
+
+def _too_short(characters: int, batch_size: int, sequence_length: int) -> CorpusError:
+    fitting = (characters - 1) // sequence_length
+    remedy = f"--batch-size {fitting}" if fitting else f"--batch-size 1 --sequence-length {max(1, characters - 1)}"
+    remedy = f", or pass {remedy}" if characters >= 2 else ""
+    return CorpusError(
+        f"The training text has {characters:,} character{'s' if characters != 1 else ''}, but one batch of "
+        f"{batch_size:,} streams of {sequence_length:,} needs {batch_size * sequence_length + 1:,}. "
+        f"Give a longer text{remedy}."
+    )

@@ -1,0 +1,254 @@
+"""Characters to ids and back.
+
+A text goes in and an array of ids comes out, one id a character, and the other way round:
+
+    characters="abn": "banana" -> [1, 0, 2, 0, 2, 0] -> "banana"
+
+Ids follow code-point order, so the same characters always have the same ids, whatever text they came from.
+The module knows no file and no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config import Unknown, require
+from textgen.corpus.characters import CODE_POINTS, CharacterCounts, from_code_points, name_characters, to_code_points
+from textgen.errors import ConfigError, CorpusError, UnknownCharacterError
+
+_CHUNK = 1 << 18
+_REPLACEMENT = "\ufffd"
+
+
+class CharTokenizer:
+    """A vocabulary of characters. It never changes once made.
+
+    Args:
+        characters: the distinct characters in code-point order; a character's id is its place in them.
+        has_unknown: whether there is one id more, the last, for all other characters.
+
+    Raises:
+        ConfigError: the characters are not distinct and in order, or there is no id at all.
+
+    >>> tokenizer = CharTokenizer("abn")
+    >>> tokenizer.encode("banana")
+    array([1, 0, 2, 0, 2, 0], dtype=uint8)
+    >>> tokenizer.decode([1, 0, 2])
+    'ban'
+    """
+
+    def __init__(self, characters: str, *, has_unknown: bool = False) -> None:
+        codes = to_code_points(characters).astype(np.int64)
+        require(
+            bool((np.diff(codes) > 0).all()),
+            "characters",
+            "distinct and in code-point order",
+            characters if len(characters) <= 40 else f"{characters[:40]}...",
+            "Use CharTokenizer.from_text to build a vocabulary from a text.",
+        )
+        require(bool(characters) or has_unknown, "characters", "at least one character", characters)
+        self._characters = characters
+        self._has_unknown = has_unknown
+        self._dtype = np.min_scalar_type(self.vocab_size)
+        self._ids = np.full(int(codes[-1]) + 2 if len(codes) else 1, self.vocab_size, self._dtype)
+        self._ids[codes] = np.arange(len(codes))
+        self._codes = np.append(codes, ord(_REPLACEMENT)) if has_unknown else codes
+        self._codes = self._codes.astype(np.uint8 if self._codes.max() < 256 else np.uint32)
+
+    @classmethod
+    def from_text(cls, pieces: str | Iterable[str], *, min_count: int = 1) -> Self:
+        """The vocabulary of a text, whole or in pieces. See `from_counts`.
+
+        >>> CharTokenizer.from_text(["ban", "ana"])
+        CharTokenizer('abn')
+        """
+        counts = CharacterCounts()
+        for piece in [pieces] if isinstance(pieces, str) else pieces:
+            counts.add(piece)
+        return cls.from_counts(counts.to_dict(), min_count=min_count)
+
+    @classmethod
+    def from_counts(cls, counts: Mapping[str, int], *, min_count: int = 1) -> Self:
+        """The vocabulary of a text with these counts of characters.
+
+        Args:
+            counts: how often each character occurs, at least once.
+            min_count: rarer characters share one unknown id, which exists only if there are such.
+
+        Raises:
+            CorpusError: there are no characters, or each is rarer than `min_count`.
+
+        >>> CharTokenizer.from_counts({"a": 3, "b": 1, "n": 2}, min_count=2)
+        CharTokenizer('an', has_unknown=True)
+        """
+        kept = sorted(character for character, count in counts.items() if count >= min_count)
+        if not counts:
+            raise CorpusError("The text is empty, so it has no vocabulary. Give a text of at least one character.")
+        if not kept:
+            raise CorpusError(
+                f"No character occurs {min_count:,} times, so min_count leaves no vocabulary; the most frequent "
+                f"occurs {max(counts.values()):,} times. Choose a smaller min_count."
+            )
+        return cls("".join(kept), has_unknown=len(kept) < len(counts))
+
+    @property
+    def characters(self) -> str:
+        """The distinct characters in code-point order; a character's id is its place in them."""
+        return self._characters
+
+    @property
+    def has_unknown(self) -> bool:
+        """Whether there is an id for all other characters."""
+        return self._has_unknown
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The id of all other characters, the last one; None if there is none."""
+        return len(self._characters) if self._has_unknown else None
+
+    @property
+    def vocab_size(self) -> int:
+        """How many ids there are, the unknown one counted."""
+        return len(self._characters) + self._has_unknown
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest unsigned type that holds `vocab_size`."""
+        return self._dtype
+
+    def encode(self, text: str, *, unknown: Unknown = "error") -> NDArray[Any]:
+        """The ids of a text.
+
+        Args:
+            text: any text.
+            unknown: what becomes of characters outside the vocabulary. "error" refuses them; "skip" drops them;
+                "replace" puts the unknown id in their place, or if there is none, a space, or if that is not in
+                the vocabulary either, drops them.
+
+        Returns:
+            `(characters,)` of type `dtype`, each in [0, `vocab_size`).
+
+        Raises:
+            UnknownCharacterError: `unknown` is "error" and the text has characters outside the vocabulary.
+
+        >>> CharTokenizer(" ab").encode("a-b", unknown="replace")
+        array([1, 0, 2], dtype=uint8)
+        """
+        require(unknown in get_args(Unknown), "unknown", "one of " + ", ".join(get_args(Unknown)), unknown)
+        substitute = self._substitute() if unknown == "replace" else None
+        ids = np.empty(len(text), self._dtype)
+        filled = 0
+        foreign: set[str] = set()
+        for start in range(0, len(text), _CHUNK):
+            piece = text[start : start + _CHUNK]
+            found = self._ids.take(to_code_points(piece), mode="clip")
+            lacking = found == self.vocab_size
+            if lacking.any():
+                if unknown == "error":
+                    foreign.update(piece[place] for place in np.flatnonzero(lacking))
+                elif substitute is not None:
+                    found[lacking] = substitute
+                else:
+                    found = found[~lacking]
+            ids[filled : filled + len(found)] = found
+            filled += len(found)
+        if foreign:
+            raise unknown_characters("".join(sorted(foreign)))
+        return ids if filled == len(ids) else ids[:filled].copy()
+
+    def decode(self, ids: Sequence[int] | NDArray[Any]) -> str:
+        r"""The text of some ids; the unknown id becomes U+FFFD, the replacement character.
+
+        Args:
+            ids: `(characters,)`, whole numbers in [0, `vocab_size`).
+
+        Raises:
+            ConfigError: an id is outside the vocabulary, or the ids are not a row of whole numbers.
+
+        >>> CharTokenizer("ab", has_unknown=True).decode([0, 2, 1]) == "a\ufffdb"
+        True
+        """
+        places = np.asarray(ids)
+        if places.size == 0:
+            return ""
+        whole = places.ndim == 1 and np.issubdtype(places.dtype, np.integer)
+        require(whole, "ids", "a row of whole numbers", f"{places.dtype} of shape {places.shape}")
+        low, high = int(places.min()), int(places.max())
+        outside = low if low < 0 else high
+        require(low >= 0 and high < self.vocab_size, "ids", f"in [0, {self.vocab_size})", outside)
+        codes = self._codes.take(places, mode="clip")
+        return codes.tobytes().decode("latin-1") if codes.dtype == np.uint8 else from_code_points(codes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The vocabulary as plain JSON values.
+
+        The characters are one text, unless there are lone surrogates among them: two of those side by side would
+        be read back as one character, so the characters are then a list of code points.
+
+        >>> CharTokenizer("abn").to_json()
+        {'characters': 'abn', 'has_unknown': False}
+        """
+        codes = to_code_points(self._characters)
+        surrogates = bool(((codes >= 0xD800) & (codes <= 0xDFFF)).any())
+        characters: str | list[int] = codes.tolist() if surrogates else self._characters
+        return {"characters": characters, "has_unknown": self._has_unknown}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The vocabulary that `to_json` wrote.
+
+        Raises:
+            ConfigError: the values are not those of a vocabulary.
+        """
+        known = {"characters", "has_unknown"}
+        if not isinstance(values, Mapping) or set(values) != known:
+            got = sorted(map(str, values)) if isinstance(values, Mapping) else type(values).__name__
+            raise ConfigError(f"A tokenizer must hold characters and has_unknown; got {got}.")
+        characters, has_unknown = values["characters"], values["has_unknown"]
+        require(isinstance(has_unknown, bool), "has_unknown", "true or false", has_unknown)
+        if isinstance(characters, list):
+            whole = all(type(code) is int and 0 <= code < CODE_POINTS for code in characters)
+            require(whole, "characters", "code points in [0, 1114112)", "a list with other values")
+            characters = "".join(map(chr, characters))
+        require(isinstance(characters, str), "characters", "a text or code points", type(characters).__name__)
+        return cls(characters, has_unknown=has_unknown)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CharTokenizer):
+            return NotImplemented
+        return self._characters == other._characters and self._has_unknown == other._has_unknown
+
+    def __hash__(self) -> int:
+        return hash((self._characters, self._has_unknown))
+
+    def __repr__(self) -> str:
+        unknown = ", has_unknown=True" if self._has_unknown else ""
+        if len(self._characters) <= 200:
+            return f"CharTokenizer({self._characters!r}{unknown})"
+        return f"<CharTokenizer of {len(self._characters):,} characters from {self._characters[:20]!r}...{unknown}>"
+
+    def _substitute(self) -> int | None:
+        if self._has_unknown:
+            return self.unknown_id
+        space = self._characters.find(" ")
+        return space if space >= 0 else None
+
+
+def unknown_characters(characters: str) -> UnknownCharacterError:
+    """The error for a text with `characters`, distinct and in code-point order, that the vocabulary lacks.
+
+    >>> print(str(unknown_characters("é")).partition(" Take")[0])
+    The text holds 1 character that the model never saw: 'é' (U+00E9).
+    """
+    some = len(characters) > 1
+    them, place = ("them", "their") if some else ("it", "its")
+    return UnknownCharacterError(
+        f"The text holds {len(characters):,} character{'s' if some else ''} that the model never saw: "
+        f'{name_characters(characters)}. Take {them} out, or pass unknown="skip" (--unknown skip) to drop {them} '
+        f'or unknown="replace" (--unknown replace) to put a stand-in in {place} place.',
+        characters=characters,
+    )

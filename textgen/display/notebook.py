@@ -1,0 +1,68 @@
+"""A run as a notebook shows it: a table of what it is, and its learning curve under it.
+
+The page's own colours and fonts are used, so that it is readable on light and on dark; all text is escaped.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from textgen.config import cell_name
+from textgen.display.format import short_duration
+from textgen.display.plots import Chart, Curve, inline_svg
+from textgen.display.plots.chart import writable
+
+
+def run_html(summary: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> str:
+    """A run as a piece of a page.
+
+    Args:
+        summary: what `Run.summary` tells.
+        history: a row for each validation; without any there is no curve.
+    """
+    rows = "\n".join(
+        f'<tr><th scope="row" style="text-align: left; padding-right: 1em">{label}</th>'
+        f'<td style="text-align: left">{escape(writable(value))}</td></tr>'
+        for label, value in _told(summary)
+    )
+    chart = Chart.of([Curve(summary["name"], history)], against="steps", unit="nats", log=False)
+    curve = "" if chart is None else inline_svg(chart, title=f"Learning curve of the run {writable(summary['name'])}")
+    return f"<div>\n<table>\n{rows}\n</table>\n{curve}\n</div>"
+
+
+def _told(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Labels and values; what is unknown is left out."""
+    if summary["problem"]:
+        return [("run", summary["name"]), ("problem", summary["problem"])]
+    characters, weights = summary["characters"], summary["weights"]
+    shape = f"{summary['layers']} x {summary['units']} {cell_name(summary['cell'])}"
+    pairs = [
+        ("run", summary["name"] + (", training now" if summary["live"] else "")),
+        ("model", shape + (f", {weights:,} weights" if weights is not None else "")),
+        ("text", (summary["corpus"] or "") + (f", {characters:,} characters" if characters is not None else "")),
+        ("steps", _figure(summary["steps"], ",.0f")),
+        ("time", short_duration(summary["seconds"]) if summary["seconds"] is not None else ""),
+        ("validation loss", _figure(summary["val_loss"], ".4f", " nats per character")),
+        ("bits per character", _figure(summary["bits_per_character"], ".3f")),
+        ("begun", _when(summary["created"])),
+    ]
+    return [(label, value) for label, value in pairs if value]
+
+
+def _figure(value: float | None, form: str, unit: str = "") -> str:
+    return "" if value is None else f"{value:{form}}{unit}"
+
+
+def _when(created: str | None) -> str:
+    """The moment a run began, on the clock of this machine; what is no moment, as it stands.
+
+    >>> _when("yesterday"), _when(None)
+    ('yesterday', '')
+    """
+    try:
+        return f"{datetime.datetime.fromisoformat(created or '').astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return created or ""

@@ -1,0 +1,62 @@
+"""The learning rule of dynamic evaluation: where a weight goes after a segment of text.
+
+A gradient goes in and the weights are changed in place. The module knows no network and no text.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from textgen.config import AdaptationConfig
+from textgen.engine.adaptation.parameters import Array
+from textgen.engine.adaptation.statistics import GradientStatistics
+
+_CHUNK = 1 << 16
+"""Numbers that are worked on at once, so that they stay in the cache."""
+
+
+class Rule:
+    """The RMS rule with decay towards the trained weights (Krause, Kahembwe, Murray and Renals 2018).
+
+    With `r` the root of a weight's mean squared gradient, and `R` the mean of all `r`,
+
+        w <- w - learning_rate * g / (r + epsilon * R) + min(1, decay * r / R) * (trained - w).
+
+    So each weight moves in steps of its own usual size, and those that the text speaks of most are also drawn back the
+    most. `epsilon` is a share of `R`, where the paper has a fixed number, so that it suits gradients of any scale: it
+    keeps weights that hardly ever had a gradient, as a rare character's, from leaping when they get one.
+
+    Args:
+        trained: `(weights,)`, what is drawn back to; copied.
+        statistics: the mean squared gradients.
+        settings: `learning_rate`, `decay` and `epsilon` count.
+
+    >>> statistics = GradientStatistics(np.array([4.0, 4.0], np.float32), 1)
+    >>> settings = AdaptationConfig(learning_rate=0.5, decay=0.25, epsilon=0.0)
+    >>> weights = np.array([1.0, 1.0], np.float32)
+    >>> rule = Rule(np.zeros(2, np.float32), statistics, settings)
+    >>> rule.apply(weights, np.array([2.0, 0.0], np.float32))
+    >>> weights
+    array([0.25, 0.75], dtype=float32)
+    """
+
+    def __init__(self, trained: Array, statistics: GradientStatistics, settings: AdaptationConfig) -> None:
+        root = statistics.root_mean_square
+        mean = root.mean(dtype=np.float64)
+        floor = np.finfo(root.dtype).tiny
+        self._trained = trained.copy()
+        self._rates = (settings.learning_rate / np.maximum(root + settings.epsilon * mean, floor)).astype(root.dtype)
+        self._decays = np.minimum(root * (settings.decay / max(mean, floor)), 1.0).astype(root.dtype)
+
+    def apply(self, weights: Array, gradient: Array) -> None:
+        """Learns from one segment: changes `weights`, `(weights,)`, in place."""
+        scratch = np.empty(min(_CHUNK, len(weights)), weights.dtype)
+        for start in range(0, len(weights), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            w = weights[part]
+            step = scratch[: len(w)]
+            np.subtract(self._trained[part], w, step)
+            np.multiply(step, self._decays[part], step)
+            np.add(w, step, w)
+            np.multiply(gradient[part], self._rates[part], step)
+            np.subtract(w, step, w)

@@ -1,0 +1,202 @@
+"""How well a model foretells a text: the log-probability of each character.
+
+Ids go in, natural logarithms of probabilities come out. The arithmetic is the engine's, exact and deterministic; what
+differs between the protocols is what each character is foretold from:
+
+- `score_ids` with one stream: from everything before it. The state is carried through the whole text.
+- `score_ids` with several streams: the text is cut into as many parts of the same length, read side by side, and each
+  begins without context. Many times as quick, and for parts of some thousand characters nearly the same result.
+- `score_windows`: from what precedes it in its window, as nanoGPT evaluates.
+
+In each, all ids but the first are foretold exactly once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config import Unknown, require
+from textgen.corpus.context import context_ids
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.engine import Engine
+
+Ids = NDArray[np.integer]
+Progress = Callable[[int, int], None]
+Observe = Callable[[NDArray[np.float32], Ids], None]
+"""Sees logits, `(n, vocab)` with a greatest value of 0 in each row, and the ids that came, `(n,)`, while both pass by.
+
+Each id that is foretold is seen once; with one stream, in the order of the text. The arrays are copies.
+"""
+
+_LOGITS = 2**21
+"""Logits computed at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A text as a model sees it.
+
+    Args:
+        text: the characters that were scored.
+        logprobs: `(characters,)` float64, the natural logarithm of each one's probability, given those before it.
+    """
+
+    text: str
+    logprobs: NDArray[np.float64]
+
+    @property
+    def nats(self) -> float:
+        """The whole text's negative log-probability; its bits are `nats / ln 2`."""
+        return -float(self.logprobs.sum())
+
+    @property
+    def nats_per_character(self) -> float:
+        """The mean negative log-probability: the loss that training reports."""
+        return self.nats / len(self.logprobs)
+
+    @property
+    def bits_per_character(self) -> float:
+        """What coding the text with the model would cost."""
+        return self.nats_per_character / math.log(2.0)
+
+
+def score_text(
+    engine: Engine,
+    tokenizer: CharTokenizer,
+    text: str,
+    *,
+    streams: int = 1,
+    unknown: Unknown = "error",
+    progress: Progress | None = None,
+) -> Score:
+    """Scores each character of a text; the first one is foretold as in `textgen.corpus.context`.
+
+    Args:
+        engine: the network.
+        tokenizer: its vocabulary.
+        text: at least one character.
+        streams: in how many parts to read it; see the module.
+        unknown: what becomes of characters that the model never saw: see `CharTokenizer.encode`. Where they become the
+            unknown id, the probability is that of any such character.
+        progress: called with the characters done and all, now and then.
+
+    Raises:
+        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+        ConfigError: nothing of the text is left to score, or `streams` is out of its range.
+    """
+    ids = tokenizer.encode(text, unknown=unknown)
+    require(len(ids) > 0, "text", "at least one character that the model knows", text)
+    before = context_ids(tokenizer, ids[:0])
+    logprobs = score_ids(engine, np.concatenate([before, ids]), streams=streams, progress=progress)
+    return Score(text if len(ids) == len(text) else tokenizer.decode(ids), logprobs)
+
+
+def score_ids(
+    engine: Engine,
+    ids: Ids,
+    *,
+    streams: int = 1,
+    progress: Progress | None = None,
+    observe: Observe | None = None,
+) -> NDArray[np.float64]:
+    """The log-probability of each id but the first, with carried state.
+
+    Args:
+        engine: the network.
+        ids: `(n,)`, at least two.
+        streams: in how many parts of the same length to read them; each part begins from the initial state, with the
+            last id before it.
+        progress: called with the ids done and all, now and then.
+        observe: sees the logits as they pass by; see `Observe`.
+
+    Returns:
+        `(n - 1,)`: that of `ids[1:]`.
+
+    Raises:
+        ConfigError: `streams` is out of its range.
+    """
+    whole = isinstance(streams, int) and streams >= 1
+    require(whole, "streams", "a whole number of at least 1", streams, "Use 1 for the exact score of one text.")
+    foretold = len(ids) - 1
+    length = -(-foretold // min(streams, foretold))
+    rows = -(-foretold // length)
+    inputs = np.zeros(rows * length, ids.dtype)
+    targets = np.zeros_like(inputs)
+    inputs[:foretold], targets[:foretold] = ids[:-1], ids[1:]
+    shape = (rows, length)
+    logprobs = _score(engine, inputs.reshape(shape), targets.reshape(shape), progress, observe, count=foretold)
+    return logprobs.reshape(-1)[:foretold]
+
+
+def score_windows(
+    engine: Engine, ids: Ids, *, length: int = 256, batch_size: int = 64, progress: Progress | None = None
+) -> NDArray[np.float64]:
+    """The log-probability of each id but the first, in windows side by side that each begin from the initial state.
+
+    Args:
+        engine: the network.
+        ids: `(n,)`, at least two.
+        length: ids in a window; the last window is shorter where they do not divide.
+        batch_size: windows read at once.
+        progress: called with the ids done and all, now and then.
+
+    Returns:
+        `(n - 1,)`: that of `ids[1:]`.
+
+    Raises:
+        ConfigError: `length` or `batch_size` is out of its range.
+    """
+    for name, value in (("length", length), ("batch_size", batch_size)):
+        require(isinstance(value, int) and value >= 1, name, "a whole number of at least 1", value)
+    foretold = len(ids) - 1
+    result = np.empty(foretold)
+    full = foretold // length
+    for first in range(0, full, batch_size):
+        part = slice(first * length, min(first + batch_size, full) * length)
+        inputs, targets = ids[:-1][part].reshape(-1, length), ids[1:][part].reshape(-1, length)
+        result[part] = _score(engine, inputs, targets, None).reshape(-1)
+        if progress is not None:
+            progress(part.stop, foretold)
+    if foretold % length:
+        rest = slice(full * length, foretold)
+        result[rest] = _score(engine, ids[:-1][None, rest], ids[1:][None, rest], None)[0]
+        if progress is not None:
+            progress(foretold, foretold)
+    return result
+
+
+def _score(
+    engine: Engine,
+    inputs: Ids,
+    targets: Ids,
+    progress: Progress | None,
+    observe: Observe | None = None,
+    *,
+    count: int = 0,
+) -> NDArray[np.float64]:
+    """The log-probabilities of `targets` after `inputs`, both `(streams, time)`, from the initial state.
+
+    `observe` sees the first `count` of them, counted stream after stream: the rest is padding.
+    """
+    streams, time = inputs.shape
+    state = engine.initial_state(streams)
+    result = np.empty((streams, time))
+    stretch = max(1, min(1024, _LOGITS // (streams * engine.config.vocab_size)))
+    for start in range(0, time, stretch):
+        part = slice(start, start + stretch)
+        logits, state = engine.read(inputs[:, part], state)
+        logits -= logits.max(axis=-1, keepdims=True)
+        came = targets[:, part]
+        chosen = np.take_along_axis(logits, came[..., None].astype(np.intp), axis=-1)[..., 0]
+        if observe is not None:
+            real = np.arange(streams)[:, None] * time + np.arange(start, start + came.shape[1]) < count
+            observe(logits[real], came[real])
+        result[:, part] = chosen - np.log(np.exp(logits, out=logits).sum(axis=-1, dtype=np.float64))
+        if progress is not None:
+            progress(min(start + stretch, time) * streams, time * streams)
+    return result

@@ -1,0 +1,83 @@
+"""Keras's own members of a `.keras` file, understood without Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from textgen.config import ModelConfig
+from textgen.errors import ConfigError
+from textgen.model.archive import Archive
+from textgen.model.weights import ModelWeights
+
+WEIGHTS = "model.weights.h5"
+KERAS_CONFIG = "config.json"
+
+_CODE = ("Lambda", "__lambda__", "function", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
+"""Keras's names for what holds code or loads it from elsewhere."""
+
+_OURS = {"module": "textgen.peephole", "class_name": "PeepholeLSTM", "registered_name": "textgen>PeepholeLSTM"}
+"""How Keras names the one layer of our own."""
+
+
+def weight_places(data: bytes, config: ModelConfig) -> dict[str, int]:
+    """Where each array lies in Keras's weights file.
+
+    Args:
+        data: the file as Keras has just written it; it is not for files from elsewhere.
+        config: the shape of the model.
+
+    Returns:
+        For each name of `ModelWeights.shapes` the offset of its first byte.
+
+    Raises:
+        ConfigError: the file holds other arrays, or not in one plain piece each.
+    """
+    import io
+
+    import h5py
+
+    places = {}
+    with h5py.File(io.BytesIO(data), "r") as file:
+        datasets = dict(_datasets(file))
+        for name, shape in ModelWeights.shapes(config).items():
+            layer, _ = name.split("/")
+            found = datasets.get(layer, [])
+            dataset = found.pop(0) if found else None
+            offset = None if dataset is None else dataset.id.get_offset()
+            if dataset is None or dataset.shape != shape or dataset.dtype != np.dtype("<f4") or offset is None:
+                raise ConfigError(f"Keras's file holds no plain float32 {name} of shape {shape}.")
+            places[name] = offset
+    return places
+
+
+def _datasets(file: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Each layer's name with its arrays in Keras's order; a recurrent layer's are its cell's."""
+    for group in file.get("layers", {}).values():
+        variables = group["cell/vars"] if "cell" in group else group["vars"]
+        yield group["vars"].attrs["name"], [variables[key] for key in sorted(variables, key=int)]
+
+
+def refuse_code(archive: Archive) -> None:
+    """Refuses a file that Keras, should the user open it there, could run code from; textgen itself does not read it.
+
+    Raises:
+        CheckpointError: the configuration names a layer or function that holds code or loads it, or one from outside
+            Keras, other than `textgen.training.peephole.PeepholeLSTM`.
+    """
+    values = [archive.json(KERAS_CONFIG)]
+    while values:
+        value = values.pop()
+        if isinstance(value, list):
+            values.extend(value)
+        elif isinstance(value, dict):
+            values.extend(value.values())
+            ours = all(value.get(key) == name for key, name in _OURS.items())
+            if ("class_name" in value and not ours) and (
+                value["class_name"] in _CODE or str(value.get("module", "keras")).partition(".")[0] != "keras"
+            ):
+                raise archive.problem(
+                    f"{KERAS_CONFIG} in it names {str(value['class_name'])[:80]!r}, which can run code"
+                )

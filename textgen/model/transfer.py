@@ -1,0 +1,38 @@
+"""A model's weights for another vocabulary: where fine-tuning starts.
+
+The module knows no file, no framework and no training.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.model.weights import ModelWeights
+
+
+def transfer(
+    weights: ModelWeights, known: CharTokenizer, fresh: ModelWeights, tokenizer: CharTokenizer
+) -> ModelWeights:
+    """A model's weights for another vocabulary.
+
+    Args:
+        weights: the existing model's.
+        known: its vocabulary.
+        fresh: newly initialised weights of the same shape for the new vocabulary.
+        tokenizer: the new vocabulary.
+
+    Returns:
+        The existing weights, with the rows of characters known to both in their new places and fresh rows for others.
+    """
+    old = {character: n for n, character in enumerate(known.characters)}
+    pairs = [(n, old[character]) for n, character in enumerate(tokenizer.characters) if character in old]
+    if tokenizer.unknown_id is not None and known.unknown_id is not None:
+        pairs.append((tokenizer.unknown_id, known.unknown_id))
+    embedding, head_kernel, head_bias = fresh.embedding.copy(), fresh.head_kernel.copy(), fresh.head_bias.copy()
+    if pairs:
+        new_ids, old_ids = np.array(pairs, np.int64).T
+        embedding[new_ids] = weights.embedding[old_ids]
+        head_kernel[:, new_ids] = weights.head_kernel[:, old_ids]
+        head_bias[new_ids] = weights.head_bias[old_ids]
+    return ModelWeights(embedding, weights.layers, head_kernel, head_bias)

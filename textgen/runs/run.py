@@ -1,0 +1,431 @@
+"""Runs: one folder each, with what training keeps and what `textgen runs` and `textgen info` tell.
+
+    checkpoints/<name>/
+      best.keras      lowest validation loss; what sampling takes
+      last.keras      newest, with all that an exact continuation needs
+      metrics.csv     a row for each validation
+      samples.txt     what the model wrote at each validation
+      tensorboard/    event files, where they were asked for
+      run.lock        only while a process trains the run
+
+The module finds, lists, makes and locks run folders. It knows nothing of training and prints nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from textgen.config import ModelConfig
+from textgen.errors import CheckpointError, ConfigError, RunError
+from textgen.model.checkpoint import describe, read_metadata
+from textgen.runs.history import rows, samples, table
+from textgen.runs.naming import check_name, safe_name
+from textgen.system import FileLock, PathLike, atomic_write, explain, remove_leftovers
+
+CHECKPOINTS = Path("checkpoints")
+BEST, LAST, METRICS, SAMPLES, LOCK = "best.keras", "last.keras", "metrics.csv", "samples.txt", "run.lock"
+TENSORBOARD = "tensorboard"
+
+
+class Run:
+    """A run's folder, which need not exist or be whole.
+
+    Args:
+        path: the folder; its last part is the run's name.
+
+    Attributes:
+        path: the folder.
+        name: the run's name.
+        best: the file of the best model.
+        last: the file of the last state.
+        metrics: the file of the validations' figures.
+        samples: the file of the validations' samples.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path)
+        self.name = self.path.name or self.path.resolve().name
+        self.best, self.last = self.path / BEST, self.path / LAST
+        self.metrics, self.samples = self.path / METRICS, self.path / SAMPLES
+        self._lock = FileLock(self.path / LOCK)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file to sample from: the best model, or the last state where no best one has been written.
+
+        Raises:
+            RunError: there is neither.
+        """
+        for path in (self.best, self.last):
+            if path.is_file():
+                return path
+        if self.live:
+            raise RunError(f"The run {self.name!r} has saved nothing yet. Wait for its first save.")
+        raise RunError(
+            f"The run {self.name!r} holds no checkpoint: there is no {BEST} or {LAST} in {self.path}. "
+            "Train again under this name after removing the folder, or choose another run."
+        )
+
+    @property
+    def live(self) -> bool:
+        """Whether a process trains the run at this moment."""
+        return self._lock.held
+
+    @property
+    def saved(self) -> float:
+        """When a checkpoint was last written, in seconds since 1970; the folder's own time where there is none."""
+        times = [t for t in map(_modified, (self.best, self.last)) if t is not None]
+        return max(times) if times else _modified(self.path) or 0.0
+
+    @functools.cached_property
+    def metadata(self) -> dict[str, Any]:
+        """The `textgen.json` of `checkpoint`.
+
+        Raises:
+            RunError: there is no checkpoint.
+            CheckpointError: it cannot be read.
+        """
+        return read_metadata(self.checkpoint)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """A row for each validation, oldest first, from the newest checkpoint; without one, from `metrics.csv`.
+
+        Raises:
+            RunError: there is neither.
+            CheckpointError: no checkpoint can be read, and `metrics.csv` holds nothing.
+        """
+        try:
+            return list(self._newest()["history"])
+        except (RunError, CheckpointError):
+            with contextlib.suppress(OSError):
+                if found := rows(self.metrics.read_text(encoding="utf-8", errors="replace")):
+                    return found
+            raise
+
+    @property
+    def problem(self) -> str | None:
+        """One sentence on why the run cannot be sampled from; None where it can, as far as its metadata tells."""
+        try:
+            _ = self.metadata
+        except (RunError, CheckpointError) as error:
+            return str(error)
+        return None
+
+    def summary(self) -> dict[str, Any]:
+        """The run in one row, as JSON values; unknown ones are None.
+
+        Returns:
+            name, path, corpus, characters, cell, layers, units, weights, epochs, steps, val_loss (nats per character,
+            of the best model), bits_per_character, seconds (of training), created, age (seconds since the last save),
+            live, problem.
+        """
+        problem = self.problem
+        best: Mapping[str, Any] = {} if problem else self.metadata
+        newest: Mapping[str, Any] = {} if problem else self._newest()
+        model, corpus = best.get("model", {}), best.get("corpus", {})
+        metrics, latest = best.get("metrics", {}), newest.get("metrics", {})
+        loss = _number(metrics.get("val_loss"))
+        return {
+            "name": self.name,
+            "path": str(self.path),
+            "corpus": _text(corpus.get("name")),
+            "characters": _number(corpus.get("characters")),
+            "cell": _text(model.get("cell")),
+            "layers": _number(model.get("layers")),
+            "units": _number(model.get("units")),
+            "weights": _count(model),
+            "epochs": _number(latest.get("epoch")),
+            "steps": _number(latest.get("step")),
+            "val_loss": loss,
+            "bits_per_character": _number(metrics.get("bits_per_character")),
+            "seconds": _number(latest.get("seconds")),
+            "created": _text(best.get("created")),
+            "age": max(0.0, time.time() - self.saved),
+            "live": self.live,
+            "problem": problem,
+        }
+
+    def _repr_html_(self) -> str:
+        """A table and the learning curve, for a notebook."""
+        from textgen.display.notebook import run_html
+
+        try:
+            history = self.history
+        except (RunError, CheckpointError):
+            history = []
+        return run_html(self.summary(), history)
+
+    def details(self) -> dict[str, Any]:
+        """Everything about the run: `summary`, `describe` of its checkpoint, its history and its files' sizes in bytes.
+
+        Raises:
+            RunError: there is no checkpoint.
+            CheckpointError: it cannot be read.
+        """
+        told = describe(self.checkpoint)
+        files = {
+            path.name: path.stat().st_size
+            for path in (self.best, self.last, self.metrics, self.samples)
+            if path.is_file()
+        }
+        return {**self.summary(), **told, "history": self.history, "files": files}
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from training the run, and clears away what a killed one left half-written.
+
+        Raises:
+            RunError: another live process trains it, or the folder takes no lock.
+        """
+        try:
+            free = self._lock.acquire()
+        except OSError as error:
+            raise RunError(f"The run {self.name!r} cannot be locked in {self.path}: {explain(error)}") from error
+        if not free:
+            raise RunError(_taken(self))
+        try:
+            remove_leftovers(self.path)
+            yield
+        finally:
+            self._lock.release()
+
+    @contextlib.contextmanager
+    def kept_once_saved(self) -> Iterator[None]:
+        """Takes a new run's folder away again if the body fails before anything is in it."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                if [path.name for path in self.path.iterdir()] == [TENSORBOARD]:
+                    shutil.rmtree(self.path / TENSORBOARD)
+                self.path.rmdir()
+            raise
+
+    def events_folder(self, within: PathLike | Literal[True] = True) -> Path:
+        """Where the run's event files for TensorBoard go.
+
+        Args:
+            within: True for the run's own folder; another one gets a folder of the run's name, so that it can take
+                several runs.
+        """
+        return self.path / TENSORBOARD if within is True else Path(within) / self.name
+
+    def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Writes `metrics.csv` and `samples.txt` anew, each whole or not at all.
+
+        Args:
+            history: a row for each validation: the fields of `textgen.runs.history.COLUMNS` and the text of "sample".
+
+        Raises:
+            CheckpointError: the disk is full or the folder not writable.
+        """
+        for path, text in ((self.metrics, table(history)), (self.samples, samples(history))):
+            try:
+                with atomic_write(path) as file:
+                    file.write(text.encode("utf-8", "backslashreplace"))
+            except OSError as error:
+                raise CheckpointError(f"{path} cannot be written: {explain(error)}") from error
+
+    def _newest(self) -> dict[str, Any]:
+        """The metadata of the last state where it can be read, else of the best model."""
+        try:
+            return read_metadata(self.last)
+        except CheckpointError:
+            return self.metadata
+
+
+def list_runs(checkpoints: PathLike = CHECKPOINTS) -> list[Run]:
+    """The runs in a folder, newest first; damaged ones too, which say so by their `problem`.
+
+    Args:
+        checkpoints: the folder of the run folders; where it is missing there are no runs.
+
+    Raises:
+        RunError: the folder cannot be read.
+    """
+    try:
+        folders = [path for path in Path(checkpoints).iterdir() if path.is_dir() and not path.name.startswith(".")]
+        marks = (BEST, LAST, METRICS, LOCK)
+        runs = [Run(path) for path in folders if any((path / mark).exists() for mark in marks)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"The runs in {checkpoints} cannot be listed: {explain(error)}") from error
+    except ValueError as error:
+        raise RunError(f"{str(checkpoints)!r} cannot be a folder's name. Check --checkpoints.") from error
+    return sorted(runs, key=lambda run: (-run.saved, run.name))
+
+
+def find_run(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS, whole: bool = True) -> Run:
+    """The run of that name, or in that folder, or the newest.
+
+    Args:
+        name: a run's name or folder; None takes the newest run that has a checkpoint.
+        checkpoints: the folder of the run folders.
+        whole: refuse a named run that has no checkpoint.
+
+    Raises:
+        RunError: there is none, or it has no checkpoint; the message names similar ones.
+    """
+    if name is None:
+        for run in list_runs(checkpoints):
+            if run.best.is_file() or run.last.is_file():
+                return run
+        raise RunError(f"There are no runs in {checkpoints} yet. Start one: textgen train TEXT")
+    plain = str(name) not in ("", ".", "..") and Path(name).name == str(name)
+    for path in [Path(checkpoints) / name, Path(name)] if plain else [Path(name)]:
+        with contextlib.suppress(OSError, ValueError):
+            if str(name) and path.is_dir() and path.resolve() != Path(checkpoints).resolve():
+                run = Run(path)
+                if whole:
+                    _ = run.checkpoint
+                return run
+    raise RunError(_no_such(str(name), checkpoints))
+
+
+def resolve_checkpoint(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> Path:
+    """The checkpoint file that a run's name, a run's folder or a path to a file means.
+
+    Args:
+        name: what the user gave; None takes the newest run.
+        checkpoints: the folder of the run folders.
+
+    Returns:
+        The file of the run's best model (its last state where there is no best one yet), or the given file.
+
+    Raises:
+        RunError: there is no such run or file.
+    """
+    if name is not None:
+        with contextlib.suppress(OSError, ValueError):
+            if Path(name).suffix == ".keras" or Path(name).is_file():
+                return Path(name)
+    return find_run(name, checkpoints=checkpoints).checkpoint
+
+
+def checkpoint_name(path: Path) -> str:
+    """What to call a checkpoint: its run's name, or the path of a file that stands alone.
+
+    >>> checkpoint_name(Path("checkpoints/poems/best.keras")), checkpoint_name(Path("poems.keras"))
+    ('poems', 'poems.keras')
+    """
+    return path.resolve().parent.name if path.name in (BEST, LAST) else str(path)
+
+
+def create_run(name: str, *, checkpoints: PathLike = CHECKPOINTS, exact: bool = True) -> Run:
+    """Makes the folder of a new run; nothing that exists is touched.
+
+    Args:
+        name: the run's name; any text where `exact` is False.
+        checkpoints: the folder of the run folders, made where it is missing.
+        exact: take this very name; otherwise make a name from it and add -2, -3, ... until it is free.
+
+    Raises:
+        RunError: the name is taken or cannot be a folder's, or the folder cannot be made.
+    """
+    if exact:
+        check_name(name)
+        run = Run(Path(checkpoints) / name)
+        if not _claim(run):
+            if run.live:
+                raise RunError(_taken(run))
+            import shlex
+
+            raise RunError(
+                f"The run {name!r} exists already in {run.path}. "
+                f"Continue it with --resume {shlex.quote(name)}, or choose another --name."
+            )
+        return run
+    stem = safe_name(name)
+    number = 1
+    while not _claim(run := Run(Path(checkpoints) / (stem if number == 1 else f"{stem}-{number}"))):
+        number += 1
+    return run
+
+
+def _claim(run: Run) -> bool:
+    """Makes a run's folder, or takes an empty one; False where it holds something or a process trains it."""
+    try:
+        run.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            run.path.mkdir()
+        except FileExistsError:
+            if not run.path.is_dir():
+                return False
+            return not run.live and all(path.name == LOCK for path in run.path.iterdir())
+    except OSError as error:
+        raise RunError(f"The run's folder {run.path} cannot be made: {explain(error)}") from error
+    except ValueError as error:
+        raise RunError(f"{str(run.path.parent)!r} cannot be a folder's name. Check --checkpoints.") from error
+    return True
+
+
+def _taken(run: Run) -> str:
+    holder = run._lock.holder or "another process"
+    return f"The run {run.name!r} is being trained by {holder}. Wait for it, stop it, or choose another --name."
+
+
+def _no_such(name: str, checkpoints: PathLike) -> str:
+    import difflib
+
+    names = [run.name for run in list_runs(checkpoints)]
+    if not names:
+        return f"There is no run {name!r}: {checkpoints} holds none yet. Start one: textgen train TEXT"
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"There is no run {name!r} in {checkpoints}. Did you mean {' or '.join(map(repr, close))}?"
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"There is no run {name!r} in {checkpoints}. There are {', '.join(map(repr, names[:5]))}{more}."
+
+
+def check_folder(folder: PathLike) -> None:
+    """Looks whether event files can go to a folder, which need not be there, without making it.
+
+    Raises:
+        RunError: it is a file or lies in one, or it cannot be written to.
+    """
+    there = Path(folder)
+    try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        refused = "permission is denied" if there.is_dir() else f"{there} is no folder"
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK) and "\0" not in str(folder):
+            return
+    except (OSError, ValueError):
+        refused = "it cannot be a folder's name"
+    raise RunError(f"Events for TensorBoard cannot go to {folder}: {refused}. Choose another folder.")
+
+
+def _modified(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
+
+
+def _number(value: Any) -> float | None:
+    """A finite number as it is, anything else as None: what a stranger's file holds is not to be trusted."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+    return value if number else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count(model: Mapping[str, Any]) -> int | None:
+    try:
+        return ModelConfig.from_json(model).weights
+    except (ConfigError, TypeError):
+        return None

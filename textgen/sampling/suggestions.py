@@ -1,0 +1,153 @@
+"""The likeliest ways for a text to go on, to the end of a word.
+
+A text goes in; continuations and their probabilities come out. A beam over characters: hypotheses grow by a character
+at a time, the likeliest are kept, and one is complete where its first word ends.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import unicodedata
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config import Unknown, require
+from textgen.corpus.context import context_ids
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.engine import Engine
+from textgen.sampling.logits import log_softmax
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+LONGEST = 40
+"""Characters that a continuation may have."""
+
+LEAST = 1e-6
+"""Probability below which a continuation is not worth a suggestion."""
+
+_LEAD = 4
+"""Characters of it that may come before its word."""
+
+_UNSPACED = (
+    (0x0E00, 0x0EFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x17FF),
+    (0x2E80, 0x2FDF),
+    (0x3040, 0x30FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x3FFFF),
+)
+"""Code points of scripts that do not part words: Thai, Lao, Burmese, Khmer, kana, Chinese characters."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A continuation.
+
+    Args:
+        text: what to append.
+        probability: that the text goes on with just this, and that the word ends there.
+    """
+
+    text: str
+    probability: float
+
+
+def is_word(character: str) -> bool:
+    """Whether a character belongs to a word: a letter, a digit, a combining mark, an apostrophe or an underscore.
+
+    >>> [is_word(c) for c in "aß7’_ -."]
+    [True, True, True, True, True, False, False, False]
+    """
+    return character.isalnum() or character in "'’_" or unicodedata.category(character).startswith("M")
+
+
+def is_whole_word(character: str) -> bool:
+    """Whether a character is taken for a word by itself, because its script does not part words.
+
+    >>> [is_whole_word(c) for c in "a山の"]
+    [False, True, True]
+    """
+    return any(low <= ord(character) <= high for low, high in _UNSPACED)
+
+
+def suggest(
+    engine: Engine, tokenizer: CharTokenizer, text: str, *, n: int = 5, unknown: Unknown = "replace"
+) -> list[Suggestion]:
+    """The likeliest continuations of `text` to the end of a word.
+
+    Within a word, a continuation is the rest of it, or if the word may be whole as it stands, what parts it from the
+    next word and that one. What ends a word is the next character that is not `is_word`; it is not part of the
+    continuation, but its probability is part of the continuation's.
+
+    Args:
+        engine: the network.
+        tokenizer: its vocabulary.
+        text: what has been written so far; see `textgen.corpus.context` for an empty one.
+        n: how many, in [1, 100]; fewer if there are no more with a probability of `LEAST`.
+        unknown: what becomes of characters of `text` that the model never saw: see `CharTokenizer.encode`.
+
+    Returns:
+        The continuations found, falling by probability.
+
+    Raises:
+        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+        ConfigError: `n` is out of its range.
+    """
+    require(isinstance(n, int) and 1 <= n <= 100, "n", "a whole number in [1, 100]", n)
+    words, wholes, others = _kinds(tokenizer)
+    ids = context_ids(tokenizer, tokenizer.encode(text, unknown=unknown))
+    logits, state = engine.read(ids[None], engine.initial_state(1), last=True)
+    live, logs = [""], np.zeros(1)
+    found: list[tuple[float, str]] = []
+    width, least = max(16, 4 * n), math.log(LEAST)
+    for length in range(1, LONGEST + 1):
+        logprobs = log_softmax(logits.astype(np.float64))
+        grown = logprobs + logs[:, None]
+        begun = np.array([any(map(is_word, each)) for each in live])
+        ended = np.logaddexp.reduce(np.where(others, grown, -np.inf), axis=-1)
+        found += [(float(ended[row]), live[row]) for row in np.flatnonzero(begun)]
+        whole = wholes & ~begun[:, None]
+        found += [
+            (float(grown[row, each]), live[row] + tokenizer.characters[each])
+            for row, each in _highest(np.where(whole, grown, -np.inf), n)
+        ]
+        found = sorted(found, key=lambda each: -each[0])[:n]
+        least = max(least, found[-1][0]) if len(found) == n else least
+        allowed = words | (others & ~begun[:, None] & (length <= _LEAD))
+        places = _highest(np.where(allowed & ~whole & (grown > least), grown, -np.inf), width)
+        if not places:
+            break
+        rows, chosen = zip(*places, strict=True)
+        live = [live[row] + tokenizer.characters[each] for row, each in places]
+        logs = grown[rows, chosen]
+        logits, state = engine.step(chosen, state.take(rows))
+    return [Suggestion(each, math.exp(log)) for log, each in found if log > math.log(LEAST)]
+
+
+def _highest(values: Array, n: int) -> list[tuple[int, int]]:
+    """The places, row and column, of the `n` highest finite values, falling."""
+    flat = values.ravel()
+    best = np.argpartition(flat, -n)[-n:] if n < len(flat) else np.arange(len(flat))
+    best = best[np.argsort(-flat[best], kind="stable")]
+    return [divmod(place, values.shape[1]) for place in best[np.isfinite(flat[best])].tolist()]
+
+
+@functools.lru_cache(maxsize=4)
+def _kinds_of(characters: str, size: int) -> tuple[Mask, Mask, Mask]:
+    """Which ids are parts of words, words by themselves, and other characters; the unknown one is none of these."""
+    words, wholes, others = np.zeros((3, size), np.bool_)
+    for place, character in enumerate(characters):
+        words[place], wholes[place] = is_word(character), is_whole_word(character)
+        others[place] = not words[place]
+    return words, wholes & words, others
+
+
+def _kinds(tokenizer: CharTokenizer) -> tuple[Mask, Mask, Mask]:
+    return _kinds_of(tokenizer.characters, tokenizer.vocab_size)

@@ -1,0 +1,335 @@
+"""A trained model to write with: the public face of sampling, completion and scoring, without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textgen.config import AdaptationConfig, CorpusConfig, ModelConfig, SamplingConfig, Unknown, Until, require
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.engine import Engine
+from textgen.engine.scoring import Score, score_text
+from textgen.model.weights import ModelWeights
+from textgen.sampling.sample import Sample
+from textgen.sampling.sampler import Stream, write_samples
+from textgen.sampling.suggestions import Suggestion, suggest
+from textgen.system import PathLike
+
+if TYPE_CHECKING:
+    from textgen.sampling.adapting import Adaptation, Progress
+
+_DEFAULT = SamplingConfig()
+_ADAPTATION = AdaptationConfig()
+
+
+def load(run: PathLike | None = None) -> Writer:
+    """The writer of a run or of a checkpoint file.
+
+    Args:
+        run: a run's name, a run's folder, or a `.keras` file; None takes the newest run.
+
+    Raises:
+        RunError: there is no such run.
+        CheckpointError: the checkpoint is missing, damaged or foreign.
+    """
+    from textgen.model.checkpoint import read_checkpoint
+    from textgen.runs.run import resolve_checkpoint
+
+    checkpoint = read_checkpoint(resolve_checkpoint(run))
+    return Writer(
+        config=checkpoint.model,
+        weights=checkpoint.weights,
+        tokenizer=checkpoint.tokenizer,
+        metadata=checkpoint.metadata,
+        path=checkpoint.path,
+    )
+
+
+class Writer:
+    """Writes, completes and scores text with one trained model.
+
+    A writer never changes: what it writes follows from the arguments alone.
+
+    Args:
+        config: the network's shape.
+        weights: its weights.
+        tokenizer: its vocabulary.
+        metadata: the checkpoint's `textgen.json`, if it came from one.
+        path: the checkpoint, if it came from one.
+        adaptation: what it was adapted to, if `adapt` made it.
+
+    Raises:
+        ConfigError: weights, vocabulary and configuration do not fit one another.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: ModelConfig,
+        weights: ModelWeights,
+        tokenizer: CharTokenizer,
+        metadata: Mapping[str, Any] | None = None,
+        path: Path | None = None,
+        adaptation: Adaptation | None = None,
+    ) -> None:
+        size = tokenizer.vocab_size
+        require(config.vocab_size == size, "vocab_size", f"{size}, the vocabulary's size", config.vocab_size)
+        self.engine = Engine(config, weights)
+        self.config = config
+        self.weights = weights
+        self.tokenizer = tokenizer
+        self.metadata: Mapping[str, Any] = {} if metadata is None else metadata
+        self.path = path
+        self.adaptation = adaptation
+
+    def as_trained(self, text: str) -> str:
+        """A text with its characters in the Unicode normalisation form that the training text was brought to."""
+        form = CorpusConfig.from_json(self.metadata.get("corpus", {}).get("settings") or {}).normalize
+        if form == "none" or text.isascii():
+            return text
+        from textgen.corpus.normalization import normalize
+
+        return "".join(normalize([text], form))
+
+    def __repr__(self) -> str:
+        config = self.config
+        shape = f"{config.layers} x {config.units} {config.cell}, {config.vocab_size} characters"
+        place = f", {self.path}" if self.path else ""
+        adapted = f", adapted to {self.adaptation.characters:,} characters" if self.adaptation else ""
+        return f"Writer({shape}{place}{adapted})"
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        repetition_penalty: float = _DEFAULT.repetition_penalty,
+        repetition_window: int = _DEFAULT.repetition_window,
+        temperature: float | Sequence[float] = _DEFAULT.temperature,
+        top_k: int = _DEFAULT.top_k,
+        top_p: float = _DEFAULT.top_p,
+        min_p: float = _DEFAULT.min_p,
+        typical_p: float = _DEFAULT.typical_p,
+        max_new_tokens: int = _DEFAULT.max_new_tokens,
+        stop: str | Sequence[str] = _DEFAULT.stop,
+        until: Until = _DEFAULT.until,
+        seed: int | None = _DEFAULT.seed,
+        unknown: Unknown = _DEFAULT.unknown,
+        logprobs: int = 0,
+    ) -> Sample:
+        """Writes one text.
+
+        Args:
+            prompt: what it goes on from, of any length. Without one it begins as after a line break.
+            repetition_penalty: divides the odds of characters seen lately; against loops.
+            repetition_window: how many characters back that looks, the prompt included.
+            temperature: below 1 safer, above 1 wilder, 0 always the likeliest; several values take turns.
+            top_k: only so many of the likeliest characters; against slips.
+            top_p: only the likeliest that together hold this probability; against slips, by the model's own certainty.
+            min_p: only characters at least this likely, as a share of the likeliest; keeps high temperatures sensible.
+            typical_p: only characters of about the expected surprise, up to this probability; against dullness.
+            max_new_tokens: characters to write, the prompt not counted.
+            stop: texts before which it ends.
+            until: "line" and "paragraph" write on to the end of one; see `textgen.sampling.ending.Ending`.
+            seed: the same one brings the same text; None draws one, which the sample reports.
+            unknown: what becomes of characters of the prompt that the model never saw.
+            logprobs: how many of the likeliest characters to note at each place, as the model itself saw them before
+                any control; 0 notes nothing.
+
+        Raises:
+            ConfigError: a value is out of its range.
+            UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
+        """
+        config = SamplingConfig(
+            repetition_penalty=repetition_penalty,
+            repetition_window=repetition_window,
+            temperature=_several(temperature),
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            typical_p=typical_p,
+            max_new_tokens=max_new_tokens,
+            stop=_texts(stop),
+            until=until,
+            seed=seed,
+            unknown=unknown,
+        )
+        return write_samples(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)[0]
+
+    def generate_many(
+        self,
+        prompt: str = "",
+        *,
+        count: int,
+        repetition_penalty: float = _DEFAULT.repetition_penalty,
+        repetition_window: int = _DEFAULT.repetition_window,
+        temperature: float | Sequence[float] = _DEFAULT.temperature,
+        top_k: int = _DEFAULT.top_k,
+        top_p: float = _DEFAULT.top_p,
+        min_p: float = _DEFAULT.min_p,
+        typical_p: float = _DEFAULT.typical_p,
+        max_new_tokens: int = _DEFAULT.max_new_tokens,
+        stop: str | Sequence[str] = _DEFAULT.stop,
+        until: Until = _DEFAULT.until,
+        seed: int | None = _DEFAULT.seed,
+        unknown: Unknown = _DEFAULT.unknown,
+        logprobs: int = 0,
+    ) -> list[Sample]:
+        """Writes several texts side by side, which is many times as quick as one after the other.
+
+        The text of number k depends on the seed and k alone: the first is what `generate` writes. `count` is how many,
+        in [1, 65536]; the other arguments and what is raised are as for `generate`.
+        """
+        config = SamplingConfig(
+            repetition_penalty=repetition_penalty,
+            repetition_window=repetition_window,
+            temperature=_several(temperature),
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            typical_p=typical_p,
+            max_new_tokens=max_new_tokens,
+            stop=_texts(stop),
+            until=until,
+            seed=seed,
+            unknown=unknown,
+        )
+        return write_samples(
+            self.engine, self.tokenizer, self.as_trained(prompt), config, count=count, logprobs=logprobs
+        )
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        repetition_penalty: float = _DEFAULT.repetition_penalty,
+        repetition_window: int = _DEFAULT.repetition_window,
+        temperature: float | Sequence[float] = _DEFAULT.temperature,
+        top_k: int = _DEFAULT.top_k,
+        top_p: float = _DEFAULT.top_p,
+        min_p: float = _DEFAULT.min_p,
+        typical_p: float = _DEFAULT.typical_p,
+        max_new_tokens: int = _DEFAULT.max_new_tokens,
+        stop: str | Sequence[str] = _DEFAULT.stop,
+        until: Until = _DEFAULT.until,
+        seed: int | None = _DEFAULT.seed,
+        unknown: Unknown = _DEFAULT.unknown,
+        logprobs: int = 0,
+    ) -> Stream:
+        """Writes the text of `generate` piece by piece.
+
+        The arguments and what is raised are as for `generate`; errors come at once, not at the first piece.
+
+        Returns:
+            An iterator of the pieces; its `sample` is what has been handed out so far, with the seed.
+        """
+        config = SamplingConfig(
+            repetition_penalty=repetition_penalty,
+            repetition_window=repetition_window,
+            temperature=_several(temperature),
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            typical_p=typical_p,
+            max_new_tokens=max_new_tokens,
+            stop=_texts(stop),
+            until=until,
+            seed=seed,
+            unknown=unknown,
+        )
+        return Stream(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)
+
+    def suggest(self, text: str, *, n: int = 5, unknown: Unknown = "replace") -> list[Suggestion]:
+        """The likeliest continuations of `text` to the end of a word; see `textgen.sampling.suggestions.suggest`."""
+        return suggest(self.engine, self.tokenizer, self.as_trained(text), n=n, unknown=unknown)
+
+    def score(self, text: str, *, streams: int = 1, unknown: Unknown = "error") -> Score:
+        """The log-probability of each character of `text`; see `textgen.engine.scoring.score_text`."""
+        return score_text(self.engine, self.tokenizer, self.as_trained(text), streams=streams, unknown=unknown)
+
+    def adapt(
+        self,
+        text: str,
+        *,
+        segment: int = _ADAPTATION.segment,
+        learning_rate: float = _ADAPTATION.learning_rate,
+        decay: float = _ADAPTATION.decay,
+        epsilon: float = _ADAPTATION.epsilon,
+        sample: int = _ADAPTATION.sample,
+        longest: int = _ADAPTATION.longest,
+        unknown: Unknown = "error",
+        corpus: PathLike | Sequence[PathLike] = (),
+        progress: Progress | None = None,
+    ) -> Writer:
+        """A writer that has read a text and learned from it: it has taken on the text's names and manner.
+
+        It reads the text once, and learns from each piece after it has read it, as in dynamic evaluation (Krause et al.
+        2018): see `textgen.engine.adaptation.rule`. This writer stays as it is.
+
+        Args:
+            text: what to read, at least one character; some pages show, a few lines hardly do.
+            segment: characters that are learned from at once, in [1, 1000].
+            learning_rate: how far a weight moves for a gradient of its usual size, in [0, 1]; more learns more from
+                less, up to where the model forgets how to write.
+            decay: how far, for each segment, a weight goes back to where training left it, at least 0.
+            epsilon: what is added to a weight's usual gradient before dividing by it, as a share of the average one.
+            sample: characters of the training text over which the usual gradients are gathered. Where that text is not
+                to be had, `text` itself serves, and the new writer's `adaptation.problem` says why.
+            longest: the most characters of `text`.
+            unknown: what becomes of characters that the model never saw: see `CharTokenizer.encode`.
+            corpus: where the training text is now: files or folders; empty takes the place where it was.
+            progress: called with what is being done ("reading", "statistics" or "adapting"), how much of it is done,
+                and how much there is to do.
+
+        Returns:
+            Another writer, with what it read in `adaptation`.
+
+        Raises:
+            ConfigError: a value is out of its range, the text is too long, or nothing of it is left to read.
+            UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+            RunError: there is a `corpus`, and it is not the training text.
+            TrainingError: the learning rate is so high that the model came apart.
+
+        Example:
+            writer = textgen.load("shakespeare").adapt(Path("my_play.txt").read_text())
+            print(writer.generate("MIRA:", temperature=0.7).text)
+        """
+        from textgen.sampling.adapting import adapt_weights
+
+        settings = AdaptationConfig(
+            segment=segment,
+            learning_rate=learning_rate,
+            decay=decay,
+            epsilon=epsilon,
+            sample=sample,
+            longest=longest,
+        )
+        weights, adaptation = adapt_weights(
+            self.config,
+            self.weights,
+            self.tokenizer,
+            self.as_trained(text),
+            settings,
+            metadata=self.metadata,
+            path=self.path,
+            corpus=[os.fspath(each) for each in ([corpus] if isinstance(corpus, (str, os.PathLike)) else corpus)],
+            unknown=unknown,
+            progress=progress,
+        )
+        return Writer(
+            config=self.config,
+            weights=weights,
+            tokenizer=self.tokenizer,
+            metadata=self.metadata,
+            path=self.path,
+            adaptation=adaptation,
+        )
+
+
+def _several(temperature: float | Sequence[float]) -> float | tuple[float, ...]:
+    return temperature if isinstance(temperature, (int, float)) else tuple(temperature)
+
+
+def _texts(stop: str | Sequence[str]) -> tuple[str, ...]:
+    return (stop,) if isinstance(stop, str) else tuple(stop)

@@ -1,0 +1,266 @@
+"""One time step of each recurrent cell, and its gradient, in TensorFlow.
+
+What goes in: pre-activations and the state before the step, units first: `(gates * units, batch)`, `(units, batch)`.
+What comes out: the state after the step and what the gradient will need. The cells know no time, no matrix product
+and no layer; `recurrence` has those. Units come first because gates then lie in contiguous rows, which split and join
+without copying column by column, and because the products with a narrow batch are quicker that way round.
+
+A gate's sigmoid is `(tanh(x / 2) + 1) / 2`. `recurrence` halves the pre-activations of those rows beforehand
+(`half_rows`), so that one `tanh` serves all rows; halving is exact in binary floating point.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+Tensor = Any
+
+
+class Cell(ABC):
+    """A recurrent cell's arithmetic.
+
+    Attributes:
+        states: tensors in the state; the first is the output `h`.
+        gates: blocks of `units` rows in the pre-activations.
+        half_rows: for each block, whether it is a sigmoid gate, whose pre-activations come halved.
+        merged: whether the input's and the state's products are only ever used as their sum.
+        saved: tensors that `step` keeps for `gradient`.
+        peepholes: weights of each unit with which gates see the state's second tensor; 0 for none.
+        coupled: whether the cell reads its weights without the block of the forget gate (see `coupling`).
+    """
+
+    states: int
+    saved: int
+    gates: int
+    half_rows: tuple[bool, ...]
+    merged: bool
+    peepholes: int = 0
+    coupled: bool = False
+
+    @abstractmethod
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """One step forward.
+
+        Args:
+            projected: `(gates * units, batch)`, the input's product and the bias.
+            inner: `(gates * units, batch)`, the state's product (and a GRU's recurrent bias).
+            state: the tensors before the step, each `(units, batch)`.
+            peephole: `(peepholes * units, 1)`.
+
+        Returns:
+            The state after the step, and the tensors that `gradient` takes as `saved`.
+        """
+
+    @abstractmethod
+    def gradient(
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """One step back.
+
+        Args:
+            d_state: the loss's gradient by the state after the step.
+            saved: what `step` returned second.
+            before: the state before the step.
+            peephole: `(peepholes * units, 1)`.
+
+        Returns:
+            The gradient by `projected`, the one by `inner`, and, for each tensor of the state before the step, the
+            part that does not pass through `inner` (None for nothing).
+        """
+
+    def peephole_gradient(self, d_projected: Tensor, seen: Tensor) -> Tensor:
+        """The gradient by `peephole`, `(peepholes * units,)`, of all steps.
+
+        Args:
+            d_projected: `(gates * units, time, batch)`, the gradients by `projected`.
+            seen: `(units, time + 1, batch)`, the state's second tensor before the first step and after each.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no peepholes.")
+
+
+class LSTM(Cell):
+    """Hochreiter and Schmidhuber 1997 with Gers's forget gate, as in Keras: rows i, f, g, o.
+
+    c' = f c + i g and h' = o tanh(c').
+    """
+
+    states, saved, gates, merged = 2, 2, 4, True
+    half_rows = (True, True, False, True)
+
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `Cell.step`."""
+        del peephole
+        rows = tf.tanh(projected + inner)
+        i, f, g, o = tf.split(rows, 4)
+        c = 0.5 * ((f + 1.0) * state[1] + (i + 1.0) * g)
+        tanh_c = tf.tanh(c)
+        return [0.5 * (o + 1.0) * tanh_c, c], [rows, tanh_c]
+
+    def gradient(
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """See `Cell.gradient`."""
+        del peephole
+        rows, tanh_c = saved
+        i, f, g, o = tf.split(rows, 4)
+        dh, dc = d_state
+        half_dh = 0.5 * dh
+        dc = dc + half_dh * (o + 1.0) * (1.0 - tanh_c * tanh_c)
+        half_dc = 0.5 * dc
+        by_gate = tf.concat([half_dc * g, half_dc * before[1], half_dc * (i + 1.0), half_dh * tanh_c], 0)
+        dz = by_gate * (1.0 - rows * rows)
+        return dz, dz, [None, half_dc * (f + 1.0)]
+
+
+class GRU(Cell):
+    """Cho et al. 2014 with the reset gate after the product, as in Keras (`reset_after=True`): rows z, r, n.
+
+    n = tanh(x_n + r (U_n h + b_n)) and h' = z h + (1 - z) n.
+    """
+
+    states, saved, gates, merged = 1, 4, 3, False
+    half_rows = (True, True, False)
+
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `Cell.step`."""
+        del peephole
+        x_z, x_r, x_n = tf.split(projected, 3)
+        h_z, h_r, h_n = tf.split(inner, 3)
+        z, r = 0.5 * (tf.tanh(x_z + h_z) + 1.0), 0.5 * (tf.tanh(x_r + h_r) + 1.0)
+        n = tf.tanh(x_n + r * h_n)
+        return [n + z * (state[0] - n)], [z, r, n, h_n]
+
+    def gradient(
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """See `Cell.gradient`."""
+        del peephole
+        z, r, n, h_n = saved
+        (dh,) = d_state
+        dn = dh * (1.0 - z) * (1.0 - n * n)
+        dz = 2.0 * dh * (before[0] - n) * z * (1.0 - z)
+        dr = 2.0 * dn * h_n * r * (1.0 - r)
+        return tf.concat([dz, dr, dn], 0), tf.concat([dz, dr, dn * r], 0), [dh * z]
+
+
+class RNN(Cell):
+    """Elman 1990: h' = tanh(x + U h)."""
+
+    states, saved, gates, merged = 1, 1, 1, True
+    half_rows = (False,)
+
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `Cell.step`."""
+        del state, peephole
+        h = tf.tanh(projected + inner)
+        return [h], [h]
+
+    def gradient(
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """See `Cell.gradient`."""
+        del before, peephole
+        dz = d_state[0] * (1.0 - saved[0] * saved[0])
+        return dz, dz, [None]
+
+
+class Peephole(Cell):
+    """Gers and Schmidhuber 2000, rows i, f, g, o as in an LSTM; peepholes i, f, o.
+
+    The gates i and f see c, and o sees c', each through a weight a unit: c' = f c + i g and h' = o tanh(c').
+    """
+
+    states, saved, gates, merged, peepholes = 2, 2, 4, True, 3
+    half_rows = (True, True, False, True)
+
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `Cell.step`."""
+        c = state[1]
+        units = c.shape[0]
+        by_before, by_after = tf.split(peephole, (2 * units, units))
+        gates, g, o = tf.split(projected + inner, (2 * units, units, units))
+        gates, g = tf.tanh(gates + by_before * tf.concat([c, c], 0)), tf.tanh(g)
+        i, f = tf.split(gates, 2)
+        c = 0.5 * ((f + 1.0) * c + (i + 1.0) * g)
+        o, tanh_c = tf.tanh(o + by_after * c), tf.tanh(c)
+        return [0.5 * (o + 1.0) * tanh_c, c], [tf.concat([gates, g, o], 0), tanh_c]
+
+    def gradient(
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """See `Cell.gradient`."""
+        rows, tanh_c = saved
+        p_i, p_f, p_o = tf.split(peephole, 3)
+        i, f, g, o = tf.split(rows, 4)
+        slopes = 1.0 - rows * rows
+        dh, dc = d_state
+        half_dh = 0.5 * dh
+        units = tanh_c.shape[0]
+        do = half_dh * tanh_c * slopes[3 * units :]
+        dc = dc + half_dh * (o + 1.0) * (1.0 - tanh_c * tanh_c) + do * p_o
+        half_dc = 0.5 * dc
+        by_gate = tf.concat([half_dc * g, half_dc * before[1], half_dc * (i + 1.0)], 0)
+        others = by_gate * slopes[: 3 * units]
+        di, df, _ = tf.split(others, 3)
+        dz = tf.concat([others, do], 0)
+        return dz, dz, [None, half_dc * (f + 1.0) + di * p_i + df * p_f]
+
+    def peephole_gradient(self, d_projected: Tensor, seen: Tensor) -> Tensor:
+        """See `Cell.peephole_gradient`."""
+        i, f, _, o = tf.split(d_projected, 4)
+        pairs = ((i, seen[:, :-1]), (f, seen[:, :-1]), (o, seen[:, 1:]))
+        return tf.concat([tf.reduce_sum(tf.cast(by, tf.float32) * c, (1, 2)) for by, c in pairs], 0)
+
+
+class Coupled(Cell):
+    """Greff et al. 2017 (CIFG): an LSTM with f = 1 - i, of which rows i, g, o are left.
+
+    c' = c + i (g - c) and h' = o tanh(c').
+    """
+
+    states, saved, gates, merged, coupled = 2, 2, 3, True, True
+    half_rows = (True, False, True)
+
+    def step(
+        self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See `Cell.step`."""
+        del peephole
+        rows = tf.tanh(projected + inner)
+        i, g, o = tf.split(rows, 3)
+        c = 0.5 * ((1.0 - i) * state[1] + (i + 1.0) * g)
+        tanh_c = tf.tanh(c)
+        return [0.5 * (o + 1.0) * tanh_c, c], [rows, tanh_c]
+
+    def gradient(
+        self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """See `Cell.gradient`."""
+        del peephole
+        rows, tanh_c = saved
+        i, g, o = tf.split(rows, 3)
+        dh, dc = d_state
+        half_dh = 0.5 * dh
+        dc = dc + half_dh * (o + 1.0) * (1.0 - tanh_c * tanh_c)
+        half_dc = 0.5 * dc
+        by_gate = tf.concat([half_dc * (g - before[1]), half_dc * (i + 1.0), half_dh * tanh_c], 0)
+        dz = by_gate * (1.0 - rows * rows)
+        return dz, dz, [None, half_dc * (1.0 - i)]
+
+
+CELLS: dict[str, Cell] = {"lstm": LSTM(), "gru": GRU(), "rnn": RNN(), "peephole": Peephole(), "coupled": Coupled()}
+"""The cells by the name that `ModelConfig.cell` gives them."""

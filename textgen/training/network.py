@@ -1,0 +1,180 @@
+"""The model's logits for training and validation: stacks the layers of a Keras model over time.
+
+The weights stay the Keras layers' own variables; this module only reads them. On a CPU the recurrent layers run
+through `kernels`; on a GPU through Keras's layers themselves, which have cuDNN there. Dropout comes from stateless
+ random numbers, so that a step's masks follow from `(seed, step)` and nothing has to be saved.
+The module knows no optimizer, no data and no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from textgen.config import ModelConfig
+from textgen.training.kernels import CELLS, recurrence
+
+Tensor = Any
+State = list[list[Tensor]]
+
+
+class Network:
+    """The training view of a model that `textgen.training.keras_model.build_model` made.
+
+    Args:
+        model: the Keras model whose variables are used.
+        config: the configuration it was built from.
+        compute_dtype: type of the matrix products' factors in the kernels, float32 or bfloat16.
+        kernels: run the recurrent layers through `textgen.training.kernels`; otherwise through Keras's layers.
+        weight_drop: share of each recurrent kernel's weights dropped in a training step.
+        seed: dropout's masks follow from it and from the step.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        config: ModelConfig,
+        *,
+        compute_dtype: tf.DType = tf.float32,
+        kernels: bool = True,
+        weight_drop: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.config = config
+        self.compute_dtype = compute_dtype
+        self.kernels = kernels
+        self.weight_drop = weight_drop
+        self.seed = seed
+        self._embedding = model.get_layer("embedding").embeddings
+        self._layers = [model.get_layer(f"recurrent_{n + 1}") for n in range(config.layers)]
+        self._head = model.get_layer("head")
+        if not kernels:
+            self._layers = [_with_state(layer) for layer in self._layers]
+
+    @property
+    def states_per_layer(self) -> int:
+        """Tensors in one layer's state: 2 where the cell has a memory beside its output (h and c), else 1."""
+        return CELLS[self.config.cell].states
+
+    def zero_state(self, batch: int) -> State:
+        """The state before any text: for each layer its tensors, `(units, batch)` float32."""
+        shape = (self.config.units, batch)
+        return [[tf.zeros(shape) for _ in range(self.states_per_layer)] for _ in self._layers]
+
+    def resets(self, step: Tensor, batch: int, share: float) -> Tensor:
+        """Which streams begin a step from a state of zero: `(batch,)` booleans, each True with probability `share`."""
+        return tf.random.stateless_uniform((batch,), self._seed(step, 63)) < share
+
+    def _seed(self, step: Tensor, purpose: int, part: Tensor | int = 0) -> Tensor:
+        """A seed of its own for each step, purpose (0 to 63) and part of a step (0 or 1)."""
+        seed = self.seed % (2**31)
+        # Of the numbers below zero, which no run's seed is, the second part takes one of its own.
+        own = tf.where(tf.equal(part, 0), seed, -1 - seed)
+        return tf.stack([tf.cast(own, tf.int32), tf.cast(step, tf.int32) * 64 + purpose])
+
+    def masks(self, step: Tensor, batch: int, part: Tensor | int = 0) -> Masks:
+        """Dropout's masks of one update for a whole batch.
+
+        Args:
+            step: the step's number, an integer tensor.
+            batch: streams in the batch.
+            part: 0, or 1 for a step's second update.
+        """
+        config = self.config
+
+        def keep(index: int, rate: float, shape: tuple[int, ...]) -> Tensor | None:
+            if rate == 0.0:
+                return None
+            kept = tf.random.stateless_uniform(shape, self._seed(step, index, part)) >= rate
+            return tf.where(kept, tf.constant(1.0 / (1.0 - rate)), tf.constant(0.0))
+
+        def recurrent(n: int) -> Tensor | None:
+            columns = config.free_gates * config.units
+            mask = keep(1 + config.layers + n, self.weight_drop, (config.units, columns))
+            if mask is None or config.cell != "coupled":
+                return mask
+            i, g, o = tf.split(mask, 3, -1)
+            return tf.concat([i, i, g, o], -1)
+
+        layers = range(config.layers)
+        return Masks(
+            inputs=keep(0, config.input_dropout, (config.embedding, 1, batch)),
+            outputs=[keep(1 + n, config.dropout, (config.units, 1, batch)) for n in layers],
+            recurrent=[recurrent(n) for n in layers],
+        )
+
+    def logits(self, ids: Tensor, state: State, masks: Masks | None = None) -> tuple[Tensor, State]:
+        """The logits of every position.
+
+        Args:
+            ids: `(batch, time)` integers, of a shape known to the graph.
+            state: the state before the first step, as `zero_state` gives it.
+            masks: dropout's masks; None for none.
+
+        Returns:
+            `(time * batch, vocab)` float32, time-major, and the state after the last step.
+        """
+        config = self.config
+        masks = masks or Masks(None, [None] * config.layers, [None] * config.layers)
+        batch, time = ids.shape
+        flow = tf.transpose(tf.gather(self._embedding.value, ids), (2, 1, 0))
+        flow = _masked(flow, masks.inputs)
+        total, after = None, []
+        for layer, before, mask, drop in zip(self._layers, state, masks.outputs, masks.recurrent, strict=True):
+            flow, last = self._layer(layer, flow, before, drop)
+            flow = _masked(flow, mask)
+            total = flow if total is None or not config.skip else total + flow
+            after.append(last)
+        head = tf.cast(self._head.kernel.value, self.compute_dtype)
+        columns = tf.cast(tf.reshape(total, (config.units, time * batch)), self.compute_dtype)
+        logits = tf.cast(tf.matmul(columns, head, transpose_a=True), tf.float32) + self._head.bias.value
+        return logits, after
+
+    def _layer(
+        self, layer: Any, flow: Tensor, before: Sequence[Tensor], drop: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        if self.kernels:
+            kernel, recurrent_kernel, *others = (v.value for v in layer.cell.trainable_variables)
+            weights = (kernel, _masked(recurrent_kernel, drop), *others)
+            return recurrence(self.config.cell, flow, weights, before, compute_dtype=self.compute_dtype)
+        initial = [tf.transpose(tensor) for tensor in before]
+        outputs, *last = layer(tf.transpose(flow, (2, 1, 0)), initial_state=initial if len(initial) > 1 else initial[0])
+        return tf.transpose(outputs, (2, 1, 0)), [tf.transpose(t) for t in last]
+
+
+class Masks:
+    """Dropout's masks of one step, scaled so that means are kept; None where a rate is zero.
+
+    Args:
+        inputs: `(embedding, 1, batch)`, one mask for all steps of a stream.
+        outputs: for each layer `(units, 1, batch)`.
+        recurrent: for each layer `(units, gates * units)`, for the whole batch.
+    """
+
+    def __init__(
+        self, inputs: Tensor | None, outputs: Sequence[Tensor | None], recurrent: Sequence[Tensor | None]
+    ) -> None:
+        self.inputs, self.outputs, self.recurrent = inputs, outputs, recurrent
+
+    def shard(self, start: int, stop: int) -> Masks:
+        """The masks of the streams from `start` up to `stop`."""
+
+        def cut(mask: Tensor | None) -> Tensor | None:
+            return None if mask is None else mask[:, :, start:stop]
+
+        return Masks(cut(self.inputs), [cut(mask) for mask in self.outputs], self.recurrent)
+
+
+def _with_state(layer: keras.layers.RNN) -> keras.layers.RNN:
+    """The same layer, on the same variables, that also returns its state; the saved model's has no need to."""
+    twin = type(layer).from_config({**layer.get_config(), "return_state": True})
+    twin.cell = layer.cell
+    twin.build((None, None, layer.cell.kernel.shape[0]))
+    return twin
+
+
+def _masked(tensor: Tensor, mask: Tensor | None) -> Tensor:
+    return tensor if mask is None else tensor * mask

@@ -1,0 +1,148 @@
+"""Where training runs, and how: CPU or GPU, threads, shards, and the type of the matrix products.
+
+TensorFlow's threads can only be set before its runtime starts; where someone else has started it, they stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from textgen.config import Device, Precision
+from textgen.errors import ConfigError, TrainingError
+
+_UNITS, _COLUMNS = 512, 32
+_SHARE = 0.75
+"""What of a step's product rate a training step keeps, beside its overhead a time step (see `recipe`)."""
+_GPU_SPEED = 5e12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """What `place` found.
+
+    Args:
+        name: for people, such as "CPU, 2 cores, bfloat16 products".
+        device: TensorFlow's name of the device, such as "/CPU:0".
+        kernels: whether the recurrent layers run through `textgen.training.kernels`.
+        threads: operations that run side by side, each on one thread; 1 where TensorFlow arranges that itself.
+        compute_dtype: type of the matrix products' factors.
+        speed: multiplications and additions in a second that training may reach, from a short measurement.
+    """
+
+    name: str
+    device: str
+    kernels: bool
+    threads: int
+    compute_dtype: tf.DType
+    speed: float
+
+    def shards(self, batch_size: int, asked: int | None = None) -> int:
+        """The parts into which a batch is cut: one a thread where each keeps 8 streams; always a divisor.
+
+        Args:
+            batch_size: streams in a batch.
+            asked: the number that the user wants; None lets threads and batch decide.
+        """
+        wanted = asked if asked is not None else min(self.threads, max(1, batch_size // 8))
+        return max(count for count in range(1, min(wanted, batch_size) + 1) if batch_size % count == 0)
+
+
+def cores() -> int:
+    """The processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def place(device: Device, precision: Precision) -> Placement:
+    """Decides where and how a model trains, and sets TensorFlow's threads where that is still possible.
+
+    On a CPU each shard of a batch is worked on by one thread, since shards then never wait for one another inside a
+    small product; on a GPU Keras's own layers use cuDNN and the batch stays whole.
+
+    Args:
+        device: "auto" takes a GPU if TensorFlow has one.
+        precision: "auto" takes bfloat16 where the processor has the instructions and a short measurement shows
+            it to be quicker.
+
+    Raises:
+        ConfigError: a GPU was asked for and TensorFlow has none.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise ConfigError(
+            "device must be cpu or auto here, because TensorFlow sees no GPU. "
+            "Use --device auto, or install the extra: pip install 'textgen-chars[gpu]'."
+        )
+    if gpus and device != "cpu":
+        details = tf.config.experimental.get_device_details(gpus[0])
+        name = f"GPU, {details.get('device_name', gpus[0].name)}, Keras's own layers"
+        dtype = tf.bfloat16 if precision == "bfloat16" else tf.float32
+        return Placement(name=name, device="/GPU:0", kernels=False, threads=1, compute_dtype=dtype, speed=_GPU_SPEED)
+    own = _one_thread_an_operation()
+    dtypes = {"float32": [tf.float32], "bfloat16": [tf.bfloat16]}.get(precision, [tf.float32, tf.bfloat16])
+    if len(dtypes) > 1 and not _has_bfloat16():
+        dtypes = [tf.float32]
+    seconds = {dtype: _product_seconds(dtype) for dtype in dtypes}
+    dtype = dtypes[-1] if seconds[dtypes[-1]] < 0.8 * seconds[dtypes[0]] else dtypes[0]
+    count = cores()
+    name = f"CPU, {count} core{'s'[: count != 1]}, {dtype.name} products"
+    speed = _SHARE * count * 2.0 * 4.0 * _UNITS**2 * _COLUMNS / seconds[dtype]
+    return Placement(
+        name=name, device="/CPU:0", kernels=True, threads=count if own else 1, compute_dtype=dtype, speed=speed
+    )
+
+
+@contextlib.contextmanager
+def enough_memory() -> Iterator[None]:
+    """Puts it into a sentence where the body asks the device for more memory than it has.
+
+    Raises:
+        TrainingError: it did.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise TrainingError(
+            "There is not enough memory for this training. Choose fewer units or layers, a smaller batch size or "
+            "sequence length, or close other programs."
+        ) from error
+
+
+def _one_thread_an_operation() -> bool:
+    """Gives each operation one thread and lets as many run as there are cores; False if the runtime has started."""
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(cores())
+    except RuntimeError:
+        return bool(tf.config.threading.get_intra_op_parallelism_threads() == 1)
+    return True
+
+
+def _has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; unknown systems count as not."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+            flags = next((line for line in file if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        return False
+    return any(flag in flags.split() for flag in ("avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"))
+
+
+def _product_seconds(dtype: tf.DType, repeats: int = 15) -> float:
+    """The least seconds of one step's product, `(4 units, units)` by `(units, columns)`, on one thread."""
+    with tf.device("/CPU:0"):
+        weights = tf.cast(tf.ones((4 * _UNITS, _UNITS)), dtype)
+        state = tf.cast(tf.ones((_UNITS, _COLUMNS)), dtype)
+        times = []
+        for _ in range(repeats + 2):
+            start = time.perf_counter()
+            tf.matmul(weights, state).numpy()
+            times.append(time.perf_counter() - start)
+    return min(times)

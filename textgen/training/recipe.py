@@ -1,0 +1,199 @@
+"""Which model and which settings suit a text and a budget: the rules, and the reasons they give.
+
+The figures come from measurements on several texts (`benchmarks/README.md`). The module knows no file and no framework.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from textgen.config import SIZES, ModelConfig, Size, TrainingConfig
+from textgen.display.format import short_duration
+
+SPEED = 3e11
+"""Multiplications and additions in a second that training is taken to reach where nothing has been measured."""
+
+STEP_OVERHEAD = 1.4e-4
+"""Seconds that a layer's time step takes, forward and back, besides its products."""
+
+_START = 8.0
+"""Seconds of a budget that go by before the first step: starting TensorFlow and building its graph."""
+
+_LEARNING = 0.94
+"""The share of the rest that goes into steps; validations, samples and saves take what is left."""
+
+_SMALLEST_STREAM = 8
+_SHORTEST_HALVED = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What `recommend` decided.
+
+    Args:
+        model: the network's shape.
+        training: how it learns, with `epochs` or `time` set.
+        reason: why this size, for people.
+        budget: how long training takes and why, for people.
+    """
+
+    model: ModelConfig
+    training: TrainingConfig
+    reason: str
+    budget: str
+
+
+def default_time(characters: int) -> float:
+    """Seconds of training that suit a text, where the user names neither a time nor epochs.
+
+    Args:
+        characters: length of the training text.
+
+    Example:
+        >>> [default_time(n) for n in (20_000, 250_000, 1_000_000, 5_000_000, 10**9)]
+        [60.0, 120.0, 180.0, 600.0, 1800.0]
+    """
+    for below, seconds in ((100_000, 60.0), (500_000, 120.0), (2_000_000, 180.0), (20_000_000, 600.0)):
+        if characters < below:
+            return seconds
+    return 1800.0
+
+
+def step_seconds(model: ModelConfig, batch_size: int, sequence_length: int, *, speed: float = SPEED) -> float:
+    """About how long a training step takes: 6 operations a weight and character, and an overhead a time step.
+
+    Args:
+        model: the network's shape.
+        batch_size: streams in a batch.
+        sequence_length: time steps.
+        speed: operations in a second.
+    """
+    operations = 6.0 * (model.weights - model.vocab_size * model.embedding) * batch_size * sequence_length
+    return operations / speed + STEP_OVERHEAD * model.layers * sequence_length
+
+
+def least_memory(model: ModelConfig, batch_size: int, sequence_length: int) -> int:
+    """Bytes that training cannot do without: weights, gradients, Adam's moments and the start, and a step's values.
+
+    Args:
+        model: the network's shape.
+        batch_size: streams in a batch.
+        sequence_length: time steps.
+
+    Example:
+        >>> least_memory(ModelConfig(vocab_size=100, cell="lstm", layers=1, units=100, embedding=100), 10, 10)
+        2210000
+    """
+    values = model.layers * model.free_gates * model.units + model.vocab_size
+    return 4 * (5 * model.stored + batch_size * sequence_length * values)
+
+
+def recommend(
+    characters: int,
+    vocab_size: int,
+    *,
+    size: Size | None = None,
+    model: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    speed: float = SPEED,
+) -> Recipe:
+    """Fits a model and its training to a text.
+
+    Args:
+        characters: length of the training text.
+        vocab_size: ids in the vocabulary.
+        size: a preset; None lets the text and the time decide.
+        model: fields of `ModelConfig` that the user has set.
+        training: fields of `TrainingConfig` that the user has set.
+        speed: multiplications and additions in a second that training may reach on this machine.
+
+    Returns:
+        The configurations and their reasons.
+
+    Raises:
+        ConfigError: a field is out of its range.
+    """
+    model, training = dict(model or {}), dict(training or {})
+    chosen_time = training.get("epochs") is None and training.get("time") is None
+    if chosen_time:
+        training["time"] = default_time(characters)
+    training = _batch(characters, training)
+    config = TrainingConfig(**training)
+
+    def shape(name: Size) -> ModelConfig:
+        return ModelConfig(vocab_size=vocab_size, **{**SIZES[name], **model})
+
+    def epochs(name: Size) -> float:
+        if config.epochs is not None:
+            return config.epochs
+        pace = step_seconds(shape(name), config.batch_size, config.sequence_length, speed=speed)
+        time = config.time or 0.0
+        learning = _LEARNING * max(time - _START, 0.5 * time)
+        return learning / pace * config.batch_size * config.sequence_length / max(characters, 1)
+
+    if size is None:
+        size, reason = _size(characters, {name: epochs(name) for name in SIZES})
+    else:
+        reason = "as you asked"
+    habits = _by_epochs(
+        epochs(size), halved=config.sequence_length >= _SHORTEST_HALVED and config.sequence_length % 2 == 0
+    )
+    final_model = ModelConfig(vocab_size=vocab_size, **{**SIZES[size], **habits["model"], **model})
+    final_training = TrainingConfig(**{**habits["training"], **training})
+    if chosen_time:
+        budget = f"{short_duration(final_training.time or 0.0)}, which suits {characters:,} characters"
+    elif final_training.time is not None:
+        budget = short_duration(final_training.time)
+    else:
+        budget = f"{final_training.epochs:g} epoch{'s'[: final_training.epochs != 1]}"
+    return Recipe(model=final_model, training=final_training, reason=f"{size}, {reason}", budget=budget)
+
+
+def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
+    """The largest preset that still sees the text often enough in the time, and that the text can fill."""
+    fits: Mapping[Size, int] = {"tiny": 0, "small": 30_000, "medium": 400_000, "large": 800_000}
+    enough: Mapping[Size, float] = {"tiny": 0.0, "small": 1.0, "medium": 3.0, "large": 16.0}
+    chosen: Size = "tiny"
+    for name in SIZES:
+        if characters >= fits[name] and (epochs[name] >= enough[name] or epochs[name] * characters >= 2e7):
+            chosen = name
+    return (
+        chosen,
+        f"because the text has {characters:,} characters and training passes over them {epochs[chosen]:.1f} times",
+    )
+
+
+def _by_epochs(epochs: float, *, halved: bool) -> dict[str, dict[str, Any]]:
+    """What follows from how often the text is seen.
+
+    Too much dropout costs a short budget as much as too little costs a long one; a long one likes a lower rate. The
+    oftener the text is seen, the surer of it the model grows, and the more is taken back by the scale of its logits.
+    """
+    often = math.log2(max(epochs / 5.0, 1.0))
+    dropout = min(0.015 * epochs, 0.075) + min(0.09 * often, 0.4)
+    weight_drop = min(0.04 * often, 0.3)
+    return {
+        "model": {"dropout": round(dropout, 2), "input_dropout": 0.05 if epochs >= 1.5 else 0.0},
+        "training": {
+            "weight_drop": round(weight_drop, 2),
+            "learning_rate": 1.2e-2 if epochs < 8.0 else 1e-2,
+            "cautious": True,
+            "decay_fraction": 0.9,
+            "halved_fraction": 0.35 if halved else 0.0,
+            "logit_scale": round(1.0 + min(0.043 * math.log2(1.0 + epochs), 0.25), 2),
+        },
+    }
+
+
+def _batch(characters: int, training: dict[str, Any]) -> dict[str, Any]:
+    """Fewer and shorter streams for a text that the usual batch would swallow in a few steps."""
+    asked = "batch_size" in training or "sequence_length" in training
+    defaults = TrainingConfig()
+    batch = training.get("batch_size", defaults.batch_size)
+    length = training.get("sequence_length", defaults.sequence_length)
+    while not asked and batch * length * 8 > characters and batch > 2:
+        batch, length = batch // 2, max(length // 2, _SMALLEST_STREAM)
+    return {**training, "batch_size": batch, "sequence_length": length}

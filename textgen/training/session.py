@@ -1,0 +1,320 @@
+"""One process's part of a run: builds the model, drives training, and says what is to be kept.
+
+`textgen.training.start` decides what is trained on what; here the parts meet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from textgen.config import cell_name
+from textgen.corpus import EncodedCorpus
+from textgen.corpus.batches import HeldOut, Streams
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.errors import CheckpointError, TrainingError
+from textgen.model.checkpoint import read_checkpoint, write_checkpoint
+from textgen.model.transfer import transfer
+from textgen.model.weights import ModelWeights
+from textgen.runs.events import Reporter, Summary
+from textgen.runs.run import Run
+from textgen.sampling.writer import Writer
+from textgen.system import interruptible
+from textgen.training.callbacks import Course, Halt, Interrupted, Keeper, Rescue, fit
+from textgen.training.keras_model import build_model
+from textgen.training.network import Network
+from textgen.training.placement import Placement
+from textgen.training.progress import Progress
+from textgen.training.recipe import Recipe, step_seconds
+from textgen.training.schedule import Plan
+from textgen.training.tensorboard import EventWriter
+from textgen.training.trainer import Trainer, training_data, validation_data
+
+VALIDATION_STREAMS = 32
+VALIDATION_LENGTH = 128
+SAMPLE_LENGTH = 240
+
+
+class Session:
+    """One process's part of a run."""
+
+    def __init__(
+        self,
+        run: Run,
+        encoded: EncodedCorpus,
+        recipe: Recipe,
+        reporter: Reporter,
+        callbacks: Sequence[keras.callbacks.Callback],
+        sources: list[str],
+        placement: Placement,
+        streams: Streams,
+        tensorboard: str | bool,
+    ) -> None:
+        self.run, self.encoded, self.recipe, self.reporter = run, encoded, recipe, reporter
+        self.config, self.model_config = recipe.training, recipe.model
+        self.callbacks, self.sources = list(callbacks), sources
+        self.placement = placement
+        shards = placement.shards(self.config.batch_size, self.config.shards)
+        # What "auto" came to is part of the run: a continuation must compute the same.
+        self.config = self.config.replace(precision=placement.compute_dtype.name, shards=shards)
+        self.streams = streams
+        self.tensorboard = tensorboard
+        self.held_out = self._held_out()
+        self.created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.progress: Progress
+        self.unwritten: tuple[list[np.ndarray], dict[str, Any]] | None = None
+        with tf.device(self.placement.device):
+            self.model = build_model(self.model_config, seed=self.config.seed)
+            network = Network(
+                self.model,
+                self.model_config,
+                compute_dtype=self.placement.compute_dtype,
+                kernels=self.placement.kernels,
+                weight_drop=self.config.weight_drop,
+                seed=self.config.seed,
+            )
+            self.trainer = Trainer(
+                network,
+                self.model,
+                self.config,
+                shards=shards,
+                validation_streams=self.held_out.streams if self.held_out else 1,
+            )
+        self.initial = self.model.get_weights()
+
+    def _held_out(self) -> HeldOut | None:
+        ids = self.encoded.held_out
+        if len(ids) < 2:
+            return None
+        streams = 2 ** int(math.log2(max(1, min(VALIDATION_STREAMS, len(ids) // VALIDATION_LENGTH))))
+        return HeldOut(ids, streams=streams, sequence_length=VALIDATION_LENGTH)
+
+    def start_from(self, weights: ModelWeights, known: CharTokenizer) -> None:
+        """Takes over an existing model's weights; characters it does not know keep their fresh rows."""
+        fresh = ModelWeights.from_arrays(self.model.get_weights())
+        self.model.set_weights(transfer(weights, known, fresh, self.encoded.tokenizer).arrays())
+        self.initial = self.model.get_weights()
+
+    def begin(self, started: float) -> None:
+        """Makes the plan of a new run."""
+        self.progress = Progress(plan=self._plan(), started=started)
+
+    def extend(self) -> None:
+        """Makes a new plan for a run that goes on to another end."""
+        self.progress.plan = self._plan()
+
+    def _plan(self) -> Plan:
+        config, per_epoch = self.config, self.streams.batches_per_epoch
+        if config.epochs is not None:
+            steps = max(1, round(config.epochs * per_epoch))
+            return Plan.for_steps(config, steps=steps, validate_every=config.validate_every or self._cadence(steps))
+        pace = step_seconds(self.model_config, config.batch_size, config.sequence_length, speed=self.placement.speed)
+        steps = max(1, round((config.time or 0.0) / pace))
+        every = config.validate_every or self._cadence(steps)
+        return Plan(
+            steps=None, decay_start=None, validate_every=every, whole_from=None if config.halved_share > 0.0 else 0
+        )
+
+    def _cadence(self, steps: int) -> int:
+        """Steps between validations: some twenty in a run, fewer where they would take over 4 % of the time."""
+        if self.held_out is None:
+            return max(1, math.ceil(steps / 20))
+        trained = steps * self.config.batch_size * self.config.sequence_length
+        affordable = 0.04 * trained / (len(self.encoded.held_out) / 3.0)
+        return max(1, math.ceil(steps / min(max(affordable, 3.0), 20.0)))
+
+    def restore(
+        self,
+        weights: ModelWeights,
+        arrays: dict[str, np.ndarray],
+        progress: dict[str, Any],
+        history: list[dict[str, Any]],
+        started: float,
+    ) -> None:
+        """Puts everything back as it was when the last state was written."""
+        self.model.set_weights(weights.arrays())
+        try:
+            self.trainer.restore(arrays)
+            self.progress = Progress.from_json(progress, history)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{self.run.last} does not fit its own settings ({error}). Start a new run from its weights: "
+                f"textgen train ... --from {self.run.name}"
+            ) from error
+        self.progress.started = started
+        self.created = progress["created"]
+
+    def fit(self) -> Run:
+        """Trains to the end of the plan."""
+        progress, config, reporter = self.progress, self.config, self.reporter
+        events = self._events()
+        reporter.started(self._summary())
+        keeper = Keeper(
+            progress,
+            config,
+            reporter,
+            batches_per_epoch=self.streams.batches_per_epoch,
+            save=self._save,
+            sample=self._sample,
+        )
+        with interruptible() as asked, tf.device(self.placement.device), closing(events) if events else nullcontext():
+            chain = [
+                Course(progress, config, reporter, held_out=len(self.encoded.held_out)),
+                Rescue(progress, reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best),
+                keeper,
+                *([events] if events else []),
+                Halt(keeper, lambda: asked.requested),
+                *self.callbacks,
+            ]
+            if not progress.finished:
+                try:
+                    fit(self.trainer, chain, training=self._training_data(), validation=self._validation_data())
+                except Interrupted:
+                    raise KeyboardInterrupt from None
+        if keeper.failure is not None:
+            raise TrainingError(f"The last state could not be written: {keeper.failure}")
+        reporter.finished(f"Done: {progress.step:,} steps.")
+        return self.run
+
+    def _events(self) -> EventWriter | None:
+        if self.tensorboard is False:
+            return None
+        return EventWriter(self.run.events_folder(self.tensorboard), self.progress, self.reporter)
+
+    def _training_data(self) -> tf.data.Dataset:
+        def batches() -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
+            step = self.progress.step
+            while True:
+                batch = self.streams.batch(step)
+                yield batch.inputs, batch.targets, batch.reset
+                step += 1
+
+        return training_data(batches, batch_size=self.config.batch_size, sequence_length=self.config.sequence_length)
+
+    def _validation_data(self) -> tf.data.Dataset | None:
+        held_out = self.held_out
+        if held_out is None:
+            return None
+
+        def batches() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]:
+            for n, (inputs, targets, weights) in enumerate(held_out):
+                yield inputs, targets, weights, n == 0
+
+        return validation_data(
+            batches, count=len(held_out), streams=held_out.streams, sequence_length=held_out.sequence_length
+        )
+
+    def _weights(self) -> ModelWeights:
+        return ModelWeights.from_arrays(self.model.get_weights())
+
+    def _sample(self, step: int) -> str:
+        writer = Writer(config=self.model_config, weights=self._weights(), tokenizer=self.encoded.tokenizer)
+        return writer.generate("", max_new_tokens=SAMPLE_LENGTH, temperature=0.8, seed=step).text
+
+    def _back_to_best(self) -> None:
+        """The best weights so far, or those of the start."""
+        weights = self.initial
+        if self.unwritten is not None:
+            weights = self.unwritten[0]
+        else:
+            with contextlib.suppress(CheckpointError):
+                weights = read_checkpoint(self.run.best).weights.arrays()
+        self.model.set_weights(weights)
+
+    def _save(self, best: bool) -> None:
+        metadata = self._metadata()
+        if best:
+            self._save_best(metadata)
+        elif self.unwritten is not None:
+            self._save_unwritten(*self.unwritten)
+        progress = {
+            **self.progress.to_json(),
+            "sources": self.sources,
+            "created": self.created,
+            "tensorboard": self.tensorboard,
+        }
+        write_checkpoint(
+            self.run.last,
+            self.model,
+            metadata={**metadata, "progress": progress},
+            training_state=self.trainer.capture(),
+        )
+        self.run.write_history(self.progress.history)
+
+    def _save_best(self, metadata: dict[str, Any]) -> None:
+        """Writes the best model; where that fails, it is kept in memory for the next save."""
+        self.unwritten = None
+        try:
+            write_checkpoint(self.run.best, self.model, metadata=metadata)
+        except CheckpointError:
+            self.unwritten = self.model.get_weights(), metadata
+            raise
+
+    def _save_unwritten(self, weights: list[np.ndarray], metadata: dict[str, Any]) -> None:
+        """Writes a best model from before, whose weights the model has for as long."""
+        now = self.model.get_weights()
+        self.model.set_weights(weights)
+        try:
+            self._save_best(metadata)
+        finally:
+            self.model.set_weights(now)
+
+    def _metadata(self) -> dict[str, Any]:
+        progress, config = self.progress, self.config
+        row = progress.history[-1] if progress.history else {}
+        value = row.get("loss") if row.get("val_loss") is None else row["val_loss"]
+        return {
+            "model": self.model_config.to_json(),
+            "tokenizer": self.encoded.tokenizer.to_json(),
+            "training": config.to_json(),
+            "corpus": self.encoded.describe(),
+            "metrics": {
+                "step": progress.step,
+                "epoch": progress.step / self.streams.batches_per_epoch,
+                "loss": row.get("loss"),
+                "val_loss": row.get("val_loss"),
+                "best_val_loss": progress.best if math.isfinite(progress.best) else None,
+                "bits_per_character": None if value is None else value / math.log(2),
+                "seconds": round(progress.seconds, 1),
+                "characters_seen": progress.step * config.batch_size * config.sequence_length,
+            },
+            "history": progress.history,
+            "created": self.created,
+        }
+
+    def _expected_end(self) -> str:
+        """When a run with a budget of time ends by the clock on the wall."""
+        left = (self.config.time or 0.0) - self.progress.seconds
+        if self.config.time is None or left <= 0.0:
+            return ""
+        end = datetime.datetime.now() + datetime.timedelta(seconds=left)
+        return f", until about {end:%H:%M:%S}"
+
+    def _summary(self) -> Summary:
+        encoded, model = self.encoded, self.model_config
+        files = len(encoded.sources)
+        text = f"{encoded.name}, {encoded.characters:,} characters in {files} file{'s' if files != 1 else ''}"
+        held = len(encoded.held_out)
+        split = (
+            f"the first {len(encoded.training):,} characters train, the last {held:,} validate"
+            if self.held_out
+            else f"all {len(encoded.training):,} characters train, none validate"
+        )
+        shape = f"{model.layers} x {model.units} {cell_name(model.cell)}"
+        return Summary(
+            corpus=f"{text} (sha256 {encoded.sha256[:12]})",
+            vocabulary=f"{encoded.tokenizer.vocab_size:,} characters",
+            split=split,
+            model=f"{shape}, {model.weights:,} weights ({self.recipe.reason})",
+            device=self.placement.name,
+            budget=self.recipe.budget + self._expected_end(),
+            run=str(self.run.path),
+        )

@@ -1,0 +1,189 @@
+"""A run's figures and samples as event files for TensorBoard.
+
+TensorFlow writes them by itself; the `tensorboard` package is needed to look at them, not to write them. That is why
+the summaries' kinds stand here: `tf.summary.scalar` and `tf.summary.text` would ask that package for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from textgen.errors import RunError
+from textgen.runs.events import Reporter
+from textgen.runs.run import check_folder
+from textgen.system import atomic_path, explain
+from textgen.training.progress import Progress
+
+_SUFFIX = ".textgen"
+"""The end of our files' names: in a folder that others use, too, no other file is touched."""
+_EVERY_STEP = 1000
+_SPARSELY = 10
+_FLUSH_MILLISECONDS = 5000
+
+
+class EventWriter(keras.callbacks.Callback):
+    """Writes what happens in training into event files.
+
+    Each of a run's first thousand steps, and every tenth after them, gives `loss` (nats per character, of that step
+    alone), `learning_rate` and `gradient_norm` (before clipping). Each validation gives `val_loss`,
+    `bits_per_character` and, as text, `sample`. The step is that of the whole run. A continuation first takes away
+    what a killed process wrote of later steps, and adds the validations that are missing, so that each point is there
+    once. Events that cannot be written are a warning, and no more are tried; training goes on.
+
+    Args:
+        folder: where the files go; it is made when the first event is written.
+        progress: the run's counters and history.
+        reporter: hears of a failure.
+
+    Raises:
+        RunError: the folder cannot be written to, or a new run would find another one's events there.
+    """
+
+    def __init__(self, folder: Path, progress: Progress, reporter: Reporter) -> None:
+        super().__init__()
+        self.folder, self.progress, self.reporter = folder, progress, reporter
+        check_folder(folder)
+        if progress.step == 0 and event_files(folder):
+            raise RunError(
+                f"Events for TensorBoard cannot go to {folder}: it holds those of another run. "
+                "Choose another folder or name, or remove it."
+            )
+        self._writer: tf.summary.SummaryWriter | None = None
+        self._broken = False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Makes what is there the beginning of what follows."""
+        del logs
+        with self._failing_softly():
+            known = _rewind(self.folder, self.progress.step)
+            for row in self.progress.history:
+                if _number(row.get("step")) > known:
+                    self._write_validation(row)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Writes the step's figures."""
+        del batch, logs
+        step = self.progress.step
+        if step > _EVERY_STEP and step % _SPARSELY != 0:
+            return
+        trainer = self.model
+        self._write_numbers(
+            step,
+            {
+                "loss": float(trainer.last_loss),
+                "learning_rate": float(np.asarray(trainer.optimizer.learning_rate)),
+                "gradient_norm": float(trainer.gradient_norm),
+            },
+        )
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Writes the validation that the history has gained."""
+        del epoch, logs
+        self._write_validation(self.progress.history[-1])
+
+    def close(self) -> None:
+        """Writes out what is held back."""
+        if self._writer is not None:
+            with self._failing_softly():
+                self._writer.close()
+            self._writer = None
+
+    def _write_validation(self, row: Mapping[str, Any]) -> None:
+        step, loss = int(_number(row.get("step"))), _number(row.get("val_loss"))
+        if math.isfinite(loss):
+            self._write_numbers(step, {"val_loss": loss, "bits_per_character": loss / math.log(2.0)})
+        self._write(step, "sample", [_preformatted(str(row.get("sample", "")))], _kind("text", "DATA_CLASS_TENSOR"))
+        with self._failing_softly():
+            if self._writer is not None:
+                self._writer.flush()
+
+    def _write_numbers(self, step: int, values: Mapping[str, float]) -> None:
+        for tag, value in values.items():
+            self._write(step, tag, np.float32(value), _kind("scalars", "DATA_CLASS_SCALAR"))
+
+    def _write(self, step: int, tag: str, value: Any, kind: Any) -> None:
+        if self._broken:
+            return
+        with self._failing_softly(), tf.device("CPU:0"):
+            if self._writer is None:
+                self._writer = tf.summary.create_file_writer(
+                    str(self.folder), flush_millis=_FLUSH_MILLISECONDS, filename_suffix=_SUFFIX
+                )
+            with self._writer.as_default():
+                tf.summary.write(tag, tf.constant(value), step=step, metadata=kind)
+
+    @contextlib.contextmanager
+    def _failing_softly(self) -> Iterator[None]:
+        """Turns a refusal of the disk into a warning, the last one."""
+        try:
+            yield
+        except (tf.errors.OpError, OSError) as error:
+            told = explain(error) if isinstance(error, OSError) else f"{error.message.splitlines()[0].rstrip('.')}."
+            if not self._broken:
+                self.reporter.warned(f"Events for TensorBoard are no longer written to {self.folder}: {told}")
+            self._broken = True
+
+
+def _kind(plugin: str, data: str) -> Any:
+    """What TensorBoard reads a summary with."""
+    kind = tf.compat.v1.SummaryMetadata
+    return kind(plugin_data=kind.PluginData(plugin_name=plugin), data_class=data)
+
+
+def _preformatted(text: str) -> bytes:
+    """A sample as the Markdown that TensorBoard shows: indented by four, so that it stands as it is."""
+    return "\n".join(f"    {line}" for line in text.split("\n")).encode("utf-8", "replace")
+
+
+def _number(value: Any) -> float:
+    """A number from a history as it is, nan for anything else; a checkpoint may come from a stranger."""
+    return value if isinstance(value, (int, float)) and abs(value) < 1e300 else math.nan
+
+
+def event_files(folder: Path) -> list[Path]:
+    """The files that `EventWriter` has written to a folder, oldest first; none where there is no such folder."""
+    return sorted(folder.glob(f"events.out.tfevents.*{_SUFFIX}"))
+
+
+def _rewind(folder: Path, step: int) -> int:
+    """Takes events of later steps, and what a killed process left half-written, out of our files in a folder.
+
+    Returns:
+        The step of the last validation that is left; 0 without one.
+    """
+    last = 0
+    for path in event_files(folder):
+        kept: list[bytes] = []
+        records, whole = _records(path)
+        for record in records:
+            event = tf.compat.v1.Event.FromString(record)
+            if event.step <= step:
+                kept.append(record)
+                if any(value.tag == "sample" for value in event.summary.value):
+                    last = max(last, event.step)
+        if not any(tf.compat.v1.Event.FromString(record).HasField("summary") for record in kept):
+            path.unlink()
+        elif not whole or len(kept) < len(records):
+            with atomic_path(path) as aside, tf.io.TFRecordWriter(str(aside)) as file:
+                for record in kept:
+                    file.write(record)
+    return last
+
+
+def _records(path: Path) -> tuple[list[bytes], bool]:
+    """The records of a file, and whether it is whole."""
+    records: list[bytes] = []
+    try:
+        for record in tf.data.TFRecordDataset(str(path)):
+            records.append(record.numpy())
+    except tf.errors.DataLossError:
+        return records, False
+    return records, True

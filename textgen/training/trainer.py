@@ -1,0 +1,244 @@
+"""One training step and one validation step, as a Keras model that `fit` can drive.
+
+The trainer wraps the plain model: it carries the recurrent state from batch to batch, cuts a batch into shards,
+and reports the loss. What it learns lives in the plain model's own variables. It knows no file and no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from textgen.config import TrainingConfig
+from textgen.training.coupling import free_gradients, tied_gradients
+from textgen.training.network import Masks, Network, State
+from textgen.training.optimizer import CautiousAdamW
+
+Tensor = Any
+
+
+class Trainer(keras.Model):
+    """Truncated backpropagation through time over parallel streams, each position a target.
+
+    Args:
+        network: the training view of the model.
+        plain: the Keras model itself.
+        config: batch size, clipping, Adam's settings.
+        shards: parts of a batch worked on side by side; divides `config.batch_size` and `validation_streams`.
+        validation_streams: parallel streams of the held-out text.
+
+    `fit` takes batches `(inputs, targets, reset)`: two `(batch, time)` integer arrays, and whether the state starts
+    from zero; validation batches are `(inputs, targets, weights, reset)`.
+    """
+
+    def __init__(
+        self, network: Network, plain: keras.Model, config: TrainingConfig, *, shards: int, validation_streams: int
+    ) -> None:
+        super().__init__(name="trainer")
+        self.plain = plain
+        self.network = network
+        self.shards = shards
+        self._loss = keras.metrics.Mean(name="loss")
+        self._state = _Carried(network, config.batch_size)
+        self._validation_state = _Carried(network, validation_streams)
+        self.last_loss = tf.Variable(0.0, trainable=False)
+        self.gradient_norm = tf.Variable(0.0, trainable=False)
+        self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.halved = tf.Variable(False, trainable=False)
+        self._halves = config.halved_share > 0.0
+        self._logit_scale = config.logit_scale
+        self._clip_norm = config.clip_norm
+        self._state_reset = config.state_reset
+        self._kept_loss: list[np.ndarray] | None = None
+        self.built = True
+        optimizer = (CautiousAdamW if config.cautious else keras.optimizers.AdamW)(
+            learning_rate=float(config.learning_rate), weight_decay=config.weight_decay, beta_2=config.beta_2
+        )
+        spared = [variable for variable in plain.trainable_variables if "kernel" not in variable.name]
+        optimizer.exclude_from_weight_decay(var_list=spared)
+        self.compile(optimizer=optimizer, jit_compile=False)
+        optimizer.build(plain.trainable_variables)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The mean loss in nats per character since the last validation, or over the validation."""
+        return [self._loss]
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """The plain model's probabilities."""
+        return self.plain(inputs)
+
+    def train_step(self, data: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        """Learns from one batch; returns the mean loss so far."""
+        inputs, targets, reset = data
+        if self._state_reset > 0.0:
+            reset = tf.logical_or(reset, self.network.resets(self.steps_done, inputs.shape[0], self._state_reset))
+        state = self._state.read(reset)
+        if self._halves:
+            loss, norm = tf.cond(
+                self.halved,
+                lambda: self._in_halves(inputs, targets, state),
+                lambda: self._learn(inputs, targets, state),
+            )
+        else:
+            loss, norm = self._learn(inputs, targets, state)
+        self.last_loss.assign(loss)
+        self.gradient_norm.assign(norm)
+        self.steps_done.assign_add(1)
+        self._loss.update_state(loss)
+        return {"loss": self._loss.result()}
+
+    def _in_halves(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Two updates from one batch, the second after the first half of its time: means of loss and norm."""
+        batch, time = inputs.shape
+        half = time // 2
+        self._state.write(state)
+
+        def update(part: Tensor, loss: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            first, size = (0, part * half), (batch, half)
+            here, following = (tf.ensure_shape(tf.slice(ids, first, size), size) for ids in (inputs, targets))
+            one_loss, one_norm = self._learn(here, following, self._state.read(tf.constant(False)), part)
+            return part + 1, loss + 0.5 * one_loss, norm + 0.5 * one_norm
+
+        # A loop, since a graph that holds the update twice takes a second longer to build.
+        _, loss, norm = tf.while_loop(lambda part, *_: part < 2, update, (0, 0.0, 0.0))
+        return loss, norm
+
+    def _learn(self, inputs: Tensor, targets: Tensor, state: State, part: Tensor | int = 0) -> tuple[Tensor, Tensor]:
+        """One update; carries the state on and returns the mean loss and the gradient's norm before clipping."""
+        variables = [variable.value for variable in self.plain.trainable_variables]
+        masks = self.network.masks(self.steps_done, inputs.shape[0], part)
+        count = tf.cast(tf.size(targets), tf.float32)
+        with tf.GradientTape() as tape:
+            total, scaled, after = self._over_shards(inputs, targets, None, state, masks)
+            objective = scaled / count
+        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(objective, variables)]
+        gradients = free_gradients(self.network.config, gradients)
+        norm = tf.linalg.global_norm(gradients)
+        scale = tf.minimum(1.0, self._clip_norm / norm)
+        gradients = tied_gradients(self.network.config, [gradient * scale for gradient in gradients])
+        self.optimizer.apply(gradients, self.plain.trainable_variables)
+        self._state.write(after)
+        return total / count, norm
+
+    def test_step(self, data: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        """Scores one batch of the held-out text with its own carried state."""
+        inputs, targets, weights, reset = data
+        total, _, after = self._over_shards(inputs, targets, weights, self._validation_state.read(reset), None)
+        self._validation_state.write(after)
+        count = tf.reduce_sum(weights)
+        self._loss.update_state(total / tf.maximum(count, 1.0), sample_weight=count)
+        return {"loss": self._loss.result()}
+
+    def _over_shards(
+        self, inputs: Tensor, targets: Tensor, weights: Tensor | None, state: State, masks: Masks | None
+    ) -> tuple[Tensor, Tensor, State]:
+        """The summed loss of a batch, the one to learn from, whose logits are scaled, and the state after it.
+
+        Shards need nothing of one another.
+        """
+        batch = inputs.shape[0]
+        shards = self.shards if batch % self.shards == 0 else 1
+        width = batch // shards
+        losses, scaled, lasts = [], [], []
+        for start in range(0, batch, width):
+            cut = slice(start, start + width)
+            before = [[tensor[:, cut] for tensor in layer] for layer in state]
+            logits, last = self.network.logits(inputs[cut], before, masks and masks.shard(start, start + width))
+            weight = None if weights is None else weights[cut]
+            losses.append(_loss(logits, targets[cut], weight))
+            scaled.append(losses[-1] if masks is None else _loss(self._logit_scale * logits, targets[cut], weight))
+            lasts.append(last)
+        after = [[tf.concat(parts, 1) for parts in zip(*layers, strict=True)] for layers in zip(*lasts, strict=True)]
+        return tf.add_n(losses), tf.add_n(scaled), after
+
+    def capture(self) -> dict[str, np.ndarray]:
+        """All that an exact continuation needs besides the weights: arrays by name."""
+        arrays = {f"optimizer/{n:04d}": v.numpy() for n, v in enumerate(self.optimizer.variables)}
+        arrays |= {f"state/{n:04d}": v.numpy() for n, v in enumerate(self._state.variables)}
+        arrays |= {f"loss/{n:04d}": v.numpy() for n, v in enumerate(self._loss.variables)}
+        arrays["steps_done"] = self.steps_done.numpy()
+        return {name: np.asarray(value) for name, value in arrays.items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Takes back what `capture` gave.
+
+        Raises:
+            ValueError: an array is missing or of another shape.
+        """
+        variables = {f"optimizer/{n:04d}": v for n, v in enumerate(self.optimizer.variables)}
+        variables |= {f"state/{n:04d}": v for n, v in enumerate(self._state.variables)}
+        variables |= {f"loss/{n:04d}": v for n, v in enumerate(self._loss.variables)}
+        variables["steps_done"] = self.steps_done
+        for name, variable in variables.items():
+            if name not in arrays or tuple(arrays[name].shape) != tuple(variable.shape):
+                raise ValueError(f"{name} is missing or of another shape")
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        self._kept_loss = [arrays[f"loss/{n:04d}"] for n in range(len(self._loss.variables))]
+
+    def reset_metrics(self) -> None:
+        """Starts the mean loss afresh, except for the reset with which `fit` begins after `restore`."""
+        super().reset_metrics()
+        if self._kept_loss is not None:
+            for variable, value in zip(self._loss.variables, self._kept_loss, strict=True):
+                variable.assign(value)
+            self._kept_loss = None
+
+    def forget(self) -> None:
+        """Starts the optimizer's moments and the recurrent state afresh; the optimizer's step count stays."""
+        for variable in self.optimizer.variables:
+            if len(variable.shape) > 0:
+                variable.assign(np.zeros(variable.shape, "float32"))
+        for variable in self._state.variables:
+            variable.assign(tf.zeros_like(variable))
+
+
+class _Carried:
+    """A recurrent state in variables, so that it outlives a step."""
+
+    def __init__(self, network: Network, batch: int) -> None:
+        self._layers = [[tf.Variable(t, trainable=False) for t in layer] for layer in network.zero_state(batch)]
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        return [variable for layer in self._layers for variable in layer]
+
+    def read(self, reset: Tensor) -> State:
+        """The state, zero where `reset`, one boolean for all streams or one for each, says so."""
+        keep = 1.0 - tf.cast(reset, tf.float32)
+        return [[variable * keep for variable in layer] for layer in self._layers]
+
+    def write(self, state: Sequence[Sequence[Tensor]]) -> None:
+        for layer, values in zip(self._layers, state, strict=True):
+            for variable, value in zip(layer, values, strict=True):
+                variable.assign(value)
+
+
+def _loss(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+    """The summed negative log-likelihood in nats; logits are time-major, targets `(batch, time)`."""
+    labels = tf.reshape(tf.transpose(targets), (-1,))
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    if weights is not None:
+        losses = losses * tf.reshape(tf.transpose(weights), (-1,))
+    return tf.reduce_sum(losses)
+
+
+def training_data(batches: Callable[[], Any], *, batch_size: int, sequence_length: int) -> tf.data.Dataset:
+    """A stream of `(inputs, targets, reset)` from a function that starts an iterator over them."""
+    ids = tf.TensorSpec((batch_size, sequence_length), tf.int32)
+    signature = (ids, ids, tf.TensorSpec((), tf.bool))
+    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+
+
+def validation_data(batches: Callable[[], Any], *, count: int, streams: int, sequence_length: int) -> tf.data.Dataset:
+    """A stream of `(inputs, targets, weights, reset)`, `count` of them, over the held-out text."""
+    ids = tf.TensorSpec((streams, sequence_length), tf.int32)
+    weights = tf.TensorSpec((streams, sequence_length), tf.float32)
+    signature = (ids, ids, weights, tf.TensorSpec((), tf.bool))
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
