@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from textgen.analysis.evaluation import baselines as yardsticks
+from textgen.analysis.evaluation import baselines
 from textgen.analysis.evaluation.baselines import compress, uniform, unigram
 
 
@@ -24,7 +24,7 @@ def xz(data: bytes, size: int) -> int:
 
 @pytest.mark.parametrize("chunk", [1 << 20, 97])
 def test_after_training_it_is_the_difference_of_two_sizes(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    monkeypatch.setattr(yardsticks, "_CHUNK", chunk)
+    monkeypatch.setattr(baselines, "_CHUNK", chunk)
     training, text = b"the sea was out and so were we. " * 40 + noise(0, 500), b"the sea was so out. " * 5
     both = training + text
     expected = {
@@ -55,7 +55,7 @@ def test_xz_remembers_what_lies_further_back_than_gzip_can_see() -> None:
 
 
 def test_progress_rises_to_all_the_bytes_that_are_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yardsticks, "_CHUNK", 100)
+    monkeypatch.setattr(baselines, "_CHUNK", 100)
     for training, total in ((None, 3 * 250), (noise(0, 1000), 3 * 2250)):
         calls: list[tuple[int, int]] = []
         compress(

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from small_models import random_writer
 
 import textgen
-from textgen.analysis.memorisation import TrainingText, find_spans, judge, novelty, read_training_text, suffixes
+from textgen.analysis.memorisation import (
+    TrainingText,
+    find_spans,
+    measure_novelty,
+    novelty,
+    read_training_text,
+    suffixes,
+)
 from textgen.analysis.memorisation.matches import Match, Matches, count_places, find_matches
 from textgen.analysis.memorisation.report import spread
 from textgen.analysis.memorisation.suffixes import Suffixes, common_prefix
@@ -219,8 +226,8 @@ def test_rare_characters_without_an_id_are_new(tmp_path: Path) -> None:
         write_files(tmp_path / "files", a="the sea " * 20 + "ä" + "the sea " * 4 + "ö"), min_count=2, validation=0.5
     )
     assert text.encoded.tokenizer.has_unknown
-    assert text.foreign not in text.encoded.ids
-    assert text.held_out()[-1] == text.foreign
+    assert text.sentinel not in text.encoded.ids
+    assert text.held_out()[-1] == text.sentinel
     assert find_spans(text, ["ääääääääää"], count=1) == []
 
 
@@ -233,7 +240,7 @@ def test_the_figures_are_those_of_a_slow_count(three: TrainingText) -> None:
     whole = "".join(three.corpus.pieces())
     training, held_out = whole[: three.encoded.split], whole[three.encoded.split :]
     texts = [prose(4, 10) + "Ω" + training[100:300], "short", training[-50:], ""]
-    found = judge(three, texts)
+    found = measure_novelty(three, texts)
     for n, share in found.sample.new.items():
         assert share == pytest.approx(slow_share(training, texts, n))
     assert found.sample.characters == sum(map(len, texts))
@@ -248,7 +255,7 @@ def test_the_figures_are_those_of_a_slow_count(three: TrainingText) -> None:
 def test_the_whole_held_out_text_is_the_yardstick_of_a_longer_one(three: TrainingText) -> None:
     whole = "".join(three.corpus.pieces())
     training, held_out = whole[: three.encoded.split], whole[three.encoded.split :]
-    found = judge(three, [prose(9, 60)])
+    found = measure_novelty(three, [prose(9, 60)])
     assert found.whole
     assert found.held_out is not None
     assert found.held_out.characters == len(held_out)
@@ -267,16 +274,16 @@ def test_stretches_of_the_held_out_text_do_not_overlap(length: int, wanted: list
 
 
 def test_a_text_of_the_same_kind_copies_no_more_than_people_do(three: TrainingText) -> None:
-    found = judge(three, [prose(10, 15), prose(11, 15)])
+    found = measure_novelty(three, [prose(10, 15), prose(11, 15)])
     assert found.excess == 0
-    assert "copies no more than people who write in this manner do" in found.verdict
+    assert "copies no more than the held-out text does" in found.verdict
 
 
 def test_a_copying_text_is_said_to_copy(three: TrainingText) -> None:
     copied = "\n".join(prose(1, 40).splitlines()[:30])
-    found = judge(three, [copied])
+    found = measure_novelty(three, [copied])
     assert found.excess == 32
-    assert found.verdict.startswith("The text copies: 100.0% of its 32-grams stand in the training text, and ")
+    assert found.verdict.startswith("The text copies: 100.0% of its 32-grams occur in the training text, and ")
     assert found.spans[0].text == copied
     assert found.held_out is not None
     assert found.held_out.longest < 60
@@ -285,20 +292,20 @@ def test_a_copying_text_is_said_to_copy(three: TrainingText) -> None:
 def test_a_text_of_short_pieces_is_said_to_copy_in_pieces(three: TrainingText) -> None:
     lines = prose(1, 40).splitlines()
     pieces = "".join(f"{lines[n][5:27]}Ω" for n in range(40))
-    found = judge(three, [pieces])
-    assert (found.excess, "copies in short pieces" in found.verdict) == (16, True)
+    found = measure_novelty(three, [pieces])
+    assert (found.excess, "copies short passages" in found.verdict) == (16, True)
 
 
 def test_too_little_text_is_not_judged(three: TrainingText, tmp_path: Path) -> None:
-    little = judge(three, [prose(5, 4)])
+    little = measure_novelty(three, [prose(5, 4)])
     assert (little.excess, little.verdict.startswith("There is too little text")) == (None, True)
-    tiny = judge(three, ["sea"])
+    tiny = measure_novelty(three, ["sea"])
     assert tiny.sample.new == {8: None, 16: None, 32: None}
     assert tiny.verdict == "The text is too short to tell whether it copies."
-    alone = judge(open_text(write_files(tmp_path / "more", a=prose(1, 40)), validation=0.0), [prose(1, 40)])
+    alone = measure_novelty(open_text(write_files(tmp_path / "more", a=prose(1, 40)), validation=0.0), [prose(1, 40)])
     assert (alone.held_out, alone.excess) == (None, None)
     assert alone.verdict == "There is no held-out text to compare with; 0.0% of the text's 32-grams are new."
-    short_pieces = judge(three, ["the sea the gull"] * 60)
+    short_pieces = measure_novelty(three, ["the sea the gull"] * 60)
     assert short_pieces.sample.new[32] is None
     assert short_pieces.excess is not None
 
@@ -306,7 +313,7 @@ def test_too_little_text_is_not_judged(three: TrainingText, tmp_path: Path) -> N
 def test_an_empty_text_is_refused(three: TrainingText) -> None:
     for texts in ([], [""], ["", ""]):
         with pytest.raises(CorpusError, match="nothing to judge"):
-            judge(three, texts)
+            measure_novelty(three, texts)
 
 
 def test_a_run_writes_the_samples_that_its_seed_brings(three: TrainingText) -> None:
@@ -372,7 +379,7 @@ def test_a_text_that_is_gone_or_changed_is_one_sentence_with_its_remedy(three: T
 
 
 def test_a_model_of_another_vocabulary_is_not_compared(three: TrainingText) -> None:
-    with pytest.raises(RunError, match="another vocabulary"):
+    with pytest.raises(RunError, match="vocabulary is not that"):
         read_training_text({"corpus": three.encoded.describe()}, None, CharTokenizer("abc"))
 
 

@@ -56,7 +56,7 @@ def test_states_and_saturation_are_those_of_the_slow_network(cell: Any) -> None:
 def test_a_long_text_is_watched_in_parts_and_the_same_comes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     writer, calls = random_writer(), []
     whole = textgen.neurons(writer, TEXT)
-    monkeypatch.setattr(activity, "_STRETCH", 50)
+    monkeypatch.setattr(activity, "_CHUNK", 50)
     parts = textgen.neurons(writer, TEXT, progress=lambda done, total: calls.append((done, total)))
     np.testing.assert_allclose(parts.states, whole.states, atol=1e-4)
     assert calls[0] == (50, len(TEXT))
@@ -177,14 +177,14 @@ def test_a_page_that_would_be_heavy_shows_fewer_characters_and_then_fewer_units(
     monkeypatch.setattr(activity, "_VALUES", 48 * 60)
     page = found.to_html()
     assert len(data_of(page)["text"]) == 60
-    assert f"the first 60 characters; the correlations are of all {len(TEXT)}" in page
+    assert f"the first 60 characters; the correlations are over all {len(TEXT)}" in page
     monkeypatch.setattr(activity, "_VALUES", 40 * 5)
     page = found.to_html()
     data = data_of(page)
     assert len(data["text"]) == 40
     kept = unpacked(data["units"])
     assert len(kept) == 5
-    assert "the 5 of 48 that follow something best" in page
+    assert "the 5 of 48 with the highest correlations" in page
     strengths = np.abs(found.correlations).max(axis=0).ravel()
     assert set(kept.tolist()) == set(np.argsort(-strengths, kind="stable")[:5].tolist())
     np.testing.assert_allclose(

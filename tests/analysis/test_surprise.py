@@ -15,7 +15,7 @@ import textgen
 from textgen.cli import cli, reading
 from textgen.cli.shading import coloured, plain, spans
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.display.shades import BORDERS, level
+from textgen.display.shades import THRESHOLDS, level
 from textgen.engine.scoring import Score
 from textgen.errors import ConfigError, CorpusError, UnknownCharacterError
 from textgen.sampling.logits import log_softmax
@@ -93,8 +93,8 @@ def test_what_lies_beyond_the_limit_may_be_unknown() -> None:
 @pytest.mark.parametrize(
     ("text", "settings", "error", "said"),
     [
-        ("", {}, CorpusError, "There is nothing to look at: the text is empty."),
-        ("É", {"unknown": "skip"}, CorpusError, "knows none of the text's characters"),
+        ("", {}, CorpusError, "There is nothing to analyse: the text is empty."),
+        ("É", {"unknown": "skip"}, CorpusError, "none of the text's characters is in"),
         ("a", {"limit": 0}, ConfigError, "limit must be a whole number in"),
         ("a", {"limit": 10**6}, ConfigError, "too heavy to look at"),
         ("a", {"alternatives": 0}, ConfigError, "alternatives must be"),
@@ -136,7 +136,7 @@ SURPRISES = Score("ab\n<é", -math.log(2) * np.array([0.5, 1.5, 5.0, 12.0, 0.1])
 
 def test_levels_rise_with_surprise_and_spans_hold_the_whole_text() -> None:
     assert [level(bits) for bits in (0.0, 1.5, 5.0, 12.0)] == [0, 1, 4, 7]
-    assert list(BORDERS) == sorted(BORDERS)
+    assert list(THRESHOLDS) == sorted(THRESHOLDS)
     assert list(spans(SURPRISES)) == [(0, "a"), (1, "b"), (4, "\n"), (7, "<"), (0, "é")]
 
 

@@ -79,7 +79,7 @@ def test_json_is_one_object_with_all_that_python_gets(at_home: Path) -> None:
     values = json.loads(result.stdout)
     assert values == evaluate("tiny", windows=64, seed=3, streams=2).to_json()
     assert set(values) == {
-        "run", "checkpoint", "text", "vocab_size", "protocols", "calibration", "yardsticks", "verdict", "notes",
+        "run", "checkpoint", "text", "vocab_size", "protocols", "calibration", "baselines", "verdict", "notes",
         "warnings",
     }  # fmt: skip
     assert set(values["text"]) == {"split", "source", "characters", "sha256", "unknown", "dropped"}
@@ -90,7 +90,7 @@ def test_json_is_one_object_with_all_that_python_gets(at_home: Path) -> None:
         assert set(each) == {"protocol", "settings", "interval", *units}
         assert set(each["interval"]) == {"method", "level", "block", "replicates", "seed", *units}
     assert set(values["calibration"]) == {"protocol", "temperature", "inside", *units}
-    for each in values["yardsticks"]:
+    for each in values["baselines"]:
         assert set(each) == {"name", "after_training", *units}
 
 
@@ -173,7 +173,7 @@ def test_a_text_that_has_gone_is_a_sentence_with_three_ways_out(at_home: Path) -
         result = run("tiny")
         assert (result.exit_code, result.stdout) == (1, "")
         assert "not there any more" in result.stderr
-        assert "Say with --corpus where it is, or give a text to score: textgen eval tiny FILE" in result.stderr
+        assert "Pass --corpus PATH if it has moved, or give a text to score: textgen eval tiny FILE" in result.stderr
         found = json.loads(run("tiny", "--corpus", other.name, "--json").stdout)
         assert found["protocols"] == expected["protocols"]
         result = run("tiny", "-", input="Nan said the sea was out.\n")

@@ -250,14 +250,14 @@ class TestDamage:
         import tempfile
 
         with tempfile.TemporaryDirectory() as folder:
-            for contents in (data, cache_module._MARK + data):
+            for contents in (data, cache_module._MAGIC + data):
                 Path(folder, "key.ids").write_bytes(contents)
                 assert CorpusCache(folder).read("key") is None
 
     def test_an_entry_without_the_facts_of_a_text_is_made_anew(self, text: Path, folder: Path, entry: Path) -> None:
-        for facts in ({}, {"tokenizer": {}}, {"tokenizer": CharTokenizer("a").to_json()}):
+        for metadata in ({}, {"tokenizer": {}}, {"tokenizer": CharTokenizer("a").to_json()}):
             CorpusCache(folder).write(
-                entry.stem, [np.zeros(3, np.uint8)], np.dtype(np.uint8), lambda facts=facts: facts
+                entry.stem, [np.zeros(3, np.uint8)], np.dtype(np.uint8), lambda metadata=metadata: metadata
             )
             assert is_right(encode(text, folder))
 
@@ -307,7 +307,7 @@ class TestFaults:
         self, text: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sources, "CHUNK", 200)
-        monkeypatch.setattr(cache_module, "_ABANDONED", -10.0)
+        monkeypatch.setattr(cache_module, "_STALE_AFTER", -10.0)
         for number in range(self.operations(text, folder)):
             here = folder / str(number)
             with pytest.MonkeyPatch.context() as patch:
@@ -323,14 +323,14 @@ class TestFaults:
         cache = CorpusCache(folder)
         cache.write("key", [np.arange(3, dtype=U2)], U2, lambda: {"which": "old"})
 
-        def facts() -> dict[str, Any]:
+        def metadata() -> dict[str, Any]:
             raise CorpusError("The text changed.")
 
         with pytest.raises(CorpusError, match="changed"):
-            cache.write("key", [np.arange(5, dtype=U2)], U2, facts)
+            cache.write("key", [np.arange(5, dtype=U2)], U2, metadata)
         entry = cache.read("key")
         assert entry is not None
-        assert entry.facts["which"] == "old"
+        assert entry.metadata["which"] == "old"
         assert entry.ids.tolist() == [0, 1, 2]
 
     def test_a_file_in_the_place_of_the_folder_is_a_sentence(self, text: Path, tmp_path: Path) -> None:

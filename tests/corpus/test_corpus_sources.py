@@ -81,8 +81,8 @@ class TestFinding:
             ("poem.txt/inside", "a part of the path is a file"),
             ("empty", r"folder .*empty has no file that matches '\*\.txt'.*--glob"),
             ("x" * 300, "the name is too long"),
-            ("a\0b", "cannot be the name of a file"),
-            ("\ud800", "cannot be the name of a file"),
+            ("a\0b", "is not a valid file name"),
+            ("\ud800", "is not a valid file name"),
         ],
     )
     def test_each_wrong_path_has_its_own_sentence(self, tmp_path: Path, path: str, words: str) -> None:

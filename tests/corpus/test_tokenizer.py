@@ -188,7 +188,7 @@ class TestDecode:
 
     @pytest.mark.parametrize("ids", [[0.5], [[0, 1]], ["a"], [True]])
     def test_refuses_what_is_no_row_of_whole_numbers(self, ids: Any) -> None:
-        with pytest.raises(ConfigError, match="row of whole numbers"):
+        with pytest.raises(ConfigError, match="one-dimensional array of integers"):
             CharTokenizer("ab").decode(ids)
 
 

@@ -194,7 +194,7 @@ def test_the_keyboard_reaches_every_character_and_says_what_is_there(browser: Br
     assert_tip_tells(browser, surprise, 1)
     spoken = browser.text("#spoken")
     assert spoken.startswith(f"{TEXT[1]}, ")
-    assert f"{surprise.bits[1]:.1f} bits. Likeliest: " in spoken
+    assert f"{surprise.bits[1]:.1f} bits. Most likely: " in spoken
     browser.press(keys.ARROW_DOWN)
     assert browser.run("return reader.place") == TEXT.index("\n") + 2
     browser.press(keys.ARROW_UP)
@@ -297,7 +297,7 @@ def test_units_are_ranked_by_a_feature_of_ones_choice_and_searched(browser: Brow
     browser.one("#filter").clear()
     browser.one("#filter").send_keys("elephants")
     assert options(browser) == []
-    assert browser.text("#found") == "No unit fits."
+    assert browser.text("#found") == "No unit matches."
 
 
 def test_units_are_reached_by_keyboard(browser: Browser, neurons: Neurons) -> None:

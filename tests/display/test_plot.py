@@ -21,7 +21,7 @@ import textgen
 from textgen.display.plots.axis import Axis
 from textgen.display.plots.chart import Chart, Curve, writable
 from textgen.display.plots.inline import inline_svg
-from textgen.display.plots.terminal import LEAST_COLUMNS, SIGNS, draw
+from textgen.display.plots.terminal import GLYPHS, LEAST_COLUMNS, draw
 from textgen.errors import ConfigError, RunError, TextgenError
 from textgen.runs.history import COLUMNS, rows, table
 from textgen.runs.run import Run
@@ -82,8 +82,8 @@ class TestChart:
     def test_bits_are_nats_over_the_logarithm_of_two_and_nats_stand_on_the_other_axis(self) -> None:
         made = chart(history(3.0, 2.0), unit="bits")
         assert made.lines[0].best.y == pytest.approx(2.0 / math.log(2.0))
-        assert (made.y.label, made.other.label) == ("bits per character", "nats per character")
-        assert made.other.high == pytest.approx(made.y.high * math.log(2.0))
+        assert (made.y.label, made.secondary.label) == ("bits per character", "nats per character")
+        assert made.secondary.high == pytest.approx(made.y.high * math.log(2.0))
 
     @pytest.mark.parametrize(
         ("seconds", "label", "last"),
@@ -101,7 +101,7 @@ class TestChart:
         made = chart(history(3.0, 2.0, validated=False))
         (line,) = made.lines
         assert (line.validation, line.best.y) == ([], pytest.approx(2.1))
-        assert made.told(line) == "no validation, best training loss 2.1000 nats at step 20"
+        assert made.describe(line) == "no validation, best training loss 2.1000 nats at step 20"
 
     def test_what_is_no_number_is_left_out(self) -> None:
         odd: Rows = [
@@ -243,7 +243,7 @@ class TestTerminal:
             (Ascii(), "utf-8", "xterm", False),
             (None, "utf-8", "xterm", False),
         ):
-            assert can_show(SIGNS, stream, locale_encoding=encoding, environment={"TERM": terminal}) is seen
+            assert can_show(GLYPHS, stream, locale_encoding=encoding, environment={"TERM": terminal}) is seen
         assert can_show("+-|", Terminal(), locale_encoding="ascii", environment={"TERM": "linux"})
 
 
@@ -359,7 +359,7 @@ class TestNotebook:
         assert cells["text"] == "sea, 5,000 characters"
         assert cells["validation loss"] == "1.5000 nats per character"
         assert cells["bits per character"] == "2.164"
-        assert cells["begun"].startswith("2026-01-31 ")
+        assert cells["started"].startswith("2026-01-31 ")
         svg = svg_of(page)
         assert svg.get("role") == "img"
         assert svg.get("aria-label") == svg.findtext(f"{SVG}title") == "Learning curve of the run sea"

@@ -1,7 +1,6 @@
-"""What differs between Linux, macOS and Windows, chosen here and nowhere else.
+"""Everything that differs between Linux, macOS and Windows.
 
-Files that appear whole or not at all, folder flushes, a lock that dies with its process, an interruption that is
-first a flag, and what a terminal can show. The package knows no corpus, no model and no run.
+Atomic file writes, flushes to disk, file locks, signal handling, terminal capabilities, physical memory.
 """
 
 from textgen.system.files import (

@@ -1,4 +1,4 @@
-"""An interruption that is a flag first, on every operating system."""
+"""Graceful interruption by signals, on every operating system."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 
 class Interruption:
-    """Whether the user, or the system, has asked the process to end.
+    """Whether the user or the system has requested the process to end.
 
     Attributes:
-        requested: True from the first signal on.
-        signal: its number, None before.
+        requested: True after the first signal.
+        signal: its number; None before.
     """
 
     def __init__(self) -> None:
@@ -28,11 +28,11 @@ class Interruption:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Turns the first Ctrl-C into a flag and lets the second through as `KeyboardInterrupt`.
+    """Turns the first Ctrl-C into a flag; the second raises `KeyboardInterrupt`.
 
-    The end of a terminal session (SIGHUP), a polite kill (SIGTERM) and Ctrl-Break on Windows (SIGBREAK) are taken
-    the same way. Signals that the process was started to ignore (`nohup`) stay ignored. Outside the main thread,
-    where no signal arrives, the flag simply stays down.
+    SIGHUP (the end of a terminal session), SIGTERM and, on Windows, SIGBREAK (Ctrl-Break) are handled the same way.
+    Signals that the process was started to ignore (`nohup`) stay ignored. Outside the main thread, which alone receives
+    signals, the flag is never set.
 
     Example:
         >>> with interruptible() as interruption:

@@ -15,7 +15,7 @@ from textgen.config import CorpusConfig, EvaluationConfig, Unknown
 from textgen.display.format import table
 
 if TYPE_CHECKING:
-    from textgen.analysis.evaluation import Evaluation, Interval, Yardstick
+    from textgen.analysis.evaluation import Baseline, Evaluation, Interval
 
 _COLUMNS = 80
 _STAGES = {
@@ -124,12 +124,12 @@ def _report(found: Evaluation, name: str) -> list[str]:
         rows.append(_row(each.title, each.nats, each.interval))
         if each is found.carried:
             rows.append(_row(f"  at temperature {found.calibration.temperature:.2f}", found.calibration.nats))
-    rows += [_row(_title(rival), rival.nats) for rival in found.yardsticks]
+    rows += [_row(_title(rival), rival.nats) for rival in found.baselines]
     lines = [*head, "", *table(rows, right=(1, 2, 3, 4)), "", *_wrapped(found.verdict)]
     return [*lines, "", *(line for note in found.notes for line in _wrapped(note))] if found.notes else lines
 
 
-def _title(rival: Yardstick) -> str:
+def _title(rival: Baseline) -> str:
     if not rival.is_compressor:
         return rival.name
     return f"{rival.name} after training text" if rival.after_training else f"{rival.name} alone"
