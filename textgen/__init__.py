@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     )
     from textgen.runs.run import Run
     from textgen.sampling.writer import Writer, load
-    from textgen.training.start import resume, train
+    from textgen.training.resume import resume
+    from textgen.training.start import train
 
 __version__ = "0.1.0"
 
@@ -59,7 +60,7 @@ _HOME = {
     "neurons": "analysis.neurons",
     "novelty": "analysis.memorisation",
     "plot": "analysis.curves",
-    "resume": "training.start",
+    "resume": "training.resume",
     "surprise": "analysis.surprisal",
     "train": "training.start",
 }
