@@ -11,6 +11,8 @@ Importing the package brings in neither TensorFlow nor Keras; `train` does, when
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from textgen.system.versions import VERSION
+
 if TYPE_CHECKING:
     from textgen.analysis.curves import Curves, plot
     from textgen.analysis.evaluation import Evaluation, evaluate
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from textgen.sampling.writer import Writer, load
     from textgen.training.start import resume, train
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOME = {
     "CharTokenizer": "corpus.tokenizer",
