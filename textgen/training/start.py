@@ -19,8 +19,10 @@ from textgen.corpus.batches import Streams
 from textgen.display.format import short_duration
 from textgen.errors import CheckpointError, ConfigError, RunError
 from textgen.model.checkpoint import Checkpoint, read_checkpoint, read_training_state
+from textgen.runs.create import create_run
 from textgen.runs.events import Reporter
-from textgen.runs.run import Run, check_folder, create_run, find_run, resolve_checkpoint
+from textgen.runs.find import find_run, resolve_checkpoint
+from textgen.runs.run import Run, check_folder
 from textgen.system import physical_memory
 from textgen.training.placement import enough_memory, place
 from textgen.training.recipe import Recipe, least_memory, recommend
