@@ -11,6 +11,8 @@ Importing the package brings in neither TensorFlow nor Keras; `train` does, when
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from textgen.system.versions import VERSION
+
 if TYPE_CHECKING:
     from textgen.analysis.curves import Curves, plot
     from textgen.analysis.evaluation import Evaluation, evaluate
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from textgen.training.resume import resume
     from textgen.training.start import train
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOME = {
     "CharTokenizer": "corpus.tokenizer",

@@ -15,9 +15,9 @@ STARTED = time.monotonic()
 
 import click  # noqa: E402
 
-from textgen import __version__  # noqa: E402
 from textgen.cli.command import Group  # noqa: E402
 from textgen.system import use_utf8  # noqa: E402
+from textgen.system.versions import VERSION  # noqa: E402
 
 _COMMANDS = {
     "Train": {
@@ -54,7 +54,7 @@ _EXAMPLES = (
     examples=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(VERSION, message="%(prog)s %(version)s")
 def cli() -> None:
     """Train a character-level language model on any text, and write more of it."""
 

@@ -35,7 +35,7 @@ def load(run: PathLike | None = None) -> Writer:
         CheckpointError: the checkpoint is missing, damaged or foreign.
     """
     from textgen.model.checkpoint import read_checkpoint
-    from textgen.runs.run import resolve_checkpoint
+    from textgen.runs.find import resolve_checkpoint
 
     checkpoint = read_checkpoint(resolve_checkpoint(run))
     return Writer(

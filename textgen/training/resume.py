@@ -14,7 +14,8 @@ from textgen.display.format import short_duration
 from textgen.errors import CheckpointError, RunError
 from textgen.model.checkpoint import Checkpoint, read_checkpoint, read_training_state
 from textgen.runs.events import Reporter
-from textgen.runs.run import Run, find_run
+from textgen.runs.find import find_run
+from textgen.runs.run import Run
 from textgen.training.arguments import Source, absolute, as_list, cache_folder, events_folder, open_streams
 from textgen.training.placement import enough_memory, place
 from textgen.training.recipe import Recipe

@@ -16,8 +16,10 @@ from textgen.config import Cell, CorpusConfig, Device, ModelConfig, Precision, S
 from textgen.corpus import encode_corpus, open_corpus
 from textgen.errors import ConfigError
 from textgen.model.checkpoint import read_checkpoint
+from textgen.runs.create import create_run
 from textgen.runs.events import Reporter
-from textgen.runs.run import Run, create_run, resolve_checkpoint
+from textgen.runs.find import resolve_checkpoint
+from textgen.runs.run import Run
 from textgen.system import physical_memory
 from textgen.training.arguments import Source, absolute, as_list, cache_folder, events_folder, open_streams
 from textgen.training.placement import enough_memory, place

@@ -100,7 +100,7 @@ def eval(  # noqa: A001
 def _is_text(argument: str, checkpoints: Path) -> bool:
     """Whether the only argument is FILE: it is no run, and a file that is no checkpoint by its name."""
     from textgen.errors import RunError
-    from textgen.runs.run import find_run
+    from textgen.runs.find import find_run
 
     if argument == "-":
         return True
