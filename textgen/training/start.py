@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
-from textgen.config import Cell, CorpusConfig, Device, ModelConfig, Precision, Schedule, Size
+from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords
 from textgen.corpus import encode_corpus, open_corpus
 from textgen.errors import ConfigError
 from textgen.model.checkpoint import read_checkpoint
@@ -27,95 +27,50 @@ from textgen.training.recipe import Recipe, least_memory, recommend
 from textgen.training.session import Session
 
 
+@keywords(TrainSettings)
 def train(
     sources: Source | Sequence[Source],
     *,
     name: str | None = None,
     size: Size | None = None,
-    epochs: float | None = None,
-    time: float | None = None,
-    seed: int | None = None,
     start_from: Source | None = None,
     checkpoints: Source = "checkpoints",
     corpus: CorpusConfig | None = None,
-    cell: Cell | None = None,
-    layers: int | None = None,
-    units: int | None = None,
-    embedding: int | None = None,
-    skip: bool | None = None,
-    dropout: float | None = None,
-    input_dropout: float | None = None,
-    batch_size: int | None = None,
-    sequence_length: int | None = None,
-    learning_rate: float | None = None,
-    schedule: Schedule | None = None,
-    weight_decay: float | None = None,
-    weight_drop: float | None = None,
-    state_reset: float | None = None,
-    patience: int | None = None,
-    validate_every: int | None = None,
-    save_every: float | None = None,
-    save_every_steps: int | None = None,
-    precision: Precision | None = None,
-    device: Device | None = None,
-    shards: int | None = None,
     tensorboard: Source | bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     reporter: Reporter | None = None,
     started: float | None = None,
+    **settings: Unpack[TrainSettings],
 ) -> Run:
     """Trains a model on a text and keeps it in a run folder.
-
-    What is None follows from the text and the budget (`textgen.training.recipe`); the fields are those of
-    `ModelConfig` and `TrainingConfig`, where their units and ranges stand.
 
     Args:
         sources: files, folders, or "-" for standard input.
         name: the run's name, a folder in `checkpoints`; None takes the corpus's name and a free number.
         size: a preset for the shape: "tiny", "small", "medium" or "large".
-        epochs: passes over the training text.
-        time: seconds of wall clock, instead of `epochs`.
-        seed: all of training's chance follows from it.
         start_from: a run or a checkpoint whose weights are the start (fine-tuning). The new text's characters that it
             knows keep their weights; new ones get fresh ones. Its shape is taken over.
         checkpoints: the folder of the run folders.
         corpus: encoding, newlines, normalisation, rare characters and the validation split.
-        cell: see `ModelConfig`, also for layers, units, embedding, skip, dropout and input_dropout.
-        layers: see `ModelConfig`.
-        units: see `ModelConfig`.
-        embedding: see `ModelConfig`.
-        skip: see `ModelConfig`.
-        dropout: see `ModelConfig`.
-        input_dropout: see `ModelConfig`.
-        batch_size: see `TrainingConfig`, also for everything below.
-        sequence_length: see `TrainingConfig`.
-        learning_rate: see `TrainingConfig`.
-        schedule: see `TrainingConfig`.
-        weight_decay: see `TrainingConfig`.
-        weight_drop: see `TrainingConfig`.
-        state_reset: see `TrainingConfig`.
-        patience: see `TrainingConfig`.
-        validate_every: see `TrainingConfig`.
-        save_every: see `TrainingConfig`.
-        save_every_steps: see `TrainingConfig`.
-        precision: see `TrainingConfig`.
-        device: see `TrainingConfig`.
-        shards: see `TrainingConfig`.
         tensorboard: write event files with the losses, the learning rate, the gradient's norm and the samples: True
             into the run's folder, a folder into one of the run's name there.
         callbacks: your own Keras callbacks; a Keras epoch is the span between two validations.
         reporter: hears of every event; None keeps quiet.
         started: the `time.monotonic()` from which a budget of time counts; None is now.
+        **settings: any field of `textgen.ModelConfig` but `vocab_size`, and of `textgen.TrainingConfig`, such as
+            `units`, `epochs`, `time` or `seed`; `help` of the two says what they mean and which values they take. One
+            that is left out or None follows from the text and the budget (`textgen.training.recipe`).
 
     Returns:
         The finished run.
 
     Raises:
+        TypeError: there is no setting of that name.
         ConfigError: a setting is out of its range.
         CorpusError: the text is missing, empty, too short, binary or not decodable.
         RunError: the name is taken, another process trains it, or the event files' folder cannot be written to.
         CheckpointError: `start_from` cannot be read.
-        TrainingError: the loss exploded again and again, or the last state could not be written.
+        TrainingError: the loss diverged again and again, or the last state could not be written.
         KeyboardInterrupt: the user stopped it; the state is saved and `resume` continues.
 
     Example:
@@ -124,24 +79,15 @@ def train(
     started = clock.monotonic() if started is None else started
     reporter = reporter or Reporter()
     base = read_checkpoint(resolve_checkpoint(start_from, checkpoints=checkpoints)) if start_from is not None else None
-    wanted_model = _given(
-        cell=cell, layers=layers, units=units, embedding=embedding, skip=skip, dropout=dropout,
-        input_dropout=input_dropout,
-    )  # fmt: skip
-    wanted_training = _given(
-        epochs=epochs, time=time, seed=seed, batch_size=batch_size, sequence_length=sequence_length,
-        learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay, weight_drop=weight_drop,
-        state_reset=state_reset,
-        patience=patience, validate_every=validate_every, save_every=save_every,
-        save_every_steps=save_every_steps, precision=precision, device=device, shards=shards,
-    )  # fmt: skip
+    wanted = _given(**settings)
+    wanted_model, wanted_training = ModelConfig.among(wanted), TrainingConfig.among(wanted)
     if base is not None:
         if size is not None:
             raise ConfigError("size must be left out where --from is given: the shape is that of its model.")
         wanted_model = _shape_of(base.model, wanted_model)
     opened = open_corpus(as_list(sources), config=corpus or CorpusConfig())
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding)
-    placement = place(device or "auto", precision or "auto")
+    placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
     recipe = recommend(
         len(encoded.training),
         encoded.tokenizer.vocab_size,
