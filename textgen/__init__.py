@@ -11,6 +11,8 @@ Importing the package brings in neither TensorFlow nor Keras; `train` does, when
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from textgen.system.versions import VERSION
+
 if TYPE_CHECKING:
     from textgen.analysis.curves import Curves, plot
     from textgen.analysis.evaluation import Evaluation, evaluate
@@ -30,9 +32,10 @@ if TYPE_CHECKING:
     )
     from textgen.runs.run import Run
     from textgen.sampling.writer import Writer, load
-    from textgen.training.start import resume, train
+    from textgen.training.resume import resume
+    from textgen.training.start import train
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOME = {
     "CharTokenizer": "corpus.tokenizer",
@@ -59,7 +62,7 @@ _HOME = {
     "neurons": "analysis.neurons",
     "novelty": "analysis.memorisation",
     "plot": "analysis.curves",
-    "resume": "training.start",
+    "resume": "training.resume",
     "surprise": "analysis.surprisal",
     "train": "training.start",
 }

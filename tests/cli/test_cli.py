@@ -66,6 +66,14 @@ def test_every_help_has_examples_and_no_line_is_too_long(command: str) -> None:
     assert max(len(line) for line in output.partition("Examples:")[0].splitlines()) <= 80
 
 
+def test_the_help_lists_each_command_in_one_whole_line() -> None:
+    listed = run("--help").output.partition("Options:")[2].partition("Examples:")[0].splitlines()
+    for command in COMMANDS:
+        (line,) = [line for line in listed if line.split()[:1] == [command]]
+        assert line.endswith(".") and not line.endswith("..."), line
+    assert [line for line in listed if line.endswith(":")] == ["Train:", "Write:", "Judge:"]
+
+
 @pytest.mark.parametrize(
     "line",
     [line for command in ("", *COMMANDS) for line in examples(command) if "textgen train" not in line],
@@ -228,7 +236,7 @@ class Failing(Group):
     """A group whose one command fails in a given way."""
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__("textgen", homes={"fail": ""})
+        super().__init__("textgen", sections={"Train": {"fail": ""}})
         self.error = error
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:

@@ -127,7 +127,7 @@ def test_without_the_library_nothing_is_written(
     result = run(*arguments, code=1)
     assert result.stdout == ""
     assert result.stderr == (
-        "Error: Finding copied text needs pydivsufsort, which is not installed here: pip install 'textgen-chars[novelty]'\n"
+        "Error: Finding copies needs pydivsufsort, which is not installed here: pip install 'textgen-chars[novelty]'\n"
     )
 
 

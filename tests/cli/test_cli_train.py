@@ -42,7 +42,7 @@ ROW = {
 
 
 class Recorder:
-    """Stands in for `textgen.training.start`."""
+    """Stands in for `train` and `resume`."""
 
     def __init__(self, interrupt: bool = False) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
@@ -127,9 +127,9 @@ def test_saves_come_by_time_or_by_steps(poems: Path, recorder: Recorder) -> None
 
 
 def test_resuming_passes_on_what_may_change(poems: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    from textgen.training.start import resume
+    from textgen.training.resume import resume
 
-    monkeypatch.setattr("textgen.runs.run.find_run", lambda name, checkpoints: Run(checkpoints / name))
+    monkeypatch.setattr("textgen.runs.find.find_run", lambda name, checkpoints: Run(checkpoints / name))
     assert run("--resume", "poems", "--epochs", "3", "--device", "cpu", "--shards", "1").exit_code == 0
     ((name, args, kwargs),) = recorder.calls
     assert (name, args) == ("resume", ("poems",))

@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import grimp
+
 import textgen
 from textgen import errors
 
@@ -47,3 +49,15 @@ def test_the_distribution_has_its_own_name_and_the_command_keeps_its() -> None:
     values = tomllib.loads(path.read_text(encoding="utf-8"))
     assert values["project"]["name"] == "textgen-chars"
     assert values["project"]["scripts"] == {"textgen": "textgen.cli:main"}
+
+
+def test_no_module_imports_the_package_s_face() -> None:
+    """The face imports from the rooms; a room that imported it would depend on all of them."""
+    assert grimp.build_graph("textgen", cache_dir=None).find_modules_that_directly_import("textgen") == set()
+
+
+def test_the_distribution_takes_its_version_from_where_the_package_does() -> None:
+    root = Path(textgen.__file__).parent.parent
+    values = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    lines = (root / values["tool"]["hatch"]["version"]["path"]).read_text(encoding="utf-8").splitlines()
+    assert f'VERSION = "{textgen.__version__}"' in lines

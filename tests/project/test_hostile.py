@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from textgen.cli import cli
 from textgen.config import CorpusConfig, SamplingConfig, TrainingConfig
 from textgen.errors import ConfigError, RunError
-from textgen.runs.run import Run, create_run, find_run, list_runs
+from textgen.runs.create import create_run
+from textgen.runs.find import find_run, list_runs
+from textgen.runs.run import Run
 from textgen.system import FileLock
 
 STRANGE = [

@@ -16,9 +16,11 @@ from placed import CONFIG, HISTORY, put_checkpoint
 
 from textgen import system
 from textgen.errors import CheckpointError, RunError
+from textgen.runs.create import create_run
+from textgen.runs.find import find_run, list_runs, resolve_checkpoint
 from textgen.runs.history import COLUMNS
 from textgen.runs.naming import check_name, safe_name
-from textgen.runs.run import Run, create_run, find_run, list_runs, resolve_checkpoint
+from textgen.runs.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -301,7 +303,7 @@ class TestLocking:
     def test_a_killed_trainer_frees_the_run_and_its_leftovers_go(self, tmp_path: Path) -> None:
         code = """
 import sys, time
-from textgen.runs.run import create_run
+from textgen.runs.create import create_run
 from textgen.system import atomic_write
 run = create_run("poems", checkpoints=sys.argv[1])
 with run.locked(), atomic_write(run.last) as file:

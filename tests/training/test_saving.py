@@ -24,8 +24,9 @@ from textgen.runs.run import Run
 from textgen.system.files import ASIDE
 from textgen.training import session
 from textgen.training.progress import Progress
+from textgen.training.resume import resume
 from textgen.training.schedule import Plan
-from textgen.training.start import resume, train
+from textgen.training.start import train
 
 
 class Watch(Reporter):

@@ -8,9 +8,9 @@ import pytest
 from textgen.config import TrainingConfig
 from textgen.runs.events import Reporter
 from textgen.training import progress as progress_module
-from textgen.training.callbacks import Course
 from textgen.training.progress import Progress
 from textgen.training.schedule import Plan, learning_rate
+from textgen.training.time_budget import Course
 
 BUDGET = 100.0
 ROUND = 1.5

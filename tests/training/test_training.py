@@ -21,7 +21,8 @@ from textgen.engine.scoring import score_ids
 from textgen.errors import CheckpointError, ConfigError, CorpusError, RunError, TrainingError
 from textgen.model.checkpoint import read_checkpoint, read_training_state
 from textgen.runs.run import Run
-from textgen.training.start import resume, train
+from textgen.training.resume import resume
+from textgen.training.start import train
 
 
 @pytest.fixture(scope="module")

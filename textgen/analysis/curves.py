@@ -10,7 +10,8 @@ from textgen.config import require
 from textgen.display.plots import Against, Chart, Curve, Unit, draw, inline_svg, save_figure
 from textgen.errors import RunError
 from textgen.model.checkpoint import read_metadata
-from textgen.runs.run import CHECKPOINTS, Run, checkpoint_name, find_run
+from textgen.runs.find import checkpoint_name, find_run
+from textgen.runs.run import CHECKPOINTS, Run
 from textgen.system import PathLike
 
 

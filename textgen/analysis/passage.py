@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from textgen.config import InsightConfig
 from textgen.corpus.context import context_ids
 from textgen.errors import CorpusError
-from textgen.runs.run import checkpoint_name, resolve_checkpoint
+from textgen.runs.find import checkpoint_name, resolve_checkpoint
 from textgen.sampling.writer import Writer, load
 from textgen.system import PathLike
 

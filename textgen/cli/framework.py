@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sys
 from collections.abc import Iterator
-from types import ModuleType
+from types import SimpleNamespace
 
 from textgen.errors import TrainingError
 from textgen.system import is_terminal
@@ -15,8 +14,8 @@ from textgen.system import is_terminal
 _NOTE = "Loading TensorFlow ..."
 
 
-def load_training(device: str | None = None) -> ModuleType:
-    """Imports `textgen.training.start`.
+def load_training(device: str | None = None) -> SimpleNamespace:
+    """Imports `train` and `resume`.
 
     TensorFlow's libraries log to the process's standard error before anything can tell them not to, so that stream
     leads elsewhere during the import; if the import fails, what they wrote is shown after all.
@@ -33,7 +32,10 @@ def load_training(device: str | None = None) -> ModuleType:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     try:
         with _note(_NOTE), _quiet_errors():
-            return importlib.import_module("textgen.training.start")
+            from textgen.training.resume import resume
+            from textgen.training.start import train
+
+            return SimpleNamespace(train=train, resume=resume)
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("tensorflow", "keras"):
             raise

@@ -11,7 +11,7 @@ import click
 
 from textgen.cli.command import visible
 from textgen.config import CorpusConfig, Unknown
-from textgen.runs.run import checkpoint_name, resolve_checkpoint
+from textgen.runs.find import checkpoint_name, resolve_checkpoint
 from textgen.sampling.writer import load
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ FORMAT = 1
 KEPT = 4
 """The number of most recently used entries that a folder keeps."""
 
-_MAGIC = f"textgen ids {FORMAT}\n".encode().ljust(64, b"\0")
+_KIND = b"textgen ids "
+_MAGIC = (_KIND + f"{FORMAT}\n".encode()).ljust(64, b"\0")
 _CHUNK = 1 << 20
 _STALE_AFTER = 3600.0
 
@@ -75,7 +76,7 @@ class CorpusCache:
     def read(self, key: str) -> Entry | None:
         """The entry of a key; None if there is none, or if it is truncated, damaged or another key's."""
         try:
-            with self.path(key).open("rb") as file:
+            with _open(self.path(key)) as file:
                 entry = _read(file, key)
         except OSError:
             return None
@@ -104,7 +105,7 @@ class CorpusCache:
             with system.atomic_write(self.path(key)) as file:
                 _write(file, key, arrays, dtype, metadata)
             self._evict()
-            with self.path(key).open("rb") as file:
+            with _open(self.path(key)) as file:
                 return _map(file, dtype, *_metadata(file))
         except OSError as error:
             raise CorpusError(
@@ -113,7 +114,7 @@ class CorpusCache:
 
     def _evict(self) -> None:
         with contextlib.suppress(OSError):
-            whole = [path for path in self.folder.glob("*.ids") if not path.name.startswith(".")]
+            whole = [path for path in self.folder.glob("*.ids") if not path.name.startswith(".") and _is_ours(path)]
             for path in sorted(whole, key=lambda path: path.stat().st_mtime)[:-KEPT]:
                 path.unlink()
 
@@ -134,6 +135,19 @@ def write_temporary(arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], metada
             f"Cannot keep the encoded text in a temporary file: {system.explain(error)} "
             "The environment variable TMPDIR chooses another folder."
         ) from error
+
+
+def _open(path: Path) -> BinaryIO:
+    return os.fdopen(system.open_regular(path, os.O_RDONLY), "rb")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a cache entry, complete or not: the folder may be a link to one with other files."""
+    try:
+        with _open(path) as file:
+            return file.read(len(_KIND)) == _KIND
+    except OSError:
+        return False
 
 
 def _write(

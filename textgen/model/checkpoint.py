@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from textgen.model.archive import Archive, npz, read_archive
 from textgen.model.keras_file import WEIGHTS, refuse_code, weight_places
 from textgen.model.weights import ModelWeights
 from textgen.system import PathLike, atomic_path, explain
+from textgen.system.versions import VERSION, loaded_versions
 
 FORMAT = 1
 METADATA = "textgen.json"
@@ -190,8 +190,6 @@ def _write(
 
     import keras
 
-    import textgen
-
     state = None if training_state is None else npz(training_state)
     config = ModelConfig.from_json(metadata["model"])
     weights = ModelWeights.from_arrays(keras_model.get_weights())
@@ -215,9 +213,9 @@ def _write(
             "metrics": {},
             "history": [],
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "versions": _versions(),
+            "versions": loaded_versions(),
             **metadata,
-            "textgen": textgen.__version__,
+            "textgen": VERSION,
             "members": digests,
             "weights": places,
         }
@@ -241,16 +239,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"metadata must be made of JSON values; got {type(value).__name__}.")
 
 
-def _versions() -> dict[str, str]:
-    """The versions of what wrote the file, as far as it is loaded."""
-    import platform
-
-    loaded = {name: sys.modules.get(name) for name in ("keras", "tensorflow", "numpy")}
-    return {"python": platform.python_version(), "system": platform.platform()} | {
-        name: str(getattr(module, "__version__", "")) for name, module in loaded.items() if module is not None
-    }
-
-
 def _metadata(archive: Archive) -> dict[str, Any]:
     """`textgen.json`, once its version and the kind of each section are known to be right."""
     if METADATA not in archive.members:
@@ -260,13 +248,11 @@ def _metadata(archive: Archive) -> dict[str, Any]:
     if type(version) is not int:
         raise archive.problem(f"textgen did not write it, its {METADATA} names no format")
     if version != FORMAT:
-        import textgen
-
         writer = values.get("textgen")
         by = f" (textgen {writer})" if isinstance(writer, str) and len(writer) < 30 and writer.isprintable() else ""
         raise CheckpointError(
             f"{archive.path} has checkpoint format {version if abs(version) < 10**9 else 'unknown'}{by}; "
-            f"textgen {textgen.__version__} reads format {FORMAT}. Use the textgen that wrote it, or a newer one."
+            f"textgen {VERSION} reads format {FORMAT}. Use the textgen that wrote it, or a newer one."
         )
     for name, kind in _SECTIONS.items():
         if not isinstance(values.get(name), kind):

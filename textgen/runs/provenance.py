@@ -18,7 +18,8 @@ from textgen.corpus import Corpus, open_corpus
 from textgen.corpus.characters import CharacterCounts
 from textgen.errors import CheckpointError, CorpusError, RunError
 from textgen.model.checkpoint import read_metadata
-from textgen.runs.run import LAST, checkpoint_name
+from textgen.runs.find import checkpoint_name
+from textgen.runs.run import LAST
 
 Progress = Callable[[int, int], None]
 

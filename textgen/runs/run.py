@@ -8,7 +8,7 @@
       tensorboard/    event files, where they were asked for
       run.lock        only while a process trains the run
 
-The module finds, lists, makes and locks run folders. It knows nothing of training and prints nothing.
+Here a run is read, locked and written to; `find` finds and lists runs, `create` makes their folders.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from textgen.config import ModelConfig
 from textgen.errors import CheckpointError, ConfigError, RunError
 from textgen.model.checkpoint import describe, read_metadata
 from textgen.runs.history import rows, samples, table
-from textgen.runs.naming import check_name, safe_name
 from textgen.system import FileLock, PathLike, atomic_write, explain, remove_leftovers
 
 CHECKPOINTS = Path("checkpoints")
@@ -109,7 +108,7 @@ class Run:
             return list(self._newest()["history"])
         except (RunError, CheckpointError):
             with contextlib.suppress(OSError):
-                if found := rows(self.metrics.read_text(encoding="utf-8", errors="replace")):
+                if self.metrics.is_file() and (found := rows(self.metrics.read_text("utf-8", "replace"))):
                     return found
             raise
 
@@ -186,15 +185,17 @@ class Run:
         """Keeps other processes from training the run, and clears away what a killed one left half-written.
 
         Raises:
-            RunError: another live process trains it, or the folder takes no lock.
+            RunError: another live process trains it, the folder takes no lock, or what is no file stands in the place
+                of one that training writes.
         """
         try:
             free = self._lock.acquire()
         except OSError as error:
             raise RunError(f"The run {self.name!r} cannot be locked in {self.path}: {explain(error)}") from error
         if not free:
-            raise RunError(_taken(self))
+            raise RunError(taken(self))
         try:
+            self._check_files()
             remove_leftovers(self.path)
             yield
         finally:
@@ -237,6 +238,12 @@ class Run:
             except OSError as error:
                 raise CheckpointError(f"{path} cannot be written: {explain(error)}") from error
 
+    def _check_files(self) -> None:
+        """Refuses what could not be replaced, before training begins; links are replaced."""
+        for path in (self.best, self.last, self.metrics, self.samples):
+            if path.exists() and not (path.is_file() or path.is_symlink()):
+                raise RunError(f"The run {self.name!r} cannot be trained: {path} is a folder or a pipe. Remove it.")
+
     def _newest(self) -> dict[str, Any]:
         """The metadata of the last state where it can be read, else of the best model."""
         try:
@@ -245,148 +252,10 @@ class Run:
             return self.metadata
 
 
-def list_runs(checkpoints: PathLike = CHECKPOINTS) -> list[Run]:
-    """The runs in a folder, newest first; damaged ones too, which say so by their `problem`.
-
-    Args:
-        checkpoints: the folder of the run folders; where it is missing there are no runs.
-
-    Raises:
-        RunError: the folder cannot be read.
-    """
-    try:
-        folders = [path for path in Path(checkpoints).iterdir() if path.is_dir() and not path.name.startswith(".")]
-        marks = (BEST, LAST, METRICS, LOCK)
-        runs = [Run(path) for path in folders if any((path / mark).exists() for mark in marks)]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise RunError(f"The runs in {checkpoints} cannot be listed: {explain(error)}") from error
-    except ValueError as error:
-        raise RunError(f"{str(checkpoints)!r} cannot be a folder's name. Check --checkpoints.") from error
-    return sorted(runs, key=lambda run: (-run.saved, run.name))
-
-
-def find_run(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS, whole: bool = True) -> Run:
-    """The run of that name, or in that folder, or the newest.
-
-    Args:
-        name: a run's name or folder; None takes the newest run that has a checkpoint.
-        checkpoints: the folder of the run folders.
-        whole: refuse a named run that has no checkpoint.
-
-    Raises:
-        RunError: there is none, or it has no checkpoint; the message names similar ones.
-    """
-    if name is None:
-        for run in list_runs(checkpoints):
-            if run.best.is_file() or run.last.is_file():
-                return run
-        raise RunError(f"There are no runs in {checkpoints} yet. Start one: textgen train TEXT")
-    plain = str(name) not in ("", ".", "..") and Path(name).name == str(name)
-    for path in [Path(checkpoints) / name, Path(name)] if plain else [Path(name)]:
-        with contextlib.suppress(OSError, ValueError):
-            if str(name) and path.is_dir() and path.resolve() != Path(checkpoints).resolve():
-                run = Run(path)
-                if whole:
-                    _ = run.checkpoint
-                return run
-    raise RunError(_no_such(str(name), checkpoints))
-
-
-def resolve_checkpoint(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> Path:
-    """The checkpoint file that a run's name, a run's folder or a path to a file means.
-
-    Args:
-        name: what the user gave; None takes the newest run.
-        checkpoints: the folder of the run folders.
-
-    Returns:
-        The file of the run's best model (its last state where there is no best one yet), or the given file.
-
-    Raises:
-        RunError: there is no such run or file.
-    """
-    if name is not None:
-        with contextlib.suppress(OSError, ValueError):
-            if Path(name).suffix == ".keras" or Path(name).is_file():
-                return Path(name)
-    return find_run(name, checkpoints=checkpoints).checkpoint
-
-
-def checkpoint_name(path: Path) -> str:
-    """What to call a checkpoint: its run's name, or the path of a file that stands alone.
-
-    >>> checkpoint_name(Path("checkpoints/poems/best.keras")), checkpoint_name(Path("poems.keras"))
-    ('poems', 'poems.keras')
-    """
-    return path.resolve().parent.name if path.name in (BEST, LAST) else str(path)
-
-
-def create_run(name: str, *, checkpoints: PathLike = CHECKPOINTS, exact: bool = True) -> Run:
-    """Makes the folder of a new run; nothing that exists is touched.
-
-    Args:
-        name: the run's name; any text where `exact` is False.
-        checkpoints: the folder of the run folders, made where it is missing.
-        exact: take this very name; otherwise make a name from it and add -2, -3, ... until it is free.
-
-    Raises:
-        RunError: the name is taken or cannot be a folder's, or the folder cannot be made.
-    """
-    if exact:
-        check_name(name)
-        run = Run(Path(checkpoints) / name)
-        if not _claim(run):
-            if run.live:
-                raise RunError(_taken(run))
-            import shlex
-
-            raise RunError(
-                f"The run {name!r} exists already in {run.path}. "
-                f"Continue it with --resume {shlex.quote(name)}, or choose another --name."
-            )
-        return run
-    stem = safe_name(name)
-    number = 1
-    while not _claim(run := Run(Path(checkpoints) / (stem if number == 1 else f"{stem}-{number}"))):
-        number += 1
-    return run
-
-
-def _claim(run: Run) -> bool:
-    """Makes a run's folder, or takes an empty one; False where it holds something or a process trains it."""
-    try:
-        run.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            run.path.mkdir()
-        except FileExistsError:
-            if not run.path.is_dir():
-                return False
-            return not run.live and all(path.name == LOCK for path in run.path.iterdir())
-    except OSError as error:
-        raise RunError(f"The run's folder {run.path} cannot be made: {explain(error)}") from error
-    except ValueError as error:
-        raise RunError(f"{str(run.path.parent)!r} cannot be a folder's name. Check --checkpoints.") from error
-    return True
-
-
-def _taken(run: Run) -> str:
+def taken(run: Run) -> str:
+    """Why a run that another process trains cannot be trained, in a sentence with the remedy."""
     holder = run._lock.holder or "another process"
     return f"The run {run.name!r} is being trained by {holder}. Wait for it, stop it, or choose another --name."
-
-
-def _no_such(name: str, checkpoints: PathLike) -> str:
-    import difflib
-
-    names = [run.name for run in list_runs(checkpoints)]
-    if not names:
-        return f"There is no run {name!r}: {checkpoints} holds none yet. Start one: textgen train TEXT"
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if close:
-        return f"There is no run {name!r} in {checkpoints}. Did you mean {' or '.join(map(repr, close))}?"
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"There is no run {name!r} in {checkpoints}. There are {', '.join(map(repr, names[:5]))}{more}."
 
 
 def check_folder(folder: PathLike) -> None:

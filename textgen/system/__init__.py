@@ -10,6 +10,7 @@ from textgen.system.files import (
     explain,
     flush_folder,
     flush_to_disk,
+    open_regular,
     remove_leftovers,
 )
 from textgen.system.lock import FileLock
@@ -32,6 +33,7 @@ __all__ = [
     "interruptible",
     "is_closed_pipe",
     "is_terminal",
+    "open_regular",
     "physical_memory",
     "remove_leftovers",
     "use_utf8",

@@ -1,7 +1,7 @@
 """How far a run goes and how fast it learns at each step: pure functions of the step.
 
 The module knows no clock and no framework. A budget in seconds becomes a number of steps elsewhere
-(`callbacks.Course`); until then `Plan.steps` is None and a linear schedule simply stays at its peak.
+(`time_budget.Course`); until then `Plan.steps` is None and a linear schedule simply stays at its peak.
 """
 
 from __future__ import annotations

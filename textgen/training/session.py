@@ -1,6 +1,6 @@
 """One process's part of a run: builds the model, drives training, and says what is to be kept.
 
-`textgen.training.start` decides what is trained on what; here the parts meet.
+`train` and `resume` decide what is trained on what; here the parts meet.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ from textgen.runs.events import Reporter, Summary
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
 from textgen.system import interruptible
-from textgen.training.callbacks import Course, Halt, Interrupted, Keeper, Rescue, fit
 from textgen.training.keras_model import build_model
+from textgen.training.loop import fit
 from textgen.training.network import Network
 from textgen.training.placement import Placement
 from textgen.training.progress import Progress
 from textgen.training.recipe import Recipe, step_seconds
+from textgen.training.recovery import Rescue
+from textgen.training.saving import Halt, Interrupted, Keeper
 from textgen.training.schedule import Plan
 from textgen.training.tensorboard import EventWriter
+from textgen.training.time_budget import Course
 from textgen.training.trainer import Trainer, training_data, validation_data
 
 VALIDATION_STREAMS = 32

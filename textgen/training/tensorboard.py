@@ -51,6 +51,8 @@ class EventWriter(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.progress, self.reporter = folder, progress, reporter
         check_folder(folder)
+        if folder.is_symlink():
+            raise RunError(f"Events for TensorBoard cannot go to {folder}: it is a symbolic link. Remove it.")
         if progress.step == 0 and event_files(folder):
             raise RunError(
                 f"Events for TensorBoard cannot go to {folder}: it holds those of another run. "
@@ -150,7 +152,8 @@ def _number(value: Any) -> float:
 
 def event_files(folder: Path) -> list[Path]:
     """The files that `EventWriter` has written to a folder, oldest first; none where there is no such folder."""
-    return sorted(folder.glob(f"events.out.tfevents.*{_SUFFIX}"))
+    found = folder.glob(f"events.out.tfevents.*{_SUFFIX}")
+    return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 
 def _rewind(folder: Path, step: int) -> int:

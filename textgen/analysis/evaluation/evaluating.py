@@ -19,8 +19,9 @@ from textgen.config import AdaptationConfig, EvaluationConfig, Unknown
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.scoring import score_ids, score_windows
 from textgen.errors import RunError
+from textgen.runs.find import resolve_checkpoint
 from textgen.runs.provenance import RunText, read_run_text
-from textgen.runs.run import BEST, CHECKPOINTS, resolve_checkpoint
+from textgen.runs.run import BEST, CHECKPOINTS
 from textgen.sampling.writer import Writer, load
 from textgen.system import PathLike
 

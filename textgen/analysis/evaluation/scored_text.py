@@ -18,8 +18,8 @@ from textgen.config import CorpusConfig, Unknown
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CorpusError, RunError
+from textgen.runs.find import checkpoint_name
 from textgen.runs.provenance import RunText
-from textgen.runs.run import checkpoint_name
 from textgen.sampling.writer import Writer
 
 

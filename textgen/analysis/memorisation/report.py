@@ -21,7 +21,8 @@ from textgen.analysis.memorisation.suffixes import check_installed
 from textgen.analysis.memorisation.training_text import TrainingText, read_training_text
 from textgen.config import NoveltyConfig, SamplingConfig
 from textgen.errors import CorpusError
-from textgen.runs.run import CHECKPOINTS, checkpoint_name, resolve_checkpoint
+from textgen.runs.find import checkpoint_name, resolve_checkpoint
+from textgen.runs.run import CHECKPOINTS
 from textgen.sampling.sample import Sample
 from textgen.sampling.writer import Writer, load
 from textgen.system import PathLike

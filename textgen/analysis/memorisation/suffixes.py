@@ -169,6 +169,6 @@ def _sorter() -> Callable[[Ids], NDArray[np.int32]]:
         from pydivsufsort import divsufsort
     except ImportError as error:
         raise TextgenError(
-            "Finding copied text needs pydivsufsort, which is not installed here: pip install 'textgen-chars[novelty]'"
+            "Finding copies needs pydivsufsort, which is not installed here: pip install 'textgen-chars[novelty]'"
         ) from error
     return divsufsort  # type: ignore[no-any-return]

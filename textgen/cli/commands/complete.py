@@ -70,7 +70,7 @@ def complete(
     plain: bool,
     as_json: bool,
 ) -> None:
-    """Write together with a model: type, see how the word could end, take a suggestion, ask for a line or a paragraph.
+    """Write together with a model, with suggestions as you type.
 
     On a terminal each key shows suggestions behind the text: Tab takes the first, a number another (Ctrl-V before a
     digit types it). Ctrl-L writes a line, Ctrl-P a paragraph, Ctrl-R writes it differently, Ctrl-U undoes, Ctrl-D ends.

@@ -67,7 +67,7 @@ _STAGES = {
 def eval(  # noqa: A001
     run: str | None, file: str | None, checkpoints: Path, encoding: str, as_json: bool, **options: Any
 ) -> None:
-    """Judge a run by how well it foretells a text it never saw.
+    """Measure how well a run predicts held-out text.
 
     RUN is a run's name or folder, or a .keras file; without it, the newest run is judged. FILE is a text, or - for
     standard input; without it, the text is what the run held out from its own and never trained on.
@@ -100,7 +100,7 @@ def eval(  # noqa: A001
 def _is_text(argument: str, checkpoints: Path) -> bool:
     """Whether the only argument is FILE: it is no run, and a file that is no checkpoint by its name."""
     from textgen.errors import RunError
-    from textgen.runs.run import find_run
+    from textgen.runs.find import find_run
 
     if argument == "-":
         return True

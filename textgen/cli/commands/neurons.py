@@ -57,7 +57,7 @@ def neurons(
     unknown: Unknown,
     as_json: bool,
 ) -> None:
-    """Find what each unit of a run follows in a text: quotes, line lengths, names.
+    """Find what each unit of a run responds to in a text.
 
     RUN is a run's name or folder, or a .keras file. FILE is a text, or - for standard input.
 

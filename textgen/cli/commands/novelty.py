@@ -65,7 +65,7 @@ def novelty(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Tell how much of what a run writes is copied from its training text.
+    """Measure how much of what a run writes is copied.
 
     RUN is a run's name or folder, or a .keras file; without it, the newest run is taken. It writes samples, unless
     --text names a text to judge in their place.

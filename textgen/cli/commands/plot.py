@@ -43,7 +43,7 @@ _AROUND = 8
 @click.option("--log", is_flag=True, help="Make that a logarithmic axis.")
 @checkpoints_option
 def plot(runs: tuple[str, ...], out: Path | None, against: Against, unit: Unit, log: bool, checkpoints: Path) -> None:
-    """Draw the learning curves of one or several runs.
+    """Draw the learning curves of runs.
 
     RUNS are runs' names or folders, or .keras files; without any, the newest run is drawn. Each curve has the loss in
     training and on the text held out, in nats and in bits per character, with the best point marked. Times are those of

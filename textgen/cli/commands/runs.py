@@ -30,7 +30,7 @@ def runs(checkpoints: Path, as_json: bool) -> None:
     Corpus, size of the model, passes over the text, loss on the text held out (nats per character), the same in bits
     per character, and how long ago it was saved.
     """
-    from textgen.runs.run import list_runs
+    from textgen.runs.find import list_runs
 
     summaries = [run.summary() for run in list_runs(checkpoints)]
     if as_json:
@@ -60,7 +60,7 @@ def runs(checkpoints: Path, as_json: bool) -> None:
 @checkpoints_option
 @json_option("One JSON object with everything.")
 def info(name: str | None, checkpoints: Path, as_json: bool) -> None:
-    """Tell everything about a run: model, vocabulary, recipe, history, provenance.
+    """Show a run's model, vocabulary, settings and history.
 
     NAME is a run's name or folder, or a .keras file; without it, the newest run is told.
     """
@@ -84,7 +84,7 @@ def info(name: str | None, checkpoints: Path, as_json: bool) -> None:
 def _details(name: str | None, checkpoints: Path) -> dict[str, Any]:
     """A run's details, or those of a single file."""
     from textgen.model.checkpoint import describe
-    from textgen.runs.run import find_run, resolve_checkpoint
+    from textgen.runs.find import find_run, resolve_checkpoint
 
     if name is not None and resolve_checkpoint(name, checkpoints=checkpoints) == Path(name):
         return describe(name)

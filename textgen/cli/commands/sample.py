@@ -120,7 +120,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="The end")
 @_end("--stop", multiple=True, metavar="TEXT", help="End before this text; can be given several times.")
 @click.pass_context
 def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options: Any) -> None:
-    """Write new text with a run, as it comes.
+    """Write new text with a trained model.
 
     Without --prompt and --prompt-file, what is piped in is the prompt. One newline at the end of a file or of piped
     text is not part of it. The text goes to standard output, the seed to standard error.

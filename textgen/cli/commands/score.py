@@ -73,9 +73,9 @@ def score(
     html: Path | None,
     as_json: bool,
 ) -> None:
-    """Tell how well a run foretells a text, in bits per character: the fewer, the more alike to what it learned.
+    """Measure how well a run predicts a given text.
 
-    FILE is a text, or - for standard input.
+    FILE is a text, or - for standard input. The fewer bits per character, the more it is like the training text.
     """
     if adapt == file == "-":
         raise click.UsageError("FILE and --adapt cannot both be standard input.")

@@ -56,7 +56,7 @@ def surprise(
     unknown: Unknown,
     as_json: bool,
 ) -> None:
-    """Show a text with each character shaded by how much it surprised a run, in bits.
+    """Show how much each character of a text surprises a run.
 
     FILE is a text, or - for standard input. It is read from its first character, with the state carried along. The page
     is one file that needs no network; on the terminal the text is coloured.

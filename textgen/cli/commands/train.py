@@ -188,8 +188,10 @@ def _check_usage(ctx: click.Context, options: Mapping[str, Any]) -> None:
 def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: CorpusConfig) -> None:
     """Finds users' mistakes before TensorFlow is loaded, which takes seconds."""
     from textgen.corpus import open_corpus
+    from textgen.runs.create import create_run
+    from textgen.runs.find import find_run, resolve_checkpoint
     from textgen.runs.naming import check_name
-    from textgen.runs.run import check_folder, create_run, find_run, resolve_checkpoint
+    from textgen.runs.run import check_folder
 
     ModelConfig(vocab_size=1, **{key: value for key, value in given.items() if key in _MODEL})
     TrainingConfig(**{key: value for key, value in given.items() if key in _TRAINING})

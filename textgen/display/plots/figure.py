@@ -78,7 +78,7 @@ def save_figure(chart: Chart, path: PathLike) -> Path:
     kind = file.suffix.lower()
     with _matplotlib():
         figure = _figure(chart)
-        with atomic_write(file) as stream:
+        with atomic_write(file, follow_link=True) as stream:
             figure.savefig(stream, format=kind[1:], **FORMATS[kind])
     return file
 

@@ -1,32 +1,17 @@
-"""What happens during training, besides learning: rates, rounds, saving, rescue, interruption.
-
-`fit` runs one epoch of Keras's for each round, the steps between two validations, so that users' own callbacks
-(early stopping, TensorBoard) see `val_loss` at `on_epoch_end`. Each class here does one thing and they meet in
-`Progress`, which holds everything that outlives a round.
-"""
+"""Sets the learning rate of each step, ends the rounds, and turns a budget of seconds into a number of steps."""
 
 from __future__ import annotations
 
-import atexit
-import gc
 import math
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from textgen.config import TrainingConfig
-from textgen.errors import CheckpointError, TrainingError
 from textgen.runs.events import Reporter
 from textgen.training.progress import Progress
 from textgen.training.schedule import fallen, learning_rate
-from textgen.training.trainer import Trainer
-
-RESCUES = 3
-"""How often a run that diverges goes back before it gives up."""
 
 _WARM, _MEASURED = 3, 10
 """A run's first steps, which also compile, and the steps that a measurement of its pace needs at least."""
@@ -40,14 +25,6 @@ _WINDOWS = 50
 _OFF, _MOVE, _FALL = 0.02, 0.5, 0.02
 """By which share of the budget the pace must lead past or short of it for the end to be moved; by which share of what
 is left it moves at most at once; the share of all steps that the rate always has to come to rest."""
-
-
-class Interrupted(Exception):  # noqa: N818
-    """The user asked training to stop; the last state has been saved."""
-
-
-class _GaveUp(Exception):  # noqa: N818
-    """Training diverged too often."""
 
 
 class Course(keras.callbacks.Callback):
@@ -189,158 +166,3 @@ class Course(keras.callbacks.Callback):
         steps = (seconds + step * (pace + between)) / (share * pace + (1.0 - share) * whole + between)
         halved = max(round(share * steps) - step, 0)
         return step + max(halved + int((seconds - halved * (pace + between)) / (whole + between)), 1)
-
-
-class Rescue(keras.callbacks.Callback):
-    """Takes a run whose loss explodes back to its best weights, with half the learning rate.
-
-    A step counts as exploded when its loss is not finite, its gradient's norm is not finite, or its loss is more than
-    twice what guessing all characters alike would give.
-    """
-
-    def __init__(self, progress: Progress, reporter: Reporter, *, vocab_size: int, best: Callable[[], None]) -> None:
-        super().__init__()
-        self.progress, self.reporter = progress, reporter
-        self._ceiling = 2.0 * math.log(max(vocab_size, 2)) + 2.0
-        self._restore_best = best
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Looks at the step's loss."""
-        del batch, logs
-        trainer, progress = self.model, self.progress
-        loss, norm = float(trainer.last_loss), float(trainer.gradient_norm)
-        if loss <= self._ceiling and math.isfinite(norm):
-            return
-        if progress.rescues == RESCUES:
-            raise _GaveUp(
-                f"The loss exploded {RESCUES + 1} times (at step {progress.step}). The best model is kept; "
-                "train again with a lower --learning-rate."
-            )
-        progress.rescues += 1
-        progress.rate_factor *= 0.5
-        self._restore_best()
-        trainer.forget()
-        trainer.reset_metrics()
-        self.reporter.warned(
-            f"The loss exploded at step {progress.step}; going on from the best weights so far with "
-            f"{progress.rate_factor:g} of the learning rate."
-        )
-
-
-class Keeper(keras.callbacks.Callback):
-    """Writes the rows, the samples, the best and the last state, and stops a run that no longer improves.
-
-    A state that cannot be written is a warning, and is tried again at the next save; `failure` holds it until then.
-    """
-
-    def __init__(
-        self,
-        progress: Progress,
-        config: TrainingConfig,
-        reporter: Reporter,
-        *,
-        batches_per_epoch: int,
-        save: Callable[[bool], None],
-        sample: Callable[[int], str],
-    ) -> None:
-        super().__init__()
-        self.progress, self.config, self.reporter = progress, config, reporter
-        self.failure: CheckpointError | None = None
-        self._batches_per_epoch = batches_per_epoch
-        self._save_files, self._sample = save, sample
-        self._saved = time.monotonic()
-        self._cost = 0.0
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Saves the last state when it is time to.
-
-        Where that goes by time, saving stays under 2 % of it; where it goes by steps, the user has decided.
-        """
-        del batch, logs
-        if not self.model.stop_training and self._is_due():
-            self.save()
-
-    def _is_due(self) -> bool:
-        steps = self.config.save_every_steps
-        if steps is not None:
-            return self.progress.step % steps == 0
-        return time.monotonic() - self._saved >= max(self.config.save_every, 50.0 * self._cost)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keeps what the round brought."""
-        del epoch
-        progress, config = self.progress, self.config
-        value = float(logs.get("val_loss", logs["loss"]))
-        best = value < progress.best
-        progress.best, progress.waits = (value, 0) if best else (progress.best, progress.waits + 1)
-        row = {
-            "step": progress.step,
-            "epoch": progress.step / self._batches_per_epoch,
-            "seconds": round(progress.seconds, 1),
-            "characters": progress.step * config.batch_size * config.sequence_length,
-            "loss": float(logs["loss"]),
-            "val_loss": float(logs["val_loss"]) if "val_loss" in logs else None,
-            "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
-            "sample": self._sample(progress.step),
-        }
-        progress.history.append(row)
-        self.model.reset_metrics()
-        self.save(best=best)
-        self.reporter.validated(row, best=best)
-        if config.patience is not None and progress.waits >= config.patience and not progress.finished:
-            self.model.stop_training = True
-            self.reporter.finished(f"No better loss in {config.patience} validations: stopped early.")
-
-    def save(self, *, best: bool = False) -> None:
-        """Writes the last state, and the best one where `best`."""
-        start = time.monotonic()
-        try:
-            self._save_files(best)
-        except CheckpointError as error:
-            self.failure = error
-            self.reporter.warned(f"{error} Training goes on and saving is tried again.")
-        else:
-            self.failure = None
-        self._saved = time.monotonic()
-        self._cost = self._saved - start
-
-
-class Halt(keras.callbacks.Callback):
-    """Ends training after the step in which the user asked for it, once the last state is saved."""
-
-    def __init__(self, keeper: Keeper, asked: Callable[[], bool]) -> None:
-        super().__init__()
-        self._keeper, self._asked = keeper, asked
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Saves and leaves if the user asked."""
-        del batch, logs
-        if self._asked() and not self.model.stop_training:
-            self._keeper.save()
-            raise Interrupted
-
-
-def fit(trainer: Trainer, callbacks: list[keras.callbacks.Callback], *, training: Any, validation: Any) -> None:
-    """Runs `trainer.fit` until a callback stops it.
-
-    Raises:
-        Interrupted: the user asked for it.
-        TrainingError: the loss exploded again and again.
-    """
-    endless = 2**40
-    # TensorFlow's iterators over our generators have to go before the interpreter does: one that is destroyed while it
-    # shuts down may wait for a thread that waits for the interpreter (tensorflow/tensorflow, issue 21277).
-    atexit.unregister(gc.collect)
-    atexit.register(gc.collect)
-    try:
-        trainer.fit(
-            training,
-            epochs=endless,
-            steps_per_epoch=endless,
-            validation_data=validation,
-            callbacks=callbacks,
-            verbose=0,
-            shuffle=False,
-        )
-    except _GaveUp as error:
-        raise TrainingError(str(error)) from None

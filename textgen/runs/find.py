@@ -1,0 +1,101 @@
+"""Runs and checkpoints by name: the run that a name means, the newest one, all of them."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from textgen.errors import RunError
+from textgen.runs.run import BEST, CHECKPOINTS, LAST, LOCK, METRICS, Run
+from textgen.system import PathLike, explain
+
+
+def list_runs(checkpoints: PathLike = CHECKPOINTS) -> list[Run]:
+    """The runs in a folder, newest first; damaged ones too, which say so by their `problem`.
+
+    Args:
+        checkpoints: the folder of the run folders; where it is missing there are no runs.
+
+    Raises:
+        RunError: the folder cannot be read.
+    """
+    try:
+        folders = [path for path in Path(checkpoints).iterdir() if path.is_dir() and not path.name.startswith(".")]
+        marks = (BEST, LAST, METRICS, LOCK)
+        runs = [Run(path) for path in folders if any((path / mark).exists() for mark in marks)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"The runs in {checkpoints} cannot be listed: {explain(error)}") from error
+    except ValueError as error:
+        raise RunError(f"{str(checkpoints)!r} cannot be a folder's name. Check --checkpoints.") from error
+    return sorted(runs, key=lambda run: (-run.saved, run.name))
+
+
+def find_run(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS, whole: bool = True) -> Run:
+    """The run of that name, or in that folder, or the newest.
+
+    Args:
+        name: a run's name or folder; None takes the newest run that has a checkpoint.
+        checkpoints: the folder of the run folders.
+        whole: refuse a named run that has no checkpoint.
+
+    Raises:
+        RunError: there is none, or it has no checkpoint; the message names similar ones.
+    """
+    if name is None:
+        for run in list_runs(checkpoints):
+            if run.best.is_file() or run.last.is_file():
+                return run
+        raise RunError(f"There are no runs in {checkpoints} yet. Start one: textgen train TEXT")
+    plain = str(name) not in ("", ".", "..") and Path(name).name == str(name)
+    for path in [Path(checkpoints) / name, Path(name)] if plain else [Path(name)]:
+        with contextlib.suppress(OSError, ValueError):
+            if str(name) and path.is_dir() and path.resolve() != Path(checkpoints).resolve():
+                run = Run(path)
+                if whole:
+                    _ = run.checkpoint
+                return run
+    raise RunError(_no_such(str(name), checkpoints))
+
+
+def resolve_checkpoint(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> Path:
+    """The checkpoint file that a run's name, a run's folder or a path to a file means.
+
+    Args:
+        name: what the user gave; None takes the newest run.
+        checkpoints: the folder of the run folders.
+
+    Returns:
+        The file of the run's best model (its last state where there is no best one yet), or the given file.
+
+    Raises:
+        RunError: there is no such run or file.
+    """
+    if name is not None:
+        with contextlib.suppress(OSError, ValueError):
+            if Path(name).suffix == ".keras" or Path(name).is_file():
+                return Path(name)
+    return find_run(name, checkpoints=checkpoints).checkpoint
+
+
+def checkpoint_name(path: Path) -> str:
+    """What to call a checkpoint: its run's name, or the path of a file that stands alone.
+
+    >>> checkpoint_name(Path("checkpoints/poems/best.keras")), checkpoint_name(Path("poems.keras"))
+    ('poems', 'poems.keras')
+    """
+    return path.resolve().parent.name if path.name in (BEST, LAST) else str(path)
+
+
+def _no_such(name: str, checkpoints: PathLike) -> str:
+    import difflib
+
+    names = [run.name for run in list_runs(checkpoints)]
+    if not names:
+        return f"There is no run {name!r}: {checkpoints} holds none yet. Start one: textgen train TEXT"
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"There is no run {name!r} in {checkpoints}. Did you mean {' or '.join(map(repr, close))}?"
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"There is no run {name!r} in {checkpoints}. There are {', '.join(map(repr, names[:5]))}{more}."

@@ -1,0 +1,55 @@
+"""Takes a run that diverges back to its best weights and lowers its learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from textgen.runs.events import Reporter
+from textgen.training.progress import Progress
+
+RESCUES = 3
+"""How often a run that diverges goes back before it gives up."""
+
+
+class GaveUp(Exception):  # noqa: N818
+    """Training diverged too often."""
+
+
+class Rescue(keras.callbacks.Callback):
+    """Takes a run whose loss explodes back to its best weights, with half the learning rate.
+
+    A step counts as exploded when its loss is not finite, its gradient's norm is not finite, or its loss is more than
+    twice what guessing all characters alike would give.
+    """
+
+    def __init__(self, progress: Progress, reporter: Reporter, *, vocab_size: int, best: Callable[[], None]) -> None:
+        super().__init__()
+        self.progress, self.reporter = progress, reporter
+        self._ceiling = 2.0 * math.log(max(vocab_size, 2)) + 2.0
+        self._restore_best = best
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Looks at the step's loss."""
+        del batch, logs
+        trainer, progress = self.model, self.progress
+        loss, norm = float(trainer.last_loss), float(trainer.gradient_norm)
+        if loss <= self._ceiling and math.isfinite(norm):
+            return
+        if progress.rescues == RESCUES:
+            raise GaveUp(
+                f"The loss exploded {RESCUES + 1} times (at step {progress.step}). The best model is kept; "
+                "train again with a lower --learning-rate."
+            )
+        progress.rescues += 1
+        progress.rate_factor *= 0.5
+        self._restore_best()
+        trainer.forget()
+        trainer.reset_metrics()
+        self.reporter.warned(
+            f"The loss exploded at step {progress.step}; going on from the best weights so far with "
+            f"{progress.rate_factor:g} of the learning rate."
+        )
