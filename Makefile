@@ -29,7 +29,7 @@ slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 
 docs: $(VENV)/.installed
-	$(BIN)/cog -r docs/commands.md
+	$(BIN)/cog -r docs/commands.md docs/settings.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -143,11 +143,11 @@ def test_the_package_runs_as_a_module(house: Path) -> None:
 
 
 def test_every_default_of_sampling_is_the_configuration_s() -> None:
-    from textgen.cli.commands.sample import _CONTROLS, sample
+    from textgen.cli.commands.sample import sample
 
     defaults = {param.name: param.default for param in sample.params}
     known = SamplingConfig()
-    for name in set(_CONTROLS) - {"seed", "stop"}:
+    for name in set(known.to_json()) - {"seed", "stop"}:
         assert defaults[name] == getattr(known, name), name
 
 

@@ -32,7 +32,7 @@ class AdaptationConfig(Config):
         ge=0,
         le=1e6,
         off=0,
-        help="How far, for each segment, a weight of average gradient goes back to where training left it.",
+        help="How far a weight of average gradient goes back, with each segment, to its trained value.",
     )
     epsilon: float = setting(
         default=0.1,

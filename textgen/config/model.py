@@ -53,7 +53,7 @@ class ModelConfig(Config):
         lt=1,
         off=0,
         otherwise="by passes over the text",
-        help="Dropout of the layers' outputs in training.",
+        help="Dropout of the layers' outputs.",
         details="One mask a sequence.",
     )
     input_dropout: float = setting(
@@ -62,7 +62,7 @@ class ModelConfig(Config):
         lt=1,
         off=0,
         otherwise="by passes over the text",
-        help="Dropout of the embedding's output in training.",
+        help="Dropout of the embedding's output.",
         details="One mask a sequence.",
     )
 

@@ -46,9 +46,7 @@ class TrainingConfig(Config):
         help="Update only the weights where Adam's momentum and the gradient agree.",
         details="After Liang et al. (2024).",
     )
-    clip_norm: float = setting(
-        default=1.0, gt=0, off=math.inf, help="Gradients are scaled down to this global norm where theirs is larger."
-    )
+    clip_norm: float = setting(default=1.0, gt=0, off=math.inf, help="The global gradient norm is clipped to this.")
     warmup_steps: int = setting(
         default=50,
         ge=0,
@@ -73,8 +71,8 @@ class TrainingConfig(Config):
         ge=0,
         le=1,
         off=0,
-        otherwise="0.35, or 0 for sequences that are odd or below 32",
-        help="Share of all steps, at the start, that make two updates, from half a sequence each.",
+        otherwise="0.35 for even lengths from 32",
+        help="Share of all steps, at the start, with an update after each half sequence.",
         details="Of no effect where `sequence_length` is odd.",
     )
     logit_scale: float = setting(

@@ -52,8 +52,13 @@ NUMBER      takes that suggestion
 )
 @run_option
 @checkpoints_option
-@setting("--temperature", config=SamplingConfig, type=float, help="How freely lines and paragraphs are written.")
-@wish("--seed", type=int, otherwise="drawn anew", help="All of the writing's chance follows from it.")
+@setting(
+    "--temperature",
+    config=SamplingConfig,
+    type=float,
+    help="How freely lines and paragraphs are written; lower is safer.",
+)
+@wish("--seed", config=SamplingConfig, otherwise="drawn anew")
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The encoding of --adapt's file.")
 @click.option("--choices", type=click.IntRange(1, 9), default=5, show_default=True, help="How many suggestions.")

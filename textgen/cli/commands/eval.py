@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from textgen.cli.command import command, visible
 from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
-from textgen.config import CorpusConfig, EvaluationConfig, Unknown
+from textgen.config import CorpusConfig, EvaluationConfig
 from textgen.display.format import table
 
 if TYPE_CHECKING:
@@ -47,22 +47,12 @@ _STAGES = {
     metavar="PATH",
     help="Where the run's own text is now, if it has moved; can be given several times.",
 )
-@setting("--windows", metavar="N", config=EvaluationConfig, type=int, help="Characters of a window without context.")
-@wish(
-    "--streams",
-    type=int,
-    otherwise="1; more for a long text",
-    help="In how many parts to read the text with carried state: 1 is exact, more is quicker.",
-)
-@click.option("--dynamic", is_flag=True, help="Also score a model that goes on learning from what it has read.")
+@setting("--windows", metavar="N", config=EvaluationConfig)
+@wish("--streams", config=EvaluationConfig)
+@setting("--dynamic", config=EvaluationConfig)
 @setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
-@setting(
-    "--unknown",
-    config=EvaluationConfig,
-    type=click.Choice(get_args(Unknown)),
-    help="What to do with characters of FILE that the model never saw.",
-)
-@setting("--seed", config=EvaluationConfig, type=int, help="The same seed brings the same intervals.")
+@setting("--unknown", config=EvaluationConfig, help="What to do with characters of FILE that the model never saw.")
+@setting("--seed", config=EvaluationConfig)
 @json_option("One JSON object with everything.")
 def eval(  # noqa: A001
     run: str | None, file: str | None, checkpoints: Path, encoding: str, as_json: bool, **options: Any

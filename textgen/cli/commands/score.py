@@ -8,13 +8,13 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
 from textgen.cli.command import command
 from textgen.cli.options import Place, adapt_option, checkpoints_option, json_option, run_option, setting, wish
-from textgen.config import CorpusConfig, SamplingConfig, Unknown
+from textgen.config import CorpusConfig, EvaluationConfig, InsightConfig, Unknown
 from textgen.system import is_terminal
 
 if TYPE_CHECKING:
@@ -44,18 +44,8 @@ _MOST_PARTS = 64
 @checkpoints_option
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The files' encoding.")
-@setting(
-    "--unknown",
-    config=SamplingConfig,
-    type=click.Choice(get_args(Unknown)),
-    help="What to do with characters that the model never saw.",
-)
-@wish(
-    "--streams",
-    type=int,
-    otherwise="1; more for a long text",
-    help="In how many parts to read the text side by side: 1 is exact, more is quicker.",
-)
+@setting("--unknown", config=InsightConfig)
+@wish("--streams", config=EvaluationConfig)
 @click.option(
     "--show", is_flag=True, help="Show the text coloured by surprise; with --json, add the log-probabilities."
 )

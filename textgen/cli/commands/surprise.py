@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
@@ -33,17 +33,10 @@ if TYPE_CHECKING:
     metavar="OUT",
     help="Write a page where pointing at a character shows its probability and the alternatives.",
 )
-@setting("--limit", metavar="N", config=InsightConfig, type=int, help="Read this many characters from FILE's start.")
-@setting(
-    "--alternatives", metavar="N", config=InsightConfig, type=int, help="Likeliest characters to tell at each place."
-)
+@setting("--limit", metavar="N", config=InsightConfig)
+@setting("--alternatives", metavar="N", config=InsightConfig)
 @setting("--encoding", config=CorpusConfig, help="The file's encoding.")
-@setting(
-    "--unknown",
-    config=InsightConfig,
-    type=click.Choice(get_args(Unknown)),
-    help="What to do with characters that the model never saw.",
-)
+@setting("--unknown", config=InsightConfig)
 @json_option("One JSON object, with the text and its log-probabilities.")
 def surprise(
     file: str,
