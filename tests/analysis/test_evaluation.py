@@ -61,7 +61,7 @@ def by_name(found: Evaluation) -> dict[str, float]:
     return {each.name: each.nats for each in (*found.protocols, *found.baselines)}
 
 
-def test_both_protocols_agree_with_one_step_at_a_time() -> None:
+def test_both_protocols_agree_with_single_steps() -> None:
     text = text_of(330)
     found = evaluate(WRITER, text, windows=50)
     weights = random_weights(WRITER.config, seed=0, scale=4.0)
@@ -113,7 +113,7 @@ def test_the_best_temperature_is_that_of_a_dense_grid() -> None:
     assert found.calibration.nats < found.carried.nats
 
 
-def test_the_fingerprint_is_of_the_text_as_training_would_have_read_it() -> None:
+def test_sha256_is_of_the_text_normalised_as_in_training() -> None:
     plain = evaluate(WRITER, "the sea\nwas out\n")
     assert plain.sha256 == hashlib.sha256(b"the sea\nwas out\n").hexdigest()
     assert evaluate(WRITER, "the sea\r\nwas out\r") == plain
@@ -139,7 +139,7 @@ def test_a_text_of_one_character_has_figures_but_no_interval() -> None:
     ("text", "settings", "error", "message"),
     [
         ("", {}, CorpusError, "There is nothing to score: the text is empty."),
-        ("ÉÉ", {"unknown": "skip"}, CorpusError, "There is nothing to score: the model knows none"),
+        ("ÉÉ", {"unknown": "skip"}, CorpusError, "There is nothing to score: none of the text's characters"),
         ("aÉ", {}, UnknownCharacterError, "never saw"),
         ("ab", {"windows": 0}, ConfigError, r"windows must be a whole number in \[1, 1000000\]; got 0"),
         ("ab", {"windows": 10**7}, ConfigError, "windows must be"),
@@ -150,7 +150,7 @@ def test_a_text_of_one_character_has_figures_but_no_interval() -> None:
         (None, {}, RunError, "does not say what text it was trained on. .*textgen eval model FILE"),
     ],
 )
-def test_what_cannot_be_judged_is_a_sentence(
+def test_invalid_texts_and_settings_raise_errors(
     text: str | None, settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -162,7 +162,7 @@ def test_windows_longer_than_the_text_are_the_text() -> None:
     assert found.protocols[0].nats == pytest.approx(found.protocols[1].nats, abs=1e-6)
 
 
-def test_characters_never_seen_are_counted_and_left_out_for_all() -> None:
+def test_unknown_characters_are_counted_and_dropped_for_baselines_too() -> None:
     text = text_of(200)
     found = evaluate(WRITER, "É" + text + "É", unknown="skip")
     alone = evaluate(WRITER, text)
@@ -175,7 +175,7 @@ def test_characters_never_seen_are_counted_and_left_out_for_all() -> None:
     assert any(note.startswith("1 of the characters") for note in replaced.notes)
 
 
-def test_without_a_training_text_the_compressors_are_alone_and_there_is_no_unigram() -> None:
+def test_without_a_training_text_compressors_run_alone_and_there_is_no_unigram() -> None:
     text = text_of(300)
     found = evaluate(WRITER, text)
     assert [each.name for each in found.baselines] == ["xz", "bz2", "gzip", "uniform"]
@@ -186,7 +186,7 @@ def test_without_a_training_text_the_compressors_are_alone_and_there_is_no_unigr
     assert any("So the compressors ran without the training text" in note for note in found.notes)
 
 
-def test_without_a_text_it_is_what_the_run_held_out(words: Path) -> None:
+def test_without_a_text_the_held_out_text_is_scored(words: Path) -> None:
     writer = trained_on(words)
     whole = words.read_text(encoding="utf-8")
     split = int(len(whole) * 0.9)
@@ -197,7 +197,7 @@ def test_without_a_text_it_is_what_the_run_held_out(words: Path) -> None:
     assert found.source == f"the last {len(held_out):,} of {len(whole):,} characters of words.txt"
     assert found.characters == len(held_out)
     assert found.sha256 == hashlib.sha256(held_out.encode()).hexdigest()
-    # The first one is foretold from the last one trained on.
+    # The first one is predicted from the last one trained on.
     assert found.carried.nats == pytest.approx(slow_nats(writer, weights, whole[split - 1], held_out), abs=1e-5)
     apart = slow_nats(writer, weights, whole[split - 1], held_out, length=30)
     assert found.protocols[1].nats == pytest.approx(apart, abs=1e-5)
@@ -211,7 +211,7 @@ def test_without_a_text_it_is_what_the_run_held_out(words: Path) -> None:
     assert found.warnings == ()
 
 
-def test_a_given_text_is_compared_with_what_had_seen_the_training_text(words: Path) -> None:
+def test_compressors_are_given_the_training_text_for_a_given_text(words: Path) -> None:
     writer = trained_on(words)
     whole = words.read_text(encoding="utf-8")
     given = "the boats lay on their sides and nan said so"
@@ -249,12 +249,12 @@ def test_chinese_is_counted_in_characters_and_compressed_in_bytes(tmp_path: Path
     assert figures["unigram"] < 1.03 * math.log(900)
 
 
-def test_a_run_that_held_nothing_out_says_so(words: Path) -> None:
+def test_a_run_without_held_out_text_is_an_error(words: Path) -> None:
     with pytest.raises(RunError, match=r"has no held-out text: .* Give a text to score: textgen eval model FILE"):
         evaluate(trained_on(words, validation=0.0))
 
 
-def test_a_text_that_has_gone_or_changed_is_a_sentence_with_what_to_do(words: Path, tmp_path: Path) -> None:
+def test_a_missing_or_changed_text_is_an_error_with_a_remedy(words: Path, tmp_path: Path) -> None:
     writer = trained_on(words)
     moved = words.rename(tmp_path / "moved.txt")
     with pytest.raises(RunError, match=r"is not there any more: .*--corpus .*textgen eval model FILE"):
@@ -283,7 +283,7 @@ def test_a_text_that_has_gone_or_changed_is_a_sentence_with_what_to_do(words: Pa
     ],
     ids=["all", "part", "more", "held-out", "short", "across"],
 )
-def test_a_text_that_was_trained_on_is_called_so(words: Path, cut: Any, said: str | None) -> None:
+def test_a_text_that_was_trained_on_brings_a_warning(words: Path, cut: Any, said: str | None) -> None:
     whole = words.read_text(encoding="utf-8")
     text = cut(whole, int(len(whole) * 0.9))
     found = evaluate(trained_on(words), text)
@@ -292,7 +292,7 @@ def test_a_text_that_was_trained_on_is_called_so(words: Path, cut: Any, said: st
     assert (found.split == "held-out") == (text == whole[int(len(whole) * 0.9) :])
 
 
-def test_of_a_long_training_text_the_compressors_see_the_end_and_that_is_said(
+def test_compressors_are_given_the_end_of_a_long_training_text_and_a_note_says_so(
     words: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluating, "MOST_TRAINING", 1000)
@@ -305,7 +305,7 @@ def test_of_a_long_training_text_the_compressors_see_the_end_and_that_is_said(
     assert f"The compressors were given the last 1,000 of the training text's {split:,} bytes." in found.notes
 
 
-def test_the_verdict_says_who_is_better_and_whether_the_model_is_too_sure(words: Path) -> None:
+def test_the_verdict_names_the_best_compressor_and_overconfidence(words: Path) -> None:
     found = evaluate(trained_on(words))
     strongest = min(found.baselines[:3], key=lambda each: each.nats)
     ratio = found.carried.nats / strongest.nats
@@ -338,7 +338,7 @@ def test_dynamic_is_a_protocol_of_its_own_that_measures_gradients_on_the_trainin
     assert unaided.settings["gradients"] == "the text, as read"
 
 
-def test_an_adapted_model_is_called_one() -> None:
+def test_an_adapted_model_brings_a_note() -> None:
     found = evaluate(WRITER.adapt(text_of(120)), text_of(50))
     assert "The model was adapted to 120 characters of another text first." in found.notes
 

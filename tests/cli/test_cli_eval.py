@@ -144,7 +144,7 @@ def test_a_text_that_was_trained_on_is_warned_of_on_standard_error(at_home: Path
         (["tiny", "nowhere.txt"], "nowhere.txt"),
         (["tiny", "empty.txt"], "There is nothing to score: the text is empty."),
         (["tiny", "foreign.txt"], "never saw"),
-        (["tiny", "foreign.txt", "--unknown", "skip"], "the model knows none"),
+        (["tiny", "foreign.txt", "--unknown", "skip"], "none of the text's characters"),
         (["--windows", "0"], "windows must be a whole number in [1, 1000000]; got 0."),
         (["--streams", "0"], "streams must be"),
         (["--seed", "-1"], "seed must be"),

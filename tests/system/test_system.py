@@ -430,7 +430,7 @@ def _count_up(folder: Path, times: int) -> None:
 
 class TestInterruptible:
     @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", pytest.param("SIGHUP", marks=posix)])
-    def test_the_first_signal_is_a_flag_and_the_handlers_come_back(self, name: str) -> None:
+    def test_the_first_signal_sets_a_flag_and_handlers_are_restored(self, name: str) -> None:
         number = getattr(signal, name)
         before = signal.getsignal(number)
         with system.interruptible() as interruption:
@@ -442,13 +442,13 @@ class TestInterruptible:
             assert signal.getsignal(number) == before
         assert signal.getsignal(number) == before
 
-    def test_the_second_ctrl_c_goes_through(self) -> None:
+    def test_the_second_ctrl_c_raises_keyboard_interrupt(self) -> None:
         with pytest.raises(KeyboardInterrupt), system.interruptible() as interruption:
             signal.raise_signal(signal.SIGINT)
             assert interruption.requested
             signal.raise_signal(signal.SIGINT)
 
-    def test_handlers_come_back_after_an_error(self) -> None:
+    def test_handlers_are_restored_after_an_error(self) -> None:
         before = signal.getsignal(signal.SIGINT)
         with contextlib.suppress(ValueError), system.interruptible():
             assert signal.getsignal(signal.SIGINT) != before
@@ -510,7 +510,7 @@ class TestTerminal:
             yield stream
         os.close(leader)
 
-    def test_files_pipes_and_missing_streams_are_no_terminals(self, tmp_path: Path) -> None:
+    def test_files_pipes_and_missing_streams_are_not_terminals(self, tmp_path: Path) -> None:
         with (tmp_path / "out").open("w") as file:
             assert not system.is_terminal(file)
         assert not system.is_terminal(file)
@@ -567,5 +567,5 @@ except OSError as error:
             assert process.stderr.read() == b""
         assert process.returncode == 0
 
-    def test_other_errors_are_no_closed_pipe(self) -> None:
+    def test_other_errors_are_not_a_closed_pipe(self) -> None:
         assert not system.is_closed_pipe(OSError(errno.ENOSPC, "No space left on device"))

@@ -238,14 +238,14 @@ class CharTokenizer:
 def unknown_characters(characters: str) -> UnknownCharacterError:
     """The error for a text with `characters`, distinct and in code-point order, outside the vocabulary.
 
-    >>> print(str(unknown_characters("é")).partition(" Take")[0])
-    The text holds 1 character that the model never saw: 'é' (U+00E9).
+    >>> print(str(unknown_characters("é")).partition(" Remove")[0])
+    The text contains 1 character that the model never saw: 'é' (U+00E9).
     """
     some = len(characters) > 1
-    them, place = ("them", "their") if some else ("it", "its")
+    them = "them" if some else "it"
     return UnknownCharacterError(
-        f"The text holds {len(characters):,} character{'s' if some else ''} that the model never saw: "
-        f'{name_characters(characters)}. Take {them} out, or pass unknown="skip" (--unknown skip) to drop {them} '
-        f'or unknown="replace" (--unknown replace) to put a stand-in in {place} place.',
+        f"The text contains {len(characters):,} character{'s' if some else ''} that the model never saw: "
+        f'{name_characters(characters)}. Remove {them}, or pass unknown="skip" (--unknown skip) to drop {them} '
+        f'or unknown="replace" (--unknown replace) to replace {them}.',
         characters=characters,
     )

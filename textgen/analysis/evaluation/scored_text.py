@@ -98,8 +98,8 @@ def _subject(
 ) -> ScoredText:
     ids = tokenizer.encode(text, unknown=unknown)
     if not len(ids):
-        raise CorpusError("There is nothing to score: the model knows none of the text's characters.")
-    foreign = len(text) - len(tokenizer.encode(text, unknown="skip"))
+        raise CorpusError("There is nothing to score: none of the text's characters is in the model's vocabulary.")
+    outside = len(text) - len(tokenizer.encode(text, unknown="skip"))
     dropped = len(text) - len(ids)
     return ScoredText(
         split=split,
@@ -108,7 +108,7 @@ def _subject(
         sha256=hashlib.sha256(utf8(text)).hexdigest(),
         before=context_ids(tokenizer, tokenizer.encode(before, unknown="replace")),
         ids=ids,
-        unknown=foreign - dropped,
+        unknown=outside - dropped,
         dropped=dropped,
     )
 

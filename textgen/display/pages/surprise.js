@@ -33,10 +33,10 @@ function describe(place) {
     const bar = element("span", "bar");
     bar.style.width = `${100 * 2 ** -each.bits}%`;
     return element("tr", each.own ? "own" : "", element("td", "", each.sign),
-      element("td", "odds", percent(each.bits)), element("td", "", bar));
+      element("td", "probability", percent(each.bits)), element("td", "", bar));
   });
   return [
-    element("div", "head", sign(TEXT[place]), element("strong", "odds", percent(bits)),
+    element("div", "head", sign(TEXT[place]), element("strong", "probability", percent(bits)),
       element("span", "quiet", `${bits.toFixed(2)} bits`)),
     element("h2", "", "most likely here"),
     element("table", "", ...rows),
