@@ -65,16 +65,3 @@ class EncodedCorpus:
     def held_out(self) -> NDArray[Any]:
         """The ids to validate on, `(characters - split,)`; none where `config.validation` is 0."""
         return self.ids[self.split :]
-
-    def describe(self) -> dict[str, Any]:
-        """What a checkpoint records of the text, as plain JSON values."""
-        return {
-            "name": self.name,
-            "sources": list(self.sources),
-            "characters": self.characters,
-            "bytes": self.bytes,
-            "distinct": self.distinct,
-            "sha256": self.sha256,
-            "split": self.split,
-            "settings": self.config.to_json(),
-        }

@@ -18,7 +18,8 @@ from textgen.corpus import EncodedCorpus, encode_corpus, open_corpus
 from textgen.corpus.batches import Streams
 from textgen.display.format import short_duration
 from textgen.errors import CheckpointError, ConfigError, RunError
-from textgen.model.checkpoint import Checkpoint, read_checkpoint, read_training_state
+from textgen.model.progress import SavedProgress
+from textgen.model.read import Checkpoint, read_checkpoint, read_training_state
 from textgen.runs.create import create_run
 from textgen.runs.events import Reporter
 from textgen.runs.find import find_run, resolve_checkpoint
@@ -222,18 +223,19 @@ def resume(
         changes = _given(epochs=epochs, time=time, device=device, shards=shards)
         if epochs is not None or time is not None:
             changes = {"epochs": None, "time": None, **changes}
-        training = TrainingConfig.from_json({**last.metadata["training"], **changes})
-        where = _as_list(sources) or list(progress["sources"])
+        training = TrainingConfig.from_json({**last.metadata.training, **changes})
+        where = _as_list(sources) or list(progress.sources)
         if where == ["-"] and not sources:
             raise RunError(
                 f"The run {run.name!r} was trained on standard input, which is gone. Pipe the same text in again: "
                 f"textgen train - --resume {run.name} < text"
             )
-        corpus = CorpusConfig.from_json(last.metadata["corpus"]["settings"])
+        # A setting that this version does not know is refused: it may change the split or the vocabulary.
+        corpus = CorpusConfig.from_json(last.metadata.corpus.settings)
         encoded = encode_corpus(
             open_corpus(where, config=corpus), cache=_cache(checkpoints), progress=reporter.encoding
         )
-        before, now = str(last.metadata["corpus"]["sha256"]), encoded.sha256
+        before, now = str(last.metadata.corpus.sha256), encoded.sha256
         if before != now:
             raise RunError(
                 f"The text of the run {run.name!r} has changed since it was trained (sha256 {before[:12]}, now "
@@ -244,25 +246,21 @@ def resume(
         placement, streams = place(training.device, training.precision), _streams(encoded, training)
         events = _events_before(run, progress) if tensorboard is None else _events(tensorboard)
         session = Session(run, encoded, recipe, reporter, callbacks, _absolute(where), placement, streams, events)
-        session.restore(last.weights, read_training_state(run.last), progress, last.metadata["history"], started)
+        session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
         if epochs is not None or time is not None:
             session.extend()
         return session.fit()
 
 
-def _progress(last: Checkpoint) -> dict[str, Any]:
-    """How far a run had come when its last state was written; `Session.restore` checks the figures."""
-    progress, corpus = last.metadata.get("progress"), last.metadata["corpus"]
-    values = progress if isinstance(progress, dict) else {}
-    sources = values.get("sources")
-    named = isinstance(sources, list) and sources and all(isinstance(source, str) for source in sources)
-    known = isinstance(values.get("created"), str) and isinstance(values.get("tensorboard", False), (bool, str))
-    if not named or not known or not {"settings", "sha256"} <= set(corpus):
+def _progress(last: Checkpoint) -> SavedProgress:
+    """How far a run had come when its last state was written."""
+    progress, corpus = last.metadata.progress, last.metadata.corpus
+    if progress is None or not corpus.settings or corpus.sha256 is None:
         raise CheckpointError(
             f"{last.path} does not say how far its training had come, so it cannot be continued. "
             f"Start a new run from its weights: textgen train ... --from {last.path}"
         )
-    return dict(values)
+    return progress
 
 
 def _check_memory(recipe: Recipe) -> None:
@@ -289,9 +287,9 @@ def _events(tensorboard: Source | bool) -> str | bool:
     return str(Path(tensorboard).resolve())
 
 
-def _events_before(run: Run, progress: Mapping[str, Any]) -> str | bool:
+def _events_before(run: Run, progress: SavedProgress) -> str | bool:
     """Where event files went so far; a checkpoint from a stranger names no other folder than one that has them."""
-    before: str | bool = progress.get("tensorboard", False)
+    before = progress.tensorboard
     if isinstance(before, str) and not event_files(run.events_folder(before)):
         return True
     return before

@@ -134,7 +134,8 @@ def _own_text(
     sources = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
     try:
         paths = [os.fspath(source) for source in sources]
-        return read_run_text(writer.metadata, writer.path, keep=MOST_TRAINING, sources=paths, progress=progress), ""
+        own = read_run_text(writer.metadata.corpus, writer.path, keep=MOST_TRAINING, sources=paths, progress=progress)
+        return own, ""
     except RunError as error:
         if sources:
             raise
@@ -247,7 +248,7 @@ def _notes(writer: Writer, own: RunText | None, problem: str, subject: Subject) 
 def _warnings(writer: Writer, own: RunText | None, subject: Subject) -> list[str]:
     """Whether the model was trained on what it is asked to foretell."""
     flattered = "so the figures flatter it. Leave the file out to score the part that was held out."
-    if subject.sha256 == writer.metadata.get("corpus", {}).get("sha256"):
+    if subject.sha256 == writer.metadata.corpus.sha256:
         return [f"This is the very text that the model was trained on, with the part held out, {flattered}"]
     if own is None or len(subject.text) < _TELLING:
         return []

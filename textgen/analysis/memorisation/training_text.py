@@ -1,13 +1,14 @@
 """The text that a run was trained on, as ids to search, and where a place in it stands in its files.
 
-A checkpoint's metadata goes in; the text comes out, the very same by its fingerprint. The module knows no model.
+What a checkpoint says about its text goes in; the text comes out, the very same by its fingerprint. The module knows no
+model.
 """
 
 from __future__ import annotations
 
 import bisect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from textgen.corpus import Corpus, EncodedCorpus, encode_corpus
 from textgen.corpus.characters import to_code_points
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import RunError
+from textgen.model.description import CorpusDescription
 from textgen.runs.provenance import find_run_text
 from textgen.runs.run import BEST, LAST
 from textgen.system import PathLike
@@ -92,7 +94,7 @@ class TrainingText:
 
 
 def read_training_text(
-    metadata: Mapping[str, Any],
+    description: CorpusDescription,
     path: Path | None,
     tokenizer: CharTokenizer,
     *,
@@ -102,7 +104,7 @@ def read_training_text(
     """Finds and encodes the text that a checkpoint was trained on; a long one's ids come from the runs' cache.
 
     Args:
-        metadata: the checkpoint's `textgen.json`.
+        description: what the checkpoint says about the text.
         path: the checkpoint.
         tokenizer: its vocabulary.
         corpus: where the text is now; empty takes the place where it was.
@@ -120,7 +122,7 @@ def read_training_text(
         return TrainingText(found, encode_corpus(found, cache=cache, progress=progress))
 
     try:
-        text = find_run_text(metadata, path, read, sources=[os.fspath(source) for source in sources])
+        text = find_run_text(description, path, read, sources=[os.fspath(source) for source in sources])
         if text.encoded.tokenizer != tokenizer:
             raise RunError("The model has another vocabulary than the text that it says it was trained on.")
     except RunError as error:
