@@ -12,9 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
+from textgen.config.cells import CELLS as CELLS
+from textgen.config.cells import FACTS, CellFacts
+from textgen.config.cells import Cell as Cell
+from textgen.config.cells import cell_name as cell_name
 from textgen.errors import ConfigError
 
-Cell = Literal["lstm", "gru", "rnn", "peephole", "coupled"]
 Size = Literal["tiny", "small", "medium", "large"]
 Normalization = Literal["none", "nfc", "nfkc"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -22,19 +25,6 @@ Device = Literal["auto", "cpu", "gpu"]
 Schedule = Literal["linear", "cosine"]
 Unknown = Literal["error", "skip", "replace"]
 Until = Literal["length", "line", "paragraph"]
-
-CELLS: tuple[Cell, ...] = get_args(Cell)
-
-_CELL_NAMES = {"peephole": "peephole LSTM", "coupled": "coupled LSTM"}
-
-
-def cell_name(cell: object) -> str:
-    """A cell as people call it; it may come from a file.
-
-    >>> cell_name("gru"), cell_name("coupled")
-    ('GRU', 'coupled LSTM')
-    """
-    return _CELL_NAMES.get(str(cell), str(cell).upper())
 
 
 def require(condition: bool, name: str, expected: str, got: object, remedy: str = "") -> None:
@@ -174,7 +164,7 @@ class ModelConfig(_Values):
 
     def __post_init__(self) -> None:
         _require_whole("vocab_size", self.vocab_size, 1, 1_114_113)
-        _require_choice("cell", self.cell, CELLS)
+        _require_choice("cell", self.cell, tuple(FACTS))
         _require_whole("layers", self.layers, 1, 16)
         _require_whole("units", self.units, 1, 8192)
         _require_whole("embedding", self.embedding, 1, 8192)
@@ -183,9 +173,14 @@ class ModelConfig(_Values):
         _require_number("input_dropout", self.input_dropout, 0.0, 1.0, "Use 0 to switch it off.", open_high=True)
 
     @property
+    def facts(self) -> CellFacts:
+        """What is known of the cell."""
+        return FACTS[self.cell]
+
+    @property
     def gates(self) -> int:
         """Columns of a layer's kernels for each unit: 4 for an LSTM, 3 for a GRU, 1 for a simple RNN."""
-        return {"lstm": 4, "gru": 3, "rnn": 1, "peephole": 4, "coupled": 4}[self.cell]
+        return len(self.facts.gates)
 
     @property
     def free_gates(self) -> int:
@@ -194,7 +189,7 @@ class ModelConfig(_Values):
         >>> [ModelConfig(vocab_size=65, cell=cell).free_gates for cell in ("lstm", "coupled")]
         [4, 3]
         """
-        return 3 if self.cell == "coupled" else self.gates
+        return len(self.facts.free)
 
     @property
     def weights(self) -> int:
@@ -218,10 +213,9 @@ class ModelConfig(_Values):
 
     def _numbers(self, gates: int) -> int:
         width, total = self.embedding, self.vocab_size * self.embedding
-        bias_rows = 2 if self.cell == "gru" else 1
-        peepholes = 3 if self.cell == "peephole" else 0
+        facts = self.facts
         for _ in range(self.layers):
-            total += self.units * (gates * (width + self.units + bias_rows) + peepholes)
+            total += self.units * (gates * (width + self.units + facts.bias_rows) + len(facts.peepholes))
             width = self.units
         return total + (self.units + 1) * self.vocab_size
 
