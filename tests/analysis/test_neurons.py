@@ -44,7 +44,7 @@ def test_states_and_saturation_agree_with_the_slow_network(cell: Any) -> None:
         (layer, gate) for layer in (1, 2) for gate in GATES.get(cell, ["input", "forget", "output"])
     ]
     for layer, trace in enumerate(traces):
-        memory = np.array([step["memory"] for step in trace])
+        memory = np.array([step["cell_state"] for step in trace])
         expected = np.tanh(memory) if STATES[cell] == 2 else memory
         np.testing.assert_allclose(found.states[layer], expected.T, atol=1e-4)
         for use in (each for each in found.gates if each.layer == layer + 1):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cogapp import Cog
 
-from textgen.config import ModelConfig
+from textgen.config import CELLS, Cell, ModelConfig
 from textgen.model.weights import ModelWeights
 
 ROOT = Path(__file__).parents[2]
@@ -41,10 +41,10 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors, target
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "peephole", "coupled"])
-def test_the_file_format_names_every_array(cell: str) -> None:
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_file_format_names_every_array(cell: Cell) -> None:
     page = (ROOT / "docs/file-format.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(\w+/\w+)`", page))
-    config = ModelConfig(vocab_size=3, cell=cell, layers=2, units=4)  # type: ignore[arg-type]
+    config = ModelConfig(vocab_size=3, cell=cell, layers=2, units=4)
     arrays = {re.sub(r"recurrent_\d", "recurrent_n", name) for name in ModelWeights.shapes(config)}
     assert arrays <= named

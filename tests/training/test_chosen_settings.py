@@ -34,7 +34,7 @@ def text(tmp_path: Path, bundled_corpus: Path) -> Path:
 
 
 def kept(run: Run) -> dict[str, Any]:
-    training = read_checkpoint(run.last).metadata["training"]
+    training = read_checkpoint(run.last).metadata.training
     return {name: training[name] for name in OWN}
 
 

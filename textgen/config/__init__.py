@@ -7,10 +7,11 @@ docs follow from it. The room knows no corpus, no file and no framework.
 from textgen.config.adaptation import AdaptationConfig
 from textgen.config.analysis import EvaluationConfig, InsightConfig, NoveltyConfig
 from textgen.config.base import Config
+from textgen.config.cells import CELLS, Cell, cell_name
 from textgen.config.corpus import CorpusConfig, Normalization, Unknown
 from textgen.config.fields import Setting, require
 from textgen.config.keywords import keywords
-from textgen.config.model import CELLS, SIZES, Cell, ModelConfig, Size, cell_name
+from textgen.config.model import SIZES, ModelConfig, Size
 from textgen.config.sampling import Controls, SamplingConfig, Until
 from textgen.config.training import Device, Precision, Schedule, TrainingConfig, TrainSettings
 

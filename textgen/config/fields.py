@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
+from collections.abc import Collection
 from dataclasses import MISSING, dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, overload
 
@@ -42,7 +43,7 @@ class Setting:
         name: the field's name.
         default: its default; `dataclasses.MISSING` where a value is required.
         kind: the type of a single value: `bool`, `int`, `float` or `str`.
-        choices: the values that a `Literal` allows.
+        choices: the values allowed; those of a `Literal` unless declared.
         optional: whether None is allowed.
         several: whether a tuple of values is allowed.
         help: what it does, in one sentence of plain English.
@@ -61,7 +62,7 @@ class Setting:
     name: str
     default: Any
     kind: type
-    choices: tuple[str, ...] = ()
+    choices: Collection[str] = ()
     optional: bool = False
     several: bool = False
     help: str
@@ -87,7 +88,8 @@ class Setting:
         parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
         several = any(get_origin(part) is tuple for part in parts)
         (kind,) = {get_args(part)[0] if get_origin(part) is tuple else part for part in parts} - {types.NoneType}
-        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        declaration = dict(field.metadata)
+        choices = declaration.pop("choices", get_args(kind) if get_origin(kind) is Literal else ())
         return cls(
             name=field.name,
             default=field.default,
@@ -95,7 +97,7 @@ class Setting:
             choices=choices,
             optional=types.NoneType in parts,
             several=several,
-            **field.metadata,
+            **declaration,
         )
 
     def check(self, value: object) -> None:

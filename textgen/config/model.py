@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypedDict, get_args
+from typing import Literal, TypedDict
 
 from textgen.config.base import Config
+from textgen.config.cells import FACTS, Cell, CellFacts
 from textgen.config.fields import setting
 
-Cell = Literal["lstm", "gru", "rnn", "peephole", "coupled"]
 Size = Literal["tiny", "small", "medium", "large"]
-
-CELLS: tuple[Cell, ...] = get_args(Cell)
-
-_CELL_NAMES = {"peephole": "peephole LSTM", "coupled": "coupled LSTM"}
-
-
-def cell_name(cell: object) -> str:
-    """A cell as people call it; it may come from a file.
-
-    >>> cell_name("gru"), cell_name("coupled")
-    ('GRU', 'coupled LSTM')
-    """
-    return _CELL_NAMES.get(str(cell), str(cell).upper())
 
 
 class ModelConfig(Config):
@@ -31,6 +18,7 @@ class ModelConfig(Config):
     vocab_size: int = setting(ge=1, le=1_114_113, help="Ids in the vocabulary.")
     cell: Cell = setting(
         default="coupled",
+        choices=FACTS,
         help="The recurrent cell; coupled and gru reach the lowest loss.",
         details=(
             '"peephole" is an LSTM whose gates see the cell state; "coupled" is an LSTM that forgets as much as it '
@@ -67,9 +55,14 @@ class ModelConfig(Config):
     )
 
     @property
+    def facts(self) -> CellFacts:
+        """What is known of the cell."""
+        return FACTS[self.cell]
+
+    @property
     def gates(self) -> int:
         """Columns of a layer's kernels for each unit: 4 for an LSTM, 3 for a GRU, 1 for a simple RNN."""
-        return {"lstm": 4, "gru": 3, "rnn": 1, "peephole": 4, "coupled": 4}[self.cell]
+        return len(self.facts.gates)
 
     @property
     def free_gates(self) -> int:
@@ -78,7 +71,7 @@ class ModelConfig(Config):
         >>> [ModelConfig(vocab_size=65, cell=cell).free_gates for cell in ("lstm", "coupled")]
         [4, 3]
         """
-        return 3 if self.cell == "coupled" else self.gates
+        return len(self.facts.free)
 
     @property
     def weights(self) -> int:
@@ -102,10 +95,9 @@ class ModelConfig(Config):
 
     def _numbers(self, gates: int) -> int:
         width, total = self.embedding, self.vocab_size * self.embedding
-        bias_rows = 2 if self.cell == "gru" else 1
-        peepholes = 3 if self.cell == "peephole" else 0
+        facts = self.facts
         for _ in range(self.layers):
-            total += self.units * (gates * (width + self.units + bias_rows) + peepholes)
+            total += self.units * (gates * (width + self.units + facts.bias_rows) + len(facts.peepholes))
             width = self.units
         return total + (self.units + 1) * self.vocab_size
 
