@@ -26,7 +26,7 @@ from benchmarks import harness
 from textgen.cli.options import Duration
 from textgen.config import CELLS, Cell, CorpusConfig, ModelConfig
 from textgen.corpus import encode_corpus, open_corpus
-from textgen.model.checkpoint import read_metadata
+from textgen.model.read import read_metadata
 from textgen.runs.run import Run
 from textgen.training.recipe import Recipe, recommend
 
@@ -77,16 +77,16 @@ def train(text: str, folder: str, name: str, recipe: Recipe, model: ModelConfig,
 def outcome(run: Run, model: ModelConfig) -> dict[str, Any]:
     """What a run came to."""
     metadata = read_metadata(run.last)
-    metrics, training = metadata["metrics"], metadata["training"]
-    characters = metrics["step"] * training["batch_size"] * training["sequence_length"]
+    metrics, training = metadata.metrics, metadata.training
+    characters = metrics.step * training["batch_size"] * training["sequence_length"]
     return {
         "cell": model.cell,
         "layers": model.layers,
         "units": model.units,
         "weights": model.weights,
-        "steps": metrics["step"],
-        "characters/s": characters / metrics["seconds"],
-        "loss": metrics["best_val_loss"],
+        "steps": metrics.step,
+        "characters/s": characters / metrics.seconds,
+        "loss": metrics.best_val_loss,
         "precision": training["precision"],
     }
 

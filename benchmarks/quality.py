@@ -74,7 +74,7 @@ def main() -> None:
                 summary = run.summary()
                 shape = f"{summary['layers']} x {summary['units']}"
                 found = losses(run, arguments.text)
-                train_loss = run.history[-1]["loss"]
+                train_loss = run.history[-1].loss
                 results.append(
                     {"budget": budget, "seed": seed, "seconds": seconds, "shape": shape, "train": train_loss, **found}
                 )

@@ -207,7 +207,8 @@ def step_bytes(layers: int, units: int) -> int:
 def cold_start(shape: dict[str, int], runs: int) -> dict[str, list[float]]:
     """Seconds from process start to the first character of `textgen sample`, and of the imports beside it."""
     from textgen.corpus.tokenizer import CharTokenizer
-    from textgen.model.checkpoint import write_checkpoint
+    from textgen.model.metadata import Metadata
+    from textgen.model.write import write_checkpoint
 
     found: dict[str, list[float]] = {"textgen sample": [], "import numpy, h5py, click": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -215,7 +216,7 @@ def cold_start(shape: dict[str, int], runs: int) -> dict[str, list[float]]:
         run.mkdir(parents=True)
         config = model_config(shape)
         tokenizer = CharTokenizer("".join(map(chr, range(60, 60 + VOCAB))))
-        metadata = {"model": config.to_json(), "tokenizer": tokenizer.to_json()}
+        metadata = Metadata(model=config, tokenizer=tokenizer)
         write_checkpoint(run / "best.keras", keras_model(shape), metadata=metadata)
         environment = {**os.environ, "PYTHONPATH": str(harness.ROOT)}
         sample = [sys.executable, "-m", "textgen", "sample", "--length", "1", "--seed", "1"]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from textgen.corpus import encode_corpus, open_corpus
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.adaptation import gather_statistics, score_dynamic
 from textgen.errors import ConfigError, CorpusError, RunError, UnknownCharacterError
+from textgen.model.description import CorpusDescription
 from textgen.sampling.logits import log_softmax
 from textgen.sampling.writer import Writer
 
@@ -45,7 +47,7 @@ def trained_on(path: Path, *, seed: int = 0, **settings: Any) -> Writer:
     encoded = encode_corpus(open_corpus(path, config=CorpusConfig(**settings)))
     made = random_writer(encoded.tokenizer, seed=seed)
     weights = random_weights(made.config, seed=seed, scale=4.0)
-    metadata = {"corpus": encoded.describe()}
+    metadata = replace(made.metadata, corpus=CorpusDescription.of(encoded))
     return Writer(config=made.config, weights=weights, tokenizer=encoded.tokenizer, metadata=metadata)
 
 

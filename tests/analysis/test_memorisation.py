@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from textgen.analysis.memorisation.training_text import encode_known
 from textgen.corpus import open_corpus
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import ConfigError, CorpusError, RunError, TextgenError
+from textgen.model.description import CorpusDescription
 from textgen.sampling.writer import Writer
 
 Ids = NDArray[Any]
@@ -141,7 +143,7 @@ def test_characters_without_an_id_of_their_own_match_nothing() -> None:
 
 def writer_of(training: TrainingText) -> Writer:
     writer = random_writer(training.encoded.tokenizer)
-    writer.metadata = {"corpus": training.encoded.describe()}
+    writer.metadata = replace(writer.metadata, corpus=CorpusDescription.of(training.encoded))
     return writer
 
 
@@ -370,17 +372,18 @@ def test_a_missing_or_changed_text_is_an_error_with_a_remedy(three: TrainingText
     (moved / "a.txt").write_text("another text", encoding="utf-8")
     with pytest.raises(RunError, match=r"changed since .*--corpus"):
         novelty(writer, "the sea and the sea", corpus=[moved])
-    writer.metadata = {"corpus": {**three.encoded.describe(), "sources": ["-"]}}
+    described = CorpusDescription.of(three.encoded)
+    writer.metadata = replace(writer.metadata, corpus=replace(described, sources=("-",)))
     with pytest.raises(RunError, match=r"standard input, which is gone\. .*--corpus"):
         novelty(writer, "the sea")
-    writer.metadata = {}
+    writer.metadata = replace(writer.metadata, corpus=CorpusDescription())
     with pytest.raises(RunError, match="does not say what text"):
         novelty(writer, "the sea")
 
 
 def test_a_model_of_another_vocabulary_is_not_compared(three: TrainingText) -> None:
     with pytest.raises(RunError, match="vocabulary is not that"):
-        read_training_text({"corpus": three.encoded.describe()}, None, CharTokenizer("abc"))
+        read_training_text(CorpusDescription.of(three.encoded), None, CharTokenizer("abc"))
 
 
 def test_without_the_library_it_says_what_to_install(three: TrainingText, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from textgen.errors import RunError
 ROOT = Path(textgen.__file__).parent.parent
 __all__ = ["house"]
 
-COMMANDS = ("train", "sample", "complete", "score", "eval", "novelty", "surprise", "neurons", "runs", "info", "plot")
+COMMANDS = ("train", "sample", "complete", "score", "eval", "novelty", "neurons", "runs", "info", "plot")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from small_models import random_writer
 from textgen.analysis.memorisation import Span, TrainingText
 from textgen.cli import cli, copies, reading
 from textgen.cli.commands import novelty
+from textgen.model.description import CorpusDescription
 from textgen.sampling.writer import Writer
 
 
@@ -26,7 +28,7 @@ def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingText:
 @pytest.fixture
 def writer(training: TrainingText, monkeypatch: pytest.MonkeyPatch) -> Writer:
     writer = random_writer(training.encoded.tokenizer)
-    writer.metadata = {"corpus": training.encoded.describe()}
+    writer.metadata = replace(writer.metadata, corpus=CorpusDescription.of(training.encoded))
     monkeypatch.setattr(reading, "load_writer", lambda *_: (writer, "harbour"))
     return writer
 
@@ -91,7 +93,7 @@ def test_a_run_without_held_out_text(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     training = open_text(write_files(Path("corpus"), a=prose(1, 40)), validation=0.0)
     writer = random_writer(training.encoded.tokenizer)
-    writer.metadata = {"corpus": training.encoded.describe()}
+    writer.metadata = replace(writer.metadata, corpus=CorpusDescription.of(training.encoded))
     monkeypatch.setattr(reading, "load_writer", lambda *_: (writer, "harbour"))
     shown = run("novelty", "--text", "-", stdin=prose(1, 20)).stdout
     assert "held-out text  none: the run was trained on its whole text" in shown

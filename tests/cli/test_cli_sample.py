@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from small_models import random_writer
 
 from textgen.cli import cli, reading
 from textgen.corpus.tokenizer import CharTokenizer
+from textgen.model.description import CorpusDescription
 from textgen.sampling.writer import Writer
 
 LETTERS = CharTokenizer("\n abcdefghijklmnopqrstuvwxyzé")
@@ -21,7 +23,7 @@ LETTERS = CharTokenizer("\n abcdefghijklmnopqrstuvwxyzé")
 @pytest.fixture
 def writer(monkeypatch: pytest.MonkeyPatch) -> Writer:
     writer = random_writer(LETTERS)
-    writer.metadata = {"corpus": {"settings": {"normalize": "nfc"}}}
+    writer.metadata = replace(writer.metadata, corpus=CorpusDescription(settings={"normalize": "nfc"}))
     monkeypatch.setattr(reading, "load_writer", lambda *_: (writer, "letters"))
     return writer
 

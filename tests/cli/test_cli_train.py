@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ import textgen
 from textgen.cli import STARTED, cli, framework, progress
 from textgen.cli.progress import Progress
 from textgen.config import CorpusConfig
+from textgen.model.results import Validation
 from textgen.runs.events import Reporter, Summary
 from textgen.runs.run import Run
 
@@ -35,10 +37,10 @@ SUMMARY = Summary(
     run="checkpoints/poems",
     problems=["Bring more text."],
 )
-ROW = {
-    "step": 1200, "epoch": 2.5, "seconds": 72.0, "characters": 9, "loss": 1.5, "val_loss": 1.6, "learning_rate": 0.1,
-    "sample": "The sea\n\nwas out.",
-}  # fmt: skip
+ROW = Validation(
+    step=1200, epoch=2.5, seconds=72.0, characters=9, loss=1.5, val_loss=1.6, learning_rate=0.1,
+    sample="The sea\n\nwas out.",
+)  # fmt: skip
 
 
 class Recorder:
@@ -196,7 +198,7 @@ def test_quiet_shows_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_without_validation_the_training_loss_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     shown = Progress()
-    shown.validated({**ROW, "val_loss": None}, best=False)
+    shown.validated(replace(ROW, val_loss=None), best=False)
     assert capsys.readouterr().err == (
         f"step 1,200  epoch  2.50  loss 1.5000  {1.5 / math.log(2):.3f} bits/char  1m 12s\n"
     )

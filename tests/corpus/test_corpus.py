@@ -113,21 +113,6 @@ class TestEncoding:
         folded = encode_corpus(open_corpus(tmp_path), tokenizer=CharTokenizer("abn", has_unknown=True))
         assert folded.ids.tolist() == [1, 0, 2, 3, 3]
 
-    def test_what_a_checkpoint_records_is_plain_json(self, tmp_path: Path) -> None:
-        (tmp_path / "poem.txt").write_bytes(b"banana")
-        described = encode_corpus(open_corpus(tmp_path / "poem.txt")).describe()
-        assert described == {
-            "name": "poem",
-            "sources": [str(tmp_path / "poem.txt")],
-            "characters": 6,
-            "bytes": 6,
-            "distinct": 3,
-            "sha256": hashlib.sha256(b"banana").hexdigest(),
-            "split": 5,
-            "settings": CorpusConfig().to_json(),
-        }
-        assert CorpusConfig.from_json(described["settings"]) == CorpusConfig()
-
     def test_progress_rises_to_the_size(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sources, "CHUNK", 7)
         (tmp_path / "poem.txt").write_bytes(b"the sea, " * 20)

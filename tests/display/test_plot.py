@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from textgen.display.plots.chart import Chart, Curve, writable
 from textgen.display.plots.inline import inline_svg
 from textgen.display.plots.terminal import GLYPHS, LEAST_COLUMNS, draw
 from textgen.errors import ConfigError, RunError, TextgenError
-from textgen.runs.history import COLUMNS, rows, table
+from textgen.model.results import Validation
+from textgen.runs.history import rows, table
 from textgen.runs.run import Run
 from textgen.system import can_show, width
 
@@ -48,6 +50,10 @@ def history(*losses: float, every: int = 10, validated: bool = True) -> Rows:
         }
         for n, loss in enumerate(losses, 1)
     ]
+
+
+def validations(*losses: float) -> list[Validation]:
+    return [Validation(**row) for row in history(*losses)]
 
 
 @pytest.fixture
@@ -154,13 +160,13 @@ class TestPlot:
     def test_a_run_whose_log_ends_in_a_half_written_line_is_drawn_from_the_whole_ones(self, tmp_path: Path) -> None:
         run = Run(tmp_path / "killed")
         run.path.mkdir()
-        run.metrics.write_text(table(history(3.0, 2.0, 1.5))[:-9])
-        assert [row["step"] for row in run.history] == [10, 20]
+        run.metrics.write_text(table(validations(3.0, 2.0, 1.5))[:-9])
+        assert [row.step for row in run.history] == [10, 20]
         assert textgen.plot(run.path).chart.lines[0].best.y == 2.0
 
     def test_a_damaged_checkpoint_leaves_the_table(self, checkpoints: Path) -> None:
         run = Run(checkpoints / "sea")
-        run.write_history(history(3.0, 2.0))
+        run.write_history(validations(3.0, 2.0))
         run.best.write_bytes(b"PK\x03\x04")
         assert len(textgen.plot("sea", checkpoints=checkpoints).chart.lines[0].validation) == 2
         run.metrics.unlink()
@@ -168,10 +174,10 @@ class TestPlot:
             textgen.plot("sea", checkpoints=checkpoints)
 
     def test_a_table_of_anything_gives_rows_of_numbers_or_none(self) -> None:
-        good = history(3.0, 2.0)
-        assert rows(table(good)) == [{name: row[name] for name in COLUMNS} for row in good]
+        good = validations(3.0, 2.0)
+        assert rows(table(good)) == [replace(row, sample="") for row in good]
         for text in ("", "\n", "step,loss\n1,2\n", "\0\n\0\n", table(good).replace("2.0", "nan"), "a,b,c,d,e,f,g\n1\n"):
-            assert all(set(row) == set(COLUMNS) for row in rows(text))
+            assert all(row.step in (10, 20) for row in rows(text))
         assert rows(table(good).replace("20,", "2x,")) == rows(table(good[:1]))
 
     @pytest.mark.parametrize(

@@ -358,7 +358,7 @@ def test_the_runs_own_text_tells_how_large_gradients_are(trained: Writer, home: 
     assert adapted.adaptation is not None
     assert adapted.adaptation.problem == ""
     # The same, from the library's parts.
-    own = read_run_text(trained.metadata, trained.path, keep=1 << 20)
+    own = read_run_text(trained.metadata.corpus, trained.path, keep=1 << 20)
     settings = AdaptationConfig()
     usual = training_statistics(trained.config, trained.weights, trained.tokenizer, own, settings)
     training = (home / "haven.txt").read_text(encoding="utf-8")[: own.split]

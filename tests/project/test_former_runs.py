@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import textgen
-from textgen.model.checkpoint import read_checkpoint
+from textgen.model.read import read_checkpoint
 from textgen.training.start import resume
 
 FORMER = Path(__file__).resolve().parents[1] / "data" / "former"

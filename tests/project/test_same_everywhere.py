@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import textgen
-from textgen.model.checkpoint import read_checkpoint, read_training_state
+from textgen.model.read import read_checkpoint, read_training_state
 from textgen.runs.run import Run
 
 ROOT = Path(textgen.__file__).parent.parent
@@ -123,6 +123,6 @@ def test_training_without_any_stream_keeps_its_run_whole(home: Path, tmp_path: P
     done = shell(f"{line} --checkpoints {shlex.quote(str(tmp_path))} --name blind <&- >&- 2>&-", folder=home)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     run = Run(tmp_path / "blind")
-    assert read_checkpoint(run.best).metadata["history"]
+    assert read_checkpoint(run.best).metadata.history
     assert read_training_state(run.last)
     assert {path.name for path in run.path.iterdir()} == {"best.keras", "last.keras", "metrics.csv", "samples.txt"}

@@ -1,6 +1,7 @@
 """A run's own text: found, checked and parted as training did."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import textgen
 from textgen.config import CorpusConfig
 from textgen.corpus import encode_corpus, open_corpus, sources
 from textgen.errors import RunError
-from textgen.model.checkpoint import read_metadata
+from textgen.model.description import CorpusDescription
+from textgen.model.read import read_metadata
 from textgen.runs.provenance import read_run_text
 
 TEXT = "Das Wäßrige wallt,\r\nund 海 wogt; e\u0301 o weh. " * 20
@@ -23,8 +25,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def described(path: Path, **settings: Any) -> dict[str, Any]:
-    return {"corpus": encode_corpus(open_corpus(path, config=CorpusConfig(**settings))).describe()}
+def described(path: Path, **settings: Any) -> CorpusDescription:
+    return CorpusDescription.of(encode_corpus(open_corpus(path, config=CorpusConfig(**settings))))
 
 
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
@@ -34,7 +36,7 @@ def test_it_is_parted_where_training_parted_it(
 ) -> None:
     encoded = encode_corpus(open_corpus(folder, config=CorpusConfig(**settings)))
     monkeypatch.setattr(sources, "CHUNK", chunk)
-    found = read_run_text({"corpus": encoded.describe()}, None, keep=10**9)
+    found = read_run_text(CorpusDescription.of(encoded), None, keep=10**9)
     training = encoded.tokenizer.decode(encoded.training)
     assert found.held_out == encoded.tokenizer.decode(encoded.held_out)
     assert found.training.decode() == training
@@ -47,10 +49,10 @@ def test_it_is_parted_where_training_parted_it(
 
 @pytest.mark.parametrize("keep", [1, *range(100, 140), 1009])
 def test_of_what_was_trained_on_the_end_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
-    metadata = described(folder)
-    whole = read_run_text(metadata, None, keep=10**9)
+    corpus = described(folder)
+    whole = read_run_text(corpus, None, keep=10**9)
     monkeypatch.setattr(sources, "CHUNK", 50)
-    found = read_run_text(metadata, None, keep=keep)
+    found = read_run_text(corpus, None, keep=keep)
     assert whole.training.endswith(found.training)
     assert keep - 3 < len(found.training.decode().encode()) <= keep
     assert found.training_bytes == whole.training_bytes
@@ -66,12 +68,12 @@ def test_progress_rises_to_the_size_of_the_files(folder: Path) -> None:
 def test_a_run_knows_its_text_from_any_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     checkpoint = home / "checkpoints" / "tiny" / "best.keras"
-    metadata = read_metadata(checkpoint)
+    corpus = read_metadata(checkpoint).corpus
     expected = (home / "haven.txt").read_text(encoding="utf-8")
-    assert read_run_text(metadata, checkpoint, keep=1).held_out == expected[metadata["corpus"]["split"] :]
+    assert read_run_text(corpus, checkpoint, keep=1).held_out == expected[corpus.split :]
 
     # The best model alone knows the place as it was named; the last state beside it knows the whole path.
-    named = {**metadata, "corpus": {**metadata["corpus"], "sources": ["haven.txt"]}}
+    named = replace(corpus, sources=("haven.txt",))
     assert read_run_text(named, checkpoint, keep=1).held_out
     alone = tmp_path / "best.keras"
     shutil.copy(checkpoint, alone)
@@ -82,9 +84,9 @@ def test_a_run_knows_its_text_from_any_folder(home: Path, tmp_path: Path, monkey
 
 
 def test_a_new_file_in_the_folder_does_not_hide_the_old_ones(folder: Path) -> None:
-    metadata = described(folder)
+    corpus = described(folder)
     (folder / "part9.txt").write_text("new\n", encoding="utf-8")
-    assert read_run_text(metadata, None, keep=1).characters == metadata["corpus"]["characters"]
+    assert read_run_text(corpus, None, keep=1).characters == corpus.characters
 
 
 @pytest.mark.parametrize(
@@ -99,18 +101,18 @@ def test_a_new_file_in_the_folder_does_not_hide_the_old_ones(folder: Path) -> No
 )
 def test_what_is_not_to_be_had_is_a_sentence(corpus: dict[str, Any], said: str) -> None:
     with pytest.raises(RunError, match=said):
-        read_run_text({"corpus": corpus}, None, keep=1)
+        read_run_text(CorpusDescription.from_json(corpus), None, keep=1)
 
 
 def test_a_changed_text_is_never_taken(folder: Path) -> None:
-    metadata = described(folder)
+    corpus = described(folder)
     with (folder / "part1.txt").open("a", encoding="utf-8") as file:
         file.write("!")
     with pytest.raises(RunError, match=r"has changed since \(sha256 "):
-        read_run_text(metadata, None, keep=1)
+        read_run_text(corpus, None, keep=1)
 
 
 def test_the_name_in_a_message_is_the_run_s(home: Path) -> None:
     writer = textgen.load(home / "checkpoints" / "tiny")
     with pytest.raises(RunError, match="The run 'tiny' does not say"):
-        read_run_text({}, writer.path, keep=1)
+        read_run_text(CorpusDescription(), writer.path, keep=1)

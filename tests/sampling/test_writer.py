@@ -14,6 +14,8 @@ import textgen
 from textgen.config import CELLS, ModelConfig, SamplingConfig
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import ConfigError, UnknownCharacterError
+from textgen.model.description import CorpusDescription
+from textgen.model.metadata import Metadata
 from textgen.sampling.writer import Writer, load
 
 WRITER = random_writer()
@@ -118,17 +120,17 @@ def test_a_vocabulary_of_another_size_is_refused() -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_checkpoint_is_loaded_and_writes_what_the_weights_write(cell: Any, tmp_path: Path) -> None:
     pytest.importorskip("keras")
-    from textgen.model.checkpoint import write_checkpoint
     from textgen.model.weights import ModelWeights
+    from textgen.model.write import write_checkpoint
     from textgen.training.keras_model import build_model
 
     config = ModelConfig(vocab_size=ALPHABET.vocab_size, cell=cell, layers=2, units=16, embedding=8)
     model = build_model(config, seed=3)
     path = tmp_path / "best.keras"
-    write_checkpoint(path, model, metadata={"model": config.to_json(), "tokenizer": ALPHABET.to_json()})
+    write_checkpoint(path, model, metadata=Metadata(model=config, tokenizer=ALPHABET))
     writer = load(path)
     assert writer.path == path
-    assert writer.metadata["model"]["cell"] == cell
+    assert writer.metadata.model.cell == cell
     same = Writer(config=config, weights=ModelWeights.from_arrays(model.get_weights()), tokenizer=ALPHABET)
     assert writer.generate("ab", seed=1, max_new_tokens=50) == same.generate("ab", seed=1, max_new_tokens=50)
     assert textgen.load is load
@@ -165,10 +167,9 @@ def test_a_seed_brings_the_same_text_in_every_process_with_any_threads_locale_an
 
 def test_texts_are_normalised_as_the_training_text_was() -> None:
     config = ModelConfig(vocab_size=3, layers=1, units=4, embedding=2)
-    settings = {"corpus": {"settings": {"normalize": "nfc"}}}
-    writer = Writer(
-        config=config, weights=random_weights(config), tokenizer=CharTokenizer("a\u00e9\u00ea"), metadata=settings
-    )
+    tokenizer = CharTokenizer("a\u00e9\u00ea")
+    metadata = Metadata(model=config, tokenizer=tokenizer, corpus=CorpusDescription(settings={"normalize": "nfc"}))
+    writer = Writer(config=config, weights=random_weights(config), tokenizer=tokenizer, metadata=metadata)
     for text in ("ae\u0301", "a\u00e9"):
         assert writer.generate(text, max_new_tokens=5, seed=1).prompt == "a\u00e9"
         assert writer.score(text).text == "a\u00e9"

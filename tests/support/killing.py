@@ -19,7 +19,7 @@ from pathlib import Path
 from tiny_runs import WHOLE
 
 from textgen.errors import TextgenError
-from textgen.model.checkpoint import read_metadata
+from textgen.model.read import read_metadata
 from textgen.runs.run import Run
 from textgen.training.resume import resume
 from textgen.training.start import train
@@ -54,7 +54,7 @@ def start(text: str, checkpoints: str, name: str) -> int:
 
 def saved_step(run: Run) -> int:
     with contextlib.suppress(TextgenError):
-        return int(read_metadata(run.last)["metrics"]["step"])
+        return read_metadata(run.last).metrics.step or 0
     return 0
 
 

@@ -16,9 +16,27 @@ TOKENIZER = CharTokenizer.from_text(["the sea"])
 CONFIG = ModelConfig(vocab_size=TOKENIZER.vocab_size, cell="lstm", layers=1, units=8, embedding=4)
 
 
-HISTORY = [
-    {"step": 10, "epoch": 0.5, "seconds": 1.5, "characters": 640, "loss": 3.0, "val_loss": 2.5, "learning_rate": 4e-3},
-    {"step": 20, "epoch": 1.0, "seconds": 3.0, "characters": 1280, "loss": 2.0, "val_loss": None, "learning_rate": 0.0},
+HISTORY: list[dict[str, Any]] = [
+    {
+        "step": 10,
+        "epoch": 0.5,
+        "seconds": 1.5,
+        "characters": 640,
+        "loss": 3.0,
+        "val_loss": 2.5,
+        "learning_rate": 4e-3,
+        "sample": "",
+    },
+    {
+        "step": 20,
+        "epoch": 1.0,
+        "seconds": 3.0,
+        "characters": 1280,
+        "loss": 2.0,
+        "val_loss": None,
+        "learning_rate": 0.0,
+        "sample": "",
+    },
 ]
 
 

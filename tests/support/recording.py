@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from textgen.model.results import Validation
 from textgen.runs.events import Reporter
 
 
@@ -10,7 +11,7 @@ class Recorder(Reporter):
     """Remembers what it hears, and may act on a step."""
 
     def __init__(self, on_step: Callable[[int], None] = lambda step: None) -> None:
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Validation] = []
         self.warnings: list[str] = []
         self.best: list[bool] = []
         self.summary: Any = None
@@ -23,7 +24,7 @@ class Recorder(Reporter):
     def stepped(self, *, step: int, **_: Any) -> None:
         self.on_step(step)
 
-    def validated(self, row: dict[str, Any], *, best: bool) -> None:
+    def validated(self, row: Validation, *, best: bool) -> None:
         self.rows.append(row)
         self.best.append(best)
 

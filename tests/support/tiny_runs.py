@@ -1,9 +1,10 @@
 """Settings of runs that take seconds, and all of a run that must not depend on cuts."""
 
 import csv
+from dataclasses import replace
 from typing import Any
 
-from textgen.model.checkpoint import read_checkpoint, read_training_state
+from textgen.model.read import read_checkpoint, read_training_state
 from textgen.runs.run import Run
 
 TINY = {
@@ -32,6 +33,7 @@ def everything(run: Run) -> dict[str, Any]:
     with run.metrics.open(newline="") as file:
         kept["metrics"] = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
     kept["samples"] = run.samples.read_text()
-    progress = dict(read_checkpoint(run.last).metadata["progress"])
-    kept["progress"] = {k: progress[k] for k in ("plan", "step", "best", "waits", "rate_factor", "rescues")}
+    progress = read_checkpoint(run.last).metadata.progress
+    assert progress is not None
+    kept["progress"] = replace(progress, seconds=0.0, sources=(), created="", tensorboard=False)
     return kept

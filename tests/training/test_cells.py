@@ -13,7 +13,7 @@ from tiny_runs import TINY
 
 import textgen
 from textgen.config import CELLS, ModelConfig, TrainingConfig
-from textgen.model.checkpoint import read_checkpoint
+from textgen.model.read import read_checkpoint
 from textgen.model.weights import ModelWeights
 from textgen.peephole import PeepholeLSTM
 from textgen.runs.run import Run
@@ -194,7 +194,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def test_a_run_is_learned_written_and_loaded(run: Run) -> None:
     checkpoint = read_checkpoint(run.best)
-    assert checkpoint.metadata["metrics"]["val_loss"] < 0.95 * math.log(checkpoint.model.vocab_size)
+    assert checkpoint.metadata.metrics.val_loss < 0.95 * math.log(checkpoint.model.vocab_size)
     assert textgen.load(run.best).generate("the ", seed=1, max_new_tokens=20).text
 
 

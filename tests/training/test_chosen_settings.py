@@ -9,7 +9,7 @@ from recording import Killed, Recorder
 from tiny_runs import TINY, everything
 
 from textgen.errors import ConfigError
-from textgen.model.checkpoint import read_checkpoint
+from textgen.model.read import read_checkpoint
 from textgen.runs.run import Run
 from textgen.training.start import resume, train
 

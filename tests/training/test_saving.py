@@ -1,9 +1,11 @@
 """What a cut can cost and what a full disk may cost: how often states are saved, and what becomes of failed saves."""
 
+import math
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +20,9 @@ from tiny_runs import WHOLE, everything
 
 import textgen
 from textgen.errors import CheckpointError, ConfigError, TrainingError
-from textgen.model.checkpoint import read_checkpoint, read_metadata, read_training_state
+from textgen.model.progress import SavedProgress
+from textgen.model.read import read_checkpoint, read_metadata, read_training_state
+from textgen.model.results import Validation
 from textgen.runs.events import Reporter
 from textgen.runs.run import Run
 from textgen.system.files import ASIDE
@@ -64,7 +68,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
 
     def write(path: Path, *arguments: Any, metadata: Any, **options: Any) -> None:
         real(path, *arguments, metadata=metadata, **options)
-        files.append((path.name, metadata["metrics"]["step"]))
+        files.append((path.name, metadata.metrics.step))
 
     monkeypatch.setattr(session, "write_checkpoint", write)
     yield files
@@ -138,7 +142,7 @@ SETBACK = {**WHOLE, "epochs": 0.6, "save_every_steps": 4}
 def clean(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with a setback, whose every save went well: its best model is from its middle."""
     run = train(text, name="clean", checkpoints=tmp_path_factory.mktemp("clean"), callbacks=[_Setback()], **SETBACK)
-    assert read_metadata(run.best)["metrics"]["step"] == 18 < read_metadata(run.last)["metrics"]["step"]
+    assert read_metadata(run.best).metrics.step == 18 < read_metadata(run.last).metrics.step
     return run
 
 
@@ -150,7 +154,7 @@ def test_a_save_that_fails_is_made_up_for(
     real, failed = session.write_checkpoint, []
 
     def full(path: Path, *arguments: Any, metadata: Any, **given: Any) -> None:
-        if path.name == name and metadata["metrics"]["step"] >= 18 and len(failed) < failures:
+        if path.name == name and metadata.metrics.step >= 18 and len(failed) < failures:
             failed.append(path)
             raise CheckpointError(f"{path} cannot be written: the disk is full. Free some space.")
         real(path, *arguments, metadata=metadata, **given)
@@ -184,7 +188,7 @@ def test_a_file_that_cannot_grow_is_an_error_in_the_end_and_can_be_continued(
     assert len(watch.warnings) > 5
     assert all("The checkpoint that was there is unharmed" in warning for warning in watch.warnings)
     assert not [path for path in kept.path.iterdir() if path.name.startswith(ASIDE)]
-    assert read_metadata(kept.last)["metrics"]["step"] == 9
+    assert read_metadata(kept.last).metrics.step == 9
     assert everything(resume("run", checkpoints=tmp_path)) == everything(whole)
 
 
@@ -236,38 +240,48 @@ def test_a_second_writer_is_refused_while_the_first_lives(whole: Run, text: Path
     assert everything(resume("whole", checkpoints=whole.path.parent)) == before
 
 
+WHERE: Any = {"sources": ["/sea.txt"], "created": "2026-01-31T12:00:00+00:00", "tensorboard": False}
+SAVED = Progress(Plan(steps=9, decay_start=3, validate_every=3)).saved(**WHERE)
 numbers = st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.just(10**400) | st.text(max_size=2)
 
 
 @given(
-    st.dictionaries(st.sampled_from(list(Progress(Plan(steps=9, decay_start=3, validate_every=3)).to_json())), numbers)
+    st.dictionaries(st.sampled_from(["plan", "step", "best", "waits", "rate_factor", "rescues", "seconds"]), numbers)
 )
 def test_no_progress_from_a_stranger_s_file_goes_unchecked(changes: dict[str, Any]) -> None:
-    values = Progress(Plan(steps=9, decay_start=3, validate_every=3)).to_json()
-    assert Progress.from_json(values, []).to_json().keys() == values.keys()
     try:
-        read = Progress.from_json({**values, **changes}, [])
+        saved = SavedProgress.from_json({**SAVED.to_json(), **changes})
     except ValueError:
         return
+    read = Progress.restored(saved, [], started=0.0)
     assert read.step >= 0
     assert read.plan.validate_every >= 1
     assert read.rescues >= 0
     assert abs(read.rate_factor) < 1e15
 
 
+def test_progress_is_restored_as_it_was_saved() -> None:
+    plan = Plan(steps=9, decay_start=3, validate_every=3, decay_done=0.5, whole_from=None)
+    for best in (1.5, math.inf):
+        progress = Progress(plan, step=4, best=best, waits=2, rate_factor=0.5, rescues=1, earlier_seconds=7.0)
+        progress.history.append(Validation(step=3, loss=2.0))
+        saved = SavedProgress.from_json(progress.saved(**WHERE).to_json())
+        assert saved.seconds >= 7.0
+        read = Progress.restored(replace(saved, seconds=7.0), progress.history, started=progress.started)
+        assert read == progress
+
+
 def test_a_run_from_before_ends_could_be_moved_goes_on() -> None:
-    values = Progress(Plan(steps=9, decay_start=3, validate_every=3, decay_done=0.5, whole_from=None)).to_json()
-    assert Progress.from_json(values, []).plan == Plan(
-        steps=9, decay_start=3, validate_every=3, decay_done=0.5, whole_from=None
-    )
+    values = Progress(Plan(steps=9, decay_start=3, validate_every=3, decay_done=0.5)).saved(**WHERE).to_json()
     del values["plan"]["decay_done"], values["plan"]["whole_from"]
-    assert Progress.from_json(values, []).plan == Plan(steps=9, decay_start=3, validate_every=3)
+    saved = SavedProgress.from_json(values)
+    assert Progress.restored(saved, [], started=0.0).plan == Plan(steps=9, decay_start=3, validate_every=3)
     for wrong in (-0.5, 1.5, "1", None):
         with pytest.raises(ValueError, match="decay_done"):
-            Progress.from_json({**values, "plan": {**values["plan"], "decay_done": wrong}}, [])
+            SavedProgress.from_json({**values, "plan": {**values["plan"], "decay_done": wrong}})
     for wrong in (-1, 1.5, "1", True):
         with pytest.raises(ValueError, match="whole_from"):
-            Progress.from_json({**values, "plan": {**values["plan"], "whole_from": wrong}}, [])
+            SavedProgress.from_json({**values, "plan": {**values["plan"], "whole_from": wrong}})
     assert textgen.TrainingConfig.from_json({"batch_size": 7}) == textgen.TrainingConfig(
         batch_size=7, cautious=False, halved_fraction=0.0, logit_scale=1.0
     )

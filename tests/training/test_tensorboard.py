@@ -15,7 +15,8 @@ from tiny_runs import TINY, everything
 
 from textgen.cli import cli
 from textgen.errors import RunError
-from textgen.model.checkpoint import read_checkpoint
+from textgen.model.read import read_checkpoint
+from textgen.model.results import Validation
 from textgen.runs.events import Reporter
 from textgen.runs.run import Run
 from textgen.training.progress import Progress
@@ -78,23 +79,23 @@ def test_events_change_nothing_in_training(silent: Run, told: Run) -> None:
 
 def test_every_step_and_every_validation_is_there_once_with_its_values(told: Run) -> None:
     found = read(told.events_folder())
-    last = read_checkpoint(told.last).metadata["metrics"]["step"]
+    last = read_checkpoint(told.last).metadata.metrics.step
     for tag in FIGURES:
         assert steps(found, tag) == list(range(1, last + 1))
     history = told.history
-    assert found["val_loss"] == [(row["step"], np.float32(row["val_loss"])) for row in history]
+    assert found["val_loss"] == [(row.step, np.float32(row.val_loss)) for row in history]
     assert [value for _, value in found["bits_per_character"]] == pytest.approx(
-        [row["val_loss"] / np.log(2.0) for row in history]
+        [row.val_loss / np.log(2.0) for row in history]
     )
     rates = dict(found["learning_rate"])
-    assert all(rates[row["step"]] == np.float32(row["learning_rate"]) for row in history)
-    first = np.mean([value for step, value in found["loss"] if step <= history[0]["step"]])
-    assert first == pytest.approx(history[0]["loss"], rel=1e-5)
+    assert all(rates[row.step] == np.float32(row.learning_rate) for row in history)
+    first = np.mean([value for step, value in found["loss"] if step <= history[0].step])
+    assert first == pytest.approx(history[0].loss, rel=1e-5)
     assert all(value > 0.0 for _, value in found["gradient_norm"])
-    assert steps(found, "sample") == [row["step"] for row in history]
+    assert steps(found, "sample") == [row.step for row in history]
     for (_, value), row in zip(found["sample"], history, strict=True):
         (shown,) = value.tolist()
-        assert [line[4:] for line in shown.decode().split("\n")] == row["sample"].split("\n")
+        assert [line[4:] for line in shown.decode().split("\n")] == row.sample.split("\n")
         assert all(line.startswith("    ") for line in shown.decode().split("\n"))
 
 
@@ -124,7 +125,7 @@ def test_a_killed_run_continues_in_its_folder_without_what_it_wrote_too_much(
         train(text, name="cut", checkpoints=tmp_path, tensorboard=logs, save_every_steps=8, reporter=at_step(23, kill),
               **WHOLE)  # fmt: skip
     run = Run(tmp_path / "cut")
-    assert read_checkpoint(run.last).metadata["metrics"]["step"] == 18
+    assert read_checkpoint(run.last).metadata.metrics.step == 18
     assert steps(read(logs / "cut"), "loss")[-1] == 22
     resume("cut", checkpoints=tmp_path)
     assert same(read(logs / "cut"), read(told.events_folder()))
@@ -143,8 +144,8 @@ class Model:
 def write(folder: Path, *, after: int, until: int, every: int = 4, reporter: Reporter | None = None) -> EventWriter:
     """Writes the events of a process that goes on after a step, with its validations."""
 
-    def row(step: int) -> dict[str, Any]:
-        return {"step": step, "val_loss": 1.0 / step, "sample": f"{step}\n"}
+    def row(step: int) -> Validation:
+        return Validation(step=step, val_loss=1.0 / step, sample=f"{step}\n")
 
     progress = Progress(plan=Plan(steps=None, decay_start=None, validate_every=every), step=after)
     progress.history = [row(step) for step in range(every, after + 1, every)]
@@ -211,9 +212,9 @@ def test_a_long_run_gives_every_tenth_step(tmp_path: Path) -> None:
     assert steps(read(tmp_path), "loss") == [999, 1000, 1010, 1020]
 
 
-@pytest.mark.parametrize("row", [{}, {"step": "x"}, {"step": 3, "val_loss": "low", "sample": 7}, {"step": None}])
-def test_odd_rows_of_a_stranger_s_history_do_no_harm(row: dict[str, Any], tmp_path: Path) -> None:
-    progress = Progress(plan=Plan(steps=None, decay_start=None, validate_every=1), step=5, history=[row])
+def test_a_row_without_figures_gives_none(tmp_path: Path) -> None:
+    rows = [Validation(step=3)]
+    progress = Progress(plan=Plan(steps=None, decay_start=None, validate_every=1), step=5, history=rows)
     writer = EventWriter(tmp_path, progress, Reporter())
     writer.on_train_begin()
     writer.close()

@@ -19,7 +19,7 @@ from textgen.config import CorpusConfig
 from textgen.corpus import encode_corpus, open_corpus
 from textgen.engine.scoring import score_ids
 from textgen.errors import CheckpointError, ConfigError, CorpusError, RunError, TrainingError
-from textgen.model.checkpoint import read_checkpoint, read_training_state
+from textgen.model.read import read_checkpoint, read_training_state
 from textgen.runs.run import Run
 from textgen.training.resume import resume
 from textgen.training.start import train
@@ -49,12 +49,12 @@ def whole(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_a_run_keeps_what_it_promises(whole: Run) -> None:
     assert {path.name for path in whole.path.iterdir()} == {"best.keras", "last.keras", "metrics.csv", "samples.txt"}
     history = whole.history
-    assert [row["step"] for row in history][:2] == [9, 18]
-    assert history[-1]["step"] == read_checkpoint(whole.last).metadata["metrics"]["step"]
-    assert history[-1]["val_loss"] < history[0]["val_loss"] < math.log(80)
-    best = read_checkpoint(whole.best).metadata["metrics"]
-    assert best["val_loss"] == min(row["val_loss"] for row in history)
-    assert best["bits_per_character"] == pytest.approx(best["val_loss"] / math.log(2))
+    assert [row.step for row in history][:2] == [9, 18]
+    assert history[-1].step == read_checkpoint(whole.last).metadata.metrics.step
+    assert history[-1].val_loss < history[0].val_loss < math.log(80)
+    best = read_checkpoint(whole.best).metadata.metrics
+    assert best.val_loss == min(row.val_loss for row in history)
+    assert best.bits_per_character == pytest.approx(best.val_loss / math.log(2))
 
 
 @pytest.mark.parametrize("cut", [1, 9, 25])
@@ -74,8 +74,8 @@ def test_a_run_cut_at_any_step_continues_bit_for_bit(cut: int, whole: Run, text:
 def test_a_run_that_begins_in_halves_continues_bit_for_bit(text: Path, tmp_path: Path) -> None:
     settings = {**WHOLE, "sequence_length": 32, "batch_size": 2}
     uncut = train(text, name="uncut", checkpoints=tmp_path, **settings)
-    progress = read_checkpoint(uncut.last).metadata["progress"]
-    whole_from, steps = progress["plan"]["whole_from"], progress["step"]
+    progress = read_checkpoint(uncut.last).metadata.progress
+    whole_from, steps = progress.plan.whole_from, progress.step
     assert 0.3 * steps < whole_from < 0.4 * steps
     # The optimizer counts updates, two in a halved step: its count stands first among its arrays.
     assert read_training_state(uncut.last)["optimizer/0000"] == steps + whole_from
@@ -91,16 +91,16 @@ def test_the_seed_decides_everything(whole: Run, text: Path, tmp_path: Path) -> 
     again = train(text, name="again", checkpoints=tmp_path, **WHOLE)
     assert everything(again) == everything(whole)
     other = train(text, name="other", checkpoints=tmp_path, **{**WHOLE, "seed": 6, "epochs": 0.4})
-    assert other.history[0]["val_loss"] != whole.history[0]["val_loss"]
+    assert other.history[0].val_loss != whole.history[0].val_loss
 
 
 def test_a_finished_run_can_go_on_to_a_later_end(text: Path, tmp_path: Path) -> None:
     run = train(text, name="more", epochs=0.5, validate_every=9, checkpoints=tmp_path, **TINY)
-    steps = run.history[-1]["step"]
+    steps = run.history[-1].step
     before = everything(run)
     assert everything(resume("more", checkpoints=tmp_path)) == before
     longer = resume("more", checkpoints=tmp_path, epochs=1.0)
-    assert longer.history[-1]["step"] == pytest.approx(2 * steps, abs=2)
+    assert longer.history[-1].step == pytest.approx(2 * steps, abs=2)
 
 
 def test_a_changed_text_is_refused_with_the_reason(text: Path, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_ctrl_c_saves_and_a_continuation_is_exact(whole: Run, text: Path, tmp_pa
 
     with pytest.raises(KeyboardInterrupt):
         train(text, name="stopped", checkpoints=tmp_path, reporter=Recorder(press), **WHOLE)
-    step = read_checkpoint(Run(tmp_path / "stopped").last).metadata["metrics"]["step"]
+    step = read_checkpoint(Run(tmp_path / "stopped").last).metadata.metrics.step
     assert step == 13
     assert everything(resume("stopped", checkpoints=tmp_path)) == everything(whole)
 
@@ -162,7 +162,7 @@ def test_patience_stops_a_run_that_no_longer_improves(text: Path, tmp_path: Path
         **settings,
     )
     assert "stopped early" in recorder.message or len(recorder.rows) < 20
-    assert run.history[-1]["step"] < 100
+    assert run.history[-1].step < 100
 
 
 def test_the_best_value_survives_a_restart(text: Path, tmp_path: Path) -> None:
@@ -172,12 +172,12 @@ def test_the_best_value_survives_a_restart(text: Path, tmp_path: Path) -> None:
             text, name="best", epochs=2.0, validate_every=9, save_every=0.0, checkpoints=tmp_path,
             reporter=kill_at(30), **TINY,
         )  # fmt: skip
-    before = read_checkpoint(tmp_path / "best" / "best.keras").metadata["metrics"]["val_loss"]
+    before = read_checkpoint(tmp_path / "best" / "best.keras").metadata.metrics.val_loss
     run = resume("best", checkpoints=tmp_path, reporter=recorder)
     for row, best in zip(recorder.rows, recorder.best, strict=True):
-        assert best == (row["val_loss"] < before)
-        before = min(before, row["val_loss"])
-    assert read_checkpoint(run.best).metadata["metrics"]["val_loss"] == before
+        assert best == (row.val_loss < before)
+        before = min(before, row.val_loss)
+    assert read_checkpoint(run.best).metadata.metrics.val_loss == before
     assert recorder.summary.split == "the first 3,600 characters train, the last 400 validate"
 
 
@@ -199,9 +199,9 @@ def test_an_exploding_loss_goes_back_lowers_the_rate_and_goes_on(text: Path, tmp
     )  # fmt: skip
     assert len(recorder.warnings) == 1
     assert "exploded at step 21" in recorder.warnings[0]
-    progress = read_checkpoint(run.last).metadata["progress"]
-    assert (progress["rescues"], progress["rate_factor"]) == (1, 0.5)
-    assert all(math.isfinite(row["val_loss"]) for row in run.history)
+    progress = read_checkpoint(run.last).metadata.progress
+    assert (progress.rescues, progress.rate_factor) == (1, 0.5)
+    assert all(math.isfinite(row.val_loss) for row in run.history)
 
 
 def test_a_loss_that_explodes_again_and_again_ends_the_run_and_keeps_the_best(text: Path, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_loss_that_explodes_again_and_again_ends_the_run_and_keeps_the_best(te
             callbacks=[Always()], **TINY,
         )  # fmt: skip
     assert len(recorder.warnings) == 3
-    assert read_checkpoint(tmp_path / "boom" / "best.keras").metadata["metrics"]["val_loss"] < math.log(80)
+    assert read_checkpoint(tmp_path / "boom" / "best.keras").metadata.metrics.val_loss < math.log(80)
 
 
 class Always(keras.callbacks.Callback):
@@ -242,7 +242,7 @@ def test_a_full_disk_is_a_warning_then_an_error_if_it_stays_full(
     run = train(text, name="full", epochs=1.0, validate_every=9, checkpoints=tmp_path, reporter=recorder, **TINY)
     assert recorder.warnings
     assert "disk is full" in recorder.warnings[0]
-    assert read_checkpoint(run.last).metadata["metrics"]["step"] == run.history[-1]["step"]
+    assert read_checkpoint(run.last).metadata.metrics.step == run.history[-1].step
 
     def always(path: Path, *arguments: Any, **options: Any) -> None:
         raise CheckpointError(f"{path} cannot be written: the disk is full. Free some space.")
@@ -284,7 +284,7 @@ def test_validation_zero_trains_on_everything(text: Path, tmp_path: Path) -> Non
         reporter=recorder,
         **TINY,
     )
-    assert recorder.rows[-1]["val_loss"] is None
+    assert recorder.rows[-1].val_loss is None
     assert "none validate" in recorder.summary.split
     assert run.best.is_file()
 
@@ -297,13 +297,13 @@ def test_a_budget_of_time_ends_with_the_schedule_complete(text: Path, tmp_path: 
             rates.append(float(self.model.optimizer.learning_rate))
 
     run = train(text, name="timed", time=8.0, checkpoints=tmp_path, callbacks=[Watch()], **TINY)
-    plan = read_checkpoint(run.last).metadata["progress"]["plan"]
-    assert plan["steps"] == run.history[-1]["step"] == len(rates)
-    assert plan["decay_start"] < plan["steps"]
+    plan = read_checkpoint(run.last).metadata.progress.plan
+    assert plan.steps == run.history[-1].step == len(rates)
+    assert plan.decay_start < plan.steps
     # On a machine so busy that warm-up is not over by then, the peak comes later; on one whose pace changes, the end is
     # moved, and the fall goes on from where it is.
-    start, peak = plan["decay_start"], max(rates)
-    assert start < 50 or rates[start - 1] == pytest.approx((1.0 - plan["decay_done"]) * peak, rel=0.05)
+    start, peak = plan.decay_start, max(rates)
+    assert start < 50 or rates[start - 1] == pytest.approx((1.0 - plan.decay_done) * peak, rel=0.05)
     assert rates[-1] < 0.3 * max(rates)
 
 
@@ -318,7 +318,7 @@ def test_users_callbacks_see_validation_at_epoch_ends(text: Path, tmp_path: Path
         text, name="watched", epochs=0.6, validate_every=9, checkpoints=tmp_path,
         callbacks=[Watch(), keras.callbacks.EarlyStopping(monitor="val_loss", patience=0, min_delta=10.0)], **TINY,
     )  # fmt: skip
-    assert seen[0]["val_loss"] == pytest.approx(run.history[0]["val_loss"])
+    assert seen[0]["val_loss"] == pytest.approx(run.history[0].val_loss)
     assert len(seen) == 2
 
 
@@ -374,8 +374,8 @@ def test_a_falling_rate_keeps_adams_moments(text: Path, tmp_path: Path) -> None:
 
 
 def test_the_best_loss_is_an_independent_score_of_the_held_out_text(whole: Run, text: Path) -> None:
-    metrics = read_checkpoint(whole.best).metadata["metrics"]
-    assert metrics["step"] > whole.history[0]["step"], "not the first validation: a state left over would show"
+    metrics = read_checkpoint(whole.best).metadata.metrics
+    assert metrics.step > whole.history[0].step, "not the first validation: a state left over would show"
     held_out = encode_corpus(open_corpus(text)).held_out
     logprobs = score_ids(textgen.load(whole.best).engine, held_out, streams=2)
-    assert metrics["val_loss"] == pytest.approx(-logprobs.mean(), abs=3e-5)
+    assert metrics.val_loss == pytest.approx(-logprobs.mean(), abs=3e-5)

@@ -9,7 +9,8 @@ from typing import Literal, get_args
 from textgen.config import require
 from textgen.display.plots import Against, Chart, Curve, Unit, draw, inline_svg, save_figure
 from textgen.errors import RunError
-from textgen.model.checkpoint import read_metadata
+from textgen.model.read import read_metadata
+from textgen.model.results import Validation
 from textgen.runs.find import checkpoint_name, find_run
 from textgen.runs.run import CHECKPOINTS, Run
 from textgen.system import PathLike
@@ -101,7 +102,7 @@ def plot(
     curves = []
     for path, (name, history) in found.items():
         # Runs of the same name are labelled by their path.
-        curve = Curve(name if names.count(name) == 1 else path, history)
+        curve = Curve(name if names.count(name) == 1 else path, [row.to_json() for row in history])
         if Chart.of([curve], against=against, unit=unit, log=log) is None:
             raise RunError(
                 f"The run {name!r} has nothing to plot against {against}: no validation is recorded for it. "
@@ -114,10 +115,10 @@ def plot(
     return Curves(chart)
 
 
-def _history(run: PathLike | Run | None, checkpoints: PathLike) -> tuple[Path, str, list[dict[str, object]]]:
+def _history(run: PathLike | Run | None, checkpoints: PathLike) -> tuple[Path, str, list[Validation]]:
     """A run's path, name and history."""
     if not isinstance(run, Run):
         if run is not None and Path(run).suffix == ".keras":
-            return Path(run), checkpoint_name(Path(run)), read_metadata(run)["history"]
+            return Path(run), checkpoint_name(Path(run)), list(read_metadata(run).history)
         run = find_run(run, checkpoints=checkpoints, whole=False)
     return run.path, run.name, run.history

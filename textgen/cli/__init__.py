@@ -34,11 +34,13 @@ _COMMANDS = {
         "eval": "textgen.cli.commands.eval",
         "score": "textgen.cli.commands.score",
         "novelty": "textgen.cli.commands.novelty",
-        "surprise": "textgen.cli.commands.surprise",
         "neurons": "textgen.cli.commands.neurons",
     },
 }
 """The commands by the section of the help that they stand in, each with the module that holds it."""
+
+_ALIASES = {"surprise": "textgen.cli.commands.score"}
+"""Former names of commands, which still answer."""
 
 _EXAMPLES = (
     "textgen train corpora/marrow_haven.txt",
@@ -51,6 +53,7 @@ _EXAMPLES = (
     "textgen",
     cls=Group,
     sections=_COMMANDS,
+    aliases=_ALIASES,
     examples=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

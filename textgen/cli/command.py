@@ -67,16 +67,23 @@ class Group(click.Group):
 
     Args:
         sections: for each section of the help, its commands' names and the module that holds each under that name.
+        aliases: former names that still answer, each with its module; the help leaves them out.
         examples: command lines for the help.
     """
 
     def __init__(
-        self, *args: Any, sections: Mapping[str, Mapping[str, str]], examples: Sequence[str] = (), **kwargs: Any
+        self,
+        *args: Any,
+        sections: Mapping[str, Mapping[str, str]],
+        aliases: Mapping[str, str] | None = None,
+        examples: Sequence[str] = (),
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
         self._sections = sections
         self._modules = {name: module for commands in sections.values() for name, module in commands.items()}
+        self._aliases = dict(aliases or {})
         self.params.append(debug_option())
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -87,7 +94,7 @@ class Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports a command."""
         del ctx
-        module = self._modules.get(cmd_name)
+        module = self._modules.get(cmd_name) or self._aliases.get(cmd_name)
         return None if module is None else getattr(importlib.import_module(module), cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

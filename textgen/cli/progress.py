@@ -16,6 +16,7 @@ import click
 
 from textgen.cli.command import visible
 from textgen.display.format import duration
+from textgen.model.results import Validation
 from textgen.runs.events import Reporter, Summary
 from textgen.system import colours, is_terminal, width
 
@@ -90,19 +91,18 @@ class Progress(Reporter):
         )
         self._bar.refresh()
 
-    def validated(self, row: dict[str, Any], *, best: bool) -> None:
+    def validated(self, row: Validation, *, best: bool) -> None:
         """Shows the figures and, on a terminal, what the model writes by now."""
         self._pace.pause()
-        value = row["val_loss"] if row["val_loss"] is not None else row["loss"]
         if self._quiet:
             return
-        validation = "" if row["val_loss"] is None else f"  val {row['val_loss']:.4f}"
+        validation = "" if row.val_loss is None else f"  val {row.val_loss:.4f}"
         self._say(
-            f"step {row['step']:>5,}  epoch {row['epoch']:>5.2f}  loss {row['loss']:.4f}{validation}"
-            f"  {value / math.log(2):.3f} bits/char  {duration(row['seconds']):>6}{'  best' if best else ''}"
+            f"step {row.step:>5,}  epoch {row.epoch:>5.2f}  loss {row.loss:.4f}{validation}"
+            f"  {row.bits_per_character:.3f} bits/char  {duration(row.seconds):>6}{'  best' if best else ''}"
         )
         if self._moving:
-            for line in sample_lines(row["sample"], columns=_columns()):
+            for line in sample_lines(row.sample, columns=_columns()):
                 self._say(click.style(f"    | {line}", dim=True))
 
     def warned(self, message: str) -> None:

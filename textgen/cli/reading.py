@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from textgen.cli.command import visible
-from textgen.config import CorpusConfig, Unknown
+from textgen.config import Unknown
 from textgen.runs.find import checkpoint_name, resolve_checkpoint
 from textgen.sampling.writer import load
 
@@ -42,7 +42,7 @@ def read_text(writer: Writer, source: str, *, encoding: str) -> str:
     """
     from textgen.corpus import open_corpus
 
-    settings = _settings(writer).replace(encoding=encoding)
+    settings = writer.metadata.corpus.config.replace(encoding=encoding)
     with _hint_at_waiting(source):
         return "".join(open_corpus(source, config=settings).pieces())
 
@@ -77,10 +77,6 @@ def adapt(writer: Writer, source: str, *, encoding: str, unknown: Unknown, corpu
             f"(read {done.characters:,} characters, at {done.bits_per_character:.3f} bits each on the way)", err=True
         )
     return adapted
-
-
-def _settings(writer: Writer) -> CorpusConfig:
-    return CorpusConfig.from_json(writer.metadata.get("corpus", {}).get("settings") or {})
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable
@@ -62,6 +61,8 @@ def keywords(table: type, *, defaults: type[Config] | None = None) -> Callable[[
 
 
 def _refusal(function: str, name: str, known: list[Any]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
     return f"{function}() got an unexpected keyword argument {name!r}.{meant}"

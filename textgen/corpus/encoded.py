@@ -62,16 +62,3 @@ class EncodedCorpus:
     def held_out(self) -> NDArray[Any]:
         """The ids of the held-out text, `(characters - split,)`; empty if `config.validation` is 0."""
         return self.ids[self.split :]
-
-    def describe(self) -> dict[str, Any]:
-        """The metadata for a checkpoint, as plain JSON values."""
-        return {
-            "name": self.name,
-            "sources": list(self.sources),
-            "characters": self.characters,
-            "bytes": self.bytes,
-            "distinct": self.distinct,
-            "sha256": self.sha256,
-            "split": self.split,
-            "settings": self.config.to_json(),
-        }

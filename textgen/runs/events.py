@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from textgen.model.results import Validation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +56,11 @@ class Reporter:
             characters: characters in a step.
         """
 
-    def validated(self, row: dict[str, Any], *, best: bool) -> None:
-        """A validation is done; the row is the one of `metrics.csv`, with the sample.
+    def validated(self, row: Validation, *, best: bool) -> None:
+        """A validation is done.
 
         Args:
-            row: step, epoch, seconds, characters, loss, val_loss, learning_rate, sample.
+            row: its figures and the sample, as in the run's history.
             best: whether no validation before was better.
         """
 

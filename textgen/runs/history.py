@@ -1,23 +1,24 @@
 """A run's history in its files: a row for each validation in `metrics.csv`, and its samples in `samples.txt`.
 
-The module knows what stands in the files, not where they are; a row is a dictionary with the fields of `COLUMNS` and
-the text of "sample".
+The module knows what stands in the files, not where they are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from textgen.model.results import Validation
 
 COLUMNS = ("step", "epoch", "seconds", "characters", "loss", "val_loss", "learning_rate")
 _COUNTS = ("step", "characters")
 
 
-def table(history: Sequence[Mapping[str, Any]]) -> str:
+def table(history: Sequence[Validation]) -> str:
     r"""The contents of `metrics.csv`.
 
-    >>> table([{"step": 9, "epoch": 0.5, "seconds": 1.5, "characters": 640, "loss": 3.0, "sample": "sea"}])
+    >>> table([Validation(step=9, epoch=0.5, seconds=1.5, characters=640, loss=3.0, sample="sea")])
     'step,epoch,seconds,characters,loss,val_loss,learning_rate\n9,0.5,1.5,640,3.0,,\n'
     """
     import csv
@@ -26,16 +27,16 @@ def table(history: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(history)
+    writer.writerows(row.to_json() for row in history)
     return text.getvalue()
 
 
-def rows(table: str) -> list[dict[str, Any]]:
+def rows(table: str) -> list[Validation]:
     r"""The rows of a `metrics.csv`, which need not be whole: a last line without its end, or one with a field that is
     no number, is left out.
 
-    >>> rows("step,epoch,seconds,characters,loss,val_loss,learning_rate\n9,0.5,1.5,640,3.0,,0.01\n18,1.0,3.0,12")
-    [{'step': 9, 'epoch': 0.5, 'seconds': 1.5, 'characters': 640, 'loss': 3.0, 'val_loss': None, 'learning_rate': 0.01}]
+    >>> rows("step,epoch,seconds,characters,loss,val_loss,learning_rate\n9,0.5,1.5,640,3.0,,0.01\n18,1.0,3.0,12")[0]
+    Validation(step=9, epoch=0.5, seconds=1.5, characters=640, loss=3.0, val_loss=None, learning_rate=0.01, sample='')
     """  # noqa: D205
     whole = table[: table.rfind("\n") + 1]
     found = []
@@ -45,13 +46,14 @@ def rows(table: str) -> list[dict[str, Any]]:
         if len(fields) == len(COLUMNS) == len(lines[0]):
             values = {name: _number(name, field) for name, field in zip(lines[0], fields, strict=True)}
             if all(math.isfinite(value) for value in values.values() if value is not None):
-                found.append(values)
+                with contextlib.suppress(ValueError):
+                    found.append(Validation.from_json(values))
     return found
 
 
-def samples(history: Sequence[Mapping[str, Any]]) -> str:
+def samples(history: Sequence[Validation]) -> str:
     """The contents of `samples.txt`."""
-    return "".join(_entry(row) for row in history if row.get("sample"))
+    return "".join(_entry(row) for row in history if row.sample)
 
 
 def _number(name: str, field: str) -> float | int | None:
@@ -62,11 +64,7 @@ def _number(name: str, field: str) -> float | int | None:
         return math.nan
 
 
-def _entry(row: Mapping[str, Any]) -> str:
-    losses = [row.get(name) for name in ("val_loss", "loss")]
-    loss = next((f", loss {value:.4f}" for value in losses if _is_number(value)), "")
-    return f"--- step {row.get('step')}{loss} ---\n{row['sample']}\n\n"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+def _entry(row: Validation) -> str:
+    loss = row.loss if row.val_loss is None else row.val_loss
+    told = "" if loss is None else f", loss {loss:.4f}"
+    return f"--- step {row.step}{told} ---\n{row.sample}\n\n"

@@ -1,23 +1,23 @@
 """The text that a run was trained on: found again, checked, and parted as training parted it.
 
-A checkpoint's metadata goes in and the text comes out: all of what was held out, and of what was trained on as much as
-is asked for. It is the very text, by its fingerprint, or there is none. The module knows no network.
+What a checkpoint says about its text goes in and the text comes out: all of what was held out, and of what was trained
+on as much as is asked for. It is the very text, by its fingerprint, or there is none. The module knows no network.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from textgen.config import CorpusConfig
 from textgen.corpus import Corpus, open_corpus
 from textgen.corpus.characters import CharacterCounts
 from textgen.errors import CheckpointError, CorpusError, RunError
-from textgen.model.checkpoint import read_metadata
+from textgen.model.description import CorpusDescription
+from textgen.model.read import read_metadata
 from textgen.runs.find import checkpoint_name
 from textgen.runs.run import LAST
 
@@ -65,7 +65,7 @@ class RunText:
 
 
 def read_run_text(
-    metadata: Mapping[str, Any],
+    corpus: CorpusDescription,
     path: Path | None,
     *,
     keep: int,
@@ -75,7 +75,7 @@ def read_run_text(
     """Reads a run's own text in one pass, from where it was when the run was trained.
 
     Args:
-        metadata: the checkpoint's `textgen.json`.
+        corpus: what the checkpoint says about the text.
         path: the checkpoint. The last state beside it knows the text's place whatever the working folder is now.
         keep: the most bytes of `RunText.training`, at least 1.
         sources: where the text is now, instead of the recorded places.
@@ -85,14 +85,14 @@ def read_run_text(
         RunError: the text is not recorded, came from standard input, cannot be read any more, or has changed. The
             message is one sentence, without a remedy: what can be done depends on what the text is wanted for.
     """
-    split = (metadata.get("corpus") or {}).get("split")
-    if type(split) is not int:
+    split = corpus.split
+    if split is None:
         raise RunError(_unrecorded(path))
-    return find_run_text(metadata, path, lambda corpus: _read(corpus, split, keep, progress), sources=sources)
+    return find_run_text(corpus, path, lambda found: _read(found, split, keep, progress), sources=sources)
 
 
 def find_run_text(
-    metadata: Mapping[str, Any],
+    corpus: CorpusDescription,
     path: Path | None,
     read: Callable[[Corpus], Text],
     *,
@@ -101,7 +101,7 @@ def find_run_text(
     """Reads a run's own text in a way of one's own, from the first place where it is still the same.
 
     Args:
-        metadata: the checkpoint's `textgen.json`.
+        corpus: what the checkpoint says about the text.
         path: the checkpoint, as in `read_run_text`.
         read: reads a corpus to something with its fingerprint.
         sources: where the text is now, instead of the recorded places.
@@ -110,15 +110,14 @@ def find_run_text(
         RunError: as in `read_run_text`.
     """
     run = _title(path)
-    corpus = metadata.get("corpus") or {}
-    sha256 = corpus.get("sha256")
-    places = [place for place in (_last_sources(path), corpus.get("sources")) if place]
-    if not isinstance(sha256, str) or not (places or sources):
+    sha256 = corpus.sha256
+    places: list[list[str | Path]] = [list(place) for place in (_last_sources(path), corpus.sources) if place]
+    if sha256 is None or not (places or sources):
         raise RunError(_unrecorded(path))
     places = [list(sources)] if sources else [place for place in places if "-" not in place]
     if not places:
         raise RunError(f"{run} was trained on standard input, which is gone.")
-    config = CorpusConfig.from_json(corpus.get("settings") or {})
+    config = corpus.config
     changed, unread = "", ""
     for place in places:
         try:
@@ -144,17 +143,15 @@ def _unrecorded(path: Path | None) -> str:
     return f"{_title(path)} does not say what text it was trained on."
 
 
-def _last_sources(path: Path | None) -> list[str]:
-    """The places that a run's last state remembers, as whole paths."""
+def _last_sources(path: Path | None) -> Sequence[str]:
+    """The places that a run's last state remembers, as absolute paths."""
     if path is None:
-        return []
+        return ()
     try:
-        progress = read_metadata(path.with_name(LAST)).get("progress")
+        progress = read_metadata(path.with_name(LAST)).progress
     except CheckpointError:
-        return []
-    sources = progress.get("sources") if isinstance(progress, dict) else None
-    named = isinstance(sources, list) and all(isinstance(source, str) for source in sources)
-    return list(sources) if sources and named else []
+        return ()
+    return () if progress is None else progress.sources
 
 
 def _read(corpus: Corpus, split: int, keep: int, progress: Progress | None) -> RunText:

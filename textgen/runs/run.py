@@ -18,13 +18,15 @@ import functools
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from textgen.config import ModelConfig
-from textgen.errors import CheckpointError, ConfigError, RunError
-from textgen.model.checkpoint import describe, read_metadata
+from textgen.errors import CheckpointError, RunError
+from textgen.model.description import CorpusDescription
+from textgen.model.metadata import Metadata
+from textgen.model.read import describe, read_metadata
+from textgen.model.results import Metrics, Validation
 from textgen.runs.history import rows, samples, table
 from textgen.system import FileLock, PathLike, atomic_write, explain, remove_leftovers
 
@@ -87,8 +89,8 @@ class Run:
         return max(times) if times else _modified(self.path) or 0.0
 
     @functools.cached_property
-    def metadata(self) -> dict[str, Any]:
-        """The `textgen.json` of `checkpoint`.
+    def metadata(self) -> Metadata:
+        """What `checkpoint` says about its model.
 
         Raises:
             RunError: there is no checkpoint.
@@ -97,7 +99,7 @@ class Run:
         return read_metadata(self.checkpoint)
 
     @property
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> list[Validation]:
         """A row for each validation, oldest first, from the newest checkpoint; without one, from `metrics.csv`.
 
         Raises:
@@ -105,7 +107,7 @@ class Run:
             CheckpointError: no checkpoint can be read, and `metrics.csv` holds nothing.
         """
         try:
-            return list(self._newest()["history"])
+            return list(self._newest().history)
         except (RunError, CheckpointError):
             with contextlib.suppress(OSError):
                 if self.metrics.is_file() and (found := rows(self.metrics.read_text("utf-8", "replace"))):
@@ -130,26 +132,26 @@ class Run:
             live, problem.
         """
         problem = self.problem
-        best: Mapping[str, Any] = {} if problem else self.metadata
-        newest: Mapping[str, Any] = {} if problem else self._newest()
-        model, corpus = best.get("model", {}), best.get("corpus", {})
-        metrics, latest = best.get("metrics", {}), newest.get("metrics", {})
-        loss = _number(metrics.get("val_loss"))
+        best = None if problem else self.metadata
+        model = None if best is None else best.model
+        corpus = CorpusDescription() if best is None else best.corpus
+        metrics = Metrics() if best is None else best.metrics
+        latest = Metrics() if best is None else self._newest().metrics
         return {
             "name": self.name,
             "path": str(self.path),
-            "corpus": _text(corpus.get("name")),
-            "characters": _number(corpus.get("characters")),
-            "cell": _text(model.get("cell")),
-            "layers": _number(model.get("layers")),
-            "units": _number(model.get("units")),
-            "weights": _count(model),
-            "epochs": _number(latest.get("epoch")),
-            "steps": _number(latest.get("step")),
-            "val_loss": loss,
-            "bits_per_character": _number(metrics.get("bits_per_character")),
-            "seconds": _number(latest.get("seconds")),
-            "created": _text(best.get("created")),
+            "corpus": corpus.name,
+            "characters": corpus.characters,
+            "cell": model and model.cell,
+            "layers": model and model.layers,
+            "units": model and model.units,
+            "weights": model and model.weights,
+            "epochs": latest.epoch,
+            "steps": latest.step,
+            "val_loss": metrics.val_loss,
+            "bits_per_character": metrics.bits_per_character,
+            "seconds": latest.seconds,
+            "created": best and best.created,
             "age": max(0.0, time.time() - self.saved),
             "live": self.live,
             "problem": problem,
@@ -163,7 +165,7 @@ class Run:
             history = self.history
         except (RunError, CheckpointError):
             history = []
-        return run_html(self.summary(), history)
+        return run_html(self.summary(), [row.to_json() for row in history])
 
     def details(self) -> dict[str, Any]:
         """Everything about the run: `summary`, `describe` of its checkpoint, its history and its files' sizes in bytes.
@@ -178,7 +180,7 @@ class Run:
             for path in (self.best, self.last, self.metrics, self.samples)
             if path.is_file()
         }
-        return {**self.summary(), **told, "history": self.history, "files": files}
+        return {**self.summary(), **told, "history": [row.to_json() for row in self.history], "files": files}
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -222,11 +224,11 @@ class Run:
         """
         return self.path / TENSORBOARD if within is True else Path(within) / self.name
 
-    def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
+    def write_history(self, history: Sequence[Validation]) -> None:
         """Writes `metrics.csv` and `samples.txt` anew, each whole or not at all.
 
         Args:
-            history: a row for each validation: the fields of `textgen.runs.history.COLUMNS` and the text of "sample".
+            history: a row for each validation, oldest first.
 
         Raises:
             CheckpointError: the disk is full or the folder not writable.
@@ -244,7 +246,7 @@ class Run:
             if path.exists() and not (path.is_file() or path.is_symlink()):
                 raise RunError(f"The run {self.name!r} cannot be trained: {path} is a folder or a pipe. Remove it.")
 
-    def _newest(self) -> dict[str, Any]:
+    def _newest(self) -> Metadata:
         """The metadata of the last state where it can be read, else of the best model."""
         try:
             return read_metadata(self.last)
@@ -280,21 +282,4 @@ def _modified(path: Path) -> float | None:
     try:
         return path.stat().st_mtime
     except OSError:
-        return None
-
-
-def _number(value: Any) -> float | None:
-    """A finite number as it is, anything else as None: what a stranger's file holds is not to be trusted."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
-    return value if number else None
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _count(model: Mapping[str, Any]) -> int | None:
-    try:
-        return ModelConfig.from_json(model).weights
-    except (ConfigError, TypeError):
         return None

@@ -6,10 +6,9 @@ Text goes in; new weights come out, with what they rest on. The parts know their
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.adaptation.learner import Learner
 from textgen.engine.adaptation.statistics import GradientStatistics, gather_statistics
 from textgen.errors import RunError
+from textgen.model.description import CorpusDescription
 from textgen.model.weights import ModelWeights
 from textgen.runs.provenance import RunText, read_run_text
 
@@ -59,7 +59,7 @@ def adapt_weights(
     text: str,
     settings: AdaptationConfig,
     *,
-    metadata: Mapping[str, Any],
+    description: CorpusDescription,
     path: Path | None,
     corpus: Sequence[str] = (),
     unknown: Unknown = "error",
@@ -73,7 +73,7 @@ def adapt_weights(
         tokenizer: its vocabulary.
         text: what to read, at least one character; it follows on nothing.
         settings: how to learn.
-        metadata: the checkpoint's `textgen.json`, which names the training text.
+        description: what the checkpoint says about the training text.
         path: the checkpoint.
         corpus: where the training text is now; empty takes the recorded places.
         unknown: what becomes of characters that the model never saw: see `CharTokenizer.encode`.
@@ -100,7 +100,7 @@ def adapt_weights(
     own: RunText | None = None
     try:
         own = read_run_text(
-            metadata, path, keep=_TRAINING, sources=corpus, progress=lambda done, all_: report("reading", done, all_)
+            description, path, keep=_TRAINING, sources=corpus, progress=lambda done, all_: report("reading", done, all_)
         )
     except RunError as error:
         if corpus:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from textgen.config import (
     AdaptationConfig,
     Controls,
-    CorpusConfig,
     ModelConfig,
     SamplingConfig,
     Unknown,
@@ -20,6 +19,7 @@ from textgen.config import (
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine
 from textgen.engine.scoring import Score, score_text
+from textgen.model.metadata import Metadata
 from textgen.model.weights import ModelWeights
 from textgen.sampling.sample import Sample
 from textgen.sampling.sampler import Stream, write_samples
@@ -42,7 +42,7 @@ def load(run: PathLike | None = None) -> Writer:
         RunError: there is no such run.
         CheckpointError: the checkpoint is missing, damaged or foreign.
     """
-    from textgen.model.checkpoint import read_checkpoint
+    from textgen.model.read import read_checkpoint
     from textgen.runs.find import resolve_checkpoint
 
     checkpoint = read_checkpoint(resolve_checkpoint(run))
@@ -64,7 +64,7 @@ class Writer:
         config: the network's shape.
         weights: its weights.
         tokenizer: its vocabulary.
-        metadata: the checkpoint's `textgen.json`, if it came from one.
+        metadata: what is known of the model; None where that is its shape and its vocabulary alone.
         path: the checkpoint, if it came from one.
         adaptation: what it was adapted to, if `adapt` made it.
 
@@ -78,7 +78,7 @@ class Writer:
         config: ModelConfig,
         weights: ModelWeights,
         tokenizer: CharTokenizer,
-        metadata: Mapping[str, Any] | None = None,
+        metadata: Metadata | None = None,
         path: Path | None = None,
         adaptation: Adaptation | None = None,
     ) -> None:
@@ -88,13 +88,13 @@ class Writer:
         self.config = config
         self.weights = weights
         self.tokenizer = tokenizer
-        self.metadata: Mapping[str, Any] = {} if metadata is None else metadata
+        self.metadata = Metadata(model=config, tokenizer=tokenizer) if metadata is None else metadata
         self.path = path
         self.adaptation = adaptation
 
     def as_trained(self, text: str) -> str:
         """A text with its characters in the Unicode normalisation form that the training text was brought to."""
-        form = CorpusConfig.from_json(self.metadata.get("corpus", {}).get("settings") or {}).normalize
+        form = self.metadata.corpus.config.normalize
         if form == "none" or text.isascii():
             return text
         from textgen.corpus.normalization import normalize
@@ -228,7 +228,7 @@ class Writer:
             self.tokenizer,
             self.as_trained(text),
             settings,
-            metadata=self.metadata,
+            description=self.metadata.corpus,
             path=self.path,
             corpus=[os.fspath(each) for each in ([corpus] if isinstance(corpus, (str, os.PathLike)) else corpus)],
             unknown=unknown,

@@ -1,12 +1,15 @@
-"""How far a run has come: the counters that outlive a process, to and from JSON. No framework and no file here."""
+"""How far a run has come: the counters that outlive a process. No framework and no file here."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from textgen.model.progress import SavedPlan, SavedProgress
+from textgen.model.results import Validation
 from textgen.training.schedule import Plan
 
 
@@ -32,7 +35,7 @@ class Progress:
     rate_factor: float = 1.0
     rescues: int = 0
     earlier_seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Validation] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -45,67 +48,32 @@ class Progress:
         """Whether the plan's last step is done."""
         return self.plan.steps is not None and self.step >= self.plan.steps
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON values; the history travels beside it."""
-        return {
-            "plan": {
-                "steps": self.plan.steps,
-                "decay_start": self.plan.decay_start,
-                "validate_every": self.plan.validate_every,
-                "decay_done": self.plan.decay_done,
-                "whole_from": self.plan.whole_from,
-            },
-            "step": self.step,
-            "best": self.best if math.isfinite(self.best) else None,
-            "waits": self.waits,
-            "rate_factor": self.rate_factor,
-            "rescues": self.rescues,
-            "seconds": self.seconds,
-        }
+    def saved(self, *, sources: Sequence[str], created: str, tensorboard: str | bool) -> SavedProgress:
+        """What a checkpoint records of it; the history travels beside it."""
+        return SavedProgress(
+            plan=SavedPlan(**dataclasses.asdict(self.plan)),
+            step=self.step,
+            best=self.best if math.isfinite(self.best) else None,
+            waits=self.waits,
+            rate_factor=self.rate_factor,
+            rescues=self.rescues,
+            seconds=self.seconds,
+            sources=tuple(sources),
+            created=created,
+            tensorboard=tensorboard,
+        )
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], history: list[dict[str, Any]]) -> Progress:
-        """What `to_json` wrote.
-
-        Raises:
-            ValueError: a value is missing or of another kind.
-        """
-        plan = values.get("plan")
-        plan = plan if isinstance(plan, dict) else {}
-
-        def whole(held: dict[str, Any], name: str, low: int = 0) -> int:
-            if type(held.get(name)) is not int or held[name] < low:
-                raise ValueError(f"{name} is missing or no count")
-            return int(held[name])
-
-        def number(held: dict[str, Any], name: str) -> float:
-            value = held.get(name)
-            if isinstance(value, (int, float)) and abs(value) < 1e15:
-                return float(value)
-            raise ValueError(f"{name} is missing or no number")
-
-        def share(held: dict[str, Any], name: str) -> float:
-            value = number(held, name)
-            if not 0.0 <= value <= 1.0:
-                raise ValueError(f"{name} is no share")
-            return value
-
-        # Runs from before batches could be halved and ends moved say neither.
-        plan = {"decay_done": 0.0, "whole_from": 0, **plan}
-
+    def restored(cls, saved: SavedProgress, history: Sequence[Validation], *, started: float) -> Progress:
+        """The progress that `saved` recorded, from which a process goes on at a moment of `time.monotonic()`."""
         return cls(
-            plan=Plan(
-                steps=None if plan.get("steps") is None else whole(plan, "steps", 1),
-                decay_start=None if plan.get("decay_start") is None else whole(plan, "decay_start"),
-                validate_every=whole(plan, "validate_every", 1),
-                decay_done=share(plan, "decay_done"),
-                whole_from=None if plan["whole_from"] is None else whole(plan, "whole_from"),
-            ),
-            step=whole(values, "step"),
-            best=math.inf if values.get("best") is None else number(values, "best"),
-            waits=whole(values, "waits"),
-            rate_factor=number(values, "rate_factor"),
-            rescues=whole(values, "rescues"),
-            earlier_seconds=number(values, "seconds"),
+            plan=Plan(**dataclasses.asdict(saved.plan)),
+            step=saved.step,
+            best=math.inf if saved.best is None else saved.best,
+            waits=saved.waits,
+            rate_factor=saved.rate_factor,
+            rescues=saved.rescues,
+            earlier_seconds=saved.seconds,
             history=list(history),
+            started=started,
         )

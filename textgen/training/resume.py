@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,7 +12,8 @@ from textgen.config import CorpusConfig, Device, TrainingConfig
 from textgen.corpus import encode_corpus, open_corpus
 from textgen.display.format import short_duration
 from textgen.errors import CheckpointError, RunError
-from textgen.model.checkpoint import Checkpoint, read_checkpoint, read_training_state
+from textgen.model.progress import SavedProgress
+from textgen.model.read import Checkpoint, read_checkpoint, read_training_state
 from textgen.runs.events import Reporter
 from textgen.runs.find import find_run
 from textgen.runs.run import Run
@@ -76,18 +77,19 @@ def resume(
         changes = {name: value for name, value in wanted.items() if value is not None}
         if epochs is not None or time is not None:
             changes = {"epochs": None, "time": None, **changes}
-        training = TrainingConfig.from_json({**last.metadata["training"], **changes})
-        where = as_list(sources) or list(progress["sources"])
+        training = TrainingConfig.from_json({**last.metadata.training, **changes})
+        where = as_list(sources) or list(progress.sources)
         if where == ["-"] and not sources:
             raise RunError(
                 f"The run {run.name!r} was trained on standard input, which is gone. Pipe the same text in again: "
                 f"textgen train - --resume {run.name} < text"
             )
-        corpus = CorpusConfig.from_json(last.metadata["corpus"]["settings"])
+        # A setting that this version does not know is refused: it may change the split or the vocabulary.
+        corpus = CorpusConfig.from_json(last.metadata.corpus.settings)
         encoded = encode_corpus(
             open_corpus(where, config=corpus), cache=cache_folder(checkpoints), progress=reporter.encoding
         )
-        before, now = str(last.metadata["corpus"]["sha256"]), encoded.sha256
+        before, now = str(last.metadata.corpus.sha256), encoded.sha256
         if before != now:
             raise RunError(
                 f"The text of the run {run.name!r} has changed since it was trained (sha256 {before[:12]}, now "
@@ -98,30 +100,26 @@ def resume(
         placement, streams = place(training.device, training.precision), open_streams(encoded, training)
         events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
         session = Session(run, encoded, recipe, reporter, callbacks, absolute(where), placement, streams, events)
-        session.restore(last.weights, read_training_state(run.last), progress, last.metadata["history"], started)
+        session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
         if epochs is not None or time is not None:
             session.extend()
         return session.fit()
 
 
-def _progress(last: Checkpoint) -> dict[str, Any]:
-    """How far a run had come when its last state was written; `Session.restore` checks the figures."""
-    progress, corpus = last.metadata.get("progress"), last.metadata["corpus"]
-    values = progress if isinstance(progress, dict) else {}
-    sources = values.get("sources")
-    named = isinstance(sources, list) and sources and all(isinstance(source, str) for source in sources)
-    known = isinstance(values.get("created"), str) and isinstance(values.get("tensorboard", False), (bool, str))
-    if not named or not known or not {"settings", "sha256"} <= set(corpus):
+def _progress(last: Checkpoint) -> SavedProgress:
+    """How far a run had come when its last state was written."""
+    progress, corpus = last.metadata.progress, last.metadata.corpus
+    if progress is None or not corpus.settings or corpus.sha256 is None:
         raise CheckpointError(
             f"{last.path} does not say how far its training had come, so it cannot be continued. "
             f"Start a new run from its weights: textgen train ... --from {last.path}"
         )
-    return dict(values)
+    return progress
 
 
-def _events_before(run: Run, progress: Mapping[str, Any]) -> str | bool:
+def _events_before(run: Run, progress: SavedProgress) -> str | bool:
     """Where event files went so far; a checkpoint from a stranger names no other folder than one that has them."""
-    before: str | bool = progress.get("tensorboard", False)
+    before = progress.tensorboard
     if isinstance(before, str) and not event_files(run.events_folder(before)):
         return True
     return before

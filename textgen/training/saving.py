@@ -11,6 +11,7 @@ import numpy as np
 
 from textgen.config import TrainingConfig
 from textgen.errors import CheckpointError
+from textgen.model.results import Validation
 from textgen.runs.events import Reporter
 from textgen.training.progress import Progress
 
@@ -65,16 +66,16 @@ class Keeper(keras.callbacks.Callback):
         value = float(logs.get("val_loss", logs["loss"]))
         best = value < progress.best
         progress.best, progress.waits = (value, 0) if best else (progress.best, progress.waits + 1)
-        row = {
-            "step": progress.step,
-            "epoch": progress.step / self._batches_per_epoch,
-            "seconds": round(progress.seconds, 1),
-            "characters": progress.step * config.batch_size * config.sequence_length,
-            "loss": float(logs["loss"]),
-            "val_loss": float(logs["val_loss"]) if "val_loss" in logs else None,
-            "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
-            "sample": self._sample(progress.step),
-        }
+        row = Validation(
+            step=progress.step,
+            epoch=progress.step / self._batches_per_epoch,
+            seconds=round(progress.seconds, 1),
+            characters=progress.step * config.batch_size * config.sequence_length,
+            loss=float(logs["loss"]),
+            val_loss=float(logs["val_loss"]) if "val_loss" in logs else None,
+            learning_rate=float(np.asarray(self.model.optimizer.learning_rate)),
+            sample=self._sample(progress.step),
+        )
         progress.history.append(row)
         self.model.reset_metrics()
         self.save(best=best)

@@ -10,7 +10,7 @@ import datetime
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
-from typing import Any
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -21,9 +21,14 @@ from textgen.corpus import EncodedCorpus
 from textgen.corpus.batches import HeldOut, Streams
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CheckpointError, TrainingError
-from textgen.model.checkpoint import read_checkpoint, write_checkpoint
+from textgen.model.description import CorpusDescription
+from textgen.model.metadata import Metadata
+from textgen.model.progress import SavedProgress
+from textgen.model.read import read_checkpoint
+from textgen.model.results import Metrics, Validation
 from textgen.model.transfer import transfer
 from textgen.model.weights import ModelWeights
+from textgen.model.write import write_checkpoint
 from textgen.runs.events import Reporter, Summary
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
@@ -73,7 +78,7 @@ class Session:
         self.held_out = self._held_out()
         self.created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.progress: Progress
-        self.unwritten: tuple[list[np.ndarray], dict[str, Any]] | None = None
+        self.unwritten: tuple[list[np.ndarray], Metadata] | None = None
         with tf.device(self.placement.device):
             self.model = build_model(self.model_config, seed=self.config.seed)
             network = Network(
@@ -138,22 +143,21 @@ class Session:
         self,
         weights: ModelWeights,
         arrays: dict[str, np.ndarray],
-        progress: dict[str, Any],
-        history: list[dict[str, Any]],
+        progress: SavedProgress,
+        history: Sequence[Validation],
         started: float,
     ) -> None:
         """Puts everything back as it was when the last state was written."""
         self.model.set_weights(weights.arrays())
         try:
             self.trainer.restore(arrays)
-            self.progress = Progress.from_json(progress, history)
         except ValueError as error:
             raise CheckpointError(
                 f"{self.run.last} does not fit its own settings ({error}). Start a new run from its weights: "
                 f"textgen train ... --from {self.run.name}"
             ) from error
-        self.progress.started = started
-        self.created = progress["created"]
+        self.progress = Progress.restored(progress, history, started=started)
+        self.created = progress.created
 
     def fit(self) -> Run:
         """Trains to the end of the plan."""
@@ -238,21 +242,16 @@ class Session:
             self._save_best(metadata)
         elif self.unwritten is not None:
             self._save_unwritten(*self.unwritten)
-        progress = {
-            **self.progress.to_json(),
-            "sources": self.sources,
-            "created": self.created,
-            "tensorboard": self.tensorboard,
-        }
+        progress = self.progress.saved(sources=self.sources, created=self.created, tensorboard=self.tensorboard)
         write_checkpoint(
             self.run.last,
             self.model,
-            metadata={**metadata, "progress": progress},
+            metadata=replace(metadata, progress=progress),
             training_state=self.trainer.capture(),
         )
         self.run.write_history(self.progress.history)
 
-    def _save_best(self, metadata: dict[str, Any]) -> None:
+    def _save_best(self, metadata: Metadata) -> None:
         """Writes the best model; where that fails, it is kept in memory for the next save."""
         self.unwritten = None
         try:
@@ -261,7 +260,7 @@ class Session:
             self.unwritten = self.model.get_weights(), metadata
             raise
 
-    def _save_unwritten(self, weights: list[np.ndarray], metadata: dict[str, Any]) -> None:
+    def _save_unwritten(self, weights: list[np.ndarray], metadata: Metadata) -> None:
         """Writes a best model from before, whose weights the model has for as long."""
         now = self.model.get_weights()
         self.model.set_weights(weights)
@@ -270,28 +269,27 @@ class Session:
         finally:
             self.model.set_weights(now)
 
-    def _metadata(self) -> dict[str, Any]:
+    def _metadata(self) -> Metadata:
         progress, config = self.progress, self.config
-        row = progress.history[-1] if progress.history else {}
-        value = row.get("loss") if row.get("val_loss") is None else row["val_loss"]
-        return {
-            "model": self.model_config.to_json(),
-            "tokenizer": self.encoded.tokenizer.to_json(),
-            "training": config.to_json(),
-            "corpus": self.encoded.describe(),
-            "metrics": {
-                "step": progress.step,
-                "epoch": progress.step / self.streams.batches_per_epoch,
-                "loss": row.get("loss"),
-                "val_loss": row.get("val_loss"),
-                "best_val_loss": progress.best if math.isfinite(progress.best) else None,
-                "bits_per_character": None if value is None else value / math.log(2),
-                "seconds": round(progress.seconds, 1),
-                "characters_seen": progress.step * config.batch_size * config.sequence_length,
-            },
-            "history": progress.history,
-            "created": self.created,
-        }
+        row = progress.history[-1] if progress.history else Validation(step=0)
+        return Metadata(
+            model=self.model_config,
+            tokenizer=self.encoded.tokenizer,
+            training=config.to_json(),
+            corpus=CorpusDescription.of(self.encoded),
+            metrics=Metrics(
+                step=progress.step,
+                epoch=progress.step / self.streams.batches_per_epoch,
+                loss=row.loss,
+                val_loss=row.val_loss,
+                best_val_loss=progress.best if math.isfinite(progress.best) else None,
+                bits_per_character=row.bits_per_character,
+                seconds=round(progress.seconds, 1),
+                characters_seen=progress.step * config.batch_size * config.sequence_length,
+            ),
+            history=tuple(progress.history),
+            created=self.created,
+        )
 
     def _expected_end(self) -> str:
         """When a run with a budget of time ends by the clock on the wall."""

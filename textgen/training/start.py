@@ -15,7 +15,7 @@ import keras
 from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords
 from textgen.corpus import encode_corpus, open_corpus
 from textgen.errors import ConfigError
-from textgen.model.checkpoint import read_checkpoint
+from textgen.model.read import read_checkpoint
 from textgen.runs.create import create_run
 from textgen.runs.events import Reporter
 from textgen.runs.find import resolve_checkpoint

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from textgen.errors import RunError
+from textgen.model.results import Validation
 from textgen.runs.events import Reporter
 from textgen.runs.run import check_folder
 from textgen.system import atomic_path, explain
@@ -67,7 +68,7 @@ class EventWriter(keras.callbacks.Callback):
         with self._failing_softly():
             known = _rewind(self.folder, self.progress.step)
             for row in self.progress.history:
-                if _number(row.get("step")) > known:
+                if row.step > known:
                     self._write_validation(row)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -98,11 +99,11 @@ class EventWriter(keras.callbacks.Callback):
                 self._writer.close()
             self._writer = None
 
-    def _write_validation(self, row: Mapping[str, Any]) -> None:
-        step, loss = int(_number(row.get("step"))), _number(row.get("val_loss"))
-        if math.isfinite(loss):
-            self._write_numbers(step, {"val_loss": loss, "bits_per_character": loss / math.log(2.0)})
-        self._write(step, "sample", [_preformatted(str(row.get("sample", "")))], _kind("text", "DATA_CLASS_TENSOR"))
+    def _write_validation(self, row: Validation) -> None:
+        if row.val_loss is not None:
+            bits = row.val_loss / math.log(2.0)
+            self._write_numbers(row.step, {"val_loss": row.val_loss, "bits_per_character": bits})
+        self._write(row.step, "sample", [_preformatted(row.sample)], _kind("text", "DATA_CLASS_TENSOR"))
         with self._failing_softly():
             if self._writer is not None:
                 self._writer.flush()
@@ -143,11 +144,6 @@ def _kind(plugin: str, data: str) -> Any:
 def _preformatted(text: str) -> bytes:
     """A sample as the Markdown that TensorBoard shows: indented by four, so that it stands as it is."""
     return "\n".join(f"    {line}" for line in text.split("\n")).encode("utf-8", "replace")
-
-
-def _number(value: Any) -> float:
-    """A number from a history as it is, nan for anything else; a checkpoint may come from a stranger."""
-    return value if isinstance(value, (int, float)) and abs(value) < 1e300 else math.nan
 
 
 def event_files(folder: Path) -> list[Path]:

@@ -131,7 +131,8 @@ def _own_text(
     sources = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
     try:
         paths = [os.fspath(source) for source in sources]
-        return read_run_text(writer.metadata, writer.path, keep=MOST_TRAINING, sources=paths, progress=progress), ""
+        own = read_run_text(writer.metadata.corpus, writer.path, keep=MOST_TRAINING, sources=paths, progress=progress)
+        return own, ""
     except RunError as error:
         if sources:
             raise
@@ -245,7 +246,7 @@ def _notes(writer: Writer, own: RunText | None, problem: str, scored: ScoredText
 def _warnings(writer: Writer, own: RunText | None, scored: ScoredText) -> list[str]:
     """A warning if the model was trained on the text."""
     biased = "so the results are biased. Leave the file out to score the held-out text."
-    if scored.sha256 == writer.metadata.get("corpus", {}).get("sha256"):
+    if scored.sha256 == writer.metadata.corpus.sha256:
         return [f"This is the text that the model was trained on, including the held-out part, {biased}"]
     if own is None or len(scored.text) < _NO_COINCIDENCE:
         return []

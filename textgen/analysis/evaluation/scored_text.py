@@ -6,7 +6,6 @@ The module reads no file and runs no model.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,7 @@ def given(writer: Writer, own: RunText | None, text: str, name: str, unknown: Un
         CorpusError: no character of it can be scored.
         UnknownCharacterError: it contains characters outside the vocabulary, and `unknown` is "error".
     """
-    text = writer.as_trained(_newlines(writer.metadata, text))
+    text = writer.as_trained(_newlines(writer.metadata.corpus.config, text))
     if not text:
         raise CorpusError("There is nothing to score: the text is empty.")
     same = own is not None and text == own.held_out
@@ -113,9 +112,8 @@ def _subject(
     )
 
 
-def _newlines(metadata: Mapping[str, Any], text: str) -> str:
+def _newlines(settings: CorpusConfig, text: str) -> str:
     """A text with its newlines normalised as the training text's were."""
-    settings = CorpusConfig.from_json(metadata.get("corpus", {}).get("settings") or {})
     return text if settings.keep_newlines else text.replace("\r\n", "\n").replace("\r", "\n")
 
 

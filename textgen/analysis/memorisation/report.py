@@ -192,7 +192,7 @@ def novelty(
     report = progress or (lambda *_: None)
     check_installed()
     training = read_training_text(
-        writer.metadata,
+        writer.metadata.corpus,
         writer.path,
         writer.tokenizer,
         corpus=corpus,

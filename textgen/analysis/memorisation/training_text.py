@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from textgen.corpus import Corpus, EncodedCorpus, encode_corpus
 from textgen.corpus.characters import to_code_points
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import RunError
+from textgen.model.description import CorpusDescription
 from textgen.runs.provenance import find_run_text
 from textgen.runs.run import BEST, LAST
 from textgen.system import PathLike
@@ -89,7 +90,7 @@ class TrainingText:
 
 
 def read_training_text(
-    metadata: Mapping[str, Any],
+    description: CorpusDescription,
     path: Path | None,
     tokenizer: CharTokenizer,
     *,
@@ -99,7 +100,7 @@ def read_training_text(
     """Finds and encodes the text that a checkpoint was trained on; a long text's ids come from the runs' cache.
 
     Args:
-        metadata: the checkpoint's `textgen.json`.
+        description: what the checkpoint says about the text.
         path: the checkpoint.
         tokenizer: its vocabulary.
         corpus: where the text is now; empty takes the recorded place.
@@ -117,7 +118,7 @@ def read_training_text(
         return TrainingText(found, encode_corpus(found, cache=cache, progress=progress))
 
     try:
-        text = find_run_text(metadata, path, read, sources=[os.fspath(source) for source in sources])
+        text = find_run_text(description, path, read, sources=[os.fspath(source) for source in sources])
         if text.encoded.tokenizer != tokenizer:
             raise RunError("The model's vocabulary is not that of the text that it records as its training text.")
     except RunError as error:

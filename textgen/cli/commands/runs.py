@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,11 @@ from textgen.cli.command import command, visible
 from textgen.cli.options import checkpoints_option, json_option, run_names
 from textgen.display.format import age, duration, number, size, table
 from textgen.system import colours
+
+if TYPE_CHECKING:
+    from textgen.model.metadata import Metadata
+    from textgen.model.results import Validation
+    from textgen.runs.run import Run
 
 _COLUMNS = ("run", "corpus", "size", "epochs", "val loss", "bits/char", "age")
 
@@ -64,31 +69,35 @@ def info(name: str | None, checkpoints: Path, as_json: bool) -> None:
 
     NAME is a run's name or folder, or a .keras file; without it, the newest run is told.
     """
-    details = _details(name, checkpoints)
+    from textgen.model.read import describe, read_metadata
+
+    path, run = _find(name, checkpoints)
     if as_json:
-        click.echo(json.dumps(details, ensure_ascii=False))
+        click.echo(json.dumps(describe(path) if run is None else run.details(), ensure_ascii=False))
         return
-    sections = _sections(details)
+    metadata = read_metadata(path)
+    sections = _sections(path, metadata, run)
     width = max(len(label) for _, pairs in sections for label, _ in pairs)
     bold = bool(colours(sys.stdout))
     for n, (title, pairs) in enumerate(sections):
         click.echo(("\n" if n else "") + click.style(title, bold=True), color=bold)
         for label, value in pairs:
             click.echo(f"  {label:<{width}}  {visible(value)}")
-    if details["history"]:
+    history = metadata.history if run is None else run.history
+    if history:
         click.echo("\n" + click.style("History", bold=True), color=bold)
-        for line in table(_history(details["history"]), right=range(6)):
+        for line in table(_history(history), right=range(6)):
             click.echo(f"  {line}")
 
 
-def _details(name: str | None, checkpoints: Path) -> dict[str, Any]:
-    """A run's details, or those of a single file."""
-    from textgen.model.checkpoint import describe
+def _find(name: str | None, checkpoints: Path) -> tuple[Path, Run | None]:
+    """The checkpoint that a name means, and its run; a file that is named has none."""
     from textgen.runs.find import find_run, resolve_checkpoint
 
     if name is not None and resolve_checkpoint(name, checkpoints=checkpoints) == Path(name):
-        return describe(name)
-    return find_run(name, checkpoints=checkpoints).details()
+        return Path(name), None
+    run = find_run(name, checkpoints=checkpoints)
+    return run.checkpoint, run
 
 
 def _row(summary: Mapping[str, Any]) -> tuple[str, ...]:
@@ -105,62 +114,64 @@ def _row(summary: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _sections(details: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+def _sections(path: Path, metadata: Metadata, run: Run | None) -> list[tuple[str, list[tuple[str, str]]]]:
     """What `textgen info` tells: titles, each with labels and values; empty values are left out."""
-    corpus, metrics, model = details["corpus"], details["metrics"], details["model"]
-    vocabulary, training = details["vocabulary"], details["training"]
+    corpus, metrics = metadata.corpus, metadata.metrics
+    model, tokenizer = metadata.model, metadata.tokenizer
     sections = [
         ("Run", [
-            ("name", details.get("name", "")),
-            ("checkpoint", details["checkpoint"]),
-            ("state", "training now" if details.get("live") else ""),
+            ("name", "" if run is None else run.name),
+            ("checkpoint", str(path)),
+            ("state", "training now" if run is not None and run.live else ""),
         ]),
         ("Model", [
-            ("shape", f"{size(model)}, embedding {model.get('embedding')}"),
-            ("weights", number(details["weights"], ",.0f")),
-            *((key, _plain(model[key])) for key in ("skip", "dropout", "input_dropout") if key in model),
+            ("shape", f"{size(model.to_json())}, embedding {model.embedding}"),
+            ("weights", f"{model.weights:,}"),
+            ("skip", _plain(model.skip)),
+            ("dropout", _plain(model.dropout)),
+            ("input_dropout", _plain(model.input_dropout)),
         ]),
         ("Vocabulary", [
-            ("size", f"{vocabulary['size']:,}" + ", one of them for rare characters" * vocabulary["has_unknown"]),
-            ("characters", _characters(vocabulary["characters"])),
+            ("size", f"{tokenizer.vocab_size:,}" + ", one of them for rare characters" * tokenizer.has_unknown),
+            ("characters", _characters(tokenizer.characters)),
         ]),
         ("Result", [
-            ("validation loss", number(metrics.get("val_loss"), ".4f", " nats per character")),
-            ("bits per character", number(metrics.get("bits_per_character"), ".3f")),
-            ("training loss", number(metrics.get("loss"), ".4f", " nats per character")),
-            ("steps", number(metrics.get("step"), ",.0f")),
-            ("epochs", number(metrics.get("epoch"), ".2f")),
-            ("characters seen", number(metrics.get("characters_seen"), ",.0f")),
-            ("time", duration(metrics.get("seconds"))),
+            ("validation loss", number(metrics.val_loss, ".4f", " nats per character")),
+            ("bits per character", number(metrics.bits_per_character, ".3f")),
+            ("training loss", number(metrics.loss, ".4f", " nats per character")),
+            ("steps", number(metrics.step, ",.0f")),
+            ("epochs", number(metrics.epoch, ".2f")),
+            ("characters seen", number(metrics.characters_seen, ",.0f")),
+            ("time", duration(metrics.seconds)),
         ]),
-        ("Recipe", [(key, _plain(value)) for key, value in training.items()]),
+        ("Recipe", [(key, _plain(value)) for key, value in metadata.training.items()]),
         ("Provenance", [
-            ("corpus", _plain(corpus.get("name"))),
-            *(("file" if n == 0 else "", str(source)) for n, source in enumerate(corpus.get("sources") or [])),
-            ("characters", number(corpus.get("characters"), ",.0f")),
-            ("sha256", _plain(corpus.get("sha256"))),
-            *((key, _plain(value)) for key, value in (corpus.get("settings") or {}).items()),
-            ("created", details["created"]),
-            ("textgen", details["textgen"]),
-            *((key, _plain(value)) for key, value in details["versions"].items()),
+            ("corpus", _plain(corpus.name)),
+            *(("file" if n == 0 else "", source) for n, source in enumerate(corpus.sources)),
+            ("characters", number(corpus.characters, ",.0f")),
+            ("sha256", _plain(corpus.sha256)),
+            *((key, _plain(value)) for key, value in corpus.settings.items()),
+            ("created", metadata.created),
+            ("textgen", metadata.textgen),
+            *((key, _plain(value)) for key, value in metadata.versions.items()),
         ]),
     ]  # fmt: skip
     return [(title, [(label, value) for label, value in pairs if value]) for title, pairs in sections]
 
 
-def _history(history: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+def _history(history: Sequence[Validation]) -> list[tuple[str, ...]]:
     """The validations as rows of a table; of many, some twenty spread over all."""
     head: tuple[str, ...] = ("step", "epoch", "time", "loss", "val loss", "rate")
     every = max(1, -(-len(history) // 20))
     shown = [row for n, row in enumerate(history) if (len(history) - 1 - n) % every == 0]
     return [head] + [
         (
-            number(row.get("step"), ",.0f"),
-            number(row.get("epoch"), ".2f"),
-            duration(row.get("seconds")),
-            number(row.get("loss"), ".4f"),
-            number(row.get("val_loss"), ".4f"),
-            number(row.get("learning_rate"), ".2e"),
+            number(row.step, ",.0f"),
+            number(row.epoch, ".2f"),
+            duration(row.seconds),
+            number(row.loss, ".4f"),
+            number(row.val_loss, ".4f"),
+            number(row.learning_rate, ".2e"),
         )
         for row in shown
     ]

@@ -195,7 +195,7 @@ def _training_text(writer: Writer, corpus: Sequence[str]) -> TrainingText:
     check_installed()
     with bars(STAGES) as progress:
         report = None if progress is None else functools.partial(progress, "reading")
-        return read_training_text(writer.metadata, writer.path, writer.tokenizer, corpus=corpus, progress=report)
+        return read_training_text(writer.metadata.corpus, writer.path, writer.tokenizer, corpus=corpus, progress=report)
 
 
 def _find_copies(training: TrainingText, samples: Sequence[Sample], *, each: bool) -> list[Span]:

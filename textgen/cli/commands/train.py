@@ -170,12 +170,12 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
 def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
     """After Ctrl-C: what is saved, and the command that continues."""
     from textgen.errors import TextgenError
-    from textgen.model.checkpoint import read_metadata
+    from textgen.model.read import read_metadata
     from textgen.runs.run import Run
 
     try:
-        step = read_metadata(Run(progress.run).last)["metrics"]["step"] if progress.run is not None else None
-    except (TextgenError, KeyError):
+        step = read_metadata(Run(progress.run).last).metrics.step if progress.run is not None else None
+    except TextgenError:
         step = None
     if progress.run is None or step is None:
         click.echo("Interrupted; nothing has been saved yet.", err=True)

@@ -1,0 +1,156 @@
+"""What a checkpoint says about its model: the document `textgen.json`, typed, with its one reader and its one writer.
+
+`Metadata.from_json` takes the values of a document that may come from a stranger, and `to_json` gives them back. Keys
+that are not known, which a newer textgen of the same format may have added, are ignored. What a model cannot be used
+without is checked and refused; a figure or a text of another kind than expected is unknown, and the model can be used.
+
+The module knows no file: `textgen.model.read` and `textgen.model.write` do.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from textgen.config import ModelConfig
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.errors import ConfigError
+from textgen.model.description import CorpusDescription
+from textgen.model.progress import SavedProgress
+from textgen.model.results import Metrics, Validation
+from textgen.model.values import not_as_written
+from textgen.system.versions import VERSION
+
+FORMAT = 1
+
+_SECTIONS: Mapping[str, type] = {
+    "model": dict,
+    "tokenizer": dict,
+    "training": dict,
+    "corpus": dict,
+    "metrics": dict,
+    "history": list,
+    "versions": dict,
+    "created": str,
+    "textgen": str,
+    "members": dict,
+    "weights": dict,
+}
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """The whole of `textgen.json`.
+
+    Args:
+        model: the network's shape.
+        tokenizer: its vocabulary.
+        training: the recipe, the fields of `TrainingConfig`; whoever continues the run has to check them.
+        corpus: the text it was trained on.
+        metrics: what the model had come to.
+        history: a row for each validation, oldest first.
+        progress: where training stood; None in files that no run is continued from.
+        created: when the run was begun, in UTC and ISO 8601.
+        versions: the versions of what wrote the file.
+        textgen: the version of textgen that wrote it.
+        members: each other member's SHA-256, in hexadecimal.
+        weights: for each array of the model, the offset of its first byte in `model.weights.h5`.
+
+    The last four, `write_checkpoint` fills in.
+    """
+
+    model: ModelConfig
+    tokenizer: CharTokenizer
+    training: Mapping[str, Any] = field(default_factory=dict)
+    corpus: CorpusDescription = field(default_factory=CorpusDescription)
+    metrics: Metrics = field(default_factory=Metrics)
+    history: tuple[Validation, ...] = ()
+    progress: SavedProgress | None = None
+    created: str = field(default_factory=_now)
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    textgen: str = VERSION
+    members: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document, as plain JSON values."""
+        return {
+            "format": FORMAT,
+            "training": dict(self.training),
+            "corpus": self.corpus.to_json(),
+            "metrics": self.metrics.to_json(),
+            "history": [row.to_json() for row in self.history],
+            "created": self.created,
+            "versions": dict(self.versions),
+            "model": self.model.to_json(),
+            "tokenizer": self.tokenizer.to_json(),
+            **({} if self.progress is None else {"progress": self.progress.to_json()}),
+            "textgen": self.textgen,
+            "members": dict(self.members),
+            "weights": dict(self.weights),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Metadata:
+        """The metadata of a document of this `FORMAT`.
+
+        Raises:
+            ValueError: a section is missing or of another kind, the model or the vocabulary is none, or they do not fit
+                each other. The message is a clause about the file, such as "its model is not one that textgen knows".
+        """
+        for name, kind in _SECTIONS.items():
+            if not isinstance(values.get(name), kind):
+                raise not_as_written(name)
+        model, tokenizer = _model(values["model"]), _tokenizer(values["tokenizer"])
+        if tokenizer.vocab_size != model.vocab_size:
+            raise ValueError(
+                f"its vocabulary has {tokenizer.vocab_size:,} ids where its model has {model.vocab_size:,}"
+            )
+        return cls(
+            model=model,
+            tokenizer=tokenizer,
+            training=values["training"],
+            corpus=CorpusDescription.from_json(values["corpus"]),
+            metrics=Metrics.from_json(values["metrics"]),
+            history=tuple(map(Validation.from_json, values["history"])),
+            progress=_progress(values.get("progress")),
+            created=values["created"],
+            versions=values["versions"],
+            textgen=values["textgen"],
+            members=values["members"],
+            weights=values["weights"],
+        )
+
+
+def _model(values: Mapping[str, Any]) -> ModelConfig:
+    try:
+        return ModelConfig.from_json(values)
+    except (ConfigError, TypeError) as error:
+        raise ValueError(f"its model is not one that textgen knows ({shortened(error)})") from None
+
+
+def _tokenizer(values: Mapping[str, Any]) -> CharTokenizer:
+    try:
+        return CharTokenizer.from_json(values)
+    except (ConfigError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"its vocabulary is not one that textgen writes ({shortened(error)})") from None
+
+
+def _progress(values: Any) -> SavedProgress | None:
+    """A progress that is none does not keep the model from being used; only the run cannot be continued."""
+    try:
+        return SavedProgress.from_json(values)
+    except ValueError:
+        return None
+
+
+def shortened(error: object) -> str:
+    """An error's message without its full stop, at a length fit for a sentence: it may quote the file."""
+    text = str(error).rstrip(".")
+    return text if len(text) < 200 else text[:200] + " ..."

@@ -1,0 +1,170 @@
+"""Reads a checkpoint, with NumPy alone, and checks every byte that it rests on.
+
+Keras stores arrays in one piece and uncompressed, and their places are noted when a file is written. That spares the
+reader HDF5 (its library, and everything that a hostile file could ask of it) and a copy of the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config import ModelConfig
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.errors import CheckpointError, ConfigError
+from textgen.model.archive import Archive, read_archive
+from textgen.model.keras_file import WEIGHTS, refuse_code
+from textgen.model.metadata import FORMAT, Metadata, shortened
+from textgen.model.values import METADATA
+from textgen.model.weights import ModelWeights
+from textgen.system import PathLike
+from textgen.system.versions import VERSION
+
+TRAINING_STATE = "training_state.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What sampling and fine-tuning need.
+
+    Args:
+        path: the file it was read from.
+        weights: the model's numbers, read-only, in Keras's layouts.
+        metadata: the whole of `textgen.json`.
+    """
+
+    path: Path
+    weights: ModelWeights
+    metadata: Metadata
+
+    @property
+    def model(self) -> ModelConfig:
+        """The network's shape."""
+        return self.metadata.model
+
+    @property
+    def tokenizer(self) -> CharTokenizer:
+        """The network's vocabulary."""
+        return self.metadata.tokenizer
+
+
+def read_checkpoint(path: PathLike) -> Checkpoint:
+    """Reads a model, without Keras, and checks every byte it rests on.
+
+    Args:
+        path: a `.keras` file that `write_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, foreign or of another version; nothing in it was executed.
+    """
+    with read_archive(path) as archive:
+        metadata = _metadata(archive)
+        for name in archive.members:
+            if name not in (METADATA, WEIGHTS, TRAINING_STATE):
+                _check_digest(archive, name, metadata)
+        refuse_code(archive)
+        return Checkpoint(archive.path, _weights(archive, metadata), metadata)
+
+
+def read_metadata(path: PathLike) -> Metadata:
+    """Reads the file's `textgen.json` alone, without its weights: quick.
+
+    Raises:
+        CheckpointError: as for `read_checkpoint`, except that damage to other members goes unseen.
+    """
+    with read_archive(path) as archive:
+        return _metadata(archive)
+
+
+def read_training_state(path: PathLike) -> dict[str, NDArray[Any]]:
+    """Reads the arrays that an exact continuation needs; they are read-only.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or foreign, or was written without a training state.
+    """
+    with read_archive(path) as archive:
+        metadata = _metadata(archive)
+        if TRAINING_STATE not in archive.members:
+            raise CheckpointError(
+                f"{path} holds a model but not the state of its training, so it cannot be continued exactly. "
+                "Continue from the run's last.keras, or start a new run --from this file."
+            )
+        _check_digest(archive, TRAINING_STATE, metadata)
+        return archive.arrays(TRAINING_STATE)
+
+
+def describe(path: PathLike) -> dict[str, Any]:
+    """A checkpoint's metadata as `textgen info --json` prints it, without the weights.
+
+    Returns:
+        checkpoint (the path), vocabulary (size, characters, has_unknown), weights (how many numbers), model, training,
+        corpus, metrics, history, versions, created, textgen.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    metadata = read_metadata(path)
+    document, tokenizer = metadata.to_json(), metadata.tokenizer
+    kept = ("model", "training", "corpus", "metrics", "history", "versions", "created", "textgen")
+    vocabulary = {
+        "size": tokenizer.vocab_size,
+        "characters": tokenizer.characters,
+        "has_unknown": tokenizer.has_unknown,
+    }
+    return {"checkpoint": str(path), "vocabulary": vocabulary, "weights": metadata.model.weights} | {
+        name: document[name] for name in kept
+    }
+
+
+def _metadata(archive: Archive) -> Metadata:
+    """`textgen.json`, once its version is known to be right."""
+    if METADATA not in archive.members:
+        raise archive.problem(f"textgen did not write it, it holds no {METADATA}")
+    values = archive.json(METADATA)
+    version = values.get("format") if isinstance(values, dict) else None
+    if type(version) is not int:
+        raise archive.problem(f"textgen did not write it, its {METADATA} names no format")
+    if version != FORMAT:
+        writer = values.get("textgen")
+        by = f" (textgen {writer})" if isinstance(writer, str) and len(writer) < 30 and writer.isprintable() else ""
+        raise CheckpointError(
+            f"{archive.path} has checkpoint format {version if abs(version) < 10**9 else 'unknown'}{by}; "
+            f"textgen {VERSION} reads format {FORMAT}. Use the textgen that wrote it, or a newer one."
+        )
+    try:
+        metadata = Metadata.from_json(values)
+    except ValueError as error:
+        raise archive.problem(str(error)) from None
+    if set(metadata.members) != set(archive.members) - {METADATA}:
+        raise archive.problem("it is damaged, members are missing or were added")
+    return metadata
+
+
+def _check_digest(archive: Archive, name: str, metadata: Metadata) -> None:
+    if archive.digest(name) != metadata.members[name]:
+        raise archive.problem(f"it is damaged, {name} in it is not what was written")
+
+
+def _weights(archive: Archive, metadata: Metadata) -> ModelWeights:
+    """The weights, as views on the member's bytes."""
+    config, places = metadata.model, metadata.weights
+    size = archive.members[WEIGHTS].size if WEIGHTS in archive.members else 0
+    if 4 * config.stored > size:
+        raise archive.problem(f"its model needs {4 * config.stored:,} bytes of weights, and it holds {size:,}")
+    data = archive.read(WEIGHTS, sha256=str(metadata.members[WEIGHTS]))
+    arrays = []
+    for name, shape in ModelWeights.shapes(config).items():
+        count, place = int(np.prod(shape)), places.get(name)
+        if type(place) is not int or not 0 <= place <= size - 4 * count or place % 4:
+            raise archive.problem(f"its {METADATA} does not say where {name} lies")
+        arrays.append(np.frombuffer(data, "<f4", count, place).reshape(shape))
+    weights = ModelWeights.from_arrays(arrays)
+    try:
+        weights.validate(config)
+    except ConfigError as error:
+        raise archive.problem(f"its weights cannot be used: {shortened(error)}") from None
+    return weights

@@ -1,0 +1,111 @@
+"""Writes a checkpoint: Keras's own members of the file, and ours.
+
+The only module of the room that imports Keras, when it writes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.errors import CheckpointError, ConfigError
+from textgen.model.archive import npz, read_archive
+from textgen.model.keras_file import WEIGHTS, weight_places
+from textgen.model.metadata import Metadata, shortened
+from textgen.model.read import TRAINING_STATE, read_checkpoint
+from textgen.model.values import METADATA
+from textgen.model.weights import ModelWeights
+from textgen.system import PathLike, atomic_path, explain
+from textgen.system.versions import VERSION, loaded_versions
+
+
+def write_checkpoint(
+    path: PathLike,
+    keras_model: Any,
+    *,
+    metadata: Metadata,
+    training_state: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
+    """Writes a model in the place of `path`, whole or not at all.
+
+    The new file is written beside `path`, read back, flushed to disk and moved. Whatever goes wrong before that
+    leaves `path` as it was.
+
+    Args:
+        path: the file to write; its name ends in `.keras` and its folder exists.
+        keras_model: what `textgen.training.keras_model.build_model` returned.
+        metadata: what `textgen.json` is to say; `versions`, `textgen`, `members` and `weights` are filled in here.
+        training_state: arrays of numbers under names of printable ASCII; None writes none.
+
+    Raises:
+        CheckpointError: the disk is full, the folder is not writable, the weights are not finite or do not fit
+            `metadata`; the message says which, and what to do.
+    """
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise CheckpointError(f"A checkpoint's name must end in .keras; got {path}. Rename it.")
+    try:
+        with atomic_path(path) as aside:
+            _write(aside, keras_model, metadata, training_state)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {explain(error)}{_kept(path)}") from error
+    except MemoryError as error:
+        raise CheckpointError(
+            f"{path} cannot be written: there is not enough memory. Close other programs.{_kept(path)}"
+        ) from error
+    except _UnfitError as error:
+        raise CheckpointError(f"{path} was not written: {error}{_kept(path)}") from error
+
+
+class _UnfitError(Exception):
+    """What was about to be written would not be readable."""
+
+
+def _kept(path: Path) -> str:
+    return " The checkpoint that was there is unharmed." if path.exists() else ""
+
+
+def _write(
+    aside: Path,
+    keras_model: Any,
+    metadata: Metadata,
+    training_state: Mapping[str, NDArray[Any]] | None,
+) -> None:
+    import zipfile
+
+    import keras
+
+    state = None if training_state is None else npz(training_state)
+    weights = ModelWeights.from_arrays(keras_model.get_weights())
+    try:
+        weights.validate(metadata.model)
+    except ConfigError as error:
+        raise _UnfitError(str(error)) from error
+    keras.saving.save_model(keras_model, aside)
+    try:
+        with read_archive(aside) as archive:
+            digests = {name: archive.digest(name) for name in archive.members}
+            places = weight_places(archive.read(WEIGHTS), metadata.model)
+        if state is not None:
+            import hashlib
+
+            digests[TRAINING_STATE] = hashlib.sha256(state).hexdigest()
+        whole = dataclasses.replace(
+            metadata, versions=loaded_versions(), textgen=VERSION, members=digests, weights=places
+        )
+        with zipfile.ZipFile(aside, "a") as file:
+            if state is not None:
+                file.writestr(zipfile.ZipInfo(TRAINING_STATE), state)
+            file.writestr(zipfile.ZipInfo(METADATA), json.dumps(whole.to_json()))
+        read_back = read_checkpoint(aside).weights
+        if not all(map(np.array_equal, weights.arrays(), read_back.arrays())):
+            raise CheckpointError("its weights are not those of the model")
+    except (CheckpointError, ConfigError) as error:
+        why = shortened(error).replace(f"{aside} cannot be read: ", "").partition(". ")[0]
+        raise _UnfitError(f"it does not read back ({why}). Check the disk, or choose another place.") from error
