@@ -102,8 +102,8 @@ def test_dynamic_evaluation_is_a_line_of_its_own(at_home: Path) -> None:
     assert [each.name for each in found.protocols] == ["carried", "windows", "dynamic"]
 
 
-def test_the_state_that_validated_best_is_called_so(at_home: Path) -> None:
-    said = "chose by it which of its states to keep"
+def test_the_best_checkpoint_is_noted(at_home: Path) -> None:
+    said = "selected its best checkpoint by the loss on it"
     assert said in " ".join(run("checkpoints/tiny/best.keras").stdout.split())
     assert said not in " ".join(run("checkpoints/tiny/last.keras").stdout.split())
 
@@ -131,7 +131,7 @@ def test_a_file_alone_is_judged_by_the_newest_run(at_home: Path, tmp_path: Path)
 def test_a_text_that_was_trained_on_is_warned_of_on_standard_error(at_home: Path) -> None:
     result = run("tiny", "haven.txt", "--json")
     assert result.exit_code == 0
-    assert result.stderr.startswith("Warning: This is the very text that the model was trained on")
+    assert result.stderr.startswith("Warning: This is the text that the model was trained on")
     assert result.stderr.count("\n") == 1
     assert json.loads(result.stdout)["warnings"]
 
