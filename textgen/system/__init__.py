@@ -15,7 +15,7 @@ from textgen.system.files import (
 )
 from textgen.system.lock import FileLock
 from textgen.system.memory import physical_memory
-from textgen.system.signals import Interruption, interruptible
+from textgen.system.signals import Interruption, ending, interruptible
 from textgen.system.terminal import abandon_output, can_show, colours, is_closed_pipe, is_terminal, use_utf8, width
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "atomic_write",
     "can_show",
     "colours",
+    "ending",
     "explain",
     "flush_folder",
     "flush_to_disk",
