@@ -11,7 +11,7 @@ import pytest
 
 import textgen
 from textgen.model.read import read_checkpoint
-from textgen.training.start import resume
+from textgen.training.resume import resume
 
 FORMER = Path(__file__).resolve().parents[1] / "data" / "former"
 CHARACTERS = 6000

@@ -11,7 +11,8 @@ from tiny_runs import TINY, everything
 from textgen.errors import ConfigError
 from textgen.model.read import read_checkpoint
 from textgen.runs.run import Run
-from textgen.training.start import resume, train
+from textgen.training.resume import resume
+from textgen.training.start import train
 
 OWN: dict[str, Any] = {
     "beta_2": 0.95,

@@ -33,7 +33,8 @@ from textgen.training import kernels
 from textgen.training.keras_model import build_model
 from textgen.training.kernels.cells import Cell as TensorFlowCell
 from textgen.training.network import Network
-from textgen.training.start import resume, train
+from textgen.training.resume import resume
+from textgen.training.start import train
 
 TEXT = "the sea, the ship and the sailor. "
 
