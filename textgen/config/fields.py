@@ -114,7 +114,7 @@ class Setting:
 
     def _allows(self, value: Any) -> bool:
         if self.choices:
-            return value in self.choices
+            return value in tuple(self.choices)
         if self.kind in (bool, str):
             return isinstance(value, self.kind)
         number = isinstance(value, int if self.kind is int else (int, float)) and not isinstance(value, bool)
