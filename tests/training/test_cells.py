@@ -9,13 +9,13 @@ import pytest
 import tensorflow as tf
 from slow_cells import sigmoid, tie
 from small_models import random_weights
-from textgen.peephole import PeepholeLSTM
 from tiny_runs import TINY
 
 import textgen
 from textgen.config import CELLS, ModelConfig, TrainingConfig
 from textgen.model.checkpoint import read_checkpoint
 from textgen.model.weights import ModelWeights
+from textgen.peephole import PeepholeLSTM
 from textgen.runs.run import Run
 from textgen.training.keras_model import build_model
 from textgen.training.network import Network
