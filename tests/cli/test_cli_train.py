@@ -278,7 +278,7 @@ def test_without_tensorflow_there_is_a_sentence(poems: Path, monkeypatch: pytest
 
 
 TINY_OPTIONS = [
-    f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, "epochs": 4, "validate_every": 200}.items()
+    f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, "epochs": 4, "validate_every": 60}.items()
 ]
 
 
@@ -286,7 +286,7 @@ def test_ctrl_c_saves_and_the_command_it_prints_ends_where_an_uncut_run_ends(
     tmp_path: Path, bundled_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = tmp_path / "poems.txt"
-    text.write_text((bundled_corpus / "marrow_haven.txt").read_text()[:20_000])
+    text.write_text((bundled_corpus / "marrow_haven.txt").read_text()[:10_000])
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     line = [sys.executable, "-m", "textgen", "train", "poems.txt", *TINY_OPTIONS]
     with subprocess.Popen(

@@ -23,7 +23,7 @@ wait = pytest.importorskip("selenium.webdriver.support.wait")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None or DRIVER is None,
-    reason="the tests in a browser need Debian's packages chromium and chromium-driver",
+    reason="the tests in a browser need chromium and chromedriver (Debian: apt-get install chromium chromium-driver)",
 )
 
 TEXT = 'the sea & <b>was</b> "calm" 山\n</script> and the wind was low\n\nit said "no more" & went\n' * 2

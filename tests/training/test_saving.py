@@ -1,6 +1,7 @@
 """What a cut can cost and what a full disk may cost: how often states are saved, and what becomes of failed saves."""
 
 import math
+import shutil
 import subprocess
 import sys
 import threading
@@ -55,9 +56,9 @@ def text(bundled_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def whole(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def whole(uncut: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run whose every save went well."""
-    return train(text, name="whole", checkpoints=tmp_path_factory.mktemp("whole"), **WHOLE)
+    return Run(shutil.copytree(uncut.path, tmp_path_factory.mktemp("whole") / "whole"))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -41,9 +42,9 @@ def kill_at(wanted: int) -> Recorder:
 
 
 @pytest.fixture(scope="module")
-def whole(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def whole(uncut: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that was never cut."""
-    return train(text, name="whole", checkpoints=tmp_path_factory.mktemp("whole"), **WHOLE)
+    return Run(shutil.copytree(uncut.path, tmp_path_factory.mktemp("whole") / "whole"))
 
 
 def test_a_run_keeps_what_it_promises(whole: Run) -> None:
