@@ -182,7 +182,7 @@ def test_the_best_value_survives_a_restart(text: Path, tmp_path: Path) -> None:
     assert recorder.summary.split == "the first 3,600 characters train, the last 400 validate"
 
 
-def test_an_exploding_loss_goes_back_lowers_the_rate_and_goes_on(text: Path, tmp_path: Path) -> None:
+def test_a_run_that_diverges_goes_back_lowers_the_rate_and_goes_on(text: Path, tmp_path: Path) -> None:
     recorder = Recorder()
 
     class Poison(keras.callbacks.Callback):
@@ -199,13 +199,13 @@ def test_an_exploding_loss_goes_back_lowers_the_rate_and_goes_on(text: Path, tmp
         **TINY,
     )  # fmt: skip
     assert len(recorder.warnings) == 1
-    assert "exploded at step 21" in recorder.warnings[0]
+    assert "diverged at step 21" in recorder.warnings[0]
     progress = read_checkpoint(run.last).metadata.progress
     assert (progress.rescues, progress.rate_factor) == (1, 0.5)
     assert all(math.isfinite(row.val_loss) for row in run.history)
 
 
-def test_a_loss_that_explodes_again_and_again_ends_the_run_and_keeps_the_best(text: Path, tmp_path: Path) -> None:
+def test_a_run_that_diverges_again_and_again_ends_and_keeps_the_best(text: Path, tmp_path: Path) -> None:
     recorder = Recorder()
     with pytest.raises(TrainingError, match="--learning-rate"):
         train(

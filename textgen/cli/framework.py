@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -31,15 +32,31 @@ def load_training(device: str | None = None) -> SimpleNamespace:
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     try:
-        with _note(_NOTE), _quiet_errors():
+        with _note(_NOTE), _quiet_errors(), _objects_for_good():
             from textgen.training.resume import resume
             from textgen.training.start import train
-
-            return SimpleNamespace(train=train, resume=resume)
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("tensorflow", "keras"):
             raise
         raise TrainingError("Training needs TensorFlow, which is not installed here: pip install tensorflow") from error
+    return SimpleNamespace(train=train, resume=resume)
+
+
+@contextlib.contextmanager
+def _objects_for_good() -> Iterator[None]:
+    """Keeps what TensorFlow makes when it is imported, a million objects that stay, out of garbage collections.
+
+    They take a second of the import, and those at the interpreter's end another one.
+    """
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 @contextlib.contextmanager

@@ -8,22 +8,28 @@ from typing import Any
 
 import keras
 
+from textgen.errors import TrainingError
 from textgen.runs.events import Reporter
 from textgen.training.progress import Progress
 
-RESCUES = 3
-"""How often a run that diverges goes back before it gives up."""
+RECOVERIES = 3
+"""How often a run that diverges goes back to its best weights before it ends with an error."""
 
 
-class GaveUp(Exception):  # noqa: N818
-    """Training diverged too often."""
+class DivergenceRecovery(keras.callbacks.Callback):
+    """Takes a run that diverges back to its best weights, with half the learning rate.
 
+    A step has diverged when its loss is not finite, its gradient's norm is not finite, or its loss is more than
+    twice that of a uniform guess over the vocabulary.
 
-class Rescue(keras.callbacks.Callback):
-    """Takes a run whose loss explodes back to its best weights, with half the learning rate.
+    Args:
+        progress: the run's counters.
+        reporter: hears of each recovery.
+        vocab_size: characters in the vocabulary.
+        best: puts the best weights so far into the model.
 
-    A step counts as exploded when its loss is not finite, its gradient's norm is not finite, or its loss is more than
-    twice what guessing all characters alike would give.
+    Raises:
+        TrainingError: from `fit`, when training diverges once more after `RECOVERIES` recoveries.
     """
 
     def __init__(self, progress: Progress, reporter: Reporter, *, vocab_size: int, best: Callable[[], None]) -> None:
@@ -39,9 +45,9 @@ class Rescue(keras.callbacks.Callback):
         loss, norm = float(trainer.last_loss), float(trainer.gradient_norm)
         if loss <= self._ceiling and math.isfinite(norm):
             return
-        if progress.rescues == RESCUES:
-            raise GaveUp(
-                f"The loss exploded {RESCUES + 1} times (at step {progress.step}). The best model is kept; "
+        if progress.rescues == RECOVERIES:
+            raise TrainingError(
+                f"Training diverged {RECOVERIES + 1} times (last at step {progress.step}). The best model is kept; "
                 "train again with a lower --learning-rate."
             )
         progress.rescues += 1
@@ -50,6 +56,6 @@ class Rescue(keras.callbacks.Callback):
         trainer.forget()
         trainer.reset_metrics()
         self.reporter.warned(
-            f"The loss exploded at step {progress.step}; going on from the best weights so far with "
+            f"Training diverged at step {progress.step}; going on from the best weights so far with "
             f"{progress.rate_factor:g} of the learning rate."
         )

@@ -64,7 +64,7 @@ def resume(
         RunError: there is no such run, it has no last state, or the text has changed.
         CorpusError: the text cannot be read.
         CheckpointError: the last state is damaged.
-        TrainingError: the loss exploded again and again, or the last state could not be written.
+        TrainingError: training diverged again and again, or the last state could not be written.
         KeyboardInterrupt: the user stopped it again.
     """
     started = clock.monotonic() if started is None else started

@@ -20,8 +20,8 @@ class Interrupted(Exception):  # noqa: N818
     """The user asked training to stop; the last state has been saved."""
 
 
-class Keeper(keras.callbacks.Callback):
-    """Writes the rows, the samples, the best and the last state, and stops a run that no longer improves.
+class CheckpointCallback(keras.callbacks.Callback):
+    """Writes the metrics, the samples, the best and the last state, and stops a run that no longer improves.
 
     A state that cannot be written is a warning, and is tried again at the next save; `failure` holds it until then.
     """
@@ -50,7 +50,7 @@ class Keeper(keras.callbacks.Callback):
         Where that goes by time, saving stays under 2 % of it; where it goes by steps, the user has decided.
         """
         del batch, logs
-        if not self.model.stop_training and self._is_due():
+        if not self.progress.round_done and self._is_due():
             self.save()
 
     def _is_due(self) -> bool:
@@ -77,7 +77,6 @@ class Keeper(keras.callbacks.Callback):
             sample=self._sample(progress.step),
         )
         progress.history.append(row)
-        self.model.reset_metrics()
         self.save(best=best)
         self.reporter.validated(row, best=best)
         if config.patience is not None and progress.waits >= config.patience and not progress.finished:
@@ -98,16 +97,19 @@ class Keeper(keras.callbacks.Callback):
         self._cost = self._saved - start
 
 
-class Halt(keras.callbacks.Callback):
-    """Ends training after the step in which the user asked for it, once the last state is saved."""
+class InterruptionCallback(keras.callbacks.Callback):
+    """Ends training after the step in which the user asked for it, once the last state is saved.
 
-    def __init__(self, keeper: Keeper, asked: Callable[[], bool]) -> None:
+    At the end of a round that is the first step of the next one, since the validation's result would be lost.
+    """
+
+    def __init__(self, progress: Progress, checkpoints: CheckpointCallback, asked: Callable[[], bool]) -> None:
         super().__init__()
-        self._keeper, self._asked = keeper, asked
+        self.progress, self._checkpoints, self._asked = progress, checkpoints, asked
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Saves and leaves if the user asked."""
         del batch, logs
-        if self._asked() and not self.model.stop_training:
-            self._keeper.save()
+        if self._asked() and not self.progress.round_done:
+            self._checkpoints.save()
             raise Interrupted

@@ -70,7 +70,7 @@ def train(
         CorpusError: the text is missing, empty, too short, binary or not decodable.
         RunError: the name is taken, another process trains it, or the event files' folder cannot be written to.
         CheckpointError: `start_from` cannot be read.
-        TrainingError: the loss diverged again and again, or the last state could not be written.
+        TrainingError: training diverged again and again, or the last state could not be written.
         KeyboardInterrupt: the user stopped it; the state is saved and `resume` continues.
 
     Example:

@@ -180,8 +180,11 @@ def _rewind(folder: Path, step: int) -> int:
 def _records(path: Path) -> tuple[list[bytes], bool]:
     """The records of a file, and whether it is whole."""
     records: list[bytes] = []
+    # The thread that autotuning starts can hold up the end of the process for half a minute.
+    options = tf.data.Options()
+    options.autotune.enabled = False
     try:
-        for record in tf.data.TFRecordDataset(str(path)):
+        for record in tf.data.TFRecordDataset(str(path)).with_options(options):
             records.append(record.numpy())
     except tf.errors.DataLossError:
         return records, False

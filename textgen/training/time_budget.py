@@ -1,4 +1,4 @@
-"""Sets the learning rate of each step, ends the rounds, and turns a budget of seconds into a number of steps."""
+"""Sets the learning rate of each step and turns a budget of seconds into a number of steps."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _OFF, _MOVE, _FALL = 0.02, 0.5, 0.02
 is left it moves at most at once; the share of all steps that the rate always has to come to rest."""
 
 
-class Course(keras.callbacks.Callback):
-    """Sets each step's learning rate, ends the rounds, and turns a budget of seconds into a number of steps.
+class TimeBudget(keras.callbacks.Callback):
+    """Sets each step's learning rate and turns a budget of seconds into a number of steps.
 
     While a linear schedule is at its peak nothing depends on how many steps there will be, so the run's own speed is
     measured until the rate has to fall; then the number of steps is fixed. Where the pace later leads elsewhere,
@@ -61,10 +61,9 @@ class Course(keras.callbacks.Callback):
             self._set_halves()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Counts the step and ends the round where the plan says so."""
+        """Measures the pace, moves the end where it has to, and reports the step."""
         del batch
         progress = self.progress
-        progress.step += 1
         self._steps_here += 1
         if self._steps_here == _WARM:
             self._measure()
@@ -79,14 +78,8 @@ class Course(keras.callbacks.Callback):
             loss=float(logs["loss"]),
             characters=self.config.batch_size * self.config.sequence_length,
         )
-        if plan.ends_round(progress.step):
+        if progress.round_done:
             self._round_end = progress.seconds
-            self.model.stop_training = True
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Lets `fit` go on with the next round unless the plan is done."""
-        del epoch, logs
-        self.model.stop_training = self.progress.finished
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Notes how long the validation, the sample and the save between two rounds took."""
