@@ -242,14 +242,17 @@ def _cell_state_gradient(
     half_dh = 0.5 * dh
     by_output = half_dh * tanh_c
     dc = dc + half_dh * (rows[-units:] + 1.0) * (1.0 - tanh_c * tanh_c)
-    if peephole is not None:
-        dc = dc + by_output * slopes[-units:] * peephole[-units:]
-    half_dc = 0.5 * dc
-    dz = tf.concat([*(half_dc * factor for factor in factors), by_output], 0) * slopes
+    if peephole is None:
+        half_dc = 0.5 * dc
+        dz = tf.concat([*(half_dc * factor for factor in factors), by_output], 0) * slopes
+        return dz, dz, [None, half_dc * kept]
+    do = by_output * slopes[-units:]
+    half_dc = 0.5 * (dc + do * peephole[-units:])
+    others = tf.concat([half_dc * factor for factor in factors], 0) * slopes[:-units]
     d_before = half_dc * kept
-    if peephole is not None:
-        for block in (slice(0, units), slice(units, 2 * units)):
-            d_before = d_before + dz[block] * peephole[block]
+    for block in (slice(0, units), slice(units, 2 * units)):
+        d_before = d_before + others[block] * peephole[block]
+    dz = tf.concat([others, do], 0)
     return dz, dz, [None, d_before]
 
 
