@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO_TIME ?= 2m
+RUN ?= demo
+T ?= textgen
 
-.PHONY: demo test lint slow docs clean
+.PHONY: demo test check lint slow docs pictures clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +21,14 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed lint
 	$(BIN)/python -m pytest
 
+# The two-minute loop: `make check T=tests/sampling`; without T the examples in the docstrings.
+check: $(VENV)/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(T)
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -29,7 +39,11 @@ slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 
 docs: $(VENV)/.installed
-	$(BIN)/cog -r docs/commands.md
+	$(BIN)/cog -r docs/commands.md docs/settings.md
+
+# The README's pictures, from the demo's run; needs chromium and chromedriver.
+pictures: $(VENV)/.installed
+	$(BIN)/python docs/pictures.py $(RUN)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -12,11 +12,7 @@ validations and saves included. Cells take turns, so that a machine that grows s
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,7 +55,9 @@ def recipe_for(text: str, seconds: float, shape: str | None) -> Recipe:
     return recommend(len(encoded.training), encoded.tokenizer.vocab_size, model=wanted, training={"time": seconds})
 
 
-def train(text: str, folder: str, name: str, recipe: Recipe, model: ModelConfig, *, time: str, seed: int) -> Run:
+def train(
+    text: str, folder: str, name: str, recipe: Recipe, model: ModelConfig, *, time: str, seed: int, smoke: bool
+) -> Run:
     """Runs the command."""
     training = recipe.training
     options = {
@@ -69,8 +67,7 @@ def train(text: str, folder: str, name: str, recipe: Recipe, model: ModelConfig,
         "sequence-length": training.sequence_length, "learning-rate": training.learning_rate,
         "weight-drop": training.weight_drop,
     }  # fmt: skip
-    command = [sys.executable, "-m", "textgen", "train", text, *(f"--{key}={value}" for key, value in options.items())]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(harness.ROOT)})
+    harness.command("train", text, *(f"--{key}={value}" for key, value in options.items()), smoke=smoke)
     return Run(Path(folder) / name)
 
 
@@ -114,16 +111,17 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
     return table
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(line: list[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("texts", nargs="+", metavar="TEXT")
     parser.add_argument("--time", default="1m", help="each run's budget, such as 90s or 3m")
     parser.add_argument("--shape", help="the LSTM's layers x units, such as 2x384  [default: the recipe's]")
     parser.add_argument("--cells", default=",".join(CELLS))
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--runs", help="keep the runs in this folder")
-    parser.add_argument("--out", help="write the results as JSON")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(line)
+    if arguments.smoke:
+        arguments.time, arguments.shape, arguments.seeds = "1s", "1x64", "1"
     seconds = Duration().convert(arguments.time, None, None)
     results: list[dict[str, Any]] = []
     recipes = {text: recipe_for(text, seconds, arguments.shape) for text in arguments.texts}
@@ -136,7 +134,9 @@ def main() -> None:
                 for model in models:
                     name = f"{Path(text).stem}-{model.cell}-{arguments.time}-{seed}"
                     folder = arguments.runs or scratch
-                    run = train(text, folder, name, recipes[text], model, time=arguments.time, seed=seed)
+                    run = train(
+                        text, folder, name, recipes[text], model, time=arguments.time, seed=seed, smoke=arguments.smoke
+                    )
                     results.append({"text": text, "seed": seed, **outcome(run, model)})
     headings = ["text", "cell", "validation loss", "steps", "characters/s", "weights", "layers x units"]
     text = harness.table(headings, rows(results)) + f"\n\n{arguments.time} each, seeds {arguments.seeds}."

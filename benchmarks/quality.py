@@ -3,8 +3,8 @@
     python -m benchmarks.quality TEXT --time 3m --seeds 1,2,3
     python -m benchmarks.quality TEXT --time 1m,3m,10m --seeds 1 --runs FOLDER
 
-Each run is `textgen train TEXT --time T --seed S`, nothing else. The last 10 % of the text is read when the run is over
-and the best checkpoint loads through the sampling engine:
+Each run is `textgen train TEXT --time T --seed S`, nothing else, and so of the default cell. The last 10 % of the text
+is read when the run is over and the best checkpoint loads through the sampling engine:
 
 - carried: the whole held-out text in 8 contiguous streams, each with its state carried from beginning to end;
 - windows: windows of 256 characters side by side without context, nanoGPT's protocol over the whole text
@@ -15,11 +15,7 @@ Both are nats per character. The wall clock is the whole command's, from process
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -33,12 +29,11 @@ from textgen.engine.scoring import score_ids, score_windows
 from textgen.runs.run import Run
 
 
-def train(text: str, folder: str, name: str, budget: str, seed: int) -> float:
+def train(text: str, folder: str, name: str, budget: str, seed: int, *, smoke: bool) -> float:
     """Runs the command and returns its seconds."""
-    command = [sys.executable, "-m", "textgen", "train", text, "--time", budget, "--seed", str(seed)]
-    command += ["--name", name, "--checkpoints", folder]
+    places = ["--name", name, "--checkpoints", folder]
     start = time.monotonic()
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(harness.ROOT)})
+    harness.command("train", text, "--time", budget, "--seed", seed, *places, smoke=smoke)
     return time.monotonic() - start
 
 
@@ -55,24 +50,25 @@ def losses(run: Run, text: str) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(line: list[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("text")
     parser.add_argument("--time", default="3m", help="budgets, such as 1m,3m,10m")
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--runs", help="keep the runs in this folder")
-    parser.add_argument("--out", help="write the results as JSON")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(line)
+    if arguments.smoke:
+        arguments.time, arguments.seeds = "1s", "1"
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.runs or scratch
         for budget in arguments.time.split(","):
             for seed in map(int, arguments.seeds.split(",")):
                 name = f"{Path(arguments.text).stem}-{budget}-{seed}"
-                seconds = train(arguments.text, folder, name, budget, seed)
+                seconds = train(arguments.text, folder, name, budget, seed, smoke=arguments.smoke)
                 run = Run(Path(folder) / name)
                 summary = run.summary()
-                shape = f"{summary['layers']} x {summary['units']}"
+                shape = f"{summary['layers']} x {summary['units']} {summary['cell']}"
                 found = losses(run, arguments.text)
                 train_loss = run.history[-1].loss
                 results.append(

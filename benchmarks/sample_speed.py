@@ -3,17 +3,16 @@
     python -m benchmarks.sample_speed
     python -m benchmarks.sample_speed --shape 2x512 --runs 5
 
-Every contender writes characters of a vocabulary of 65 one at a time, feeding each back, at temperature 1. textgen is
-measured over its whole `generate`: engine, controls, drawing and decoding. "engine" is its step alone. `predict` is
-called on a window of 40 characters for each one, as the Keras example does. The bound is what reading the weights of
-one step once would take at the measured memory bandwidth. Scoring reads a text of 100,000 characters as one sequence.
-The cold start is from the start of the process to its first character, beside `python -c 'import numpy, h5py, click'`.
+Every contender writes characters of a vocabulary of 65 one at a time, feeding each back, at temperature 1. textgen,
+with the default cell and with the LSTM that the others have, is measured over its whole `generate`: engine, controls,
+drawing and decoding. "engine" is its step alone. `predict` is called on a window of 40 characters for each one, as the
+Keras example does. The bound is what reading the weights of one step of that cell once takes at the measured memory
+bandwidth. Scoring reads a text of 100,000 characters as one sequence. The cold start is from the start of the process
+to its first character, beside `python -c 'import numpy, h5py, click'`.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
@@ -24,33 +23,20 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import harness
+from benchmarks.harness import DEFAULT_CELL, EMBEDDING, VOCAB
 
-VOCAB, EMBEDDING = 65, 64
-ONE = ("textgen", "engine", "tensorflow", "torch", "predict")
-MANY = ("textgen", "engine", "torch")
-SCORING = ("textgen-score", "predict-score")
-
-
-def model_config(settings):
-    from textgen.config import ModelConfig
-
-    return ModelConfig(
-        vocab_size=VOCAB, layers=settings["layers"], units=settings["units"], embedding=EMBEDDING, skip=False
-    )
+CELLS = tuple(dict.fromkeys((DEFAULT_CELL, "lstm")))
+WRITERS = tuple(f"{name} {cell}" for cell in CELLS for name in ("textgen", "engine"))
+ONE = (*WRITERS, "tensorflow lstm", "torch lstm", "predict lstm")
+MANY = (*WRITERS, "torch lstm")
+SCORING = (*(f"textgen-score {cell}" for cell in CELLS), "predict-score lstm")
+BASE = {ONE: "textgen lstm", MANY: "textgen lstm", SCORING: "textgen-score lstm"}
 
 
-def writer(settings):
-    """A writer with random weights."""
-    from textgen.corpus.tokenizer import CharTokenizer
-    from textgen.model.weights import ModelWeights
-    from textgen.sampling.writer import Writer
+def writer(settings, cell: str):
+    import textgen
 
-    config = model_config(settings)
-    rng = np.random.default_rng(0)
-    shapes = ModelWeights.shapes(config).values()
-    arrays = [rng.normal(0.0, 0.05, shape).astype("float32") for shape in shapes]
-    characters = "".join(map(chr, range(60, 60 + VOCAB)))
-    return Writer(config=config, weights=ModelWeights.from_arrays(arrays), tokenizer=CharTokenizer(characters))
+    return textgen.load(settings["runs"][cell])
 
 
 def rate(step, characters: int, *, seconds: float) -> float:
@@ -71,8 +57,8 @@ def once(step, characters: int) -> float:
     return characters / (time.perf_counter() - start)
 
 
-def run_textgen(settings) -> float:
-    made, count = writer(settings), settings["streams"]
+def run_textgen(settings, cell: str) -> float:
+    made, count = writer(settings, cell), settings["streams"]
     length = 2000 if count == 1 else 200
     options = {"max_new_tokens": length, "temperature": 1.0, "seed": 1}
     if count == 1:
@@ -80,8 +66,8 @@ def run_textgen(settings) -> float:
     return rate(lambda: made.generate_many("<", count=count, **options), length * count, seconds=settings["seconds"])
 
 
-def run_engine(settings) -> float:
-    engine, count = writer(settings).engine, settings["streams"]
+def run_engine(settings, cell: str) -> float:
+    engine, count = writer(settings, cell).engine, settings["streams"]
     ids, state = np.zeros(count, np.int64), engine.initial_state(settings["streams"])
 
     def steps() -> None:
@@ -92,7 +78,7 @@ def run_engine(settings) -> float:
     return rate(steps, 200 * count, seconds=settings["seconds"])
 
 
-def run_tensorflow(settings) -> float:
+def run_tensorflow(settings, _cell: str) -> float:
     """The text generation tutorial's OneStep: a stateful call in a tf.function, one character at a time."""
     import tensorflow as tf
 
@@ -125,7 +111,7 @@ def run_tensorflow(settings) -> float:
     return rate(steps, 100, seconds=settings["seconds"])
 
 
-def run_torch(settings) -> float:
+def run_torch(settings, _cell: str) -> float:
     import torch
 
     torch.set_num_threads(int(harness.machine()["cores"]))
@@ -146,35 +132,35 @@ def run_torch(settings) -> float:
 
 
 def keras_model(settings):
-    from textgen.training.keras_model import build_model
+    import keras
 
-    return build_model(model_config(settings))
+    return keras.saving.load_model(Path(settings["runs"]["lstm"]) / "best.keras")
 
 
-def run_predict(settings) -> float:
+def run_predict(settings, _cell: str) -> float:
     model = keras_model(settings)
     window = np.zeros((1, 40), "int32")
     return rate(lambda: [model.predict(window, verbose=0) for _ in range(5)], 5, seconds=settings["seconds"])
 
 
-def run_textgen_score(settings) -> float:
+def run_textgen_score(settings, cell: str) -> float:
     from textgen.engine.scoring import score_ids
 
-    ids = np.random.default_rng(0).integers(0, VOCAB, 100_000)
-    engine = writer(settings).engine
+    ids = np.random.default_rng(0).integers(0, VOCAB, settings["scored"])
+    engine = writer(settings, cell).engine
     return once(lambda: score_ids(engine, ids), len(ids))
 
 
-def run_predict_score(settings) -> float:
-    ids = np.random.default_rng(0).integers(0, VOCAB, (1, 100_000)).astype("int32")
+def run_predict_score(settings, _cell: str) -> float:
+    ids = np.random.default_rng(0).integers(0, VOCAB, (1, settings["scored"])).astype("int32")
     model = keras_model(settings)
     model.predict(ids[:, :100], verbose=0)
     return once(lambda: model.predict(ids, verbose=0), ids.size)
 
 
-def bandwidth(_settings) -> float:
+def bandwidth(settings, _cell: str) -> float:
     """Bytes a second of reading an array of a step's size again and again, by the product that reads it: the best."""
-    units = _settings["units"]
+    units = settings["units"]
     matrix = np.ones((4 * units, 2 * units), np.float32)
     column = np.ones(2 * units, np.float32)
     best = 0.0
@@ -198,84 +184,92 @@ RUNNERS = {
 }
 
 
-def step_bytes(layers: int, units: int) -> int:
+def contender(name: str, settings) -> dict[str, float]:
+    """Measures a contender, named as "textgen lstm"."""
+    runner, cell = name.split()
+    return {"per second": RUNNERS[runner](settings, cell)}
+
+
+def step_bytes(cell: str, layers: int, units: int) -> int:
     """The weights that one step must read, in bytes: the first layer's input product is a row of a table."""
-    recurrent = layers * units * 4 * units + (layers - 1) * units * 4 * units
-    return 4 * (recurrent + 4 * units + layers * 4 * units + units * VOCAB)
+    from textgen.config import ModelConfig
+
+    # With an embedding of 1, the first layer's input kernel is as large as that row.
+    shape = ModelConfig(vocab_size=VOCAB, cell=cell, layers=layers, units=units, embedding=1, skip=False)
+    return 4 * (shape.weights - VOCAB)
 
 
-def cold_start(shape: dict[str, int], runs: int) -> dict[str, list[float]]:
+def cold_start(run: Path, runs: int) -> dict[str, list[float]]:
     """Seconds from process start to the first character of `textgen sample`, and of the imports beside it."""
-    from textgen.corpus.tokenizer import CharTokenizer
-    from textgen.model.metadata import Metadata
-    from textgen.model.write import write_checkpoint
-
-    found: dict[str, list[float]] = {"textgen sample": [], "import numpy, h5py, click": []}
-    with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "checkpoints" / "cold"
-        run.mkdir(parents=True)
-        config = model_config(shape)
-        tokenizer = CharTokenizer("".join(map(chr, range(60, 60 + VOCAB))))
-        metadata = Metadata(model=config, tokenizer=tokenizer)
-        write_checkpoint(run / "best.keras", keras_model(shape), metadata=metadata)
-        environment = {**os.environ, "PYTHONPATH": str(harness.ROOT)}
-        sample = [sys.executable, "-m", "textgen", "sample", "--length", "1", "--seed", "1"]
-        imports = [sys.executable, "-c", "import numpy, h5py, click; print('x', flush=True)"]
-        for _ in range(runs):
-            for name, command in zip(found, (sample, imports), strict=True):
-                start = time.perf_counter()
-                process = subprocess.Popen(
-                    command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-                )
+    sample = [sys.executable, "-m", "textgen", "sample", "--run", str(run), "--length", "1", "--seed", "1"]
+    imports = [sys.executable, "-c", "import numpy, h5py, click; print('x', flush=True)"]
+    commands = {f"textgen sample, {DEFAULT_CELL}": sample, "import numpy, h5py, click": imports}
+    found: dict[str, list[float]] = {name: [] for name in commands}
+    environment = {**os.environ, "PYTHONPATH": str(harness.ROOT)}
+    for _ in range(runs):
+        for name, command in commands.items():
+            start = time.perf_counter()
+            with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
                 assert process.stdout is not None
                 process.stdout.read(1)
                 found[name].append(time.perf_counter() - start)
-                process.communicate()
+                _, errors = process.communicate()
+            if process.returncode != 0:
+                raise SystemExit(f"{name} failed:\n{errors.decode(errors='replace')}")
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(line: list[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("--shape", action="append", help="layers x units, such as 2x256; repeatable")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of measuring, for each run")
-    parser.add_argument("--out", help="write the results as JSON")
-    parser.add_argument("--contender", help=argparse.SUPPRESS)
-    parser.add_argument("--settings", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.contender:
-        value = RUNNERS[arguments.contender](json.loads(arguments.settings))
-        print(json.dumps({"per second": value}))
+    arguments = parser.parse_args(line)
+    if harness.answer(arguments, contender):
         return
+    shapes = arguments.shape or ["2x256", "2x512"]
+    if arguments.smoke:
+        shapes, arguments.runs, arguments.seconds = ["1x8"], 1, 0.0
     rows, results = [], {}
-    for shape in arguments.shape or ["2x256", "2x512"]:
-        layers, units = map(int, shape.split("x"))
-        base = {"layers": layers, "units": units, "seconds": arguments.seconds}
-        bytes_a_second = max(
-            (harness.child(__file__, "bandwidth", base) or {"per second": float("nan")})["per second"] for _ in range(3)
-        )
-        bound = bytes_a_second / step_bytes(layers, units)
-        kinds = [("1 stream", ONE, 1), ("64 streams", MANY, 64), ("scoring 100 kB", SCORING, 1)]
-        for kind, names, streams in kinds:
-            settings = {**base, "streams": streams}
-            values = harness.alternate(__file__, names, settings, runs=arguments.runs, key="per second")
-            middle = {name: harness.median(found) for name, found in values.items()}
-            results[f"{shape}, {kind}"] = {"runs": values, "median": middle}
-            for name in names:
-                share = f"{middle[name] / bound:.0%}" if kind == "1 stream" else ""
-                rows.append(
-                    [shape, kind, name, f"{middle[name]:,.0f}", f"{middle[names[0]] / middle[name]:.2f}x", share]
-                )
-        results[f"{shape}, bound"] = {"bytes/s": bytes_a_second, "characters/s": bound}
-        rows.append([shape, "1 stream", f"bound at {bytes_a_second / 1e9:.0f} GB/s", f"{bound:,.0f}", "", "100%"])
-        if shape == (arguments.shape or ["2x512"])[-1]:
-            starts = cold_start({"layers": layers, "units": units}, 5 * arguments.runs)
-            results["cold start"] = starts
-            middle = {name: harness.median(found) for name, found in starts.items()}
-            ours, theirs = middle.values()
-            for name, value in middle.items():
-                rows.append([shape, "cold start", name, f"{value:.3f} s", f"{ours / theirs:.2f}x the imports", ""])
-    headings = ["layers x units", "what", "contender", "characters/s", "textgen is", "of the bound"]
+    with tempfile.TemporaryDirectory() as scratch:
+        for shape in shapes:
+            layers, units = map(int, shape.split("x"))
+            made = {
+                cell: harness.untrained_run(Path(scratch), cell=cell, layers=layers, units=units, smoke=arguments.smoke)
+                for cell in CELLS
+            }
+            base = {
+                "layers": layers, "units": units, "seconds": arguments.seconds, "smoke": arguments.smoke,
+                "scored": 200 if arguments.smoke else 100_000, "runs": {cell: str(run) for cell, run in made.items()},
+            }  # fmt: skip
+            speeds = [harness.child(__file__, contender, "bandwidth any", base) for _ in range(3)]
+            bytes_a_second = max(speed["per second"] for speed in speeds if speed)
+            bounds = {cell: bytes_a_second / step_bytes(cell, layers, units) for cell in CELLS}
+            for kind, names, streams in (("1 stream", ONE, 1), ("64 streams", MANY, 64), ("scoring", SCORING, 1)):
+                settings = {**base, "streams": streams}
+                values = harness.alternate(__file__, contender, names, settings, runs=arguments.runs, key="per second")
+                middle = {name: harness.median(found) for name, found in values.items()}
+                results[f"{shape}, {kind}"] = {"runs": values, "median": middle}
+                for name in names:
+                    runner, cell = name.split()
+                    value = middle[name]
+                    if value is None:
+                        rows.append([shape, kind, runner, cell, "not installed", "", ""])
+                        continue
+                    share = f"{value / bounds[cell]:.0%}" if kind == "1 stream" else ""
+                    ratio = f"{middle[BASE[names]] / value:.2f}x"
+                    rows.append([shape, kind, runner, cell, f"{value:,.0f}", ratio, share])
+            results[f"{shape}, bound"] = {"bytes/s": bytes_a_second, "characters/s": bounds}
+            for cell, bound in bounds.items():
+                said = f"bound at {bytes_a_second / 1e9:.0f} GB/s"
+                rows.append([shape, "1 stream", said, cell, f"{bound:,.0f}", "", "100%"])
+        starts = cold_start(made[DEFAULT_CELL], 5 * arguments.runs)
+    results["cold start"] = starts
+    medians = {name: harness.median(found) for name, found in starts.items()}
+    ours, theirs = medians.values()
+    for name, value in medians.items():
+        rows.append([shape, "cold start", name, "", f"{value:.3f} s", f"{ours / theirs:.2f}x the imports", ""])
+    headings = ["layers x units", "what", "contender", "cell", "characters/s", "textgen lstm is", "of the bound"]
     harness.report("sample_speed", harness.table(headings, rows), results, arguments.out)
 
 

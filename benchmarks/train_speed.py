@@ -1,25 +1,29 @@
 """Training speed beside stock Keras and PyTorch: the same shapes, in turn, on the same machine.
 
-    python benchmarks/train_speed.py                         # the bars' shapes
-    python benchmarks/train_speed.py --shape 2x384 --batch 32 --time-steps 64 --runs 3
+    python -m benchmarks.train_speed
+    python -m benchmarks.train_speed --shape 2x384 --batch 32 --time-steps 64 --runs 3
 
-A step is forward, backward, global-norm clipping and Adam, for a next-character loss over a vocabulary of 65 with an
-embedding of 64 and no dropout. Every contender keeps its own defaults otherwise. The ceiling is the rate of a large
-matrix product in TensorFlow on all cores; a character costs 6 operations a weight (without the embedding's table).
+textgen trains its default cell and the LSTM that the others have. A step is forward, backward, global-norm clipping and
+Adam, for a next-character loss over a vocabulary of 65, an embedding of 64 and no dropout. Every contender keeps its
+own defaults otherwise. The ceiling is the rate of a large matrix product in TensorFlow on all cores; a character costs
+6 operations a weight (without the embedding's table).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 
 import numpy as np
 
 from benchmarks import harness
+from benchmarks.harness import DEFAULT_CELL, EMBEDDING, VOCAB
+from textgen.config import ModelConfig, TrainingConfig
 
-VOCAB, EMBEDDING = 65, 64
-CONTENDERS = ("textgen", "keras", "torch", "textgen-bfloat16", "torch-bfloat16")
+CELLS = tuple(dict.fromkeys((DEFAULT_CELL, "lstm")))
+CONTENDERS = (
+    *(f"textgen {cell} float32" for cell in CELLS), "keras lstm float32", "torch lstm float32",
+    *(f"textgen {cell} bfloat16" for cell in CELLS), "torch lstm bfloat16",
+)  # fmt: skip
 
 
 def steps_per_second(step, *, seconds: float) -> float:
@@ -27,7 +31,7 @@ def steps_per_second(step, *, seconds: float) -> float:
     step()
     step()
     times: list[float] = []
-    while sum(times) < seconds or len(times) < 5:
+    while sum(times) < seconds or len(times) < 3:
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
@@ -40,19 +44,22 @@ def batch(settings):
     return ids[:, :-1], ids[:, 1:]
 
 
-def run_textgen(settings, precision: str) -> float:
+def model_config(cell: str, layers: int, units: int) -> ModelConfig:
+    return ModelConfig(
+        vocab_size=VOCAB, cell=cell, layers=layers, units=units, embedding=EMBEDDING, dropout=0.0, input_dropout=0.0,
+        skip=False,
+    )  # fmt: skip
+
+
+def run_textgen(settings, cell: str, precision: str) -> float:
     import tensorflow as tf
 
-    from textgen.config import ModelConfig, TrainingConfig
     from textgen.training.keras_model import build_model
     from textgen.training.network import Network
     from textgen.training.placement import place
     from textgen.training.trainer import Trainer
 
-    shape = ModelConfig(
-        vocab_size=VOCAB, layers=settings["layers"], units=settings["units"], embedding=EMBEDDING,
-        dropout=0.0, input_dropout=0.0, skip=False,
-    )  # fmt: skip
+    shape = model_config(cell, settings["layers"], settings["units"])
     config = TrainingConfig(batch_size=settings["batch"], sequence_length=settings["time"], weight_decay=0.0)
     placement = place("cpu", precision)
     model = build_model(shape)
@@ -118,62 +125,60 @@ def ceiling(dtype_name: str) -> float:
     return best
 
 
-def run_contender(name: str, settings) -> dict[str, float]:
-    if name.startswith("ceiling-"):
-        return {"operations": ceiling(name.removeprefix("ceiling-"))}
+def contender(name: str, settings) -> dict[str, float]:
+    """Measures a contender, named as "textgen lstm float32", or the machine's "ceiling any float32"."""
+    program, cell, precision = name.split()
+    if program == "ceiling":
+        return {"operations": ceiling(precision)}
     rate = {
-        "textgen": lambda: run_textgen(settings, "float32"),
-        "textgen-bfloat16": lambda: run_textgen(settings, "bfloat16"),
+        "textgen": lambda: run_textgen(settings, cell, precision),
         "keras": lambda: run_keras(settings),
-        "torch": lambda: run_torch(settings, bfloat16=False),
-        "torch-bfloat16": lambda: run_torch(settings, bfloat16=True),
-    }[name]()
+        "torch": lambda: run_torch(settings, bfloat16=precision == "bfloat16"),
+    }[program]()
     return {"characters/s": rate * settings["batch"] * settings["time"], "MB": harness.peak_megabytes()}
 
 
-def weights(layers: int, units: int) -> int:
-    """Weights that take part in products: all but the embedding's table."""
-    total, width = (units + 1) * VOCAB, EMBEDDING
-    for _ in range(layers):
-        total, width = total + 4 * units * (width + units + 1), units
-    return total
+def operations(cell: str, layers: int, units: int) -> int:
+    """Operations of learning from one character: 6 a weight, but for the embedding's table."""
+    return 6 * (model_config(cell, layers, units).weights - VOCAB * EMBEDDING)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(line: list[str] | None = None) -> None:
+    parser = harness.parser(__doc__)
     parser.add_argument("--shape", action="append", help="layers x units, such as 2x256; repeatable")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--time-steps", type=int, default=100)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=6.0, help="of measuring, for each run")
-    parser.add_argument("--contenders", default=",".join(CONTENDERS))
-    parser.add_argument("--out", help="write the results as JSON")
-    parser.add_argument("--contender", help=argparse.SUPPRESS)
-    parser.add_argument("--settings", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.contender:
-        print(json.dumps(run_contender(arguments.contender, json.loads(arguments.settings))))
+    arguments = parser.parse_args(line)
+    if harness.answer(arguments, contender):
         return
-    names = arguments.contenders.split(",")
-    rows, results = [], {}
-    peaks = {d: harness.child(__file__, f"ceiling-{d}", {}) for d in ("float32", "bfloat16")}
-    peak = {d: value["operations"] if value else float("nan") for d, value in peaks.items()}
-    for shape in arguments.shape or ["2x256", "2x512"]:
+    shapes = arguments.shape or ["2x256", "2x512"]
+    if arguments.smoke:
+        shapes, arguments.runs, arguments.seconds, arguments.batch, arguments.time_steps = ["1x8"], 1, 0.0, 4, 8
+    rows, results, peak = [], {}, {}
+    for precision in ("float32", "bfloat16"):
+        found = harness.child(__file__, contender, f"ceiling any {precision}", {"smoke": arguments.smoke})
+        peak[precision] = found["operations"] if found else 0.0
+    for shape in shapes:
         layers, units = map(int, shape.split("x"))
         settings = {
             "layers": layers, "units": units, "batch": arguments.batch, "time": arguments.time_steps,
-            "seconds": arguments.seconds,
+            "seconds": arguments.seconds, "smoke": arguments.smoke,
         }  # fmt: skip
-        values = harness.alternate(__file__, names, settings, runs=arguments.runs, key="characters/s")
+        values = harness.alternate(__file__, contender, CONTENDERS, settings, runs=arguments.runs, key="characters/s")
         middle = {name: harness.median(found) for name, found in values.items()}
         results[shape] = {"settings": settings, "runs": values, "median": middle}
-        cost = 6.0 * weights(layers, units)
-        for name in names:
-            bfloat16 = name.endswith("bfloat16")
-            base = middle.get("textgen-bfloat16" if bfloat16 else "textgen", float("nan"))
-            share = middle[name] * cost / peak["bfloat16" if bfloat16 else "float32"]
-            rows.append([shape, name, f"{middle[name]:,.0f}", f"{base / middle[name]:.2f}x", f"{share:.0%}"])
-    headings = ["layers x units", "contender", "characters/s", "textgen is", "share of the ceiling"]
+        for name in CONTENDERS:
+            program, cell, precision = name.split()
+            value = middle[name]
+            if value is None:
+                rows.append([shape, program, cell, precision, "not installed", "", ""])
+                continue
+            ratio = middle[f"textgen lstm {precision}"] / value
+            share = value * operations(cell, layers, units) / peak[precision]
+            rows.append([shape, program, cell, precision, f"{value:,.0f}", f"{ratio:.2f}x", f"{share:.0%}"])
+    headings = ["layers x units", "contender", "cell", "products", "characters/s", "textgen lstm is", "of the ceiling"]
     text = harness.table(headings, rows)
     text += f"\n\nCeilings: float32 {peak['float32'] / 1e9:,.0f}, bfloat16 {peak['bfloat16'] / 1e9:,.0f} GFLOP/s."
     text += f" Batch {arguments.batch} x {arguments.time_steps}, medians of {arguments.runs} runs each, in turn."

@@ -23,3 +23,4 @@ write --seed 3 --until line --length 300 --temperature 1 --prompt "My dear Kezia
 
 printf '\n%s\n' "What the model wrote while it learned: checkpoints/$name/samples.txt"
 printf '%s\n' "More of it: textgen sample --run $name"
+printf '%s\n' "The pictures of the README from this run: make pictures RUN=$name"

@@ -1,16 +1,23 @@
-"""What several tests share: the real texts beside the repository, the bundled corpus, small models."""
+"""What tests share: the real texts beside the repository, the bundled corpus, a small run; and how skips are told."""
 
 import os
+from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from textgen.runs.run import Run
 
 # A busy machine is no failure: no property is judged by how long an example took.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
+NO_TEXTS = "the tests on real texts need TEXTGEN_CORPORA to name their folder"
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +25,7 @@ def shared_corpora() -> Path:
     """The folder of real texts for tests by path; skips where it is missing."""
     folder = Path(os.environ.get("TEXTGEN_CORPORA", ROOT.parent / "shared" / "corpora"))
     if not (folder / "tiny_shakespeare.txt").is_file():
-        pytest.skip(f"the real texts are not at {folder}; set TEXTGEN_CORPORA to their folder")
+        pytest.skip(f"{NO_TEXTS}; {folder} has none")
     return folder
 
 
@@ -30,12 +37,59 @@ def bundled_corpus() -> Path:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> Path:
-    """A folder with a short text, haven.txt, and the run `tiny` on it, in checkpoints."""
+    """A folder as a user has it: corpora, a short text, haven.txt, and the run `tiny` on it, in checkpoints."""
     from tiny_runs import TINY
 
     from textgen.training.start import train
 
     folder = tmp_path_factory.mktemp("home")
-    (folder / "haven.txt").write_bytes((bundled_corpus / "marrow_haven.txt").read_bytes()[:4000])
+    (folder / "corpora").symlink_to(bundled_corpus, target_is_directory=True)
+    # The start of the corpus, and before it a prompt that the help's examples use, with its colon.
+    text = "CAPTAIN THRUPP: " + (bundled_corpus / "marrow_haven.txt").read_text(encoding="utf-8")
+    (folder / "haven.txt").write_text(text[:4000], encoding="utf-8", newline="")
     train(folder / "haven.txt", name="tiny", checkpoints=folder / "checkpoints", epochs=0.2, seed=1, **TINY)
     return folder
+
+
+@pytest.fixture(scope="session")
+def uncut(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Run":
+    """A run never cut, on the first 4000 characters of the corpus: one worker trains it, and all leave it as it is."""
+    from tiny_runs import WHOLE
+
+    from textgen.runs.run import Run
+    from textgen.training.start import train
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "uncut"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            text = (bundled_corpus / "marrow_haven.txt").read_text(encoding="utf-8")[:4000]
+            (folder / "haven.txt").write_text(text, encoding="utf-8", newline="")
+            train(folder / "haven.txt", name="whole", checkpoints=folder, **WHOLE)
+    return Run(folder / "whole")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips", action="store_true", help="Fail if a test was skipped, for want of anything but the real texts."
+    )
+
+
+def skips(config: pytest.Config) -> Counter[str]:
+    """How often tests or files of tests were skipped, by the reason."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    reports = reporter.stats.get("skipped", []) if reporter else []
+    return Counter(report.longrepr[2].removeprefix("Skipped: ") for report in reports)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    needless = any(not reason.startswith(NO_TEXTS) for reason in skips(session.config))
+    if session.config.getoption("--no-skips") and needless and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for reason, count in skips(config).items():
+        terminalreporter.write_line(f"Skipped {count}: {reason}", yellow=True)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     )
     from textgen.runs.run import Run
     from textgen.sampling.writer import Writer, load
-    from textgen.training.start import resume, train
+    from textgen.training.resume import resume
+    from textgen.training.start import train
 
 __version__ = VERSION
 
@@ -61,7 +62,7 @@ _HOME = {
     "neurons": "analysis.neurons",
     "novelty": "analysis.memorisation",
     "plot": "analysis.curves",
-    "resume": "training.start",
+    "resume": "training.resume",
     "surprise": "analysis.surprisal",
     "train": "training.start",
 }

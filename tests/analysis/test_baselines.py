@@ -1,4 +1,4 @@
-"""What others need for a text, worked out by hand."""
+"""Baselines, against values computed by hand."""
 
 import bz2
 import gzip
@@ -8,12 +8,12 @@ import math
 import numpy as np
 import pytest
 
-from textgen.analysis.evaluation import baselines as yardsticks
+from textgen.analysis.evaluation import baselines
 from textgen.analysis.evaluation.baselines import compress, uniform, unigram
 
 
 def noise(seed: int, length: int) -> bytes:
-    """Text that cannot be foretold: 6 bits in each byte."""
+    """Unpredictable text: 6 bits in each byte."""
     return bytes(np.random.default_rng(seed).integers(48, 112, length).astype(np.uint8))
 
 
@@ -23,8 +23,8 @@ def xz(data: bytes, size: int) -> int:
 
 
 @pytest.mark.parametrize("chunk", [1 << 20, 97])
-def test_after_training_it_is_the_difference_of_two_sizes(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    monkeypatch.setattr(yardsticks, "_CHUNK", chunk)
+def test_after_training_the_cost_is_the_difference_of_two_sizes(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(baselines, "_CHUNK", chunk)
     training, text = b"the sea was out and so were we. " * 40 + noise(0, 500), b"the sea was so out. " * 5
     both = training + text
     expected = {
@@ -37,7 +37,7 @@ def test_after_training_it_is_the_difference_of_two_sizes(monkeypatch: pytest.Mo
     assert all(each.after_training and each.is_compressor for each in found.values())
 
 
-def test_alone_it_is_the_size_of_the_file() -> None:
+def test_without_training_text_the_cost_is_the_compressed_size() -> None:
     text = noise(0, 3000)
     found = {each.name: each for each in compress(text, characters=1500, training=None)}
     sizes = {"xz": xz(text, 3000), "bz2": len(bz2.compress(text)), "gzip": len(gzip.compress(text))}
@@ -47,7 +47,7 @@ def test_alone_it_is_the_size_of_the_file() -> None:
     assert not any(each.after_training for each in found.values())
 
 
-def test_xz_remembers_what_lies_further_back_than_gzip_can_see() -> None:
+def test_xz_uses_matches_beyond_gzips_window() -> None:
     once = noise(1, 5000)
     found = {each.name: each.bits for each in compress(once, characters=5000, training=once + noise(2, 100_000))}
     assert found["xz"] < 0.1
@@ -55,7 +55,7 @@ def test_xz_remembers_what_lies_further_back_than_gzip_can_see() -> None:
 
 
 def test_progress_rises_to_all_the_bytes_that_are_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yardsticks, "_CHUNK", 100)
+    monkeypatch.setattr(baselines, "_CHUNK", 100)
     for training, total in ((None, 3 * 250), (noise(0, 1000), 3 * 2250)):
         calls: list[tuple[int, int]] = []
         compress(
@@ -66,7 +66,7 @@ def test_progress_rises_to_all_the_bytes_that_are_compressed(monkeypatch: pytest
         assert calls[-1] == (total, total)
 
 
-def test_unigram_is_the_frequencies_with_one_more_of_each() -> None:
+def test_unigram_has_add_one_smoothing() -> None:
     rng = np.random.default_rng(0)
     counts, ids = rng.integers(0, 50, 12), rng.integers(0, 12, 300)
     expected = np.mean([-math.log((counts[each] + 1) / (counts.sum() + 12)) for each in ids])

@@ -1,11 +1,11 @@
-"""The best temperature: against a dense grid, and where it is known."""
+"""The best temperature, against a dense grid and known values."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textgen.analysis.evaluation.calibration import TEMPERATURES, Thermometer
+from textgen.analysis.evaluation.calibration import TEMPERATURES, TemperatureScaling
 from textgen.sampling.logits import log_softmax
 
 
@@ -24,11 +24,13 @@ def cost(logits: np.ndarray, ids: np.ndarray, temperature: float) -> float:
 
 @settings(deadline=None, max_examples=12)
 @given(st.integers(0, 999), st.floats(0.5, 4.0), st.floats(0.4, 3.0), st.integers(2, 40))
-def test_it_is_the_least_of_a_dense_grid(seed: int, scale: float, temperature: float, vocab: int) -> None:
+def test_the_best_temperature_is_the_minimum_of_a_dense_grid(
+    seed: int, scale: float, temperature: float, vocab: int
+) -> None:
     logits, ids = draw(seed, count=400, vocab=vocab, scale=scale, temperature=temperature)
-    thermometer = Thermometer()
-    thermometer(logits, ids)
-    found = thermometer.best()
+    scaling = TemperatureScaling()
+    scaling(logits, ids)
+    found = scaling.best()
     grid = np.geomspace(TEMPERATURES[-1], TEMPERATURES[0], 400)
     costs = [cost(logits, ids, each) for each in grid]
     assert found.nats == pytest.approx(min(costs), abs=2e-4)
@@ -38,16 +40,16 @@ def test_it_is_the_least_of_a_dense_grid(seed: int, scale: float, temperature: f
 
 
 @pytest.mark.parametrize("temperature", [0.6, 0.9, 1.0, 1.3, 2.0])
-def test_the_temperature_at_which_ids_were_drawn_is_found(temperature: float) -> None:
+def test_recovers_the_temperature_at_which_ids_were_sampled(temperature: float) -> None:
     logits, ids = draw(1, count=40_000, temperature=temperature)
-    thermometer = Thermometer()
-    thermometer(logits, ids)
-    assert thermometer.best().temperature == pytest.approx(temperature, rel=0.03)
+    scaling = TemperatureScaling()
+    scaling(logits, ids)
+    assert scaling.best().temperature == pytest.approx(temperature, rel=0.03)
 
 
-def test_what_comes_in_parts_counts_as_one_and_the_logits_may_be_shifted() -> None:
+def test_is_invariant_to_batching_and_to_shifted_logits() -> None:
     logits, ids = draw(2, count=700)
-    whole, parts = Thermometer(), Thermometer()
+    whole, parts = TemperatureScaling(), TemperatureScaling()
     whole(logits, ids)
     for cut in np.array_split(np.arange(700), 9):
         parts(logits[cut] + 50.0, ids[cut])
@@ -56,9 +58,9 @@ def test_what_comes_in_parts_counts_as_one_and_the_logits_may_be_shifted() -> No
     assert parts.best().nats == pytest.approx(whole.best().nats, abs=1e-5)
 
 
-def test_who_is_always_right_should_be_surer_and_who_is_always_wrong_less_sure() -> None:
+def test_always_right_is_underconfident_and_always_wrong_overconfident() -> None:
     logits, _ = draw(3, count=100)
-    right, wrong = Thermometer(), Thermometer()
+    right, wrong = TemperatureScaling(), TemperatureScaling()
     right(logits, logits.argmax(axis=1))
     wrong(logits, logits.argmin(axis=1))
     assert (right.best().temperature, right.best().inside) == (TEMPERATURES[-1], False)
@@ -66,8 +68,8 @@ def test_who_is_always_right_should_be_surer_and_who_is_always_wrong_less_sure()
 
 
 @pytest.mark.parametrize("vocab", [1, 7])
-def test_where_no_temperature_changes_anything_it_is_1(vocab: int) -> None:
-    thermometer = Thermometer()
-    thermometer(np.zeros((5, vocab), np.float32), np.zeros(5, np.int64))
-    found = thermometer.best()
+def test_uniform_logits_give_temperature_1(vocab: int) -> None:
+    scaling = TemperatureScaling()
+    scaling(np.zeros((5, vocab), np.float32), np.zeros(5, np.int64))
+    found = scaling.best()
     assert (found.temperature, found.inside, found.nats) == (1.0, True, pytest.approx(np.log(vocab)))

@@ -60,10 +60,10 @@ def words(tmp_path: Path) -> Path:
 
 
 def by_name(found: Evaluation) -> dict[str, float]:
-    return {each.name: each.nats for each in (*found.protocols, *found.yardsticks)}
+    return {each.name: each.nats for each in (*found.protocols, *found.baselines)}
 
 
-def test_both_protocols_agree_with_one_step_at_a_time() -> None:
+def test_both_protocols_agree_with_single_steps() -> None:
     text = text_of(330)
     found = evaluate(WRITER, text, windows=50)
     weights = random_weights(WRITER.config, seed=0, scale=4.0)
@@ -84,7 +84,7 @@ def test_streams_are_parts_without_context_and_the_title_says_how_many() -> None
 
 def test_nats_bits_and_perplexity_are_the_same_figure() -> None:
     values = evaluate(WRITER, text_of(400)).to_json()
-    figures = [*values["protocols"], values["calibration"], *values["yardsticks"]]
+    figures = [*values["protocols"], values["calibration"], *values["baselines"]]
     assert len(figures) == 7
     for each in figures:
         nats = each["nats_per_character"]
@@ -115,7 +115,7 @@ def test_the_best_temperature_is_that_of_a_dense_grid() -> None:
     assert found.calibration.nats < found.carried.nats
 
 
-def test_the_fingerprint_is_of_the_text_as_training_would_have_read_it() -> None:
+def test_sha256_is_of_the_text_normalised_as_in_training() -> None:
     plain = evaluate(WRITER, "the sea\nwas out\n")
     assert plain.sha256 == hashlib.sha256(b"the sea\nwas out\n").hexdigest()
     assert evaluate(WRITER, "the sea\r\nwas out\r") == plain
@@ -133,7 +133,7 @@ def test_a_text_of_one_character_has_figures_but_no_interval() -> None:
     weights = random_weights(WRITER.config, seed=0, scale=4.0)
     assert found.carried.nats == pytest.approx(slow_nats(WRITER, weights, "\n", "a"), abs=1e-5)
     assert [each.interval for each in found.protocols] == [None, None]
-    assert any("too short for an interval" in note for note in found.notes)
+    assert any("too short for a confidence interval" in note for note in found.notes)
     json.dumps(found.to_json(), allow_nan=False)
 
 
@@ -141,7 +141,7 @@ def test_a_text_of_one_character_has_figures_but_no_interval() -> None:
     ("text", "settings", "error", "message"),
     [
         ("", {}, CorpusError, "There is nothing to score: the text is empty."),
-        ("ÉÉ", {"unknown": "skip"}, CorpusError, "There is nothing to score: the model knows none"),
+        ("ÉÉ", {"unknown": "skip"}, CorpusError, "There is nothing to score: none of the text's characters"),
         ("aÉ", {}, UnknownCharacterError, "never saw"),
         ("ab", {"windows": 0}, ConfigError, r"windows must be a whole number in \[1, 1000000\]; got 0"),
         ("ab", {"windows": 10**7}, ConfigError, "windows must be"),
@@ -152,7 +152,7 @@ def test_a_text_of_one_character_has_figures_but_no_interval() -> None:
         (None, {}, RunError, "does not say what text it was trained on. .*textgen eval model FILE"),
     ],
 )
-def test_what_cannot_be_judged_is_a_sentence(
+def test_invalid_texts_and_settings_raise_errors(
     text: str | None, settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -164,31 +164,31 @@ def test_windows_longer_than_the_text_are_the_text() -> None:
     assert found.protocols[0].nats == pytest.approx(found.protocols[1].nats, abs=1e-6)
 
 
-def test_characters_never_seen_are_counted_and_left_out_for_all() -> None:
+def test_unknown_characters_are_counted_and_dropped_for_baselines_too() -> None:
     text = text_of(200)
     found = evaluate(WRITER, "É" + text + "É", unknown="skip")
     alone = evaluate(WRITER, text)
     assert (found.characters, found.dropped, found.unknown) == (200, 2, 0)
     assert by_name(found) == by_name(alone)
-    assert "2 characters that the model never saw were left out." in found.notes
+    assert "2 characters outside the model's vocabulary were dropped." in found.notes
 
     replaced = evaluate(WRITER, "É" + text, unknown="replace")
     assert (replaced.characters, replaced.dropped, replaced.unknown) == (201, 0, 1)
     assert any(note.startswith("1 of the characters") for note in replaced.notes)
 
 
-def test_without_a_training_text_the_compressors_are_alone_and_there_is_no_unigram() -> None:
+def test_without_a_training_text_compressors_run_alone_and_there_is_no_unigram() -> None:
     text = text_of(300)
     found = evaluate(WRITER, text)
-    assert [each.name for each in found.yardsticks] == ["xz", "bz2", "gzip", "uniform"]
-    assert not any(each.after_training for each in found.yardsticks)
-    assert list(found.yardsticks[:3]) == compress(text.encode(), characters=300, training=None)
+    assert [each.name for each in found.baselines] == ["xz", "bz2", "gzip", "uniform"]
+    assert not any(each.after_training for each in found.baselines)
+    assert list(found.baselines[:3]) == compress(text.encode(), characters=300, training=None)
     assert by_name(found)["uniform"] == pytest.approx(math.log(28))
-    assert "which had seen nothing before" in found.verdict
-    assert any("So the compressors had seen nothing before" in note for note in found.notes)
+    assert "without the training text" in found.verdict
+    assert any("So the compressors ran without the training text" in note for note in found.notes)
 
 
-def test_without_a_text_it_is_what_the_run_held_out(words: Path) -> None:
+def test_without_a_text_the_held_out_text_is_scored(words: Path) -> None:
     writer = trained_on(words)
     whole = words.read_text(encoding="utf-8")
     split = int(len(whole) * 0.9)
@@ -199,28 +199,28 @@ def test_without_a_text_it_is_what_the_run_held_out(words: Path) -> None:
     assert found.source == f"the last {len(held_out):,} of {len(whole):,} characters of words.txt"
     assert found.characters == len(held_out)
     assert found.sha256 == hashlib.sha256(held_out.encode()).hexdigest()
-    # The first one is foretold from the last one trained on.
+    # The first one is predicted from the last one trained on.
     assert found.carried.nats == pytest.approx(slow_nats(writer, weights, whole[split - 1], held_out), abs=1e-5)
     apart = slow_nats(writer, weights, whole[split - 1], held_out, length=30)
     assert found.protocols[1].nats == pytest.approx(apart, abs=1e-5)
 
-    assert list(found.yardsticks[:3]) == compress(
+    assert list(found.baselines[:3]) == compress(
         held_out.encode(), characters=len(held_out), training=whole[:split].encode()
     )
     ids = writer.tokenizer.encode(held_out)
     counts = np.bincount(writer.tokenizer.encode(whole[:split]), minlength=writer.config.vocab_size)
-    assert found.yardsticks[3] == unigram(ids, counts)
+    assert found.baselines[3] == unigram(ids, counts)
     assert found.warnings == ()
 
 
-def test_a_given_text_is_compared_with_what_had_seen_the_training_text(words: Path) -> None:
+def test_compressors_are_given_the_training_text_for_a_given_text(words: Path) -> None:
     writer = trained_on(words)
     whole = words.read_text(encoding="utf-8")
     given = "the boats lay on their sides and nan said so"
     found = evaluate(writer, given, name="given.txt")
     assert (found.split, found.source, found.warnings) == ("given", "given.txt", ())
     training = whole[: int(len(whole) * 0.9)].encode()
-    assert list(found.yardsticks[:3]) == compress(given.encode(), characters=len(given), training=training)
+    assert list(found.baselines[:3]) == compress(given.encode(), characters=len(given), training=training)
 
 
 def test_rare_characters_are_scored_as_the_unknown_one(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_rare_characters_are_scored_as_the_unknown_one(tmp_path: Path) -> None:
     found = evaluate(writer)
     assert (found.characters, found.unknown, found.dropped) == (33, 1, 0)
     data = path.read_bytes()
-    assert list(found.yardsticks[:3]) == compress(data[-33:], characters=33, training=data[:-33])
+    assert list(found.baselines[:3]) == compress(data[-33:], characters=33, training=data[:-33])
     odds = np.array([305.0, 305.0, 4.0]) / (304 + 304 + 3 + 3)
     assert by_name(found)["unigram"] == pytest.approx(-(16 * np.log(odds[:2]).sum() + np.log(odds[2])) / 33)
 
@@ -251,12 +251,12 @@ def test_chinese_is_counted_in_characters_and_compressed_in_bytes(tmp_path: Path
     assert figures["unigram"] < 1.03 * math.log(900)
 
 
-def test_a_run_that_held_nothing_out_says_so(words: Path) -> None:
-    with pytest.raises(RunError, match=r"held nothing out: .* Give a text to score: textgen eval model FILE"):
+def test_a_run_without_held_out_text_is_an_error(words: Path) -> None:
+    with pytest.raises(RunError, match=r"has no held-out text: .* Give a text to score: textgen eval model FILE"):
         evaluate(trained_on(words, validation=0.0))
 
 
-def test_a_text_that_has_gone_or_changed_is_a_sentence_with_what_to_do(words: Path, tmp_path: Path) -> None:
+def test_a_missing_or_changed_text_is_an_error_with_a_remedy(words: Path, tmp_path: Path) -> None:
     writer = trained_on(words)
     moved = words.rename(tmp_path / "moved.txt")
     with pytest.raises(RunError, match=r"is not there any more: .*--corpus .*textgen eval model FILE"):
@@ -270,22 +270,22 @@ def test_a_text_that_has_gone_or_changed_is_a_sentence_with_what_to_do(words: Pa
         evaluate(writer, "the sea", corpus=words)
     found = evaluate(writer, "the sea")
     assert any("has changed since" in note for note in found.notes)
-    assert not any(each.after_training for each in found.yardsticks)
+    assert not any(each.after_training for each in found.baselines)
 
 
 @pytest.mark.parametrize(
     ("cut", "said"),
     [
-        (lambda whole, split: whole, "the very text"),
-        (lambda whole, split: whole[100:900], "stands word for word"),
-        (lambda whole, split: "said nan\n" + whole[:split] + "sea", "holds the whole text"),
+        (lambda whole, split: whole, "the text that the model was trained on, including"),
+        (lambda whole, split: whole[100:900], "occurs verbatim"),
+        (lambda whole, split: "said nan\n" + whole[:split] + "sea", "contains the whole text"),
         (lambda whole, split: whole[split:], None),
         (lambda whole, split: whole[100:120], None),
         (lambda whole, split: whole[split - 100 : split + 200], None),
     ],
     ids=["all", "part", "more", "held-out", "short", "across"],
 )
-def test_a_text_that_was_trained_on_is_called_so(words: Path, cut: Any, said: str | None) -> None:
+def test_a_text_that_was_trained_on_brings_a_warning(words: Path, cut: Any, said: str | None) -> None:
     whole = words.read_text(encoding="utf-8")
     text = cut(whole, int(len(whole) * 0.9))
     found = evaluate(trained_on(words), text)
@@ -294,26 +294,26 @@ def test_a_text_that_was_trained_on_is_called_so(words: Path, cut: Any, said: st
     assert (found.split == "held-out") == (text == whole[int(len(whole) * 0.9) :])
 
 
-def test_of_a_long_training_text_the_compressors_see_the_end_and_that_is_said(
+def test_compressors_are_given_the_end_of_a_long_training_text_and_a_note_says_so(
     words: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluating, "MOST_TRAINING", 1000)
     whole = words.read_bytes()
     split = int(len(whole) * 0.9)
     found = evaluate(trained_on(words))
-    assert list(found.yardsticks[:3]) == compress(
+    assert list(found.baselines[:3]) == compress(
         whole[split:], characters=len(whole) - split, training=whole[split - 1000 : split]
     )
-    assert f"The compressors saw the last 1,000 of the training text's {split:,} bytes." in found.notes
+    assert f"The compressors were given the last 1,000 of the training text's {split:,} bytes." in found.notes
 
 
-def test_the_verdict_says_who_is_better_and_whether_the_model_is_too_sure(words: Path) -> None:
+def test_the_verdict_names_the_best_compressor_and_overconfidence(words: Path) -> None:
     found = evaluate(trained_on(words))
-    strongest = min(found.yardsticks[:3], key=lambda each: each.nats)
+    strongest = min(found.baselines[:3], key=lambda each: each.nats)
     ratio = found.carried.nats / strongest.nats
     assert ratio > 2
-    assert f"The model needs {ratio:.1f} times the bits of {strongest.name}, which had seen the same" in found.verdict
-    assert "too sure of itself" in found.verdict
+    assert f"The model needs {ratio:.1f} times the bits of {strongest.name} given the same" in found.verdict
+    assert "overconfident" in found.verdict
 
 
 def test_dynamic_is_a_protocol_of_its_own_that_measures_gradients_on_the_training_text(words: Path) -> None:
@@ -331,7 +331,7 @@ def test_dynamic_is_a_protocol_of_its_own_that_measures_gradients_on_the_trainin
     assert (dynamic.name, dynamic.settings["gradients"]) == ("dynamic", "training text")
     assert dynamic.settings["learning_rate"] == settings.learning_rate
     assert dynamic.interval == block_bootstrap(-expected)
-    assert "When it learns from what it reads, it needs" in found.verdict
+    assert "With dynamic evaluation, it needs" in found.verdict
 
     text = text_of(300)
     unaided = evaluate(WRITER, text, dynamic=True).protocols[2]
@@ -340,9 +340,9 @@ def test_dynamic_is_a_protocol_of_its_own_that_measures_gradients_on_the_trainin
     assert unaided.settings["gradients"] == "the text, as read"
 
 
-def test_an_adapted_model_is_called_one() -> None:
+def test_an_adapted_model_brings_a_note() -> None:
     found = evaluate(WRITER.adapt(text_of(120)), text_of(50))
-    assert "The model had learned from 120 characters of another text before." in found.notes
+    assert "The model was adapted to 120 characters of another text first." in found.notes
 
 
 def test_progress_goes_through_all_that_takes_time(words: Path) -> None:

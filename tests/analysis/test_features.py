@@ -1,4 +1,4 @@
-"""What is told of a text by name, against slow definitions that go through it a character at a time."""
+"""Features of a text, against slow definitions that read it a character at a time."""
 
 import unicodedata
 from collections.abc import Callable
@@ -66,19 +66,19 @@ SLOW: dict[str, Callable[[str], list[float]]] = {
 }
 
 
-def stretches(vector: list[float]) -> int:
-    """In how many stretches it is not the value that it is most often (the least of equals)."""
+def segments(vector: list[float]) -> int:
+    """The number of segments that differ from the most frequent value (the lowest of ties)."""
     common = max(sorted(set(vector)), key=vector.count) if vector else 0.0
     return sum(each != common and (n == 0 or vector[n - 1] == common) for n, each in enumerate(vector))
 
 
 @often
 @given(st.sampled_from(sorted(SLOW)), TEXTS)
-def test_a_feature_is_what_its_slow_definition_says(name: str, text: str) -> None:
+def test_features_agree_with_slow_definitions(name: str, text: str) -> None:
     if name == "indentation":  # `lstrip` of a blank line would take its end, which is no indentation.
         text = text.replace("\n", "a\n")
     expected = SLOW[name](text)
-    assert values(text, name) == (expected if stretches(expected) > 1 else None)
+    assert values(text, name) == (expected if segments(expected) > 1 else None)
 
 
 @often
@@ -93,11 +93,11 @@ def test_features_vary_and_fit_the_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a", "aaaa", "\n\n\n", "(((", '"', ":", "\ud800\ud800"])
-def test_texts_with_nothing_to_tell_apart_have_no_features(text: str) -> None:
+def test_uniform_texts_have_no_features(text: str) -> None:
     assert find_features(text) == ()
 
 
-def test_what_holds_in_one_stretch_alone_is_left_out() -> None:
+def test_features_of_a_single_segment_are_left_out() -> None:
     assert values("one (two) three", "inside brackets") is None
     assert values("one (two) (three)", "inside brackets") is not None
 
@@ -132,7 +132,7 @@ def test_a_speaker_is_a_name_and_a_colon_at_a_lines_start() -> None:
     assert holds("宝玉：好。\n黛玉：不。\n", "speaker's name") == "宝玉：...黛玉：..."
 
 
-def test_paragraphs_are_parted_by_blank_lines() -> None:
+def test_paragraphs_are_separated_by_blank_lines() -> None:
     text = "ab\ncd\n\nef\ngh\n \nij\n"
     assert values(text, "first line of a paragraph") == [1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 0]
     found = values(text, "position in paragraph")
@@ -153,7 +153,7 @@ def test_counting_since_a_mark() -> None:
     assert count_since(np.zeros(0, bool)).tolist() == []
 
 
-def test_a_long_awkward_text_takes_no_time_that_grows_with_its_square() -> None:
+def test_a_long_text_of_open_marks_takes_no_quadratic_time() -> None:
     n = 30_000
     for text in ("(" * n + "]" * n, '"' * n, "“" * n + "„" * n, "A" * n, "A B." * n, "\n \t" * n, "A:" * n):
         for feature in find_features(text):

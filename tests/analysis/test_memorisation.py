@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from small_models import random_writer
 
 import textgen
-from textgen.analysis.memorisation import TrainingText, find_spans, judge, novelty, read_training_text, suffixes
+from textgen.analysis.memorisation import (
+    TrainingText,
+    find_spans,
+    measure_novelty,
+    novelty,
+    read_training_text,
+    suffixes,
+)
 from textgen.analysis.memorisation.matches import Match, Matches, count_places, find_matches
 from textgen.analysis.memorisation.report import spread
 from textgen.analysis.memorisation.suffixes import Suffixes, common_prefix
@@ -101,7 +108,7 @@ def test_a_long_copy_across_many_chunks_is_one_span() -> None:
     assert find_matches(text, query).lengths.tolist() == found.lengths.tolist()
 
 
-def test_the_text_is_only_read_and_its_progress_told() -> None:
+def test_the_text_is_only_read_and_progress_is_reported() -> None:
     text = np.frombuffer(b"the sea, the sea", np.uint8)
     heard: list[tuple[int, int]] = []
     found = find_matches(text, text, chunk=6, progress=lambda done, total: heard.append((done, total)))
@@ -164,7 +171,7 @@ def test_planted_copies_are_found_with_file_line_and_character(three: TrainingTe
 
 
 @pytest.mark.parametrize("normalize", ["none", "nfc"])
-def test_the_sources_start_where_they_do(tmp_path: Path, normalize: Any) -> None:
+def test_starts_are_the_positions_of_the_sources(tmp_path: Path, normalize: Any) -> None:
     parts = {"a": "Cafe\u0301", "b": "", "c": "\r\nthe e\u0301\r", "d": "\u0301sea", "e": "\n", "f": ""}
     text = open_text(write_files(tmp_path / "files", **parts), normalize=normalize, validation=0.0)
     whole = "".join(text.corpus.pieces())
@@ -185,7 +192,7 @@ def test_a_place_in_a_text_without_line_breaks(tmp_path: Path) -> None:
     assert text.locate(7) == (str(tmp_path / "files" / "a.txt"), 1, 7)
 
 
-def test_held_out_text_is_not_looked_in(three: TrainingText) -> None:
+def test_held_out_text_is_not_searched(three: TrainingText) -> None:
     last = prose(3, 40).splitlines()[-1]
     assert all(span.length < len(last) for span in find_spans(three, [last], count=5))
 
@@ -197,7 +204,7 @@ def test_a_match_does_not_run_from_one_text_to_the_next(three: TrainingText) -> 
     assert max(span.length for span in spans) == max(20, len(line) - 20)
 
 
-def test_what_is_copied_twice_is_named_once_and_counted(tmp_path: Path) -> None:
+def test_a_passage_copied_twice_is_listed_once_and_counted(tmp_path: Path) -> None:
     text = open_text(
         write_files(tmp_path / "files", a=prose(1, 20) + "All hands!\n" + prose(2, 20) + "All hands!\n"), validation=0.0
     )
@@ -221,8 +228,8 @@ def test_rare_characters_without_an_id_are_new(tmp_path: Path) -> None:
         write_files(tmp_path / "files", a="the sea " * 20 + "ä" + "the sea " * 4 + "ö"), min_count=2, validation=0.5
     )
     assert text.encoded.tokenizer.has_unknown
-    assert text.foreign not in text.encoded.ids
-    assert text.held_out()[-1] == text.foreign
+    assert text.sentinel not in text.encoded.ids
+    assert text.held_out()[-1] == text.sentinel
     assert find_spans(text, ["ääääääääää"], count=1) == []
 
 
@@ -231,26 +238,26 @@ def slow_share(training: str, texts: list[str], n: int) -> float | None:
     return sum(gram not in training for gram in grams) / len(grams) if grams else None
 
 
-def test_the_figures_are_those_of_a_slow_count(three: TrainingText) -> None:
+def test_figures_agree_with_a_slow_count(three: TrainingText) -> None:
     whole = "".join(three.corpus.pieces())
     training, held_out = whole[: three.encoded.split], whole[three.encoded.split :]
     texts = [prose(4, 10) + "Ω" + training[100:300], "short", training[-50:], ""]
-    found = judge(three, texts)
+    found = measure_novelty(three, texts)
     for n, share in found.sample.new.items():
         assert share == pytest.approx(slow_share(training, texts, n))
     assert found.sample.characters == sum(map(len, texts))
     assert (found.sample.passages, found.sample.longest) == (4, 200)
     assert found.held_out is not None
     assert not found.whole
-    lengths = [len(stretch) for stretch in spread(np.arange(len(held_out)), [len(text) for text in texts])[0]]
+    lengths = [len(segment) for segment in spread(np.arange(len(held_out)), [len(text) for text in texts])[0]]
     assert found.held_out.characters == sum(lengths) == sum(map(len, texts))
     assert found.training_characters == len(training)
 
 
-def test_the_whole_held_out_text_is_the_yardstick_of_a_longer_one(three: TrainingText) -> None:
+def test_the_whole_held_out_text_is_the_baseline_of_a_longer_one(three: TrainingText) -> None:
     whole = "".join(three.corpus.pieces())
     training, held_out = whole[: three.encoded.split], whole[three.encoded.split :]
-    found = judge(three, [prose(9, 60)])
+    found = measure_novelty(three, [prose(9, 60)])
     assert found.whole
     assert found.held_out is not None
     assert found.held_out.characters == len(held_out)
@@ -260,55 +267,55 @@ def test_the_whole_held_out_text_is_the_yardstick_of_a_longer_one(three: Trainin
 
 @settings(deadline=None)
 @given(st.integers(0, 60), st.lists(st.integers(0, 20), min_size=1, max_size=5))
-def test_stretches_of_the_held_out_text_do_not_overlap(length: int, wanted: list[int]) -> None:
-    stretches, whole = spread(np.arange(length), wanted)
-    taken = [int(place) for stretch in stretches for place in stretch]
+def test_segments_of_the_held_out_text_do_not_overlap(length: int, wanted: list[int]) -> None:
+    segments, whole = spread(np.arange(length), wanted)
+    taken = [int(place) for segment in segments for place in segment]
     assert taken == sorted(set(taken))
     assert whole == (sum(wanted) >= length)
-    assert [len(stretch) for stretch in stretches] == ([length] * (length > 0) if whole else wanted)
+    assert [len(segment) for segment in segments] == ([length] * (length > 0) if whole else wanted)
 
 
-def test_a_text_of_the_same_kind_copies_no_more_than_people_do(three: TrainingText) -> None:
-    found = judge(three, [prose(10, 15), prose(11, 15)])
+def test_a_text_of_the_same_kind_copies_no_more_than_held_out_text(three: TrainingText) -> None:
+    found = measure_novelty(three, [prose(10, 15), prose(11, 15)])
     assert found.excess == 0
-    assert "copies no more than people who write in this manner do" in found.verdict
+    assert "copies no more than the held-out text does" in found.verdict
 
 
-def test_a_copying_text_is_said_to_copy(three: TrainingText) -> None:
+def test_a_copied_text_has_excess_32_grams(three: TrainingText) -> None:
     copied = "\n".join(prose(1, 40).splitlines()[:30])
-    found = judge(three, [copied])
+    found = measure_novelty(three, [copied])
     assert found.excess == 32
-    assert found.verdict.startswith("The text copies: 100.0% of its 32-grams stand in the training text, and ")
+    assert found.verdict.startswith("The text copies: 100.0% of its 32-grams occur in the training text, and ")
     assert found.spans[0].text == copied
     assert found.held_out is not None
     assert found.held_out.longest < 60
 
 
-def test_a_text_of_short_pieces_is_said_to_copy_in_pieces(three: TrainingText) -> None:
+def test_a_text_of_short_copies_has_excess_16_grams(three: TrainingText) -> None:
     lines = prose(1, 40).splitlines()
     pieces = "".join(f"{lines[n][5:27]}Ω" for n in range(40))
-    found = judge(three, [pieces])
-    assert (found.excess, "copies in short pieces" in found.verdict) == (16, True)
+    found = measure_novelty(three, [pieces])
+    assert (found.excess, "copies short passages" in found.verdict) == (16, True)
 
 
-def test_too_little_text_is_not_judged(three: TrainingText, tmp_path: Path) -> None:
-    little = judge(three, [prose(5, 4)])
+def test_too_little_text_has_no_verdict(three: TrainingText, tmp_path: Path) -> None:
+    little = measure_novelty(three, [prose(5, 4)])
     assert (little.excess, little.verdict.startswith("There is too little text")) == (None, True)
-    tiny = judge(three, ["sea"])
+    tiny = measure_novelty(three, ["sea"])
     assert tiny.sample.new == {8: None, 16: None, 32: None}
     assert tiny.verdict == "The text is too short to tell whether it copies."
-    alone = judge(open_text(write_files(tmp_path / "more", a=prose(1, 40)), validation=0.0), [prose(1, 40)])
+    alone = measure_novelty(open_text(write_files(tmp_path / "more", a=prose(1, 40)), validation=0.0), [prose(1, 40)])
     assert (alone.held_out, alone.excess) == (None, None)
     assert alone.verdict == "There is no held-out text to compare with; 0.0% of the text's 32-grams are new."
-    short_pieces = judge(three, ["the sea the gull"] * 60)
+    short_pieces = measure_novelty(three, ["the sea the gull"] * 60)
     assert short_pieces.sample.new[32] is None
     assert short_pieces.excess is not None
 
 
-def test_an_empty_text_is_refused(three: TrainingText) -> None:
+def test_an_empty_text_is_an_error(three: TrainingText) -> None:
     for texts in ([], [""], ["", ""]):
         with pytest.raises(CorpusError, match="nothing to judge"):
-            judge(three, texts)
+            measure_novelty(three, texts)
 
 
 def test_a_run_writes_the_samples_that_its_seed_brings(three: TrainingText) -> None:
@@ -356,7 +363,7 @@ def test_a_text_given_to_a_run_is_normalised_as_its_own_was(tmp_path: Path) -> N
     assert [span.text for span in found.spans] == ["Un café à la plage."]
 
 
-def test_a_text_that_is_gone_or_changed_is_one_sentence_with_its_remedy(three: TrainingText, tmp_path: Path) -> None:
+def test_a_missing_or_changed_text_is_an_error_with_a_remedy(three: TrainingText, tmp_path: Path) -> None:
     writer, folder = writer_of(three), Path(three.encoded.sources[0]).parent
     moved = folder.rename(tmp_path / "moved")
     with pytest.raises(RunError, match=r"not there any more: .*a\.txt.*--corpus"):
@@ -375,7 +382,7 @@ def test_a_text_that_is_gone_or_changed_is_one_sentence_with_its_remedy(three: T
 
 
 def test_a_model_of_another_vocabulary_is_not_compared(three: TrainingText) -> None:
-    with pytest.raises(RunError, match="another vocabulary"):
+    with pytest.raises(RunError, match="vocabulary is not that"):
         read_training_text(CorpusDescription.of(three.encoded), None, CharTokenizer("abc"))
 
 
@@ -388,7 +395,7 @@ def test_without_the_library_it_says_what_to_install(three: TrainingText, monkey
         suffixes.check_installed()
 
 
-def test_it_is_exported_without_tensorflow_and_the_library_is_taken_late() -> None:
+def test_it_is_exported_without_tensorflow_and_the_library_is_imported_late() -> None:
     program = "import sys, textgen; textgen.novelty; print({'tensorflow', 'keras', 'pydivsufsort'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

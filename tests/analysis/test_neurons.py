@@ -1,4 +1,4 @@
-"""What units hold and follow: the ranking, the saturation, the page, the command."""
+"""Unit states: correlations, saturation, the page, the command."""
 
 import json
 from pathlib import Path
@@ -37,14 +37,14 @@ def slow(cell: Any) -> tuple[Writer, list[list[dict[str, np.ndarray]]]]:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_states_and_saturation_are_those_of_the_slow_network(cell: Any) -> None:
+def test_states_and_saturation_agree_with_the_slow_network(cell: Any) -> None:
     writer, traces = slow(cell)
     found = textgen.neurons(writer, TEXT)
     assert [(use.layer, use.gate) for use in found.gates] == [
         (layer, gate) for layer in (1, 2) for gate in GATES.get(cell, ["input", "forget", "output"])
     ]
     for layer, trace in enumerate(traces):
-        memory = np.array([step["memory"] for step in trace])
+        memory = np.array([step["cell_state"] for step in trace])
         expected = np.tanh(memory) if STATES[cell] == 2 else memory
         np.testing.assert_allclose(found.states[layer], expected.T, atol=1e-4)
         for use in (each for each in found.gates if each.layer == layer + 1):
@@ -53,10 +53,10 @@ def test_states_and_saturation_are_those_of_the_slow_network(cell: Any) -> None:
             np.testing.assert_allclose(use.below, (values < 0.1).mean(axis=0), atol=2 / len(TEXT))
 
 
-def test_a_long_text_is_watched_in_parts_and_the_same_comes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     writer, calls = random_writer(), []
     whole = textgen.neurons(writer, TEXT)
-    monkeypatch.setattr(activity, "_STRETCH", 50)
+    monkeypatch.setattr(activity, "_CHUNK", 50)
     parts = textgen.neurons(writer, TEXT, progress=lambda done, total: calls.append((done, total)))
     np.testing.assert_allclose(parts.states, whole.states, atol=1e-4)
     assert calls[0] == (50, len(TEXT))
@@ -76,7 +76,7 @@ def test_correlations_are_those_of_numpy(seed: int, count: int) -> None:
         assert found[place] == pytest.approx(expected, abs=1e-9)
 
 
-def test_what_never_changes_follows_nothing() -> None:
+def test_constant_states_and_features_have_no_correlation() -> None:
     states = np.full((1, 2, 5), 0.1, np.float32)
     states[0, 1] = [0.1, 0.2, 0.1, 0.2, 0.1]
     found = correlate([np.array([0.0, 1, 0, 1, 0]), np.full(5, 0.1)], states)
@@ -101,7 +101,7 @@ def test_the_best_units_come_first_counted_from_one() -> None:
     assert [feature.name for feature in found.features] == [feature.name for feature in find_features(TEXT)]
 
 
-def test_a_unit_that_follows_something_is_found() -> None:
+def test_a_unit_that_tracks_a_feature_is_found() -> None:
     found = watched()
     planted = found.states.copy()
     place = next(n for n, feature in enumerate(found.features) if feature.name == "position in line")
@@ -128,13 +128,13 @@ def test_only_the_beginning_of_a_long_text_is_read() -> None:
         ("a", {"limit": 0}, ConfigError),
     ],
 )
-def test_what_cannot_be_watched_is_a_sentence(text: str, arguments: dict[str, Any], error: type[Exception]) -> None:
+def test_invalid_texts_and_settings_raise_errors(text: str, arguments: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         textgen.neurons(random_writer(), text, **arguments)
 
 
 @pytest.mark.parametrize("text", ["a", "aaaaa", "one line without an end"])
-def test_short_and_dull_texts_have_pages_too(text: str) -> None:
+def test_short_and_uniform_texts_have_pages(text: str) -> None:
     found = textgen.neurons(random_writer(), text)
     assert np.isfinite(found.correlations).all()
     assert data_of(found.to_html())["text"] == text
@@ -169,7 +169,7 @@ def test_a_page_holds_states_correlations_marks_and_saturation() -> None:
     assert page == watched(cell="gru").to_html(title="The <sea>")
 
 
-def test_a_page_that_would_be_heavy_shows_fewer_characters_and_then_fewer_units(
+def test_a_large_page_omits_characters_and_then_units(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = watched()
@@ -177,14 +177,14 @@ def test_a_page_that_would_be_heavy_shows_fewer_characters_and_then_fewer_units(
     monkeypatch.setattr(activity, "_VALUES", 48 * 60)
     page = found.to_html()
     assert len(data_of(page)["text"]) == 60
-    assert f"the first 60 characters; the correlations are of all {len(TEXT)}" in page
+    assert f"the first 60 characters; the correlations are over all {len(TEXT)}" in page
     monkeypatch.setattr(activity, "_VALUES", 40 * 5)
     page = found.to_html()
     data = data_of(page)
     assert len(data["text"]) == 40
     kept = unpacked(data["units"])
     assert len(kept) == 5
-    assert "the 5 of 48 that follow something best" in page
+    assert "the 5 of 48 with the highest correlations" in page
     strengths = np.abs(found.correlations).max(axis=0).ravel()
     assert set(kept.tolist()) == set(np.argsort(-strengths, kind="stable")[:5].tolist())
     np.testing.assert_allclose(
@@ -212,7 +212,7 @@ def run(*arguments: str) -> Result:
     return result
 
 
-def test_the_command_tells_ranking_and_saturation(loaded: Writer) -> None:
+def test_the_command_prints_correlations_and_saturation(loaded: Writer) -> None:
     found = textgen.neurons(loaded, TEXT)
     lines = run("--top", "2").stdout.splitlines()
     assert f"text   {len(TEXT)} characters, sha256 {found.passage.sha256[:12]}" in lines
@@ -234,7 +234,7 @@ def test_the_command_writes_the_page(loaded: Writer, tmp_path: Path) -> None:
     assert out.read_text(encoding="utf-8") == textgen.neurons(loaded, TEXT).to_html(title="Standard input")
 
 
-def test_mistakes_are_sentences(loaded: Writer) -> None:
+def test_user_errors_are_one_line(loaded: Writer) -> None:
     for arguments, text, code, said in (
         (["letters", "-"], "", 1, "the text is empty"),
         (["letters", "-"], "É", 1, "never saw"),

@@ -1,4 +1,4 @@
-"""How probable each character was, and what was likelier: the figures, the page, the terminal, the command."""
+"""Surprisal and alternatives: the figures, the page, the terminal, the command."""
 
 import json
 import math
@@ -15,7 +15,7 @@ import textgen
 from textgen.cli import cli, reading
 from textgen.cli.shading import coloured, plain, spans
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.display.shades import BORDERS, level
+from textgen.display.shades import THRESHOLDS, level
 from textgen.engine.scoring import Score
 from textgen.errors import ConfigError, CorpusError, UnknownCharacterError
 from textgen.sampling.logits import log_softmax
@@ -31,7 +31,7 @@ def scripted(odds: dict[str, dict[str, float]], tokenizer: CharTokenizer = ALPHA
     return writer
 
 
-def test_each_place_has_the_likeliest_characters_of_the_slow_network() -> None:
+def test_alternatives_agree_with_the_slow_network() -> None:
     found = textgen.surprise(WRITER, TEXT, alternatives=4)
     weights = random_weights(WRITER.config, seed=0, scale=4.0)
     ids = ALPHABET.encode("\n" + TEXT)
@@ -42,7 +42,7 @@ def test_each_place_has_the_likeliest_characters_of_the_slow_network() -> None:
     np.testing.assert_array_equal(found.logprobs, WRITER.score(TEXT).logprobs)
 
 
-def test_a_place_tells_its_character_and_the_alternatives() -> None:
+def test_at_returns_the_character_and_its_alternatives() -> None:
     found = textgen.surprise(scripted({"q": {"u": 0.75, "a": 0.25}, "": {"q": 0.5, "u": 0.5}}), "qa", alternatives=2)
     each = found.at(1)
     assert (each.character, math.exp(each.logprob)) == ("a", pytest.approx(0.25))
@@ -55,7 +55,7 @@ def test_a_place_tells_its_character_and_the_alternatives() -> None:
     assert found.perplexity == pytest.approx(2**1.5)
 
 
-def test_of_equally_likely_characters_the_first_by_id_come_first() -> None:
+def test_ties_are_in_order_of_id() -> None:
     even = scripted({"": dict.fromkeys("edcba", 0.2)})
     assert [character for character, _ in textgen.surprise(even, "a", alternatives=5).at(0).top] == list("abcde")
 
@@ -86,21 +86,21 @@ def test_unknown_characters_are_errors_dropped_or_the_unknown_one() -> None:
     assert data_of(found.to_html())["unknown"] == 3
 
 
-def test_what_lies_beyond_the_limit_may_be_unknown() -> None:
+def test_characters_beyond_the_limit_may_be_unknown() -> None:
     assert textgen.surprise(WRITER, "abÉ", limit=2).passage.text == "ab"
 
 
 @pytest.mark.parametrize(
     ("text", "settings", "error", "said"),
     [
-        ("", {}, CorpusError, "There is nothing to look at: the text is empty."),
-        ("É", {"unknown": "skip"}, CorpusError, "knows none of the text's characters"),
+        ("", {}, CorpusError, "There is nothing to analyse: the text is empty."),
+        ("É", {"unknown": "skip"}, CorpusError, "none of the text's characters is in"),
         ("a", {"limit": 0}, ConfigError, "limit must be a whole number in"),
         ("a", {"limit": 10**6}, ConfigError, "too heavy to look at"),
         ("a", {"alternatives": 0}, ConfigError, "alternatives must be"),
     ],
 )
-def test_what_cannot_be_looked_at_is_a_sentence(
+def test_invalid_texts_and_settings_raise_errors(
     text: str, settings: dict[str, Any], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
@@ -134,13 +134,13 @@ def test_a_page_of_the_most_characters_stays_light() -> None:
 SURPRISES = Score("ab\n<é", -math.log(2) * np.array([0.5, 1.5, 5.0, 12.0, 0.1]))
 
 
-def test_levels_rise_with_surprise_and_spans_hold_the_whole_text() -> None:
+def test_levels_rise_with_surprisal_and_spans_cover_the_text() -> None:
     assert [level(bits) for bits in (0.0, 1.5, 5.0, 12.0)] == [0, 1, 4, 7]
-    assert list(BORDERS) == sorted(BORDERS)
+    assert list(THRESHOLDS) == sorted(THRESHOLDS)
     assert list(spans(SURPRISES)) == [(0, "a"), (1, "b"), (4, "\n"), (7, "<"), (0, "é")]
 
 
-def test_on_a_terminal_surprise_is_a_colour_that_no_line_break_carries_on() -> None:
+def test_on_a_terminal_surprisal_is_a_colour_that_ends_at_line_breaks() -> None:
     shown = coloured(SURPRISES, colours=256).partition("\n\n")[2]
     assert shown == (
         "a\x1b[48;5;230;38;5;16mb\x1b[0m\x1b[48;5;215;38;5;16m\u21b5\x1b[0m\n\x1b[48;5;197;38;5;16m<\x1b[0mé"
@@ -169,10 +169,12 @@ def test_the_command_shows_the_text_and_the_figures(loaded: Writer) -> None:
     assert shown.startswith(plain(found.score) + "\n\n")
     assert f"bits per character  {found.score.bits_per_character:.4f}\n" in shown
     assert f"perplexity          {found.perplexity:.4f}\n" in shown
-    assert found.passage.sha256[:12] in shown
     values = json.loads(run("surprise", "-", "--json").stdout)
-    assert values == {"file": "-", **json.loads(json.dumps(found.to_json()))}
-    assert "the first 5 of 38 characters" in run("surprise", "-", "--limit", "5").stdout
+    former = {"file": "-", **json.loads(json.dumps(found.to_json())), "run": "letters"}
+    assert values["logprobs"] == pytest.approx(former.pop("logprobs"))
+    assert {key: values[key] for key in former} == pytest.approx(former)
+    assert values == json.loads(run("score", "-", "--show", "--json").stdout)
+    assert "characters          5 of 38" in run("surprise", "-", "--limit", "5").stdout
 
 
 def test_two_commands_write_the_same_page(loaded: Writer, tmp_path: Path) -> None:
@@ -187,7 +189,7 @@ def test_two_commands_write_the_same_page(loaded: Writer, tmp_path: Path) -> Non
         assert "bits per character" in shown
 
 
-def test_an_empty_text_and_a_missing_folder_are_sentences(loaded: Writer) -> None:
+def test_an_empty_text_and_a_missing_folder_are_errors(loaded: Writer) -> None:
     for arguments, given, said in (
         (["surprise", "-"], "", "the text is empty"),
         (["surprise", "-", "--html", "no/such/page.html"], TEXT, "no/such/page.html"),

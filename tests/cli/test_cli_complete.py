@@ -1,7 +1,8 @@
-"""`textgen complete`: the draft, the screen, and both ways to work with them."""
+"""`textgen complete`: the draft, and the way to work on it line by line."""
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import ALPHABET, random_writer
-from terminal import Terminal
 
 from textgen.cli import cli
-from textgen.cli.commands.complete import _by_key
-from textgen.cli.screen import Screen
 from textgen.errors import UnknownCharacterError
 from textgen.sampling.drafts import Draft
 from textgen.sampling.suggestions import Suggestion
@@ -26,6 +24,9 @@ class Storyteller:
     """A writer that knows one story: after "the se" an a or an e, then " is", and a paragraph of "a"."""
 
     tokenizer = ALPHABET
+
+    def as_trained(self, text: str) -> str:
+        return text
 
     def suggest(self, text: str, *, n: int) -> list[Suggestion]:
         return [Suggestion("a", 0.75), Suggestion("e", 0.25)][:n] if text.endswith("the se") else []
@@ -73,17 +74,25 @@ def test_the_model_writes_to_the_end_of_the_line_and_of_the_paragraph() -> None:
     assert "".join(made.write("paragraph")) == " is\na\n\n"
 
 
-def test_writing_anew_replaces_what_was_written_and_follows_from_the_seed() -> None:
+def test_writing_twice_differs_and_follows_from_the_seed() -> None:
     made, same = (Draft(random_writer(), temperature=1.0, seed=7, choices=3) for _ in range(2))
     for each in (made, same):
         each.add("the ")
         list(each.write("line"))
     first = made.text
-    list(made.again())
+    for each in (made, same):
+        each.undo()
+        list(each.write("line"))
     assert made.text != first
     assert made.text.startswith("the ")
-    list(same.again())
     assert same.text == made.text
+
+
+def test_an_accent_typed_by_itself_is_known_with_its_letter() -> None:
+    made = draft(random_writer(type(ALPHABET)("\n aeé"), metadata={"corpus": {"settings": {"normalize": "nfc"}}}))
+    made.add("e")
+    made.add("\N{COMBINING ACUTE ACCENT}")
+    assert made.text == "e\N{COMBINING ACUTE ACCENT}"
 
 
 def test_a_character_the_model_never_saw_leaves_the_draft_as_it_was() -> None:
@@ -140,122 +149,38 @@ def test_no_order_of_requests_breaks_the_session(requests: list[str]) -> None:
     assert len(result.stdout.splitlines()) == len(requests)
 
 
-def test_the_screen_keeps_one_line_that_changes() -> None:
-    terminal = Terminal()
-    screen = Screen(terminal, columns=40)
-    for text in ("the", "the s", "the se", "the sea is\na", "the sea is\nab"):
-        screen.show(text, "1 sea  2 see")
-    assert terminal.lines == ["the sea is", "ab   1 sea  2 see"]
-    screen.show("the sea is\n", "")
-    screen.close()
-    assert terminal.lines == ["the sea is", "", ""]
-
-
-def test_the_screen_shows_the_end_of_a_long_line_and_all_of_it_in_the_end() -> None:
-    terminal = Terminal()
-    screen = Screen(terminal, columns=20)
-    screen.show("abcdefghijklmnopqrstuvwxyz", "1 one  2 two")
-    assert terminal.lines == ["..stuvwxyz   1 one"]
-    screen.show("abcdefghijklmnopqrstuvwxyz\n")
-    assert terminal.lines == ["abcdefghijklmnopqrstuvwxyz", ""]
-
-
-def test_going_back_over_a_line_shows_the_text_anew() -> None:
-    terminal = Terminal()
-    screen = Screen(terminal, columns=40)
-    screen.show("one\ntwo\nthree")
-    screen.show("one\ntw")
-    assert terminal.lines == ["one", "two", "----", "one", "tw"]
-
-
-@given(st.lists(st.text(alphabet="ab \n", max_size=12), max_size=8), st.text(alphabet="xy ", max_size=30))
-def test_the_last_line_is_always_the_end_of_the_text(texts: list[str], note: str) -> None:
-    terminal = Terminal()
-    screen = Screen(terminal, columns=60)
-    for text in texts:
-        screen.show(text, note)
-        screen.show(text)
-        assert terminal.lines[-1] == text.rpartition("\n")[2].rstrip()
-
-
-@pytest.mark.parametrize(
-    ("keys", "text"),
-    [
-        (["the se", "1"], "the sea"),
-        (["the se", "\t"], "the sea"),
-        (["the se", "2", "\x15", "\t"], "the sea"),
-        (["the sea", "\x0c"], "the sea is\n"),
-        (["the sea", "\x10", "\x12"], "the sea is\na\n\n"),
-        (["one two", "\x7f", "\x17"], "one "),
-        (["one", "\r", "two"], "one\ntwo"),
-        (["É", "a"], "a"),
-    ],
-)
-def test_keys_do_what_they_should(monkeypatch: pytest.MonkeyPatch, keys: list[str], text: str) -> None:
-    made, terminal = draft(), Terminal()
-    press(monkeypatch, [*keys, "\x04"])
-    _by_key(made, terminal)
-    assert made.text == text
-    assert terminal.lines[1] == "Ctrl-R writes it anew, Ctrl-U undoes, Ctrl-D ends."
-
-
-def test_pasted_and_quoted_digits_are_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = draft(random_writer(type(ALPHABET)("\n 123abc")))
-    press(monkeypatch, ["ab 12", "\x161", "\x04"])
-    _by_key(made, Terminal())
-    assert made.text == "ab 121"
-
-
-def test_ctrl_c_stops_the_model_and_not_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Endless(Storyteller):
-        def stream(self, prompt: str, **_: Any) -> Any:
-            yield "x"
-            raise KeyboardInterrupt
-
-    made = draft(Endless())
-    press(monkeypatch, ["a", "\x0c", "b", "\x04"])
-    _by_key(made, Terminal())
-    assert made.text == "axb"
-
-
-def press(monkeypatch: pytest.MonkeyPatch, keys: list[str]) -> None:
-    import contextlib
-
-    left = iter(keys)
-    monkeypatch.setattr("textgen.system.keys.key_presses", lambda: contextlib.nullcontext(lambda: next(left)))
-
-
-def test_keys_come_from_a_terminal_as_they_are_pressed(monkeypatch: pytest.MonkeyPatch) -> None:
-    termios = pytest.importorskip("termios")
-    from textgen.system.keys import END, key_presses
-
-    ours, theirs = os.openpty()
-    with os.fdopen(theirs, "r", closefd=True) as stream:
-        monkeypatch.setattr(sys, "stdin", stream)
-        before = termios.tcgetattr(theirs)
-        with key_presses() as read:
-            os.write(ours, "s\x1b[De海".encode())
-            assert read() == "se海"
-            os.write(ours, b"\x04")
-            assert read() == END
-        assert termios.tcgetattr(theirs) == before
-    os.close(ours)
-
-
-def test_without_a_terminal_keys_cannot_be_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pytest.importorskip("termios")
-    from textgen.system.keys import key_presses
-
-    (tmp_path / "file").touch()
-    with (tmp_path / "file").open() as stream:
-        monkeypatch.setattr(sys, "stdin", stream)
-        with pytest.raises(OSError), key_presses():
-            pass
-
-
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines(story: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("textgen.cli.commands.complete.is_terminal", lambda stream: True)
     monkeypatch.setenv("TERM", "dumb")
     result = answer("the se\n")
     assert result.stderr.count("> ") == 2
     assert result.stdout.startswith("the se\n  1  sea 75%")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--plain"]])
+def test_without_the_editor_s_package_one_sentence_says_how_to_get_it(
+    story: None, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    monkeypatch.setattr("textgen.cli.commands.complete.is_terminal", lambda stream: True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("TERM", "xterm")
+    result = answer("the se\n", *options)
+    assert result.stderr.count("pip install 'textgen-chars[complete]'") == (not options)
+    assert "the se" in result.stdout
+
+
+def test_a_pipe_does_without_the_editor_s_package() -> None:
+    code = """
+import sys
+from textgen.cli import cli
+sys.modules["prompt_toolkit"] = None
+import textgen.cli.commands.complete, textgen.cli.reading
+from test_cli_complete import Storyteller
+textgen.cli.reading.load_writer = lambda *_: (Storyteller(), "story")
+cli(["complete"])
+"""
+    here = Path(__file__).parent
+    paths = os.pathsep.join(map(str, (here, here.parent / "support", here.parents[1])))
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-c", code], input=b"the se\n1\n", capture_output=True, env=environment)
+    assert (done.returncode, done.stdout) == (0, b"the se\n  1  sea 75%\n  2  see 25%\n\nthe sea\n\n"), done.stderr

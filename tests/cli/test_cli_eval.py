@@ -79,7 +79,7 @@ def test_json_is_one_object_with_all_that_python_gets(at_home: Path) -> None:
     values = json.loads(result.stdout)
     assert values == evaluate("tiny", windows=64, seed=3, streams=2).to_json()
     assert set(values) == {
-        "run", "checkpoint", "text", "vocab_size", "protocols", "calibration", "yardsticks", "verdict", "notes",
+        "run", "checkpoint", "text", "vocab_size", "protocols", "calibration", "baselines", "verdict", "notes",
         "warnings",
     }  # fmt: skip
     assert set(values["text"]) == {"split", "source", "characters", "sha256", "unknown", "dropped"}
@@ -90,7 +90,7 @@ def test_json_is_one_object_with_all_that_python_gets(at_home: Path) -> None:
         assert set(each) == {"protocol", "settings", "interval", *units}
         assert set(each["interval"]) == {"method", "level", "block", "replicates", "seed", *units}
     assert set(values["calibration"]) == {"protocol", "temperature", "inside", *units}
-    for each in values["yardsticks"]:
+    for each in values["baselines"]:
         assert set(each) == {"name", "after_training", *units}
 
 
@@ -102,8 +102,8 @@ def test_dynamic_evaluation_is_a_line_of_its_own(at_home: Path) -> None:
     assert [each.name for each in found.protocols] == ["carried", "windows", "dynamic"]
 
 
-def test_the_state_that_validated_best_is_called_so(at_home: Path) -> None:
-    said = "chose by it which of its states to keep"
+def test_the_best_checkpoint_is_noted(at_home: Path) -> None:
+    said = "selected its best checkpoint by the loss on it"
     assert said in " ".join(run("checkpoints/tiny/best.keras").stdout.split())
     assert said not in " ".join(run("checkpoints/tiny/last.keras").stdout.split())
 
@@ -131,7 +131,7 @@ def test_a_file_alone_is_judged_by_the_newest_run(at_home: Path, tmp_path: Path)
 def test_a_text_that_was_trained_on_is_warned_of_on_standard_error(at_home: Path) -> None:
     result = run("tiny", "haven.txt", "--json")
     assert result.exit_code == 0
-    assert result.stderr.startswith("Warning: This is the very text that the model was trained on")
+    assert result.stderr.startswith("Warning: This is the text that the model was trained on")
     assert result.stderr.count("\n") == 1
     assert json.loads(result.stdout)["warnings"]
 
@@ -144,7 +144,7 @@ def test_a_text_that_was_trained_on_is_warned_of_on_standard_error(at_home: Path
         (["tiny", "nowhere.txt"], "nowhere.txt"),
         (["tiny", "empty.txt"], "There is nothing to score: the text is empty."),
         (["tiny", "foreign.txt"], "never saw"),
-        (["tiny", "foreign.txt", "--unknown", "skip"], "the model knows none"),
+        (["tiny", "foreign.txt", "--unknown", "skip"], "none of the text's characters"),
         (["--windows", "0"], "windows must be a whole number in [1, 1000000]; got 0."),
         (["--streams", "0"], "streams must be"),
         (["--seed", "-1"], "seed must be"),
@@ -173,7 +173,7 @@ def test_a_text_that_has_gone_is_a_sentence_with_three_ways_out(at_home: Path) -
         result = run("tiny")
         assert (result.exit_code, result.stdout) == (1, "")
         assert "not there any more" in result.stderr
-        assert "Say with --corpus where it is, or give a text to score: textgen eval tiny FILE" in result.stderr
+        assert "Pass --corpus PATH if it has moved, or give a text to score: textgen eval tiny FILE" in result.stderr
         found = json.loads(run("tiny", "--corpus", other.name, "--json").stdout)
         assert found["protocols"] == expected["protocols"]
         result = run("tiny", "-", input="Nan said the sea was out.\n")

@@ -44,7 +44,7 @@ ROW = Validation(
 
 
 class Recorder:
-    """Stands in for `textgen.training.start`."""
+    """Stands in for `train` and `resume`."""
 
     def __init__(self, interrupt: bool = False) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
@@ -102,7 +102,8 @@ def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> No
         "--normalize nfc --glob *.md --min-count 2 --validation 0 --cell gru --layers 3 --units 9 --embedding 5 "
         "--no-skip --dropout 0 --input-dropout 0 --batch-size 7 --sequence-length 8 --learning-rate 1e-3 "
         "--schedule cosine --weight-decay 0 --weight-drop 0 --patience 4 --validate-every 6 --save-every 2m "
-        "--state-reset 0 --precision float32 --device cpu --shards 2 --tensorboard logs"
+        "--state-reset 0 --precision float32 --device cpu --shards 2 --tensorboard logs --beta-2 0.9 --no-cautious "
+        "--clip-norm inf --warmup-steps 0 --decay-fraction 0.5 --final-rate 0.1 --halved-fraction 0 --logit-scale 1"
     )
     assert run("poems.txt", *line.split()).exit_code == 0
     ((_, _, given),) = recorder.calls
@@ -115,6 +116,8 @@ def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> No
         "batch_size": 7, "sequence_length": 8, "learning_rate": 1e-3, "schedule": "cosine", "weight_decay": 0.0,
         "weight_drop": 0.0, "state_reset": 0.0, "patience": 4, "validate_every": 6, "save_every": 120.0,
         "precision": "float32", "device": "cpu", "shards": 2, "tensorboard": "logs", "start_from": None,
+        "beta_2": 0.9, "cautious": False, "clip_norm": math.inf, "warmup_steps": 0, "decay_fraction": 0.5,
+        "final_rate": 0.1, "halved_fraction": 0.0, "logit_scale": 1.0,
     }  # fmt: skip
     parameters = inspect.signature(train).parameters
     assert set(given) <= set(parameters)
@@ -129,7 +132,7 @@ def test_saves_come_by_time_or_by_steps(poems: Path, recorder: Recorder) -> None
 
 
 def test_resuming_passes_on_what_may_change(poems: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    from textgen.training.start import resume
+    from textgen.training.resume import resume
 
     monkeypatch.setattr("textgen.runs.find.find_run", lambda name, checkpoints: Run(checkpoints / name))
     assert run("--resume", "poems", "--epochs", "3", "--device", "cpu", "--shards", "1").exit_code == 0
@@ -275,7 +278,7 @@ def test_without_tensorflow_there_is_a_sentence(poems: Path, monkeypatch: pytest
 
 
 TINY_OPTIONS = [
-    f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, "epochs": 4, "validate_every": 200}.items()
+    f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, "epochs": 4, "validate_every": 60}.items()
 ]
 
 
@@ -283,7 +286,7 @@ def test_ctrl_c_saves_and_the_command_it_prints_ends_where_an_uncut_run_ends(
     tmp_path: Path, bundled_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = tmp_path / "poems.txt"
-    text.write_text((bundled_corpus / "marrow_haven.txt").read_text()[:20_000])
+    text.write_text((bundled_corpus / "marrow_haven.txt").read_text()[:10_000])
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     line = [sys.executable, "-m", "textgen", "train", "poems.txt", *TINY_OPTIONS]
     with subprocess.Popen(

@@ -58,7 +58,7 @@ class TestStreams:
         seen = Counter(t for n in range(60) for batch in epoch(streams, n) for t in batch.targets.ravel().tolist())
         assert set(seen) == set(range(1, 100))
 
-    def test_offsets_move_the_borders_to_every_place(self) -> None:
+    def test_offsets_move_sequence_boundaries_to_every_position(self) -> None:
         streams = Streams(np.arange(1000), batch_size=4, sequence_length=8, seed=3)
         assert {streams.offset(n) % 8 for n in range(200)} == set(range(8))
 
@@ -87,7 +87,7 @@ class TestStreams:
             fitting = Streams(np.zeros(characters, np.uint8), batch_size=batch_size, sequence_length=length, seed=0)
             assert fitting.batches_per_epoch >= 1
 
-    def test_a_text_of_just_one_batch_is_taken(self) -> None:
+    def test_a_text_of_exactly_one_batch_is_accepted(self) -> None:
         streams = Streams(np.arange(2049), batch_size=32, sequence_length=64, seed=0)
         assert streams.batches_per_epoch == 1
         assert np.array_equal(streams.batch(7).inputs.ravel(), np.arange(2048))
@@ -167,7 +167,7 @@ class TestMapping:
         with path.open("rb") as file:
             return map_array(file, np.dtype("<u2"), offset=4, count=5000)
 
-    def test_numbers_stay_when_their_pages_go(self, mapped: np.ndarray) -> None:
+    def test_values_stay_when_pages_are_released(self, mapped: np.ndarray) -> None:
         release_pages(mapped[100:200])
         assert mapped.tolist() == list(range(5000))
         assert not mapped.flags.writeable

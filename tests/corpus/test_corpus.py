@@ -58,14 +58,14 @@ class TestEncoding:
             ("tang_poems", 13_137_854, 4_688_431, 9_728, "4083507661bc75e3"),
         ],
     )
-    def test_real_texts_have_their_known_measures(
+    def test_real_texts_have_their_known_sizes(
         self, shared_corpora: Path, name: str, size: int, characters: int, distinct: int, sha256: str
     ) -> None:
         encoded = encode_corpus(open_corpus(shared_corpora / f"{name}.txt"))
         assert (encoded.bytes, encoded.characters, encoded.distinct) == (size, characters, distinct)
         assert encoded.sha256.startswith(sha256)
 
-    def test_rare_characters_are_folded_and_still_counted(self, tmp_path: Path) -> None:
+    def test_rare_characters_share_the_unknown_id_and_still_count(self, tmp_path: Path) -> None:
         (tmp_path / "poem.txt").write_bytes(b"aaabbbcd")
         encoded = encode_corpus(open_corpus(tmp_path, config=CorpusConfig(min_count=2)))
         assert encoded.tokenizer == CharTokenizer("ab", has_unknown=True)
@@ -73,7 +73,7 @@ class TestEncoding:
         assert encoded.distinct == 4
         assert encoded.sha256 == hashlib.sha256(b"aaabbbcd").hexdigest()
 
-    def test_the_same_text_has_the_same_fingerprint_whatever_its_files(self, tmp_path: Path) -> None:
+    def test_the_same_text_has_the_same_sha256_whatever_its_files(self, tmp_path: Path) -> None:
         (tmp_path / "one.txt").write_bytes("é\r\nà\r\n".encode("utf-16"))
         (tmp_path / "two.txt").write_bytes("e\u0301\na\u0300\n".encode())
         one = encode_corpus(open_corpus(tmp_path / "one.txt", config=CorpusConfig(encoding="utf-16")))
@@ -90,7 +90,7 @@ class TestEncoding:
     @pytest.mark.parametrize(
         ("validation", "characters", "split"), [(0.0, 10, 10), (0.1, 10, 9), (0.5, 3, 1), (0.1, 1, 0), (0.25, 100, 75)]
     )
-    def test_the_end_of_the_text_validates(self, validation: float, characters: int, split: int) -> None:
+    def test_the_end_of_the_text_is_held_out(self, validation: float, characters: int, split: int) -> None:
         text = "".join(map(chr, range(0x4E00, 0x4E00 + characters)))
         config = CorpusConfig(validation=validation)
         encoded = encode_corpus(open_corpus("-", config=config, stdin=io.BytesIO(text.encode())))
@@ -124,7 +124,7 @@ class TestEncoding:
         assert done[-1] == 180
         assert len(done) > 40
 
-    def test_a_text_that_grows_while_it_is_read_is_taken_as_it_was(self, tmp_path: Path) -> None:
+    def test_of_a_growing_text_the_original_part_is_read(self, tmp_path: Path) -> None:
         path = tmp_path / "chat.log"
         path.write_bytes(b"the sea")
 

@@ -235,7 +235,7 @@ class TestDamage:
             assert is_right(encode(text, folder))
             assert entry.read_bytes() == whole
 
-    def test_any_flipped_bit_is_noticed(self, folder: Path, entry: Path) -> None:
+    def test_any_flipped_bit_is_detected(self, folder: Path, entry: Path) -> None:
         whole = entry.read_bytes()
         for place in range(0, len(whole), 41 // EFFORT or 1):
             damaged = bytearray(whole)
@@ -245,28 +245,28 @@ class TestDamage:
         entry.write_bytes(whole)
         assert CorpusCache(folder).read(entry.stem) is not None
 
-    def test_an_entry_under_another_s_name_is_not_taken(self, folder: Path, entry: Path) -> None:
+    def test_an_entry_under_another_key_is_a_miss(self, folder: Path, entry: Path) -> None:
         entry.rename(folder / "other.ids")
         assert CorpusCache(folder).read("other") is None
 
     @given(st.binary(max_size=300))
     @settings(max_examples=100 * EFFORT)
-    def test_any_bytes_are_no_entry(self, data: bytes) -> None:
+    def test_arbitrary_bytes_are_a_miss(self, data: bytes) -> None:
         import tempfile
 
         with tempfile.TemporaryDirectory() as folder:
-            for contents in (data, cache_module._MARK + data):
+            for contents in (data, cache_module._MAGIC + data):
                 Path(folder, "key.ids").write_bytes(contents)
                 assert CorpusCache(folder).read("key") is None
 
-    def test_an_entry_without_the_facts_of_a_text_is_made_anew(self, text: Path, folder: Path, entry: Path) -> None:
-        for facts in ({}, {"tokenizer": {}}, {"tokenizer": CharTokenizer("a").to_json()}):
+    def test_an_entry_without_metadata_is_made_anew(self, text: Path, folder: Path, entry: Path) -> None:
+        for metadata in ({}, {"tokenizer": {}}, {"tokenizer": CharTokenizer("a").to_json()}):
             CorpusCache(folder).write(
-                entry.stem, [np.zeros(3, np.uint8)], np.dtype(np.uint8), lambda facts=facts: facts
+                entry.stem, [np.zeros(3, np.uint8)], np.dtype(np.uint8), lambda metadata=metadata: metadata
             )
             assert is_right(encode(text, folder))
 
-    def test_a_folder_in_the_place_of_an_entry_is_a_sentence(self, text: Path, folder: Path, entry: Path) -> None:
+    def test_a_folder_in_the_place_of_an_entry_is_an_error(self, text: Path, folder: Path, entry: Path) -> None:
         entry.unlink()
         entry.mkdir()
         with pytest.raises(CorpusError, match="Cannot write the encoded text to"):
@@ -289,7 +289,7 @@ class TestFaults:
             (lambda: OSError(errno.EROFS, "Read-only file system"), "the disk is read-only"),
         ],
     )
-    def test_a_refusal_of_the_disk_is_a_sentence_and_leaves_nothing_half_written(
+    def test_a_disk_error_is_reported_and_leaves_no_partial_file(
         self, text: Path, folder: Path, error: Callable[[], OSError], words: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sources, "CHUNK", 200)
@@ -308,11 +308,11 @@ class TestFaults:
             assert is_right(encode(text, folder / str(number)))
         assert refused >= 5
 
-    def test_a_process_killed_at_any_moment_leaves_no_entry_that_is_not_whole(
+    def test_a_process_killed_at_any_moment_leaves_no_incomplete_entry(
         self, text: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sources, "CHUNK", 200)
-        monkeypatch.setattr(cache_module, "_ABANDONED", -10.0)
+        monkeypatch.setattr(cache_module, "_STALE_AFTER", -10.0)
         for number in range(self.operations(text, folder)):
             here = folder / str(number)
             with pytest.MonkeyPatch.context() as patch:
@@ -324,26 +324,26 @@ class TestFaults:
             assert is_right(encode(text, here))
             assert [path.name.startswith(ASIDE) for path in entries(here)] == [False]
 
-    def test_the_old_entry_stays_until_the_new_one_is_whole(self, folder: Path) -> None:
+    def test_the_old_entry_stays_until_the_new_one_is_complete(self, folder: Path) -> None:
         cache = CorpusCache(folder)
         cache.write("key", [np.arange(3, dtype=U2)], U2, lambda: {"which": "old"})
 
-        def facts() -> dict[str, Any]:
+        def metadata() -> dict[str, Any]:
             raise CorpusError("The text changed.")
 
         with pytest.raises(CorpusError, match="changed"):
-            cache.write("key", [np.arange(5, dtype=U2)], U2, facts)
+            cache.write("key", [np.arange(5, dtype=U2)], U2, metadata)
         entry = cache.read("key")
         assert entry is not None
-        assert entry.facts["which"] == "old"
+        assert entry.metadata["which"] == "old"
         assert entry.ids.tolist() == [0, 1, 2]
 
-    def test_a_file_in_the_place_of_the_folder_is_a_sentence(self, text: Path, tmp_path: Path) -> None:
+    def test_a_file_in_the_place_of_the_folder_is_an_error(self, text: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(CorpusError, match="Cannot write the encoded text"):
             encode(text, tmp_path / "file")
 
-    def test_an_entry_in_a_read_only_folder_is_taken(
+    def test_an_entry_in_a_read_only_folder_is_used(
         self, text: Path, folder: Path, work: Work, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(*arguments: Any, **options: Any) -> None:
@@ -355,7 +355,7 @@ class TestFaults:
         assert is_right(encode(text, folder))
         assert work.since() == 0
 
-    def test_a_full_temporary_folder_is_a_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_full_temporary_folder_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse() -> Any:
             raise OSError(errno.ENOSPC, "No space left on device")
 

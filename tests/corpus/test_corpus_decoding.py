@@ -27,12 +27,12 @@ class TestDecoding:
         assert piped(data, chunk=chunk, encoding=encoding, keep_newlines=True) == text
 
     @given(texts | awkward, st.sampled_from(["nfc", "nfkc"]), st.integers(1, 9))
-    def test_normalisation_sees_across_the_borders_of_pieces(self, text: str, form: Any, chunk: int) -> None:
+    def test_normalisation_works_across_pieces(self, text: str, form: Any, chunk: int) -> None:
         text = text.lstrip("\ufeff")
         expected = unicodedata.normalize(form.upper(), with_plain_newlines(text))
         assert piped(text.encode(), chunk=chunk, normalize=form) == expected
 
-    def test_crlf_across_every_border_becomes_one_newline(self) -> None:
+    def test_crlf_across_pieces_becomes_one_newline(self) -> None:
         for chunk in range(1, 12):
             assert piped(b"a\r\n\r\nb\r\rc\n\rd\r", chunk=chunk) == "a\n\nb\n\nc\n\nd\n"
 
@@ -95,7 +95,7 @@ class TestDecoding:
     @pytest.mark.parametrize(
         "encoding", ["utf-9", "", "hex", "rot13", "idna", "punycode", "undefined", "a\0b", "é\ud800"]
     )
-    def test_an_encoding_that_is_none_is_a_config_error(self, tmp_path: Path, encoding: str) -> None:
+    def test_an_invalid_encoding_is_a_config_error(self, tmp_path: Path, encoding: str) -> None:
         (tmp_path / "poem.txt").write_bytes(b"the sea")
         with pytest.raises(ConfigError, match="encoding must be a text encoding"):
             read(tmp_path / "poem.txt", encoding=encoding)
@@ -133,7 +133,7 @@ class TestDecoding:
         assert piped(text.encode()) == text
 
     @given(st.binary() | st.text().map(str.encode), st.sampled_from([*ENCODINGS, "latin-1", "cp1252", "shift_jis"]))
-    def test_any_bytes_give_a_text_or_a_sentence(self, data: bytes, encoding: str) -> None:
+    def test_any_bytes_give_a_text_or_an_error(self, data: bytes, encoding: str) -> None:
         config = CorpusConfig(encoding=encoding, normalize="nfkc")
         try:
             encoded = encode_corpus(open_corpus("-", config=config, stdin=io.BytesIO(data)))
@@ -146,7 +146,7 @@ class TestDecoding:
 
 class TestNormalize:
     @given(st.lists(st.text(st.characters(exclude_categories=()) | st.sampled_from("aeé\u0301\u0327\u0338각가\u11a8"))))
-    def test_pieces_give_what_the_whole_gives(self, pieces: list[str]) -> None:
+    def test_pieces_give_the_same_as_the_whole(self, pieces: list[str]) -> None:
         text = "".join(pieces)
         for form in get_args(Normalization):
             expected = text if form == "none" else unicodedata.normalize(form.upper(), text)
@@ -154,7 +154,7 @@ class TestNormalize:
             assert "".join(got) == expected
             assert all(got)
 
-    def test_every_character_after_every_kind_of_border(self) -> None:
+    def test_every_character_after_every_kind_of_boundary(self) -> None:
         marks = "\u0301\u0327\u0338\u05b0\u3099\u09be\u1161\u11a8\u0345\u1dce"
         for code in range(0x30000):
             character = chr(code)
@@ -171,7 +171,7 @@ class TestNormalize:
         for form in ("nfc", "nfkc"):
             assert "".join(normalize(pieces, form)) == unicodedata.normalize(form.upper(), text)  # type: ignore[arg-type]
 
-    def test_what_is_held_back_is_one_stretch(self) -> None:
+    def test_only_one_segment_is_held_back(self) -> None:
         lengths = [len(piece) for piece in normalize(["a" * 1000] * 5, "nfc")]
         assert lengths == [999, 1000, 1000, 1000, 1000, 1]
 

@@ -44,7 +44,7 @@ class TestFinding:
         assert read(tmp_path / "b.txt", tmp_path, tmp_path / ".." / tmp_path.name / "a.txt") == "b\na\n"
 
     @posix
-    def test_links_to_files_are_followed_and_circles_are_not(self, tmp_path: Path) -> None:
+    def test_links_to_files_are_followed_and_cycles_are_not(self, tmp_path: Path) -> None:
         (tmp_path / "real").mkdir()
         (tmp_path / "real" / "a.txt").write_bytes(b"a\n")
         folder = tmp_path / "folder"
@@ -81,11 +81,11 @@ class TestFinding:
             ("poem.txt/inside", "a part of the path is a file"),
             ("empty", r"folder .*empty has no file that matches '\*\.txt'.*--glob"),
             ("x" * 300, "the name is too long"),
-            ("a\0b", "cannot be the name of a file"),
-            ("\ud800", "cannot be the name of a file"),
+            ("a\0b", "is not a valid file name"),
+            ("\ud800", "is not a valid file name"),
         ],
     )
-    def test_each_wrong_path_has_its_own_sentence(self, tmp_path: Path, path: str, words: str) -> None:
+    def test_each_invalid_path_has_its_own_error(self, tmp_path: Path, path: str, words: str) -> None:
         (tmp_path / "poem.txt").write_bytes(b"the sea")
         (tmp_path / "empty").mkdir()
         with pytest.raises(CorpusError, match=words) as caught:
@@ -110,7 +110,7 @@ class TestFinding:
                 encode_corpus(open_corpus("poems.txt"))
 
     @posix
-    def test_a_circle_of_links_is_refused(self, tmp_path: Path) -> None:
+    def test_a_cycle_of_links_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "a").symlink_to("b")
         (tmp_path / "b").symlink_to("a")
         with pytest.raises(CorpusError, match="lead in a circle"):
@@ -131,7 +131,7 @@ class TestFinding:
         with pytest.raises(CorpusError, match=r"Cannot read the folder .*permission is denied"):
             open_corpus(tmp_path)
 
-    def test_a_file_that_goes_away_is_a_sentence(self, tmp_path: Path) -> None:
+    def test_a_file_that_disappears_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "poem.txt").write_bytes(b"the sea")
         corpus = open_corpus(tmp_path / "poem.txt")
         (tmp_path / "poem.txt").unlink()
@@ -139,12 +139,12 @@ class TestFinding:
             list(corpus.pieces())
 
     @pytest.mark.parametrize("glob", ["", "."])
-    def test_a_glob_that_is_none_is_a_config_error(self, tmp_path: Path, glob: str) -> None:
+    def test_an_invalid_glob_is_a_config_error(self, tmp_path: Path, glob: str) -> None:
         with pytest.raises(ConfigError, match="glob must be a pattern"):
             open_corpus(tmp_path, config=CorpusConfig(glob=glob))
 
     @given(st.text())
-    def test_any_glob_gives_a_result_or_a_sentence(self, glob: str) -> None:
+    def test_any_glob_gives_a_result_or_an_error(self, glob: str) -> None:
         with pytest.raises((CorpusError, ConfigError)):
             open_corpus(ROOT / "textgen" / "system", config=CorpusConfig(glob=f"{glob}.no-such-suffix"))
 
@@ -189,7 +189,7 @@ class TestFinding:
 
 
 class TestStreamedSources:
-    def test_standard_input_is_read_once_and_given_again_and_again(self) -> None:
+    def test_standard_input_is_read_once_and_can_be_repeated(self) -> None:
         stream = io.BytesIO(b"the sea, the sea")
         corpus = open_corpus("-", stdin=stream)
         assert stream.tell() == 0
@@ -197,14 +197,14 @@ class TestStreamedSources:
         assert corpus.bytes == 16
         assert corpus.sources == ("-",)
 
-    def test_readings_side_by_side_do_not_disturb_each_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_concurrent_reads_are_independent(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sources, "CHUNK", 3)
         corpus = open_corpus("-", stdin=io.BytesIO(b"the sea, the sea"))
         assert list(zip(corpus.pieces(), corpus.pieces(), strict=True)) == [
             (piece, piece) for piece in ("the", " se", "a, ", "the", " se", "a")
         ]
 
-    def test_standard_input_goes_with_files(self, tmp_path: Path) -> None:
+    def test_standard_input_can_be_combined_with_files(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_bytes(b"a")
         assert read(tmp_path, "-", "-", stdin=b"b") == "a\nb"
 
@@ -215,7 +215,7 @@ class TestStreamedSources:
         )
         assert run.stdout.strip() == b"ahoy"
 
-    def test_a_closed_standard_input_is_a_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_closed_standard_input_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdin", None)
         with pytest.raises(CorpusError, match="Standard input is closed"):
             open_corpus("-")
@@ -237,7 +237,7 @@ class TestStreamedSources:
         assert encoded.characters == 9000
         assert "".join(corpus.pieces()) == "the sea, " * 1000
 
-    def test_a_full_temporary_folder_is_a_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_full_temporary_folder_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Full(io.BytesIO):
             def write(self, data: Any) -> int:
                 raise OSError(28, "No space left on device")

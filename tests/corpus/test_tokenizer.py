@@ -48,7 +48,7 @@ class TestVocabulary:
         assert built.vocab_size == len(kept) + built.has_unknown
         assert built.unknown_id == (len(kept) if built.has_unknown else None)
 
-    def test_min_count_folds_the_rare_characters_of_a_large_alphabet(self, shared_corpora: Path) -> None:
+    def test_min_count_merges_the_rare_characters_of_a_large_alphabet(self, shared_corpora: Path) -> None:
         text = (shared_corpora / "tang_poems.txt").read_text(encoding="utf-8")
         whole, folded = CharTokenizer.from_text(text), CharTokenizer.from_text(text, min_count=50)
         assert (whole.vocab_size, whole.has_unknown) == (9728, False)
@@ -87,7 +87,7 @@ class TestVocabulary:
         with pytest.raises(UnknownCharacterError):
             built.encode(chr(size))
 
-    def test_never_changes(self) -> None:
+    def test_is_immutable(self) -> None:
         built = CharTokenizer("ab")
         with pytest.raises(AttributeError):
             built.characters = "xy"  # type: ignore[misc]
@@ -111,7 +111,7 @@ class TestVocabulary:
 
 class TestEncode:
     @given(some_text)
-    def test_agrees_with_the_obvious_way_and_comes_back(self, text: str) -> None:
+    def test_agrees_with_a_simple_version_and_round_trips(self, text: str) -> None:
         built = CharTokenizer.from_text(text)
         ids = built.encode(text)
         assert ids.tolist() == slow_encode(text, text)
@@ -120,7 +120,7 @@ class TestEncode:
     @pytest.mark.parametrize(
         "text", [EMOJI, COMBINING, RIGHT_TO_LEFT, CHINESE, "\x00\x01\x7f\x80", "\ud800\udc00", "z"]
     )
-    def test_every_kind_of_text_comes_back(self, text: str) -> None:
+    def test_every_kind_of_text_round_trips(self, text: str) -> None:
         built = CharTokenizer.from_text(text)
         assert built.decode(built.encode(text)) == text
         assert built.encode(text).tolist() == slow_encode(text, text)
@@ -167,7 +167,7 @@ class TestEncode:
         assert CharTokenizer("a").encode("").shape == (0,)
         assert CharTokenizer("a").encode("").dtype == np.uint8
 
-    def test_an_unknown_way_with_unknown_characters_is_an_error(self) -> None:
+    def test_an_invalid_value_of_unknown_is_an_error(self) -> None:
         with pytest.raises(ConfigError, match="unknown must be one of error, skip, replace; got 'drop'"):
             CharTokenizer("a").encode("a", unknown="drop")  # type: ignore[arg-type]
 
@@ -178,7 +178,7 @@ class TestDecode:
         assert CharTokenizer("a").decode(ids) == ""
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.uint32, np.int64])
-    def test_takes_ids_of_any_whole_type(self, dtype: Any) -> None:
+    def test_accepts_ids_of_any_integer_type(self, dtype: Any) -> None:
         assert CharTokenizer("ab诗").decode(np.array([2, 0, 1], dtype)) == "诗ab"
 
     @pytest.mark.parametrize("ids", [[2], [-1], [0, 1, 300], [2**40]])
@@ -187,14 +187,14 @@ class TestDecode:
             CharTokenizer("ab").decode(ids)
 
     @pytest.mark.parametrize("ids", [[0.5], [[0, 1]], ["a"], [True]])
-    def test_refuses_what_is_no_row_of_whole_numbers(self, ids: Any) -> None:
-        with pytest.raises(ConfigError, match="row of whole numbers"):
+    def test_refuses_anything_but_a_one_dimensional_array_of_integers(self, ids: Any) -> None:
+        with pytest.raises(ConfigError, match="one-dimensional array of integers"):
             CharTokenizer("ab").decode(ids)
 
 
 class TestJson:
     @given(some_text, st.booleans())
-    def test_comes_back_through_a_file(self, text: str, has_unknown: bool) -> None:
+    def test_round_trips_through_a_file(self, text: str, has_unknown: bool) -> None:
         built = CharTokenizer(CharTokenizer.from_text(text).characters, has_unknown=has_unknown)
         assert CharTokenizer.from_json(json.loads(json.dumps(built.to_json()))) == built
 
@@ -224,7 +224,7 @@ class TestJson:
             {"characters": "ab", "has_unknown": False, "merges": []},
         ],
     )
-    def test_refuses_what_is_no_vocabulary(self, values: Any) -> None:
+    def test_refuses_invalid_vocabularies(self, values: Any) -> None:
         with pytest.raises(ConfigError):
             CharTokenizer.from_json(values)
 
@@ -239,7 +239,7 @@ class TestJson:
 
 class TestCharacters:
     @given(any_text)
-    def test_code_points_are_those_of_python_and_come_back(self, text: str) -> None:
+    def test_code_points_agree_with_python_and_round_trip(self, text: str) -> None:
         codes = to_code_points(text)
         assert codes.tolist() == list(map(ord, text))
         assert from_code_points(codes) == text

@@ -1,4 +1,4 @@
-"""Both pages in a real browser: what is shown where the mouse, a finger or the keyboard points."""
+"""Both pages in a real browser: tooltips by mouse, touch and keyboard."""
 
 import json
 import os
@@ -23,7 +23,7 @@ wait = pytest.importorskip("selenium.webdriver.support.wait")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None or DRIVER is None,
-    reason="the tests in a browser need Debian's packages chromium and chromium-driver",
+    reason="the tests in a browser need chromium and chromedriver (Debian: apt-get install chromium chromium-driver)",
 )
 
 TEXT = 'the sea & <b>was</b> "calm" 山\n</script> and the wind was low\n\nit said "no more" & went\n' * 2
@@ -126,7 +126,7 @@ def percent(logprob: float) -> float:
 
 
 def rows(browser: Browser) -> list[list[str]]:
-    """The signs and odds of the tip's table."""
+    """The labels and probabilities in the tooltip's table."""
     script = "return [...document.querySelectorAll('#tip tr')].map((r) => [...r.cells].map((c) => c.textContent))"
     return [row[:2] for row in browser.run(script)]
 
@@ -139,14 +139,14 @@ def assert_tip_tells(browser: Browser, found: Surprise, place: int) -> None:
     assert f"{found.bits[place]:.2f} bits" in head
     shown = rows(browser)
     assert [sign for sign, _ in shown] == [names.get(character, character) for character, _ in each.top]
-    for (_, odds), (_, logprob) in zip(shown, each.top, strict=True):
-        if not odds.startswith("<"):
-            assert float(odds.removesuffix(" %")) == pytest.approx(percent(logprob), rel=0.05)
+    for (_, probability), (_, logprob) in zip(shown, each.top, strict=True):
+        if not probability.startswith("<"):
+            assert float(probability.removesuffix(" %")) == pytest.approx(percent(logprob), rel=0.05)
     own = [row.text for row in browser.driver.find_elements("css selector", "#tip .own .sign")]
     assert own == [names.get(each.character, each.character)] * (each.character in dict(each.top))
 
 
-def test_the_text_is_shown_as_it_is_and_shaded_by_its_surprise(browser: Browser, surprise: Surprise) -> None:
+def test_the_text_is_unchanged_and_coloured_by_surprisal(browser: Browser, surprise: Surprise) -> None:
     browser.open(surprise.to_html(title="<sea>"))
     assert browser.text("#text") == TEXT
     assert (browser.text("h1"), browser.driver.title) == ("<sea>", "<sea> · Surprise")
@@ -175,7 +175,7 @@ def test_pointing_at_a_character_shows_its_probability_and_the_alternatives(
     assert not browser.one("#tip").is_displayed()
 
 
-def test_a_click_stays_and_a_second_one_lets_go(browser: Browser, surprise: Surprise) -> None:
+def test_a_click_pins_the_tooltip_and_a_second_one_unpins_it(browser: Browser, surprise: Surprise) -> None:
     browser.open(surprise.to_html())
     browser.span(6).click()
     webdriver.ActionChains(browser.driver, duration=0).move_to_element(browser.one("h1")).perform()
@@ -185,7 +185,7 @@ def test_a_click_stays_and_a_second_one_lets_go(browser: Browser, surprise: Surp
     assert not browser.one("#tip").is_displayed()
 
 
-def test_the_keyboard_reaches_every_character_and_says_what_is_there(browser: Browser, surprise: Surprise) -> None:
+def test_the_keyboard_reaches_every_character_and_announces_it(browser: Browser, surprise: Surprise) -> None:
     keys = webdriver.Keys
     browser.open(surprise.to_html())
     browser.press(keys.TAB)
@@ -194,7 +194,7 @@ def test_the_keyboard_reaches_every_character_and_says_what_is_there(browser: Br
     assert_tip_tells(browser, surprise, 1)
     spoken = browser.text("#spoken")
     assert spoken.startswith(f"{TEXT[1]}, ")
-    assert f"{surprise.bits[1]:.1f} bits. Likeliest: " in spoken
+    assert f"{surprise.bits[1]:.1f} bits. Most likely: " in spoken
     browser.press(keys.ARROW_DOWN)
     assert browser.run("return reader.place") == TEXT.index("\n") + 2
     browser.press(keys.ARROW_UP)
@@ -211,7 +211,7 @@ def test_the_keyboard_reaches_every_character_and_says_what_is_there(browser: Br
 
 
 @pytest.mark.parametrize("page", ["surprise", "neurons"])
-def test_on_a_telephone_nothing_is_wider_than_the_screen(browser: Browser, page: str, request: Any) -> None:
+def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, page: str, request: Any) -> None:
     size = {"width": 360, "height": 640, "deviceScaleFactor": 1, "mobile": True}
     browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
@@ -268,7 +268,7 @@ def ranked(found: Neurons) -> list[tuple[int, int]]:
     return [(place // units + 1, place % units + 1) for place in np.argsort(-strengths, kind="stable").tolist()]
 
 
-def test_a_unit_that_is_picked_colours_the_text(browser: Browser, neurons: Neurons) -> None:
+def test_a_selected_unit_colours_the_text(browser: Browser, neurons: Neurons) -> None:
     browser.open(neurons.to_html(title="sea"))
     order = ranked(neurons)
     assert browser.text("#text") == TEXT
@@ -281,7 +281,7 @@ def test_a_unit_that_is_picked_colours_the_text(browser: Browser, neurons: Neuro
     assert browser.text("#tip .head") == TEXT[6] + signed(float(np.rint(neurons.state(*order[3])[6] * 127) / 127))
 
 
-def test_units_are_ranked_by_a_feature_of_ones_choice_and_searched(browser: Browser, neurons: Neurons) -> None:
+def test_units_are_ranked_by_a_selected_feature_and_searched(browser: Browser, neurons: Neurons) -> None:
     browser.open(neurons.to_html())
     place = next(n for n, feature in enumerate(neurons.features) if feature.name == "inside quotes")
     browser.run("$('by').value = arguments[0]; $('by').dispatchEvent(new Event('change'))", str(place))
@@ -297,7 +297,7 @@ def test_units_are_ranked_by_a_feature_of_ones_choice_and_searched(browser: Brow
     browser.one("#filter").clear()
     browser.one("#filter").send_keys("elephants")
     assert options(browser) == []
-    assert browser.text("#found") == "No unit fits."
+    assert browser.text("#found") == "No unit matches."
 
 
 def test_units_are_reached_by_keyboard(browser: Browser, neurons: Neurons) -> None:
@@ -318,7 +318,7 @@ def test_units_are_reached_by_keyboard(browser: Browser, neurons: Neurons) -> No
     assert browser.text("#spoken") == f"{TEXT[1]}, " + browser.text("#tip strong")
 
 
-def test_saturation_is_drawn_and_told(browser: Browser, neurons: Neurons) -> None:
+def test_saturation_is_plotted_and_labelled(browser: Browser, neurons: Neurons) -> None:
     browser.open(neurons.to_html())
     captions = browser.run("return [...document.querySelectorAll('figcaption')].map((c) => c.textContent)")
     assert captions == [

@@ -1,4 +1,4 @@
-"""Pages: whole, harmless whatever they hold, and in need of nothing."""
+"""Pages: valid and safe for any data, and self-contained."""
 
 import html.parser
 import re
@@ -38,7 +38,7 @@ PLAIN = Outline(page("surprise", title="t", facts=[("a", "b")], data={"text": "t
 
 @settings(deadline=None, max_examples=60)
 @given(st.text(max_size=40) | st.lists(st.sampled_from(HOSTILE)).map("".join))
-def test_whatever_a_page_holds_it_has_the_same_elements_and_gives_it_back(text: str) -> None:
+def test_any_data_leaves_the_elements_unchanged_and_round_trips(text: str) -> None:
     made = page("surprise", title=text, facts=[(text, text)], data={"text": text, "more": [{"text": text}]})
     made.encode()
     assert Outline(made).tags == PLAIN.tags
@@ -55,7 +55,7 @@ def test_markup_in_a_title_is_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["surprise", "neurons"])
-def test_a_page_names_nothing_outside_itself(name: str) -> None:
+def test_a_page_is_self_contained(name: str) -> None:
     made = page(name, title="t", facts=[], data={})
     outline = Outline(made)
     assert not {"link", "img", "iframe", "base", "object"} & set(outline.tags)
@@ -66,7 +66,7 @@ def test_a_page_names_nothing_outside_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["u1", "u2", "u4", "i1", "f4"])
-def test_arrays_come_back_from_a_page(kind: str) -> None:
+def test_arrays_round_trip(kind: str) -> None:
     values = np.arange(24).reshape(2, 3, 4).astype(kind)
     assert packed(values)["type"] == kind
     np.testing.assert_array_equal(unpacked(packed(values)), values.ravel())
@@ -74,7 +74,7 @@ def test_arrays_come_back_from_a_page(kind: str) -> None:
     np.testing.assert_array_equal(unpacked(packed(swapped)), values[:, ::-1].ravel())
 
 
-def test_whole_numbers_take_no_more_room_than_they_need() -> None:
+def test_integers_have_the_smallest_type() -> None:
     for highest, kind in ((0, "u1"), (255, "u1"), (256, "u2"), (70_000, "u4")):
         values = np.array([[0, highest]])
         assert packed(smallest(values))["type"] == kind

@@ -1,4 +1,4 @@
-"""Learning curves: what is drawn, in files, on terminals and in notebooks, and what is said where nothing can be."""
+"""Learning curves in files, on terminals and in notebooks, and their errors."""
 
 import math
 import os
@@ -22,7 +22,7 @@ import textgen
 from textgen.display.plots.axis import Axis
 from textgen.display.plots.chart import Chart, Curve, writable
 from textgen.display.plots.inline import inline_svg
-from textgen.display.plots.terminal import LEAST_COLUMNS, SIGNS, draw
+from textgen.display.plots.terminal import GLYPHS, LEAST_COLUMNS, draw
 from textgen.errors import ConfigError, RunError, TextgenError
 from textgen.model.results import Validation
 from textgen.runs.history import rows, table
@@ -85,11 +85,11 @@ class TestChart:
         assert [p.y for p in line.training] == pytest.approx([3.1, 2.1, 2.6])
         assert (line.best.step, line.best.y) == (20, 2.0)
 
-    def test_bits_are_nats_over_the_logarithm_of_two_and_nats_stand_on_the_other_axis(self) -> None:
+    def test_bits_are_nats_over_the_logarithm_of_two_and_nats_are_on_the_secondary_axis(self) -> None:
         made = chart(history(3.0, 2.0), unit="bits")
         assert made.lines[0].best.y == pytest.approx(2.0 / math.log(2.0))
-        assert (made.y.label, made.other.label) == ("bits per character", "nats per character")
-        assert made.other.high == pytest.approx(made.y.high * math.log(2.0))
+        assert (made.y.label, made.secondary.label) == ("bits per character", "nats per character")
+        assert made.secondary.high == pytest.approx(made.y.high * math.log(2.0))
 
     @pytest.mark.parametrize(
         ("seconds", "label", "last"),
@@ -103,13 +103,13 @@ class TestChart:
         assert made.x.label == label
         assert made.lines[0].training[0].x == pytest.approx(last)
 
-    def test_without_validation_the_best_training_loss_is_marked_and_called_so(self) -> None:
+    def test_without_validation_the_best_training_loss_is_marked_and_labelled(self) -> None:
         made = chart(history(3.0, 2.0, validated=False))
         (line,) = made.lines
         assert (line.validation, line.best.y) == ([], pytest.approx(2.1))
-        assert made.told(line) == "no validation, best training loss 2.1000 nats at step 20"
+        assert made.describe(line) == "no validation, best training loss 2.1000 nats at step 20"
 
-    def test_what_is_no_number_is_left_out(self) -> None:
+    def test_values_that_are_not_numbers_are_ignored(self) -> None:
         odd: Rows = [
             {"step": 1, "loss": math.nan, "val_loss": "x"}, {"loss": 2.0}, {"step": 3, "loss": True, "val_loss": 1e300},
             {"step": 4, "loss": 2.0, "val_loss": None},
@@ -125,17 +125,15 @@ class TestChart:
 
     @given(
         low=st.floats(0.0, 1e9),
-        stretch=st.floats(1e-3, 1e9),
+        span=st.floats(1e-3, 1e9),
         log=st.booleans(),
         most=st.integers(2, 12),
     )
-    def test_ticks_are_few_within_the_borders_and_told_apart(
-        self, low: float, stretch: float, log: bool, most: int
-    ) -> None:
+    def test_ticks_are_few_distinct_and_within_the_limits(self, low: float, span: float, log: bool, most: int) -> None:
         low = max(low, 1e-3) if log else low
-        if stretch < 1e-5 * low:
+        if span < 1e-5 * low:
             return
-        axis = Axis(label="x", low=low, high=low + stretch, log=log)
+        axis = Axis(label="x", low=low, high=low + span, log=log)
         ticks = axis.ticks(most)
         assert 1 <= len(ticks) <= most
         assert len({text for _, text in ticks}) == len(ticks)
@@ -154,7 +152,7 @@ class TestPlot:
         assert repr(textgen.plot(Run(checkpoints / "one"), checkpoints=checkpoints)) == "Curves(one)"
         assert repr(textgen.plot(checkpoints / "one" / "best.keras")) == "Curves(one)"
 
-    def test_runs_of_one_name_are_told_apart_by_their_places(self, checkpoints: Path, tmp_path: Path) -> None:
+    def test_runs_of_the_same_name_are_labelled_by_their_paths(self, checkpoints: Path, tmp_path: Path) -> None:
         put_checkpoint(tmp_path / "elsewhere" / "sea" / "best.keras", history=history(2.0))
         names = [line.name for line in textgen.plot([checkpoints / "sea", tmp_path / "elsewhere" / "sea"]).chart.lines]
         assert names == [str(checkpoints / "sea"), str(tmp_path / "elsewhere" / "sea")]
@@ -191,7 +189,7 @@ class TestPlot:
             ({"unit": "dits"}, "unit must be one of nats, bits"),
         ],
     )
-    def test_mistakes_are_one_sentence(self, checkpoints: Path, arguments: dict[str, Any], said: str) -> None:
+    def test_user_errors_are_one_sentence(self, checkpoints: Path, arguments: dict[str, Any], said: str) -> None:
         with pytest.raises((ConfigError, RunError), match=said):
             textgen.plot(**{"runs": "sea", "checkpoints": checkpoints, **arguments})
 
@@ -238,7 +236,7 @@ class TestTerminal:
         assert "\x1b[38;5;" in screen.getvalue()
         assert screen.lines == [line.rstrip() for line in draw(made).split("\n")]
 
-    def test_dots_are_drawn_only_where_they_are_likely_to_be_seen(self) -> None:
+    def test_braille_is_used_only_where_it_can_probably_be_shown(self) -> None:
         class Ascii(Terminal):
             encoding = "ascii"
 
@@ -249,7 +247,7 @@ class TestTerminal:
             (Ascii(), "utf-8", "xterm", False),
             (None, "utf-8", "xterm", False),
         ):
-            assert can_show(SIGNS, stream, locale_encoding=encoding, environment={"TERM": terminal}) is seen
+            assert can_show(GLYPHS, stream, locale_encoding=encoding, environment={"TERM": terminal}) is seen
         assert can_show("+-|", Terminal(), locale_encoding="ascii", environment={"TERM": "linux"})
 
 
@@ -323,7 +321,7 @@ class TestFiles:
         }  # fmt: skip
 
     @pytest.mark.parametrize("name", [STRANGE, "_hidden", "100% \\frac{1}{2} $", "a\nb\x1b[31m\udc80\uffff", ""])
-    def test_any_name_stands_in_the_legend_as_it_is(self, tmp_path: Path, name: str) -> None:
+    def test_any_name_is_unchanged_in_the_legend(self, tmp_path: Path, name: str) -> None:
         from textgen.display.plots.figure import save_figure
 
         made = Chart.of([Curve(name, history(3.0, 2.0))], against="time", unit="nats", log=False)
@@ -365,7 +363,7 @@ class TestNotebook:
         assert cells["text"] == "sea, 5,000 characters"
         assert cells["validation loss"] == "1.5000 nats per character"
         assert cells["bits per character"] == "2.164"
-        assert cells["begun"].startswith("2026-01-31 ")
+        assert cells["started"].startswith("2026-01-31 ")
         svg = svg_of(page)
         assert svg.get("role") == "img"
         assert svg.get("aria-label") == svg.findtext(f"{SVG}title") == "Learning curve of the run sea"
@@ -373,7 +371,7 @@ class TestNotebook:
         lines = [line.get("points", "").split() for line in svg.iter(f"{SVG}polyline")]
         assert [len(points) for points in lines] == [5, 5]
 
-    def test_it_stands_on_light_and_on_dark_and_brings_no_names_of_its_own(self, checkpoints: Path) -> None:
+    def test_it_uses_the_page_s_colours_and_has_no_ids(self, checkpoints: Path) -> None:
         page = Run(checkpoints / "sea")._repr_html_()
         svg = svg_of(page)
         assert svg.get("fill") == "currentColor"
@@ -439,7 +437,7 @@ class TestCommand:
         wanted = textgen.plot("sea", against="time", unit="bits", log=True, checkpoints=checkpoints)
         assert path.read_bytes() == wanted.save(tmp_path / "b.svg").read_bytes()
 
-    def test_mistakes_are_told(self, checkpoints: Path, tmp_path: Path) -> None:
+    def test_user_errors_are_reported(self, checkpoints: Path, tmp_path: Path) -> None:
         place = ("--checkpoints", str(checkpoints))
         with nothing_left_in(tmp_path):
             assert "'curves.gif'" in self.run("sea", "--out", "curves.gif", *place).err
@@ -448,7 +446,7 @@ class TestCommand:
             outcome = self.run("sea", "--out", str(tmp_path / "missing" / "a.png"), *place)
             assert (outcome.code, "there is no such file or folder" in outcome.err) == (1, True)
 
-    def test_without_matplotlib_a_file_names_the_remedy_and_the_terminal_needs_none(
+    def test_without_matplotlib_saving_names_the_remedy_and_the_terminal_works(
         self, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -460,7 +458,7 @@ class TestCommand:
         assert self.run("sea", *place).code == 0
         assert "<svg" in Run(checkpoints / "sea")._repr_html_()
 
-    def test_nothing_heavy_is_brought_in(self, checkpoints: Path, tmp_path: Path) -> None:
+    def test_no_heavy_module_is_imported(self, checkpoints: Path, tmp_path: Path) -> None:
         program = (
             "import sys, textgen, textgen.runs.run; from textgen.cli import cli\n"
             "cli(sys.argv[1:], standalone_mode=False); textgen.runs.run.Run(sys.argv[2])._repr_html_()\n"

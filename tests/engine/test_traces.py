@@ -35,20 +35,20 @@ def test_states_and_gates_are_those_of_the_papers(
             remembers = STATES[cell] == 2
             found = {
                 "output": trace.output,
-                **({"memory": trace.memory} if remembers else {}),
+                **({"cell_state": trace.cell_state} if remembers else {}),
                 **trace.gates,
             }
-            assert set(found) == set(expected[0]) - (set() if remembers else {"memory"})
+            assert set(found) == set(expected[0]) - (set() if remembers else {"cell_state"})
             for name, values in found.items():
                 np.testing.assert_allclose(values[row], [step[name] for step in expected], atol=1e-5)
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_state_is_the_bounded_memory_or_else_the_output(cell: Any) -> None:
+def test_the_state_is_the_bounded_cell_state_or_else_the_output(cell: Any) -> None:
     _, _, engine = made(cell)
     traces, _ = engine.observe(np.array([[1, 2, 3, 4]]), engine.initial_state(1))
     for trace in traces:
-        expected = np.tanh(trace.memory) if STATES[cell] == 2 else trace.output
+        expected = np.tanh(trace.cell_state) if STATES[cell] == 2 else trace.output
         np.testing.assert_array_equal(trace.state, expected)
         assert trace.state.shape == (1, 4, 20)
 
@@ -61,7 +61,7 @@ def test_being_observed_changes_nothing(cell: Any) -> None:
     traces, watched = engine.observe(ids, watched)
     engine.read(ids, unwatched)
     np.testing.assert_array_equal(watched.hidden, unwatched.hidden)
-    np.testing.assert_array_equal(watched.memory, unwatched.memory)
+    np.testing.assert_array_equal(watched.cell_state, unwatched.cell_state)
     np.testing.assert_array_equal(traces[-1].output[:, -1], watched.hidden[:, -20:])
     np.testing.assert_array_equal(engine.read(ids, watched)[0], engine.read(ids, unwatched)[0])
 

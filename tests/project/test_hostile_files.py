@@ -35,7 +35,7 @@ def test_a_folder_that_takes_nothing_is_named_in_one_sentence(
             patch.setattr(Path, "mkdir", refuse)
             assert "new" in judge(run("train", "haven.txt", "--device=cpu", "--name=new"), 1).err
         with monkeypatch.context() as patch:
-            patch.setattr("textgen.system.lock.os.open", refuse)
+            patch.setattr("textgen.system.files.os.open", refuse)
             judge(run("train", "haven.txt", "--device=cpu", "--name=new"), 1)
         with monkeypatch.context() as patch:
             patch.setattr(Path, "open", refuse)

@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from house import house
 
 import textgen
 from textgen.cli import cli
 from textgen.config import SIZES, SamplingConfig
 from textgen.runs.run import Run
-
-__all__ = ["house"]
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 NAMES = "train|sample|complete|score|eval|novelty|plot|surprise|neurons|runs|info"
@@ -25,8 +22,8 @@ PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_every_command_line_is_understood(house: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
-    monkeypatch.chdir(house)
+def test_every_command_line_is_understood(home: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.chdir(home)
     words = shlex.split(re.sub(r" > .*", "", line.split("  #")[0]).rpartition("| ")[2])
     assert words.pop(0) == "textgen"
     name = words.pop(0)
@@ -59,9 +56,9 @@ def test_the_default_length_is_the_configuration_s() -> None:
 
 
 @pytest.fixture
-def poems(house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def poems(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with a run called "poems", as the programs take it; nothing is trained."""
-    shutil.copytree(house / "checkpoints" / "marrow_haven", tmp_path / "checkpoints" / "poems")
+    shutil.copytree(home / "checkpoints" / "tiny", tmp_path / "checkpoints" / "poems")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(textgen, "train", lambda *_, **__: Run("checkpoints/poems"), raising=False)
 

@@ -21,7 +21,8 @@ from tiny_runs import WHOLE
 from textgen.errors import TextgenError
 from textgen.model.read import read_metadata
 from textgen.runs.run import Run
-from textgen.training.start import resume, train
+from textgen.training.resume import resume
+from textgen.training.start import train
 
 STEPS = {**WHOLE, "save_every": 0.0}
 

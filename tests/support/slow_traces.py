@@ -37,5 +37,5 @@ def slow_traces(config: ModelConfig, weights: ModelWeights, ids: np.ndarray) -> 
             gates = slow_gates(config.cell, x, own, states[n])
             states[n] = STEPS[config.cell](x, [array.astype(np.float64) for array in own.arrays()], states[n])
             x = states[n][0]
-            traces[n].append({"output": x, "memory": states[n][-1], **gates})
+            traces[n].append({"output": x, "cell_state": states[n][-1], **gates})
     return traces

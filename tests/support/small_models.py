@@ -27,9 +27,11 @@ def random_weights(config: ModelConfig, *, seed: int = 0, scale: float = 1.0) ->
     return ModelWeights.from_arrays(arrays)
 
 
-def random_writer(tokenizer: CharTokenizer = ALPHABET, *, seed: int = 0, **shape: Any) -> Writer:
+def random_writer(tokenizer: CharTokenizer = ALPHABET, *, seed: int = 0, metadata: Any = None, **shape: Any) -> Writer:
     config = ModelConfig(**{"vocab_size": tokenizer.vocab_size, "layers": 2, "units": 24, "embedding": 8, **shape})
-    return Writer(config=config, weights=random_weights(config, seed=seed, scale=4.0), tokenizer=tokenizer)
+    return Writer(
+        config=config, weights=random_weights(config, seed=seed, scale=4.0), tokenizer=tokenizer, metadata=metadata
+    )
 
 
 def slow_logits(config: ModelConfig, weights: ModelWeights, ids: np.ndarray) -> np.ndarray:

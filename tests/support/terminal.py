@@ -1,4 +1,4 @@
-"""A terminal to look at: it understands what `textgen.cli.screen` and `tqdm` send, and nothing else."""
+"""A terminal to look at: it understands line breaks, carriage returns and colours, and nothing else."""
 
 import io
 import re

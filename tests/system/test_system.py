@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,14 +76,48 @@ class TestAtomicWrite:
         assert stat.S_IMODE((tmp_path / "poem.txt").stat().st_mode) == 0o640
 
     @posix
-    def test_a_symbolic_link_stays_one(self, tmp_path: Path) -> None:
+    def test_a_symbolic_link_is_replaced_and_what_it_points_to_stays(self, tmp_path: Path) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        target, link = tmp_path / "elsewhere" / "real.txt", tmp_path / "link.txt"
+        target.write_bytes(b"old")
+        for place in (target, target.parent, tmp_path / "nowhere", link, "/dev/null"):
+            link.unlink(missing_ok=True)
+            link.symlink_to(place)
+            write(link, b"new text")
+            assert not link.is_symlink()
+            assert link.read_bytes() == b"new text"
+            assert target.read_bytes() == b"old"
+        assert names(tmp_path) == ["elsewhere", "link.txt"]
+        assert names(tmp_path / "elsewhere") == ["real.txt"]
+
+    @posix
+    def test_a_link_that_the_user_chose_stays_one(self, tmp_path: Path) -> None:
         (tmp_path / "elsewhere").mkdir()
         target, link = tmp_path / "elsewhere" / "real.txt", tmp_path / "link.txt"
         target.write_bytes(b"old")
         link.symlink_to(target)
-        write(link, b"new text")
+        with system.atomic_write(link, follow_link=True) as file:
+            file.write(b"new text")
         assert link.is_symlink()
         assert target.read_bytes() == b"new text"
+
+    @posix
+    def test_a_second_name_keeps_the_old_contents(self, tmp_path: Path) -> None:
+        (tmp_path / "victim.txt").write_bytes(b"old")
+        os.link(tmp_path / "victim.txt", tmp_path / "poem.txt")
+        write(tmp_path / "poem.txt", b"new text")
+        assert (tmp_path / "victim.txt").read_bytes() == b"old"
+
+    @posix
+    def test_a_pipe_and_a_folder_are_refused(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "folder").mkdir()
+        for name, told in (("pipe", "a device or a pipe"), ("folder", "it is a folder")):
+            with pytest.raises(OSError) as caught:
+                write(tmp_path / name, b"new text")
+            assert told in system.explain(caught.value)
+            assert caught.value.filename == str(tmp_path / name)
+        assert names(tmp_path) == ["folder", "pipe"]
 
     def test_the_longest_name_works(self, tmp_path: Path) -> None:
         path = tmp_path / ("n" * 251 + ".txt")
@@ -313,29 +346,77 @@ time.sleep(60)
         with pytest.raises(OSError, match="No locks available"):
             system.FileLock(tmp_path / "lock").acquire()
 
-    def test_windows_locks_a_byte_behind_the_text(self, tmp_path: Path, monkeypatch: Any) -> None:
-        locked: dict[tuple[int, int], int] = {}
+    @posix
+    @pytest.mark.parametrize("kind", ["link", "dangling link", "link to a device", "pipe", "folder"])
+    def test_only_a_regular_file_is_locked(self, tmp_path: Path, kind: str) -> None:
+        victim, path = tmp_path / "victim", tmp_path / "lock"
+        victim.write_text("precious")
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "folder":
+            path.mkdir()
+        else:
+            path.symlink_to({"link": victim, "dangling link": tmp_path / "nowhere"}.get(kind, Path("/dev/null")))
+        lock = system.FileLock(path)
+        assert not lock.held
+        assert lock.holder == ""
+        with pytest.raises(OSError) as caught:
+            lock.acquire()
+        assert system.explain(caught.value) == "lock is a link, a folder or a pipe, not a file. Remove it."
+        assert names(tmp_path) == ["lock", "victim"]
+        assert victim.read_text() == "precious"
 
-        def locking(descriptor: int, mode: int, count: int) -> None:
-            assert (mode, count) == (2, 1)
-            key = (os.fstat(descriptor).st_ino, os.lseek(descriptor, 0, os.SEEK_CUR))
-            if locked.setdefault(key, descriptor) != descriptor:
+    @posix
+    def test_what_becomes_a_link_or_a_pipe_meanwhile_is_not_opened(self, tmp_path: Path) -> None:
+        victim, path = tmp_path / "victim", tmp_path / "lock"
+        victim.write_text("precious")
+        for become in (lambda: path.symlink_to(victim), lambda: os.mkfifo(path)):
+            path.write_text("")
+            before = path.lstat()
+            path.unlink()
+            become()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Path, "lstat", lambda path, before=before: before)
+                with pytest.raises(OSError):
+                    system.FileLock(path).acquire()
+            path.unlink()
+        assert victim.read_text() == "precious"
+
+    @posix
+    def test_a_file_with_a_second_name_is_locked_and_not_written(self, tmp_path: Path) -> None:
+        victim = tmp_path / "victim"
+        victim.write_text("precious")
+        os.link(victim, tmp_path / "lock")
+        with system.FileLock(tmp_path / "lock") as lock:
+            assert system.FileLock(lock.path).held
+        assert names(tmp_path) == ["victim"]
+        assert victim.read_text() == "precious"
+
+    @posix
+    def test_those_who_ask_at_once_do_not_take_each_other_for_the_holder(self, tmp_path: Path) -> None:
+        path = tmp_path / "lock"
+        path.write_text("")
+        asking = os.open(path, os.O_RDWR)
+        lock_module._lock(asking)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(time, "sleep", lambda seconds: os.close(asking))
+            assert not system.FileLock(path).held
+
+    @posix
+    def test_a_lock_that_cannot_be_written_can_be_asked_about(self, tmp_path: Path, monkeypatch: Any) -> None:
+        real_open = os.open
+
+        def read_only(path: Any, flags: int, *mode: int) -> int:
+            if flags & os.O_RDWR:
                 raise PermissionError(errno.EACCES, "Permission denied")
+            return real_open(path, flags, *mode)
 
-        monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(locking=locking, LK_NBLCK=2))
-        monkeypatch.setattr(sys, "platform", "win32")
-        lock = system.FileLock(tmp_path / "lock")
-        assert lock.acquire()
-        assert [offset for _, offset in locked] == [lock_module._LOCKED_BYTE]
-        assert lock.path.stat().st_size < lock_module._LOCKED_BYTE
-        other = system.FileLock(tmp_path / "lock")
-        assert not other.acquire()
-        assert other.held
-        assert other.holder.startswith("process ")
-        locked.clear()
-        lock.release()
-        assert other.acquire()
-        other.release()
+        with system.FileLock(tmp_path / "lock"):
+            monkeypatch.setattr(os, "open", read_only)
+            other = system.FileLock(tmp_path / "lock")
+            assert other.held
+            with pytest.raises(PermissionError):
+                other.acquire()
 
 
 def _count_up(folder: Path, times: int) -> None:
@@ -349,7 +430,7 @@ def _count_up(folder: Path, times: int) -> None:
 
 class TestInterruptible:
     @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", pytest.param("SIGHUP", marks=posix)])
-    def test_the_first_signal_is_a_flag_and_the_handlers_come_back(self, name: str) -> None:
+    def test_the_first_signal_sets_a_flag_and_handlers_are_restored(self, name: str) -> None:
         number = getattr(signal, name)
         before = signal.getsignal(number)
         with system.interruptible() as interruption:
@@ -361,13 +442,13 @@ class TestInterruptible:
             assert signal.getsignal(number) == before
         assert signal.getsignal(number) == before
 
-    def test_the_second_ctrl_c_goes_through(self) -> None:
+    def test_the_second_ctrl_c_raises_keyboard_interrupt(self) -> None:
         with pytest.raises(KeyboardInterrupt), system.interruptible() as interruption:
             signal.raise_signal(signal.SIGINT)
             assert interruption.requested
             signal.raise_signal(signal.SIGINT)
 
-    def test_handlers_come_back_after_an_error(self) -> None:
+    def test_handlers_are_restored_after_an_error(self) -> None:
         before = signal.getsignal(signal.SIGINT)
         with contextlib.suppress(ValueError), system.interruptible():
             assert signal.getsignal(signal.SIGINT) != before
@@ -429,7 +510,7 @@ class TestTerminal:
             yield stream
         os.close(leader)
 
-    def test_files_pipes_and_missing_streams_are_no_terminals(self, tmp_path: Path) -> None:
+    def test_files_pipes_and_missing_streams_are_not_terminals(self, tmp_path: Path) -> None:
         with (tmp_path / "out").open("w") as file:
             assert not system.is_terminal(file)
         assert not system.is_terminal(file)
@@ -486,5 +567,5 @@ except OSError as error:
             assert process.stderr.read() == b""
         assert process.returncode == 0
 
-    def test_other_errors_are_no_closed_pipe(self) -> None:
+    def test_other_errors_are_not_a_closed_pipe(self) -> None:
         assert not system.is_closed_pipe(OSError(errno.ENOSPC, "No space left on device"))

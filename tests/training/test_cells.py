@@ -7,12 +7,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from slow_cells import sigmoid, tie
+from slow_cells import STATES, STEPS, sigmoid, tie
 from small_models import random_weights
 from tiny_runs import TINY
 
 import textgen
 from textgen.config import CELLS, ModelConfig, TrainingConfig
+from textgen.config.cells import FACTS
 from textgen.model.read import read_checkpoint
 from textgen.model.weights import ModelWeights
 from textgen.peephole import PeepholeLSTM
@@ -59,6 +60,17 @@ def assert_tied(arrays: list[np.ndarray]) -> None:
     for array in arrays:
         np.testing.assert_array_equal(array, tie(array))
         assert array.any()
+
+
+def test_every_cell_has_its_facts_and_its_steps_in_both_runtimes() -> None:
+    from textgen.engine.cells import CELLS as NUMPY
+    from textgen.training.kernels import CELLS as TENSORFLOW
+
+    assert set(FACTS) == set(CELLS) == set(TENSORFLOW) == set(NUMPY) == set(STEPS)
+    assert {cell: facts.states for cell, facts in FACTS.items()} == STATES
+    for cell, facts in FACTS.items():
+        assert sorted(NUMPY[cell].order) == sorted(facts.free)
+        assert {*facts.sigmoid, *facts.apart, *facts.tied, *facts.tied.values(), *facts.peepholes} <= set(facts.gates)
 
 
 @pytest.mark.parametrize("cell", CELLS)

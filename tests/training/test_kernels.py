@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from slow_cells import STATES, slow_gradients, slow_outputs, tie
 
 from textgen.config import CELLS
-from textgen.training.keras_model import CELLS as LAYERS
+from textgen.training.keras_model import layer_class
 from textgen.training.kernels import recurrence
 
 
@@ -64,7 +64,7 @@ def learned(cell: str, gradients: list[tf.Tensor]) -> list[np.ndarray]:
 
 
 def layer_and_inputs(cell: str, batch: int, time: int, features: int, units: int, seed: int = 0):
-    layer = LAYERS[cell](units, return_sequences=True, return_state=True)
+    layer = layer_class(cell)(units, return_sequences=True, return_state=True)
     x = random(batch, time, features, seed=seed)
     layer(x)
     for n, variable in enumerate(layer.trainable_variables):

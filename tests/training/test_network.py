@@ -197,9 +197,9 @@ def test_gradients_beyond_the_limit_are_scaled_down_to_it() -> None:
 def test_a_batch_in_halves_learns_what_two_short_batches_learn() -> None:
     batches = ids(4, 9, seed=3)
     inputs, targets = batches[:, :-1], batches[:, 1:]
-    halved = plain_trainer(8, halved_fraction=0.5)
+    halved = plain_trainer(8, shards=1, halved_fraction=0.5)
     halved.halved.assign(True)
-    whole, short = plain_trainer(8, halved_fraction=0.5), plain_trainer(4)
+    whole, short = plain_trainer(8, shards=1, halved_fraction=0.5), plain_trainer(4, shards=1)
     for trainer in (halved, whole):
         tf.function(trainer.train_step)((tf.constant(inputs), tf.constant(targets), tf.constant(True)))
     losses = []
@@ -222,12 +222,14 @@ def test_the_halves_of_a_batch_have_masks_of_their_own() -> None:
     assert (first != second).any()
 
 
-def plain_trainer(length: int, *, cell: str = "coupled", kernels: bool = True, **changes: object) -> Trainer:
+def plain_trainer(
+    length: int, *, cell: str = "coupled", kernels: bool = True, shards: int = 2, **changes: object
+) -> Trainer:
     shape = config(cell, dropout=0.0, input_dropout=0.0)
     model = build_model(shape, seed=2)
     training = TrainingConfig(batch_size=4, sequence_length=length, state_reset=0.0, learning_rate=0.01, **changes)
     network = Network(model, shape, kernels=kernels, seed=1)
-    return Trainer(network, model, training, shards=2 if kernels else 1, validation_streams=4)
+    return Trainer(network, model, training, shards=shards if kernels else 1, validation_streams=4)
 
 
 def test_the_logits_scale_counts_in_learning_only() -> None:
@@ -261,7 +263,7 @@ def test_halves_are_learned_from_through_keras_s_own_layers_too() -> None:
     data = (tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:]), tf.constant(True))
     weights = []
     for kernels in (True, False):
-        trainer = plain_trainer(8, cell="lstm", kernels=kernels, halved_fraction=0.5)
+        trainer = plain_trainer(8, cell="lstm", kernels=kernels, shards=1, halved_fraction=0.5)
         trainer.halved.assign(True)
         step = tf.function(trainer.train_step)
         step(data)

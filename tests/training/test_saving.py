@@ -1,6 +1,7 @@
 """What a cut can cost and what a full disk may cost: how often states are saved, and what becomes of failed saves."""
 
 import math
+import shutil
 import subprocess
 import sys
 import threading
@@ -28,8 +29,9 @@ from textgen.runs.run import Run
 from textgen.system.files import ASIDE
 from textgen.training import session
 from textgen.training.progress import Progress
+from textgen.training.resume import resume
 from textgen.training.schedule import Plan
-from textgen.training.start import resume, train
+from textgen.training.start import train
 
 
 class Watch(Reporter):
@@ -54,9 +56,9 @@ def text(bundled_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def whole(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def whole(uncut: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run whose every save went well."""
-    return train(text, name="whole", checkpoints=tmp_path_factory.mktemp("whole"), **WHOLE)
+    return Run(shutil.copytree(uncut.path, tmp_path_factory.mktemp("whole") / "whole"))
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from textgen.model.results import Validation
 from textgen.runs.events import Reporter
 from textgen.runs.run import Run
 from textgen.training.progress import Progress
+from textgen.training.resume import resume
 from textgen.training.schedule import Plan
-from textgen.training.start import resume, train
+from textgen.training.start import train
 from textgen.training.tensorboard import EventWriter, event_files
 
 WHOLE = {**TINY, "epochs": 0.6, "seed": 5, "validate_every": 9}
@@ -247,7 +248,7 @@ def test_a_run_that_fails_before_its_first_save_leaves_no_folder(text: Path, tmp
 
 @pytest.mark.parametrize("recorded", ["/somewhere/else", True])
 def test_a_stranger_s_checkpoint_names_no_folder_to_write_to(recorded: Any, told: Run) -> None:
-    from textgen.training.start import _events_before
+    from textgen.training.resume import _events_before
 
     progress = read_checkpoint(told.last).metadata.progress
     assert progress is not None

@@ -8,9 +8,9 @@ import pytest
 from textgen.config import TrainingConfig
 from textgen.runs.events import Reporter
 from textgen.training import progress as progress_module
-from textgen.training.callbacks import Course
 from textgen.training.progress import Progress
 from textgen.training.schedule import Plan, learning_rate
+from textgen.training.time_budget import TimeBudget
 
 BUDGET = 100.0
 ROUND = 1.5
@@ -28,12 +28,11 @@ class Switch:
 
 
 class Model:
-    """What a course turns at: a rate, a switch and the end of a round."""
+    """What a time budget sets: a rate and a switch."""
 
     def __init__(self) -> None:
         self.halved = Switch()
         self.optimizer = type("Optimizer", (), {"learning_rate": 0.0})()
-        self.stop_training = False
 
 
 def drive(
@@ -44,7 +43,7 @@ def drive(
     every: int = 60,
     **changes: object,
 ) -> tuple[Progress, list[float], list[bool], float]:
-    """Runs a course to its end; a step takes `seconds(now, halved)`.
+    """Runs a plan to its end; a step takes `seconds(now, halved)`.
 
     Returns the progress, each step's rate, whether it was halved, and the end in seconds.
     """
@@ -54,22 +53,23 @@ def drive(
     start = None if config.halved_share > 0.0 else 0
     progress = progress or Progress(plan=Plan(steps=None, decay_start=None, validate_every=every, whole_from=start))
     progress.started = 0.0
-    course, model = Course(progress, config, Reporter(), held_out=10_000), Model()
-    course.set_model(model)
+    budget, model = TimeBudget(progress, config, Reporter(), held_out=10_000), Model()
+    budget.set_model(model)
     rates, halves = [], []
-    course.on_train_begin()
+    budget.on_train_begin()
     clock.now += 3.0
     while not progress.finished:
-        course.on_epoch_begin(0)
-        model.stop_training = False
-        while not model.stop_training:
-            course.on_train_batch_begin(0)
+        budget.on_epoch_begin(0)
+        going = True
+        while going:
+            budget.on_train_batch_begin(0)
             rates.append(model.optimizer.learning_rate)
             halves.append(model.halved.value)
             clock.now += seconds(clock.now, model.halved.value)
-            course.on_train_batch_end(0, {"loss": 1.0})
+            progress.step += 1
+            budget.on_train_batch_end(0, {"loss": 1.0})
+            going = not progress.round_done
         clock.now += ROUND
-        course.on_epoch_end(0)
     return progress, rates, halves, clock.now
 
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -21,7 +22,8 @@ from textgen.engine.scoring import score_ids
 from textgen.errors import CheckpointError, ConfigError, CorpusError, RunError, TrainingError
 from textgen.model.read import read_checkpoint, read_training_state
 from textgen.runs.run import Run
-from textgen.training.start import resume, train
+from textgen.training.resume import resume
+from textgen.training.start import train
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +42,9 @@ def kill_at(wanted: int) -> Recorder:
 
 
 @pytest.fixture(scope="module")
-def whole(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def whole(uncut: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that was never cut."""
-    return train(text, name="whole", checkpoints=tmp_path_factory.mktemp("whole"), **WHOLE)
+    return Run(shutil.copytree(uncut.path, tmp_path_factory.mktemp("whole") / "whole"))
 
 
 def test_a_run_keeps_what_it_promises(whole: Run) -> None:
@@ -180,7 +182,7 @@ def test_the_best_value_survives_a_restart(text: Path, tmp_path: Path) -> None:
     assert recorder.summary.split == "the first 3,600 characters train, the last 400 validate"
 
 
-def test_an_exploding_loss_goes_back_lowers_the_rate_and_goes_on(text: Path, tmp_path: Path) -> None:
+def test_a_run_that_diverges_goes_back_lowers_the_rate_and_goes_on(text: Path, tmp_path: Path) -> None:
     recorder = Recorder()
 
     class Poison(keras.callbacks.Callback):
@@ -197,13 +199,13 @@ def test_an_exploding_loss_goes_back_lowers_the_rate_and_goes_on(text: Path, tmp
         **TINY,
     )  # fmt: skip
     assert len(recorder.warnings) == 1
-    assert "exploded at step 21" in recorder.warnings[0]
+    assert "diverged at step 21" in recorder.warnings[0]
     progress = read_checkpoint(run.last).metadata.progress
     assert (progress.rescues, progress.rate_factor) == (1, 0.5)
     assert all(math.isfinite(row.val_loss) for row in run.history)
 
 
-def test_a_loss_that_explodes_again_and_again_ends_the_run_and_keeps_the_best(text: Path, tmp_path: Path) -> None:
+def test_a_run_that_diverges_again_and_again_ends_and_keeps_the_best(text: Path, tmp_path: Path) -> None:
     recorder = Recorder()
     with pytest.raises(TrainingError, match="--learning-rate"):
         train(

@@ -1,10 +1,10 @@
-"""What a trained model is worth and what it sees. No TensorFlow.
+"""Analysis of trained models, without TensorFlow.
 
-    evaluation      how good it is: protocols, intervals, baselines
-    memorisation    what it copies from its training text
-    surprisal       the probability of each character of a text, and what was likelier
-    neurons         the state of each unit over a text, and what it follows
-    curves          how the loss fell
+    evaluation      loss by protocol, confidence intervals, calibration, baselines
+    memorisation    how much of a model's output is copied from its training text
+    surprisal       the surprisal of each character of a text, and the most likely alternatives
+    neurons         each unit's state over a text, its correlation with text features, gate saturation
+    curves          learning curves
 
-Importing the package imports none of them.
+Importing the package imports none of these modules.
 """

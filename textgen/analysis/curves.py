@@ -1,4 +1,4 @@
-"""The learning curves of runs: from runs' names to a picture, in a file, in a notebook or as text."""
+"""Learning curves of runs, as a file, in a notebook or as text."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from textgen.system import PathLike
 
 
 class Curves:
-    """Learning curves that `plot` made; a notebook shows them, `print` writes them in 80 columns.
+    """The learning curves that `plot` returns; a notebook displays them, `print` draws them in 80 columns.
 
     Args:
-        chart: what they show.
+        chart: the chart to draw.
 
     Attributes:
-        chart: what they show.
+        chart: the chart to draw.
     """
 
     def __init__(self, chart: Chart) -> None:
@@ -36,29 +36,29 @@ class Curves:
         return self.text()
 
     def save(self, path: PathLike) -> Path:
-        """Writes them to a file, whole or not at all; the same curves are the same bytes.
+        """Writes the curves to a file atomically; the same curves give the same bytes.
 
         Args:
-            path: the file; its ending says what it becomes: .png, .svg or .pdf.
+            path: the file; its extension selects the format: .png, .svg or .pdf.
 
         Returns:
             The file.
 
         Raises:
-            ConfigError: another ending.
+            ConfigError: the extension is none of these.
             TextgenError: matplotlib is not installed.
             OSError: the file cannot be written.
         """
         return save_figure(self.chart, path)
 
     def text(self, *, columns: int = 80, rows: int = 20, colours: Literal[0, 16, 256] = 0, plain: bool = False) -> str:
-        """Draws them with braille dots, or with ASCII alone.
+        """Draws the curves with braille dots, or in ASCII.
 
         Args:
             columns: the width.
-            rows: the height of the drawing itself, to which axes and key come.
-            colours: how many colours the terminal shows; 0 draws without any.
-            plain: ASCII alone.
+            rows: the height of the plot area, without axes and legend.
+            colours: how many colours the terminal supports; 0 for none.
+            plain: whether to use ASCII only.
         """
         return draw(self.chart, columns=columns, rows=rows, colours=colours, plain=plain)
 
@@ -74,22 +74,21 @@ def plot(
     log: bool = False,
     checkpoints: PathLike = CHECKPOINTS,
 ) -> Curves:
-    """Draws the learning curves of runs: the loss in training and on the text held out, with the best point marked.
+    """Plots the training and validation loss of runs, with the best point marked.
 
     Args:
         runs: runs' names or folders, `Run`s, or .keras files, one or several; None takes the newest run.
-        against: what progress is measured in: training "steps", "characters" seen, or the "time" of training, which
-            is summed over a run's continuations.
-        unit: of the loss, "nats" or "bits" per character; the other one stands on a second axis.
-        log: progress on a logarithmic axis.
+        against: the x axis: training "steps", "characters" seen, or training "time", summed over resumptions.
+        unit: of the loss, "nats" or "bits" per character; a secondary axis shows the other.
+        log: whether the x axis is logarithmic.
         checkpoints: the folder of the run folders.
 
     Returns:
         The curves: `save` writes a file, `print` shows text, and a notebook shows a picture.
 
     Raises:
-        ConfigError: an argument is none of its choices.
-        RunError: there is no such run, or it has recorded no validation yet.
+        ConfigError: an argument is not one of its choices.
+        RunError: there is no such run, or it has no validation recorded yet.
         CheckpointError: neither a checkpoint nor `metrics.csv` can be read.
 
     Example:
@@ -102,12 +101,12 @@ def plot(
     names = [name for name, _ in found.values()]
     curves = []
     for path, (name, history) in found.items():
-        # Two runs of one name are told apart by where they are.
+        # Runs of the same name are labelled by their path.
         curve = Curve(name if names.count(name) == 1 else path, [row.to_json() for row in history])
         if Chart.of([curve], against=against, unit=unit, log=log) is None:
             raise RunError(
                 f"The run {name!r} has nothing to plot against {against}: no validation is recorded for it. "
-                "Wait for its first one, or leave it out."
+                "Wait for the first one, or leave the run out."
             )
         curves.append(curve)
     chart = Chart.of(curves, against=against, unit=unit, log=log)
@@ -117,7 +116,7 @@ def plot(
 
 
 def _history(run: PathLike | Run | None, checkpoints: PathLike) -> tuple[Path, str, list[Validation]]:
-    """Where a run is, its name and its history."""
+    """A run's path, name and history."""
     if not isinstance(run, Run):
         if run is not None and Path(run).suffix == ".keras":
             return Path(run), checkpoint_name(Path(run)), list(read_metadata(run).history)

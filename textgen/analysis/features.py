@@ -1,9 +1,8 @@
-"""What can be told of each character from the text alone, by a name: inside quotes, position in the line.
+"""Named features of a text that units may be correlated with: inside quotes, position in line, and so on.
 
-A text goes in, a vector over its characters for each feature comes out. The module knows no model.
-
-A feature's value at a character holds once that character has been read, as a unit's state does: an opening quotation
-mark is inside the quotation, a closing one is not. Features that look ahead ("end of line") say so.
+Each feature is a vector over the text's characters. Its value at a character applies after that character has been
+read, as a unit's state does: an opening quotation mark is inside the quotation, a closing one is not. Features that
+look ahead ("end of line") say so.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 VOWELS = frozenset("aeiouæœøıαεηιουωаеиоуыэюяіє")
-"""Latin, Greek and Cyrillic ones; a letter with a mark counts as the letter."""
+"""Latin, Greek and Cyrillic vowels; accents are ignored."""
 
 _BRACKETS = {")": "(", "]": "[", "}": "{", "）": "（", "］": "［", "｝": "｛", "】": "【", "〉": "〈", "》": "《"}
 _QUOTES = {"”": "“„", "“": "„", "»": "«", "」": "「", "』": "『"}
@@ -42,13 +41,13 @@ _SPEAKER = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Feature:
-    """Something nameable that a unit may follow.
+    """A named property of each character of a text.
 
     Args:
         name: a few words.
         meaning: what its value is.
-        values: `(characters,)` float64; 0 or 1 where it is `binary`.
-        binary: it holds or does not hold.
+        values: `(characters,)` float64; 0 or 1 if it is `binary`.
+        binary: whether it is true or false rather than a count.
     """
 
     name: str
@@ -58,15 +57,15 @@ class Feature:
 
     @property
     def share(self) -> float:
-        """Of a binary feature, the share of characters where it holds; of another, its mean."""
+        """The mean value: for a binary feature, the share of characters where it is true."""
         return float(self.values.mean())
 
 
 def find_features(text: str) -> tuple[Feature, ...]:
     """The features that vary over a text, in a fixed order.
 
-    Left out is what is nowhere or everywhere in it, or in one stretch alone: whatever else changed there would seem to
-    follow it.
+    Features that are constant, or that differ from their most frequent value in a single segment only, are left out:
+    anything else that changed in that segment would be correlated with them.
 
     Args:
         text: any text.
@@ -74,17 +73,17 @@ def find_features(text: str) -> tuple[Feature, ...]:
     >>> [feature.name for feature in find_features("ab ab ")]
     ['space', 'start of a word', 'end of a word', 'position in word', 'vowel']
     """
-    reading = _Reading(text)
+    annotated = _AnnotatedText(text)
     found = []
     for name, meaning, values in _DEFINITIONS:
-        vector = values(reading)
-        if _stretches(vector) > 1:
+        vector = values(annotated)
+        if _segments(vector) > 1:
             found.append(Feature(name, meaning, vector.astype(np.float64), vector.dtype == np.bool_))
     return tuple(found)
 
 
 def count_since(marks: Mask) -> NDArray[np.int64]:
-    """How many characters ago the last mark was; before the first one, how many from the start.
+    """The number of characters since the last mark; before the first one, since the start, counted from 1.
 
     >>> count_since(np.array([False, False, True, False])).tolist()
     [1, 2, 0, 1]
@@ -93,26 +92,26 @@ def count_since(marks: Mask) -> NDArray[np.int64]:
     return places - np.maximum.accumulate(np.where(marks, places, -1))
 
 
-def _stretches(values: NDArray[np.int64] | Mask) -> int:
-    """In how many stretches a vector is not what it is most often."""
+def _segments(values: NDArray[np.int64] | Mask) -> int:
+    """The number of segments in which a vector differs from its most frequent value."""
     if not len(values):
         return 0
     found, counts = np.unique(values, return_counts=True)
     other = values != found[counts.argmax()]
-    return int(np.count_nonzero(other & ~_shifted(other)))
+    return int(np.count_nonzero(other & ~_previous(other)))
 
 
-class _Reading:
-    """A text and what several features need of it."""
+class _AnnotatedText:
+    """A text with the properties that several features share, computed once."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         codes, self._kinds = np.unique(to_code_points(text), return_inverse=True)
         self._distinct = [chr(code) for code in codes]
 
-    def where(self, holds: Callable[[str], bool]) -> Mask:
-        """At which characters something holds that depends on the character alone."""
-        return np.array([bool(holds(each)) for each in self._distinct], np.bool_)[self._kinds.reshape(-1)]
+    def where(self, predicate: Callable[[str], bool]) -> Mask:
+        """The characters for which a predicate is true."""
+        return np.array([bool(predicate(each)) for each in self._distinct], np.bool_)[self._kinds.reshape(-1)]
 
     def nowhere(self) -> Mask:
         return np.zeros(len(self.text), np.bool_)
@@ -131,13 +130,13 @@ class _Reading:
 
     @cached_property
     def word_start(self) -> Mask:
-        """A word's first character; each one by itself in scripts that do not part words."""
+        """The first character of each word; every character in scripts without spaces between words."""
         whole = self.where(is_whole_word)
-        return self.word & (~_shifted(self.word) | whole | _shifted(whole))
+        return self.word & (~_previous(self.word) | whole | _previous(whole))
 
     @cached_property
     def blank(self) -> Mask:
-        """The line break that ends a blank line."""
+        """The line breaks that end blank lines."""
         blank = self.nowhere()
         for match in re.finditer(r"^[^\S\n]*\n", self.text, re.MULTILINE):
             blank[match.end() - 1] = True
@@ -145,7 +144,7 @@ class _Reading:
 
     @cached_property
     def indentation(self) -> NDArray[np.int64]:
-        """How many spaces and tabs its line begins with."""
+        """The number of spaces and tabs at the start of the character's line."""
         depths = np.zeros(len(self.text), np.int64)
         for match in re.finditer(r"^([ \t\u3000]*)[^\n]*\n?", self.text, re.MULTILINE):
             depths[match.start() : match.end()] = len(match[1])
@@ -153,15 +152,15 @@ class _Reading:
 
     @cached_property
     def bracket_depth(self) -> NDArray[np.int64]:
-        """How many brackets are open; one that is never closed, or closes none, does not count."""
+        """The number of open brackets; unbalanced ones do not count."""
         change = np.zeros(len(self.text) + 1, np.int64)
-        opened = _Opened()
+        open_marks = _OpenMarks()
         for match in re.finditer("[" + re.escape("".join({*_BRACKETS, *_BRACKETS.values()})) + "]", self.text):
             mark, place = match[0], match.start()
             if mark not in _BRACKETS:
-                opened.push(mark, place)
-            elif opened.holds(_BRACKETS[mark]):
-                change[opened.close(_BRACKETS[mark])] += 1
+                open_marks.push(mark, place)
+            elif open_marks.contains(_BRACKETS[mark]):
+                change[open_marks.close(_BRACKETS[mark])] += 1
                 change[place] -= 1
         return np.cumsum(change[:-1])
 
@@ -169,18 +168,18 @@ class _Reading:
     def quoted(self) -> Mask:
         """Inside quotation marks; a quotation that is not closed ends with its paragraph."""
         change = np.zeros(len(self.text) + 1, np.int64)
-        opened = _Opened()
+        open_marks = _OpenMarks()
         for match in re.finditer(r'["“”„«»「」『』]|\n[^\S\n]*(?=\n)|\Z', self.text):
             mark, place = match[0], match.start()
             closes = mark if mark == '"' else _QUOTES.get(mark, "")
             if mark == "" or mark[0] == "\n":
-                starts = opened.clear()
-            elif opened.holds(closes):
-                starts = [opened.close(closes)]
+                starts = open_marks.clear()
+            elif open_marks.contains(closes):
+                starts = [open_marks.close(closes)]
             else:
                 starts = []
                 if mark == '"' or mark in _OPENING_QUOTES:
-                    opened.push(mark, place)
+                    open_marks.push(mark, place)
             for start in starts:
                 change[start] += 1
                 change[place] -= 1
@@ -189,10 +188,10 @@ class _Reading:
 
     @cached_property
     def speakers(self) -> list[tuple[int, int, int]]:
-        """Of each line that begins with a name and a colon, where the name starts, the colon, and the speech's line.
+        """For each line that begins with a name and a colon: the name's start, the colon, the end of the speech's line.
 
-        The speech begins in the same line, or where nothing follows the colon there, in the next one. The third number
-        is the end of the line in which it begins, its line break counted.
+        The speech begins in the same line or, if nothing follows the colon there, in the next one. The end includes the
+        line break.
         """
         found = []
         for match in _SPEAKER.finditer(self.text):
@@ -210,8 +209,8 @@ class _Reading:
         return len(self.text) if end < 0 else end + 1
 
 
-class _Opened:
-    """Marks that are open, innermost last."""
+class _OpenMarks:
+    """A stack of opening marks that are not closed yet."""
 
     def __init__(self) -> None:
         self._marks: list[tuple[str, int]] = []
@@ -221,12 +220,12 @@ class _Opened:
         self._marks.append((mark, place))
         self._counts[mark] += 1
 
-    def holds(self, marks: str) -> bool:
-        """Whether one of these is open."""
+    def contains(self, marks: str) -> bool:
+        """Whether one of these marks is open."""
         return any(self._counts[mark] for mark in marks)
 
     def close(self, marks: str) -> int:
-        """Takes the innermost of these, and what is open within it, away; returns its place."""
+        """Pops the innermost of these marks, and all above it; returns its position."""
         while True:
             mark, place = self._marks.pop()
             self._counts[mark] -= 1
@@ -234,74 +233,74 @@ class _Opened:
                 return place
 
     def clear(self) -> list[int]:
-        """Takes all away; returns their places."""
+        """Pops all marks; returns their positions."""
         places = [place for _, place in self._marks]
         self._marks.clear()
         self._counts.clear()
         return places
 
 
-def _shifted(mask: Mask) -> Mask:
-    """Each character's value of the character before it."""
+def _previous(mask: Mask) -> Mask:
+    """For each character, the value of the character before it."""
     return np.concatenate([[False], mask[:-1]]) if len(mask) else mask
 
 
-def _ahead(mask: Mask) -> Mask:
-    """Each character's value of the character after it."""
+def _next(mask: Mask) -> Mask:
+    """For each character, the value of the character after it."""
     return np.concatenate([mask[1:], [False]]) if len(mask) else mask
 
 
-def _in_line(reading: _Reading) -> NDArray[np.int64]:
-    return _counted(reading.newline)
+def _in_line(text: _AnnotatedText) -> NDArray[np.int64]:
+    return _since_last(text.newline)
 
 
-def _in_paragraph(reading: _Reading) -> NDArray[np.int64]:
-    return _counted(reading.blank)
+def _in_paragraph(text: _AnnotatedText) -> NDArray[np.int64]:
+    return _since_last(text.blank)
 
 
-def _in_sentence(reading: _Reading) -> NDArray[np.int64]:
-    return _counted(reading.where(lambda c: c in _SENTENCE_ENDS))
+def _in_sentence(text: _AnnotatedText) -> NDArray[np.int64]:
+    return _since_last(text.where(lambda c: c in _SENTENCE_ENDS))
 
 
-def _counted(marks: Mask) -> NDArray[np.int64]:
-    """Characters since the last mark; nothing at all where there is no mark."""
+def _since_last(marks: Mask) -> NDArray[np.int64]:
+    """Characters since the last mark; all zeros if there is none."""
     return count_since(marks) if marks.any() else np.zeros(len(marks), np.int64)
 
 
-def _first_line(reading: _Reading) -> Mask:
-    blank, newline = reading.blank, reading.newline
+def _first_line(text: _AnnotatedText) -> Mask:
+    blank, newline = text.blank, text.newline
     if not blank.any():
-        return reading.nowhere()
+        return text.nowhere()
     lines = np.cumsum(newline)
     found: Mask = lines == np.maximum.accumulate(np.where(blank, lines, 0))
     return found
 
 
-def _depth(reading: _Reading) -> NDArray[np.int64]:
-    depth = reading.bracket_depth
+def _depth(text: _AnnotatedText) -> NDArray[np.int64]:
+    depth = text.bracket_depth
     return depth if (depth > 1).any() else np.zeros_like(depth)
 
 
-def _speaker(reading: _Reading) -> Mask:
-    values = reading.nowhere()
-    for start, colon, _ in reading.speakers:
+def _speaker(text: _AnnotatedText) -> Mask:
+    values = text.nowhere()
+    for start, colon, _ in text.speakers:
         values[start : colon + 1] = True
     return values
 
 
-def _speech(reading: _Reading) -> Mask:
-    values = reading.nowhere()
-    for _, colon, end in reading.speakers:
+def _speech(text: _AnnotatedText) -> Mask:
+    values = text.nowhere()
+    for _, colon, end in text.speakers:
         values[colon + 1 : end] = True
     return values
 
 
-def _in_word(reading: _Reading) -> NDArray[np.int64]:
-    return np.where(reading.word, count_since(reading.word_start) + 1, 0)
+def _in_word(text: _AnnotatedText) -> NDArray[np.int64]:
+    return np.where(text.word, count_since(text.word_start) + 1, 0)
 
 
-def _word_end(reading: _Reading) -> Mask:
-    ends = reading.word & (~_ahead(reading.word) | _ahead(reading.word_start))
+def _word_end(text: _AnnotatedText) -> Mask:
+    ends = text.word & (~_next(text.word) | _next(text.word_start))
     ends[-1:] = False
     return ends
 
@@ -318,10 +317,10 @@ def _is_vowel(character: str) -> bool:
     return unicodedata.normalize("NFD", character.lower())[:1] in VOWELS
 
 
-_DEFINITIONS: tuple[tuple[str, str, Callable[[_Reading], NDArray[np.int64] | Mask]], ...] = (
+_DEFINITIONS: tuple[tuple[str, str, Callable[[_AnnotatedText], NDArray[np.int64] | Mask]], ...] = (
     ("position in line", "characters since the last line break", _in_line),
     ("line break", "the character is a line break", lambda r: r.newline),
-    ("end of line", "a line break comes next", lambda r: _ahead(r.newline)),
+    ("end of line", "a line break comes next", lambda r: _next(r.newline)),
     ("position in paragraph", "characters since the last blank line", _in_paragraph),
     ("first line of a paragraph", "no line break since the last blank line", _first_line),
     ("indentation", "spaces and tabs that the line begins with", lambda r: r.indentation),

@@ -1,4 +1,4 @@
-"""What each unit of a model holds while it reads, what that follows, and how far the gates are open.
+"""The state of each unit over a text, its correlation with features of the text, and the saturation of the gates.
 
 After Karpathy, Johnson and Fei-Fei, Visualizing and Understanding Recurrent Networks (2015).
 """
@@ -22,27 +22,27 @@ from textgen.system import PathLike
 
 _DEFAULT = InsightConfig()
 
-OPEN, SHUT = 0.9, 0.1
-"""Above and below which a gate counts as saturated, as in the paper."""
+OPEN, CLOSED = 0.9, 0.1
+"""The values above and below which a gate counts as saturated, as in the paper."""
 
-_STRETCH = 512
-"""Characters observed at once."""
+_CHUNK = 512
+"""Characters processed at once."""
 
 _VALUES = 8_000_000
-"""States that a page holds, each a byte; what is more is left out: characters at first, then units."""
+"""The maximum number of states on a page, a byte each; beyond it characters are left out first, then units."""
 
 _FEWEST = 2_000
-"""Characters that a page shows before units are left out."""
+"""The number of characters that a page shows at least before units are left out."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit and how well it follows a feature.
+    """A unit and its correlation with a feature.
 
     Args:
-        layer: counted from 1, the lowest.
-        unit: in its layer, counted from 1.
-        correlation: Pearson's, in [-1, 1].
+        layer: from 1, the lowest.
+        unit: in its layer, from 1.
+        correlation: Pearson's r, in [-1, 1].
     """
 
     layer: int
@@ -51,14 +51,14 @@ class Unit:
 
 
 @dataclass(frozen=True, eq=False)
-class GateUse:
-    """How far one gate of one layer was open.
+class GateSaturation:
+    """The saturation of one gate of one layer.
 
     Args:
-        layer: counted from 1, the lowest.
-        gate: "input", "forget" and "output" of an LSTM and its kin, "update" (1 keeps what was) and "reset" of a GRU.
-        above: `(units,)`, for each unit the share of characters at which its gate was above 0.9.
-        below: `(units,)`, those at which it was below 0.1.
+        layer: from 1, the lowest.
+        gate: "input", "forget" or "output" of an LSTM variant, "update" (1 keeps the state) or "reset" of a GRU.
+        above: `(units,)`, the share of characters at which each unit's gate is above 0.9.
+        below: `(units,)`, the share of characters at which it is below 0.1.
     """
 
     layer: int
@@ -72,14 +72,14 @@ class Neurons:
     """The units of a model over a text.
 
     Args:
-        passage: the characters, and where they are from.
+        passage: the text.
         cell: the recurrent cell.
         states: `(layers, units, characters)` float32, in [-1, 1], after each character: the tanh of the cell state of
-            an LSTM and its kin, the output of a GRU or a simple network.
-        features: what is nameable in the text.
-        correlations: `(features, layers, units)`, Pearson's (for a binary feature that is the point-biserial one); 0
-            for a unit whose state never changes.
-        gates: layer by layer; none of a simple network.
+            an LSTM variant, the output of a GRU or a simple RNN.
+        features: the features of the text.
+        correlations: `(features, layers, units)`, Pearson's r (for a binary feature the point-biserial correlation); 0
+            for a unit whose state is constant.
+        gates: the saturation of each gate, layer by layer; none for a simple RNN.
     """
 
     passage: Passage
@@ -87,25 +87,25 @@ class Neurons:
     states: NDArray[np.float32]
     features: tuple[Feature, ...]
     correlations: NDArray[np.float64]
-    gates: tuple[GateUse, ...]
+    gates: tuple[GateSaturation, ...]
 
     def state(self, layer: int, unit: int) -> NDArray[np.float32]:
-        """`(characters,)`, a unit's state; layer and unit counted from 1 as in `Unit`."""
+        """A unit's state, `(characters,)`; layer and unit are counted from 1, as in `Unit`."""
         values: NDArray[np.float32] = self.states[layer - 1, unit - 1]
         return values
 
     def top(self, feature: int, n: int = 3) -> list[Unit]:
-        """The `n` units that follow a feature (its place in `features`) best, in either direction."""
+        """The `n` units with the highest absolute correlation with a feature, given by its index in `features`."""
         flat = self.correlations[feature].ravel()
         best = np.argsort(-np.abs(flat), kind="stable")[:n]
         units = self.states.shape[1]
         return [Unit(int(each) // units + 1, int(each) % units + 1, float(flat[each])) for each in best]
 
     def to_json(self, *, top: int = 3) -> dict[str, Any]:
-        """Ranking and saturation as plain JSON values.
+        """Correlations and saturation as plain JSON values.
 
         Args:
-            top: how many units to name for each feature.
+            top: how many units to list for each feature.
         """
         layers, units, _ = self.states.shape
         return {
@@ -128,36 +128,36 @@ class Neurons:
             ],
             "saturation": [
                 {
-                    "layer": use.layer,
-                    "gate": use.gate,
-                    "above_0.9": float(use.above.mean()),
-                    "below_0.1": float(use.below.mean()),
+                    "layer": gate.layer,
+                    "gate": gate.gate,
+                    "above_0.9": float(gate.above.mean()),
+                    "below_0.1": float(gate.below.mean()),
                 }
-                for use in self.gates
+                for gate in self.gates
             ],
         }
 
     def to_html(self, *, title: str = "A text") -> str:
-        """A page of its own: a unit is picked, and its state colours the text.
+        """A self-contained HTML page that colours the text by the state of a selected unit.
 
-        It needs nothing from elsewhere. The same values make the same page. What would make it heavier than some ten
-        megabytes is left out, and it says so: the text's end, and of a giant model the units that follow least.
+        The same values make the same page. To stay below about 10 MB it omits the end of a long text and, for a very
+        large model, the least correlated units, and says so.
 
         Args:
-            title: the text's name.
+            title: the page's title, such as the text's name.
         """
         passage, (layers, units, read) = self.passage, self.states.shape
         shown = min(read, max(_FEWEST, _VALUES // (layers * units)))
-        kept = self._followers(max(1, _VALUES // shown))
+        kept = self._most_correlated(max(1, _VALUES // shown))
         facts = [
             ("model", f"{passage.model}, {layers} x {units} {cell_name(self.cell)}"),
             ("text", passage.extent),
             ("sha256", passage.sha256[:12]),
         ]
         if shown < read:
-            facts.append(("shown", f"the first {shown:,} characters; the correlations are of all {read:,}"))
+            facts.append(("shown", f"the first {shown:,} characters; the correlations are over all {read:,}"))
         if len(kept) < layers * units:
-            facts.append(("units", f"the {len(kept):,} of {layers * units:,} that follow something best"))
+            facts.append(("units", f"the {len(kept):,} of {layers * units:,} with the highest correlations"))
         states = self.states.reshape(layers * units, read)[kept, :shown]
         data = {
             "text": passage.text[:shown],
@@ -180,18 +180,18 @@ class Neurons:
             ),
             "gates": [
                 {
-                    "layer": use.layer,
-                    "gate": use.gate,
-                    "above": packed(use.above.astype(np.float32)),
-                    "below": packed(use.below.astype(np.float32)),
+                    "layer": gate.layer,
+                    "gate": gate.gate,
+                    "above": packed(gate.above.astype(np.float32)),
+                    "below": packed(gate.below.astype(np.float32)),
                 }
-                for use in self.gates
+                for gate in self.gates
             ],
         }
         return page("neurons", title=title, facts=facts, data=data)
 
-    def _followers(self, most: int) -> NDArray[np.int64]:
-        """The places of the units that follow any feature best, at most so many, in order."""
+    def _most_correlated(self, most: int) -> NDArray[np.int64]:
+        """The indices of at most so many units with the highest correlation with any feature, in ascending order."""
         strength = np.abs(self.correlations).max(axis=0, initial=0.0).ravel()
         return np.sort(np.argsort(-strength, kind="stable")[:most])
 
@@ -205,29 +205,29 @@ def neurons(
     unknown: Unknown = _DEFAULT.unknown,
     progress: Callable[[int, int], None] | None = None,
 ) -> Neurons:
-    """Watches all units of a model while it reads a text, and finds what they follow.
+    """Records the state of every unit of a model over a text, and correlates it with features of the text.
 
-    It holds 4 bytes for each unit and character.
+    The states take 4 bytes for each unit and character.
 
     Args:
         run: a run's name, a run's folder, a `.keras` file, or a writer; None takes the newest run.
-        text: what to read, from its first character, with carried state.
+        text: the text to read, from its first character, with carried state.
         checkpoints: the folder of the run folders.
-        limit: characters to read, in [1, 100,000].
-        unknown: what becomes of characters that the model never saw: see `CharTokenizer.encode`.
-        progress: called with the characters done and all, now and then.
+        limit: the maximum number of characters to read, in [1, 100,000].
+        unknown: how to treat characters outside the vocabulary: see `CharTokenizer.encode`.
+        progress: called with the characters done and the total.
 
     Raises:
         RunError: there is no such run.
-        CheckpointError: the checkpoint is missing, damaged or foreign.
-        CorpusError: the text is empty, or the model knows none of its characters.
-        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+        CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
+        CorpusError: the text is empty, or all its characters are outside the vocabulary.
+        UnknownCharacterError: the text contains characters outside the vocabulary, and `unknown` is "error".
         ConfigError: a setting is out of its range.
 
     Example:
         found = textgen.neurons("poems", Path("letter.txt").read_text())
-        for place, feature in enumerate(found.features):
-            print(feature.name, found.top(place))
+        for n, feature in enumerate(found.features):
+            print(feature.name, found.top(n))
     """
     config = InsightConfig(limit=limit, unknown=unknown)
     writer = open_writer(run, checkpoints)
@@ -237,15 +237,15 @@ def neurons(
     above: dict[tuple[int, str], NDArray[np.int64]] = {}
     below: dict[tuple[int, str], NDArray[np.int64]] = {}
     _, carried = writer.engine.observe(passage.before[None], writer.engine.initial_state(1))
-    for start in range(0, count, _STRETCH):
-        part = slice(start, min(start + _STRETCH, count))
+    for start in range(0, count, _CHUNK):
+        part = slice(start, min(start + _CHUNK, count))
         traces, carried = writer.engine.observe(passage.ids[None, part], carried)
         for layer, trace in enumerate(traces):
             states[layer, :, part] = trace.state[0].T
             for gate, values in trace.gates.items():
                 key = layer + 1, gate
                 above[key] = above.get(key, 0) + (values[0] > OPEN).sum(axis=0)
-                below[key] = below.get(key, 0) + (values[0] < SHUT).sum(axis=0)
+                below[key] = below.get(key, 0) + (values[0] < CLOSED).sum(axis=0)
         if progress is not None:
             progress(part.stop, count)
     features = find_features(passage.text)
@@ -255,7 +255,7 @@ def neurons(
         states=states,
         features=features,
         correlations=correlate([feature.values for feature in features], states),
-        gates=tuple(GateUse(*key, above[key] / count, below[key] / count) for key in above),
+        gates=tuple(GateSaturation(*key, above[key] / count, below[key] / count) for key in above),
     )
 
 
@@ -267,7 +267,7 @@ def correlate(features: Sequence[NDArray[np.float64]], states: NDArray[np.float3
         states: `(layers, units, characters)`.
 
     Returns:
-        `(features, layers, units)`, in [-1, 1]; 0 where a feature or a state never changes.
+        `(features, layers, units)`, in [-1, 1]; 0 where a feature or a state is constant.
 
     >>> correlate([np.array([0.0, 1.0, 0.0])], np.array([[[0.1, 0.9, 0.1], [0.5, -0.5, 0.5], [0.2, 0.2, 0.2]]], "f4"))
     array([[[ 1., -1.,  0.]]])
@@ -281,7 +281,7 @@ def correlate(features: Sequence[NDArray[np.float64]], states: NDArray[np.float3
 
 
 def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows of mean 0 and length 1; rows of one value alone become zeros."""
+    """Rows scaled to mean 0 and norm 1; constant rows become zeros."""
     moves = (values != values[..., :1]).any(axis=-1, keepdims=True)
     centred = np.where(moves, values - values.mean(axis=-1, keepdims=True), 0.0)
     length = np.sqrt((centred * centred).sum(axis=-1, keepdims=True))

@@ -1,7 +1,4 @@
-"""What a model reads where it is watched: the beginning of a text, as ids and as the characters they stand for.
-
-A run and a text go in, a `Passage` comes out. The module asks the network nothing.
-"""
+"""The beginning of a text, as characters and ids, for a model to be analysed on."""
 
 from __future__ import annotations
 
@@ -21,15 +18,15 @@ from textgen.system import PathLike
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Passage:
-    """The characters that a model reads.
+    """The part of a text that a model reads.
 
     Args:
-        model: the run's name, or the file's path; "model" for a writer that came from neither.
+        model: the run's name, or the file's path; "model" for a writer that has neither.
         text: the characters, without those that were dropped.
-        ids: `(characters,)`, theirs.
-        before: `(1,)`, the id that the network reads first; see `textgen.corpus.context`.
-        total: characters of the whole text.
-        sha256: the fingerprint of the whole text in UTF-8, in hexadecimal.
+        ids: `(characters,)`, the ids of `text`.
+        before: `(1,)`, the id before the first; see `textgen.corpus.context`.
+        total: the length of the whole text in characters.
+        sha256: SHA-256 of the whole text in UTF-8, in hexadecimal.
     """
 
     model: str
@@ -41,7 +38,7 @@ class Passage:
 
     @property
     def extent(self) -> str:
-        """How much of the text it is.
+        """How much of the text this is, in words.
 
         >>> import numpy as np
         >>> ids = np.zeros(2, np.uint8)
@@ -55,30 +52,31 @@ class Passage:
 
 
 def open_writer(run: PathLike | Writer | None, checkpoints: PathLike) -> Writer:
-    """The writer itself, or that of a run.
+    """The given writer, or that of a run.
 
     Raises:
         RunError: there is no such run.
-        CheckpointError: the checkpoint is missing, damaged or foreign.
+        CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
     """
     return run if isinstance(run, Writer) else load(resolve_checkpoint(run, checkpoints=checkpoints))
 
 
 def read_passage(writer: Writer, text: str, config: InsightConfig) -> Passage:
-    """The beginning of a text, as long as `config.limit`.
+    """The first `config.limit` characters of a text.
 
     Raises:
-        CorpusError: the text is empty, or the model knows none of these characters.
-        UnknownCharacterError: they hold some that the model never saw, and `config.unknown` is "error".
+        CorpusError: the text is empty, or all of these characters are outside the vocabulary.
+        UnknownCharacterError: some of them are outside the vocabulary, and `config.unknown` is "error".
     """
     text = writer.as_trained(text)
     if not text:
-        raise CorpusError("There is nothing to look at: the text is empty.")
+        raise CorpusError("There is nothing to analyse: the text is empty.")
     tokenizer, start = writer.tokenizer, text[: config.limit]
     ids = tokenizer.encode(start, unknown=config.unknown)
     if not len(ids):
         raise CorpusError(
-            "There is nothing to look at: the model knows none of the text's characters. Give a text of its kind."
+            "There is nothing to analyse: none of the text's characters is in the model's vocabulary. Give a text like "
+            "the training text."
         )
     return Passage(
         model="model" if writer.path is None else checkpoint_name(writer.path),

@@ -1,4 +1,4 @@
-"""How probable each character of a text was to a model, and what it held for likelier."""
+"""The surprisal of each character of a text under a model, and the most likely alternatives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textgen.analysis.passage import Passage, open_writer, read_passage
 from textgen.config import InsightConfig, Unknown
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.display.pages import packed, page, smallest
-from textgen.display.shades import BORDERS, legend
+from textgen.display.shades import THRESHOLDS, legend
 from textgen.engine.scoring import Score, score_ids
 from textgen.runs.run import CHECKPOINTS
 from textgen.sampling.sample import CharacterLogprob
@@ -24,22 +24,22 @@ from textgen.system import PathLike
 _DEFAULT = InsightConfig()
 
 _STEPS = 1024
-"""Steps of a bit in which a page holds surprise: to a thousandth of a probability."""
+"""Steps per bit in which a page stores surprisal: probabilities to a relative precision of about 0.0003."""
 
-_NOTABLE = 6.0
-"""Bits from which on a character is worth a stop."""
+_HIGH = 6.0
+"""Surprisal in bits from which the page's keys stop at a character."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Surprise:
-    """A text as a model foretold it.
+    """A model's predictions for each character of a text.
 
     Args:
-        passage: the characters, and where they are from.
+        passage: the text.
         tokenizer: the vocabulary.
         logprobs: `(characters,)` float64, the natural logarithm of each one's probability, given all before it.
-        likeliest: `(characters, n)`, the ids of the likeliest characters at each place, falling.
-        likeliest_logprobs: `(characters, n)` float64, theirs.
+        likeliest: `(characters, n)`, the ids of the most likely characters at each position, in descending order.
+        likeliest_logprobs: `(characters, n)` float64, their log-probabilities.
     """
 
     passage: Passage
@@ -50,21 +50,21 @@ class Surprise:
 
     @property
     def score(self) -> Score:
-        """The same without the alternatives."""
+        """The text's score, without the alternatives."""
         return Score(self.passage.text, self.logprobs)
 
     @property
     def bits(self) -> NDArray[np.float64]:
-        """`(characters,)`, how much each one surprised: the negative binary logarithm of its probability."""
+        """The surprisal of each character in bits, `-log2(p)`, `(characters,)`."""
         return -self.logprobs / math.log(2.0)
 
     @property
     def perplexity(self) -> float:
-        """Among how many equally likely characters the model chose, on the (geometric) mean."""
+        """Perplexity per character: `2` to the mean surprisal in bits."""
         return math.exp(self.score.nats_per_character)
 
     def at(self, place: int) -> CharacterLogprob:
-        """The character at a place, counted from 0, and the alternatives there."""
+        """The character at a position, counted from 0, and the alternatives there."""
         top = zip(self.likeliest[place], self.likeliest_logprobs[place].tolist(), strict=True)
         return CharacterLogprob(
             self.passage.text[place],
@@ -73,7 +73,7 @@ class Surprise:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as plain JSON values, with the characters' own; not the alternatives: see `at`."""
+        """The score and each character's log-probability as plain JSON values, without the alternatives."""
         return {
             "run": self.passage.model,
             "characters": len(self.passage.text),
@@ -86,12 +86,12 @@ class Surprise:
         }
 
     def to_html(self, *, title: str = "A text") -> str:
-        """A page of its own: each character shaded by its surprise; pointing at it shows the alternatives.
+        """A self-contained HTML page: each character coloured by its surprisal, the alternatives in a tooltip.
 
-        It needs nothing from elsewhere. The same values make the same page.
+        The same values make the same page.
 
         Args:
-            title: the text's name.
+            title: the page's title, such as the text's name.
         """
         passage, unknown = self.passage, self.tokenizer.unknown_id
         facts = [
@@ -109,9 +109,9 @@ class Surprise:
             "alternatives": packed(smallest(self.likeliest)),
             "alternativeBits": packed(_quantised(self.likeliest_logprobs)),
             "steps": _STEPS,
-            "borders": BORDERS,
+            "thresholds": THRESHOLDS,
             "legend": legend(),
-            "notable": _NOTABLE,
+            "high": _HIGH,
         }
         return page("surprise", title=title, facts=facts, data=data)
 
@@ -126,22 +126,22 @@ def surprise(
     unknown: Unknown = _DEFAULT.unknown,
     progress: Callable[[int, int], None] | None = None,
 ) -> Surprise:
-    """Notes at each character of a text how probable it was to a model, and what it held for likelier.
+    """Computes the surprisal of each character of a text under a model, and the most likely alternatives.
 
     Args:
         run: a run's name, a run's folder, a `.keras` file, or a writer; None takes the newest run.
-        text: what to read, from its first character, with carried state.
+        text: the text to read, from its first character, with carried state.
         checkpoints: the folder of the run folders.
-        limit: characters to read, in [1, 100,000].
-        alternatives: how many of the likeliest characters to note at each place, in [1, 20].
-        unknown: what becomes of characters that the model never saw: see `CharTokenizer.encode`.
-        progress: called with the characters done and all, now and then.
+        limit: the maximum number of characters to read, in [1, 100,000].
+        alternatives: how many of the most likely characters to record at each position, in [1, 20].
+        unknown: how to treat characters outside the vocabulary: see `CharTokenizer.encode`.
+        progress: called with the characters done and the total.
 
     Raises:
         RunError: there is no such run.
-        CheckpointError: the checkpoint is missing, damaged or foreign.
-        CorpusError: the text is empty, or the model knows none of its characters.
-        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+        CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
+        CorpusError: the text is empty, or all its characters are outside the vocabulary.
+        UnknownCharacterError: the text contains characters outside the vocabulary, and `unknown` is "error".
         ConfigError: a setting is out of its range.
 
     Example:
@@ -157,23 +157,23 @@ def surprise(
     logprobs = np.empty((len(passage.ids), count))
     done = 0
 
-    def note(logits: NDArray[np.float32], came: NDArray[np.integer]) -> None:
+    def record(logits: NDArray[np.float32], targets: NDArray[np.integer]) -> None:
         nonlocal done
-        part = slice(done, done + len(came))
+        part = slice(done, done + len(targets))
         likeliest[part] = _highest(logits, count)
         found = np.take_along_axis(logits, likeliest[part], axis=-1).astype(np.float64)
         logprobs[part] = found - np.log(np.exp(logits).sum(axis=-1, keepdims=True, dtype=np.float64))
         done = part.stop
 
     ids = np.concatenate([passage.before, passage.ids])
-    own = score_ids(writer.engine, ids, progress=progress, observe=note)
+    own = score_ids(writer.engine, ids, progress=progress, observe=record)
     return Surprise(
         passage=passage, tokenizer=writer.tokenizer, logprobs=own, likeliest=likeliest, likeliest_logprobs=logprobs
     )
 
 
 def _highest(logits: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """The ids of the `count` highest of each row, falling; of equal ones the lower id first."""
+    """The ids of the `count` highest of each row, in descending order; ties in order of id."""
     ids = np.argpartition(-logits, count - 1, axis=-1)[:, :count]
     ids.sort(axis=-1)
     order = np.argsort(-np.take_along_axis(logits, ids, axis=-1), axis=-1, kind="stable")
@@ -181,6 +181,6 @@ def _highest(logits: NDArray[np.float32], count: int) -> NDArray[np.int64]:
 
 
 def _quantised(logprobs: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """Bits of surprise in steps of `1 / _STEPS`."""
+    """Surprisal in bits, in steps of `1 / _STEPS`."""
     steps = np.rint(-logprobs * (_STEPS / math.log(2.0)))
     return np.clip(steps, 0, 65_535).astype(np.uint16)

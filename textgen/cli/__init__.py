@@ -19,19 +19,28 @@ from textgen.cli.command import Group  # noqa: E402
 from textgen.system import use_utf8  # noqa: E402
 from textgen.system.versions import VERSION  # noqa: E402
 
-_HOMES = {
-    "train": "textgen.cli.commands.train",
-    "sample": "textgen.cli.commands.sample",
-    "complete": "textgen.cli.commands.complete",
-    "score": "textgen.cli.commands.score",
-    "eval": "textgen.cli.commands.eval",
-    "novelty": "textgen.cli.commands.novelty",
-    "surprise": "textgen.cli.commands.surprise",
-    "neurons": "textgen.cli.commands.neurons",
-    "runs": "textgen.cli.commands.runs",
-    "info": "textgen.cli.commands.runs",
-    "plot": "textgen.cli.commands.plot",
+_COMMANDS = {
+    "Train": {
+        "train": "textgen.cli.commands.train",
+        "runs": "textgen.cli.commands.runs",
+        "info": "textgen.cli.commands.runs",
+        "plot": "textgen.cli.commands.plot",
+    },
+    "Write": {
+        "sample": "textgen.cli.commands.sample",
+        "complete": "textgen.cli.commands.complete",
+    },
+    "Judge": {
+        "eval": "textgen.cli.commands.eval",
+        "score": "textgen.cli.commands.score",
+        "novelty": "textgen.cli.commands.novelty",
+        "neurons": "textgen.cli.commands.neurons",
+    },
 }
+"""The commands by the section of the help that they stand in, each with the module that holds it."""
+
+_ALIASES = {"surprise": "textgen.cli.commands.score"}
+"""Former names of commands, which still answer."""
 
 _EXAMPLES = (
     "textgen train corpora/marrow_haven.txt",
@@ -43,7 +52,8 @@ _EXAMPLES = (
 @click.group(
     "textgen",
     cls=Group,
-    homes=_HOMES,
+    sections=_COMMANDS,
+    aliases=_ALIASES,
     examples=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -66,26 +66,45 @@ class Group(click.Group):
     """A group that imports a command when it is asked for, and turns errors into one sentence and an exit code.
 
     Args:
-        homes: each command's name and the module that holds it under that name, in the order of the help.
+        sections: for each section of the help, its commands' names and the module that holds each under that name.
+        aliases: former names that still answer, each with its module; the help leaves them out.
         examples: command lines for the help.
     """
 
-    def __init__(self, *args: Any, homes: Mapping[str, str], examples: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        sections: Mapping[str, Mapping[str, str]],
+        aliases: Mapping[str, str] | None = None,
+        examples: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
-        self._homes = dict(homes)
+        self._sections = sections
+        self._modules = {name: module for commands in sections.values() for name, module in commands.items()}
+        self._aliases = dict(aliases or {})
         self.params.append(debug_option())
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order of the help."""
         del ctx
-        return list(self._homes)
+        return list(self._modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports a command."""
         del ctx
-        home = self._homes.get(cmd_name)
-        return None if home is None else getattr(importlib.import_module(home), cmd_name)
+        module = self._modules.get(cmd_name) or self._aliases.get(cmd_name)
+        return None if module is None else getattr(importlib.import_module(module), cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands, under a title for each section."""
+        width = max(map(len, self._modules))
+        for title, names in self._sections.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                rows = [(f"{name:{width}}", command.get_short_help_str(100)) for name, command in commands if command]
+                formatter.write_dl(rows)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Adds the examples."""

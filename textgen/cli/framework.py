@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import gc
 import os
 import sys
 from collections.abc import Iterator
-from types import ModuleType
+from types import SimpleNamespace
 
 from textgen.errors import TrainingError
 from textgen.system import is_terminal
@@ -15,8 +15,8 @@ from textgen.system import is_terminal
 _NOTE = "Loading TensorFlow ..."
 
 
-def load_training(device: str | None = None) -> ModuleType:
-    """Imports `textgen.training.start`.
+def load_training(device: str | None = None) -> SimpleNamespace:
+    """Imports `train` and `resume`.
 
     TensorFlow's libraries log to the process's standard error before anything can tell them not to, so that stream
     leads elsewhere during the import; if the import fails, what they wrote is shown after all.
@@ -32,12 +32,31 @@ def load_training(device: str | None = None) -> ModuleType:
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     try:
-        with _note(_NOTE), _quiet_errors():
-            return importlib.import_module("textgen.training.start")
+        with _note(_NOTE), _quiet_errors(), _objects_for_good():
+            from textgen.training.resume import resume
+            from textgen.training.start import train
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("tensorflow", "keras"):
             raise
         raise TrainingError("Training needs TensorFlow, which is not installed here: pip install tensorflow") from error
+    return SimpleNamespace(train=train, resume=resume)
+
+
+@contextlib.contextmanager
+def _objects_for_good() -> Iterator[None]:
+    """Keeps what TensorFlow makes when it is imported, a million objects that stay, out of garbage collections.
+
+    They take a second of the import, and those at the interpreter's end another one.
+    """
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 @contextlib.contextmanager

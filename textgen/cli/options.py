@@ -1,10 +1,9 @@
-"""Kinds of values and options that several commands share; every default is read from the configurations."""
+"""Types of values and options that commands share; what configurations declare makes most of the options."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from textgen.cli.command import Option
+from textgen.config import Config, Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,40 +89,80 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
         return numbers[0] if len(numbers) == 1 else numbers
 
 
-def default(config: type, field: str) -> Any:
-    """A field's default, from the configuration that owns it."""
-    return next(f.default for f in dataclasses.fields(config) if f.name == field)
+def setting(*flags: str, config: type[Config], **kwargs: Any) -> Callable[[F], F]:
+    """An option for a configuration's field: name, type, default and help are those that the field declares.
 
-
-def setting(*flags: str, config: type, help: str, **kwargs: Any) -> Callable[[F], F]:  # noqa: A002
-    """An option for a configuration's field, from which it has its name and its default."""
-    field = _field(flags)
+    Args:
+        flags: the option, and the field's name where that differs.
+        config: the configuration.
+        kwargs: arguments of `click.option` that differ from what the field declares.
+    """
+    declared = config.declared[_field(flags)]
     return click.option(
-        *_named(flags), cls=Option, default=default(config, field), show_default=True, help=help, **kwargs
+        *_named(flags),
+        cls=Option,
+        **{**_type(declared), "default": declared.default, "show_default": True, "help": declared.line, **kwargs},
     )
 
 
 def wish(
-    *flags: str,
-    config: type | None = None,
-    otherwise: str | None = None,
-    help: str,  # noqa: A002
-    **kwargs: Any,
+    *flags: str, config: type[Config] | None = None, otherwise: str | None = None, **kwargs: Any
 ) -> Callable[[F], F]:
     """An option that is None unless it is given; the help tells what holds otherwise.
 
     Args:
         flags: the option, and the field's name where that differs.
-        config: the configuration whose default holds otherwise.
+        config: the configuration whose field declares type, help and what holds otherwise; None for no field.
         otherwise: what holds otherwise, in words.
-        help: the help.
-        kwargs: further arguments of `click.option`.
+        kwargs: arguments of `click.option` that differ from what the field declares.
     """
-    field = _field(flags)
-    if otherwise is None and config is not None:
-        otherwise = _shown(default(config, field))
+    if config is not None:
+        declared = config.declared[_field(flags)]
+        kwargs = {**_type(declared), "help": declared.line, **kwargs}
+        otherwise = declared.default_text if otherwise is None else otherwise
     note = f"  [default: {otherwise}]" if otherwise else ""
-    return click.option(*_named(flags), cls=Option, default=None, help=help + note, **kwargs)
+    return click.option(*_named(flags), cls=Option, default=None, **{**kwargs, "help": kwargs["help"] + note})
+
+
+def wishes(
+    config: type[Config], *fields: str, section: str = "Options", **special: Mapping[str, Any]
+) -> Callable[[F], F]:
+    """An option that is None unless it is given for each of some fields, in this order.
+
+    Args:
+        config: the configuration that declares them.
+        fields: their names.
+        section: the title they stand under.
+        special: for a field, arguments of `click.option` that differ from what it declares.
+    """
+
+    def decorate(function: F) -> F:
+        for name in reversed(fields):
+            more = {"section": section, **special.get(name, {})}
+            function = wish(_flag(config.declared[name]), config=config, **more)(function)
+        return function
+
+    return decorate
+
+
+def _flag(declared: Setting) -> str:
+    """The option for a field; what is on, or turned on by training's recipe, can be turned off."""
+    flag = "--" + declared.name.replace("_", "-")
+    both = declared.kind is bool and declared.default_text == "on"
+    return f"{flag}/--no-{flag.removeprefix('--')}" if both else flag
+
+
+def _type(declared: Setting) -> dict[str, Any]:
+    """What Click is told about the type of a field."""
+    if declared.kind is bool:
+        return {} if declared.default_text == "on" else {"is_flag": True}
+    if declared.choices:
+        return {"type": click.Choice(declared.choices)}
+    if declared.unit == "seconds":
+        return {"type": Duration()}
+    if declared.several:
+        return {"type": Numbers()} if declared.kind is float else {"type": declared.kind, "multiple": True}
+    return {"type": declared.kind}
 
 
 def _named(flags: Sequence[str]) -> tuple[str, ...]:
@@ -133,12 +173,6 @@ def _named(flags: Sequence[str]) -> tuple[str, ...]:
 def _field(flags: Sequence[str]) -> str:
     name = next((flag for flag in flags if not flag.startswith("-")), flags[0])
     return name.split("/")[0].removeprefix("--").replace("-", "_")
-
-
-def _shown(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return None if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def checkpoints_option(function: F) -> F:

@@ -26,7 +26,7 @@ def write_page(path: Path, found: Shown, *, file: str) -> None:
         OSError: it cannot be written.
     """
     title = "Standard input" if file == "-" else Path(file).name or file
-    with atomic_write(path) as output:
+    with atomic_write(path, follow_link=True) as output:
         output.write(found.to_html(title=title).encode())
 
 

@@ -1,9 +1,8 @@
-"""Texts to ids: files, folders and standard input become one text, its vocabulary and its ids.
+"""Corpora: from files, folders and standard input to one text, its vocabulary, its ids and batches.
 
-    paths -> open_corpus -> Corpus, whose text streams -> encode_corpus -> EncodedCorpus, which training reads
+    paths -> open_corpus -> Corpus (a stream of text) -> encode_corpus -> EncodedCorpus -> batches
 
-A long text is never in memory: it is read in pieces, and its ids are written to a file that is mapped.
-The package knows no model and no framework.
+A long text is never held in memory: it is read in pieces, and its ids are memory-mapped from a file.
 """
 
 from textgen.corpus.encoded import EncodedCorpus

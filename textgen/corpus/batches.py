@@ -1,7 +1,6 @@
-"""Ids to batches: parallel contiguous streams to train on, and the whole held-out text to validate on.
+"""Batches of inputs and targets, the next ids, from an array of ids, for training and validation.
 
-An array of ids goes in; batches of inputs and targets, the next ids, come out. Positions are arguments: nothing
-here has to be saved for a run to go on. The module knows no character, no file and no model.
+A batch is a function of its step, so that no state of this module has to be saved to resume a run.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ _RELEASE_EVERY = 64
 
 
 class Batch(NamedTuple):
-    """One step's ids.
+    """The batch of a training step.
 
     Attributes:
         inputs: `(batch, time)`, int32.
         targets: `(batch, time)`, int32; each is the id that follows the input.
-        reset: whether the recurrent state must be zero before this batch.
+        reset: whether to reset the recurrent state to zero before this batch.
     """
 
     inputs: NDArray[np.int32]
@@ -34,12 +33,12 @@ class Batch(NamedTuple):
 
 
 class HeldOutBatch(NamedTuple):
-    """A part of the held-out text.
+    """A validation batch.
 
     Attributes:
         inputs: `(streams, time)`, int32.
         targets: `(streams, time)`, int32; each is the id that follows the input.
-        weights: `(streams, time)`, float32: 1 where a target counts, 0 where there is no text left.
+        weights: `(streams, time)`, float32; the sample weights: 1 for a target, 0 for padding.
     """
 
     inputs: NDArray[np.int32]
@@ -48,20 +47,20 @@ class HeldOutBatch(NamedTuple):
 
 
 class Streams:
-    """A text as `batch_size` streams side by side, each going on where it stopped, for truncated backpropagation.
+    """A text as `batch_size` parallel contiguous streams, for truncated backpropagation through time.
 
         ids 0 1 2 3 4 5 6 7 8 9, batch_size 2, sequence_length 2, an epoch at offset 0:
         step 0: inputs [[0 1] [4 5]], targets [[1 2] [5 6]];  step 1: inputs [[2 3] [6 7]], targets [[3 4] [7 8]]
 
-    An epoch starts at an offset of its own, drawn from the seed and the number of the epoch, so that the borders of the
-    sequences fall elsewhere each time and what is left over at the ends is another part of the text. Within an epoch
-    every position is a target at most once. A step's batch depends on its number and on nothing else.
+    Each epoch starts at a random offset, drawn from the seed and the epoch's number, so that sequence boundaries and
+    the unused ends of the text differ between epochs. Within an epoch every position is a target at most once. A batch
+    depends only on its step.
 
     Args:
         ids: `(characters,)`, the training text; may be mapped from a file.
-        batch_size: parallel streams.
-        sequence_length: characters of each stream in a batch.
-        seed: all offsets follow from it; at least 0.
+        batch_size: the number of parallel streams.
+        sequence_length: the length of each stream's segment in a batch, in characters.
+        seed: of the offsets, at least 0.
 
     Raises:
         CorpusError: the text is shorter than one batch and the character after it.
@@ -83,16 +82,16 @@ class Streams:
         characters, size = len(ids), batch_size * sequence_length
         if characters < size + 1:
             raise _too_short(characters, batch_size, sequence_length)
-        # One sequence is left over at least, where there are two batches, so that every border can fall anywhere.
+        # With two batches or more, at least one sequence stays unused, so that a boundary can be at any position.
         self._batches_per_epoch = max(1, (characters - sequence_length) // size)
 
     @property
     def batches_per_epoch(self) -> int:
-        """How many batches an epoch has, the same for each."""
+        """The number of batches in each epoch."""
         return self._batches_per_epoch
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step, counted from 0 over all epochs.
+        """The batch of a step; steps are counted from 0 over all epochs.
 
         >>> Streams(np.arange(7), batch_size=2, sequence_length=3, seed=0).batch(5).targets.tolist()
         [[1, 2, 3], [4, 5, 6]]
@@ -107,28 +106,28 @@ class Streams:
         return Batch(np.ascontiguousarray(window[:, :-1]), np.ascontiguousarray(window[:, 1:]), number == 0)
 
     def offset(self, epoch: int) -> int:
-        """Where in the text an epoch, counted from 0, starts, in characters."""
+        """The start of an epoch, counted from 0, in the text, in characters."""
         spare = len(self._ids) - 1 - self.batch_size * self.sequence_length * self._batches_per_epoch
-        # SeedSequence, unlike Generator, promises the same numbers in every version of NumPy.
+        # SeedSequence, unlike Generator, guarantees the same numbers in every version of NumPy.
         (drawn,) = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)
         return int(drawn) % (spare + 1)
 
 
 class HeldOut:
-    """The whole of a text once, in parallel contiguous streams, for validation with carried state.
+    """The held-out text, once, in parallel contiguous streams, for validation with carried state.
 
-    Every id but the first is a target of weight 1 exactly once. All batches have one shape; what is left of it at
-    the end is padded with weight 0. Iterating again starts anew.
+    Every id but the first is a target of weight 1 exactly once. All batches have the same shape; the end is padded with
+    weight 0. It can be iterated again and again.
 
     Args:
         ids: `(characters,)`, the held-out text.
-        streams: parallel streams; fewer carry more state and take longer.
-        sequence_length: the most characters of each stream in a batch.
+        streams: the number of parallel streams; with fewer, less context is lost and validation is slower.
+        sequence_length: the maximum length of each stream's segment in a batch, in characters.
 
     Attributes:
-        streams: parallel streams, the first axis of a batch.
-        sequence_length: characters of each stream in a batch, the second axis; shorter for a short text.
-        targets: how many ids are predicted: all but the first.
+        streams: the number of parallel streams, the first axis of a batch.
+        sequence_length: the length of each segment, the second axis of a batch; shorter for a short text.
+        targets: the number of predicted ids: all but the first.
 
     Raises:
         CorpusError: the text has fewer than two characters.
@@ -167,16 +166,16 @@ class HeldOut:
 def windows(
     ids: NDArray[Any], *, length: int = 256, batch_size: int = 64
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-    """A text in windows that do not overlap, each to be read without context, as nanoGPT scores.
+    """A text in non-overlapping windows, to be scored without context, as nanoGPT does.
 
     Args:
         ids: `(characters,)`, the text.
-        length: characters of a window.
-        batch_size: the most windows in a batch.
+        length: the length of a window in characters.
+        batch_size: the maximum number of windows in a batch.
 
     Yields:
-        inputs and targets, the ids that follow, `(windows, length)`, int32. Every id but the first is a target once:
-        the last batch is one shorter window if characters are left over.
+        inputs and targets, the ids that follow, `(windows, length)`, int32. Every id but the first is a target once; a
+        shorter last window is a batch of its own.
 
     Raises:
         CorpusError: the text has fewer than two characters.
@@ -204,7 +203,7 @@ def _check_predictable(ids: NDArray[Any]) -> None:
     if len(ids) < 2:
         raise CorpusError(
             f"The text to validate on has {len(ids)} character{'s' if len(ids) != 1 else ''}, but at least 2 are "
-            "needed. Give a longer text, or pass --validation 0 to go without."
+            "needed. Give a longer text, or pass --validation 0 to train without validation."
         )
 
 

@@ -1,10 +1,9 @@
-"""Encoded texts on disk: one file an entry, whole or absent, read in place.
+"""A disk cache of encoded texts: one memory-mapped file per entry, written atomically.
 
-    64 bytes of mark | the ids | facts as JSON | length of the facts, 8 bytes | sha256 of all before, 32 bytes
+    64 bytes magic number | the ids | metadata as JSON | its length, 8 bytes | SHA-256 of everything before, 32 bytes
 
-Arrays of ids go in with the facts about them, and a mapped array comes out. An entry is taken only if the key, the
-length and the checksum are right; any other is as good as none, to be made anew. The folder may be removed at any time.
-The module knows nothing of encodings or vocabularies.
+An entry is a hit only if its key, length and checksum are right; any other is made anew. The folder may be removed at
+any time.
 """
 
 from __future__ import annotations
@@ -29,13 +28,14 @@ from textgen.system.mapping import map_array
 
 FORMAT = 1
 KEPT = 4
-"""Entries that stay in a folder, those last used."""
+"""The number of most recently used entries that a folder keeps."""
 
-_MARK = f"textgen ids {FORMAT}\n".encode().ljust(64, b"\0")
+_KIND = b"textgen ids "
+_MAGIC = (_KIND + f"{FORMAT}\n".encode()).ljust(64, b"\0")
 _CHUNK = 1 << 20
-_ABANDONED = 3600.0
+_STALE_AFTER = 3600.0
 
-Facts = Mapping[str, Any]
+Metadata = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,26 +43,26 @@ class Entry:
     """An encoded text.
 
     Attributes:
-        ids: `(characters,)`, mapped to memory and read-only.
-        facts: what was written with them, as plain JSON values.
+        ids: `(characters,)`, memory-mapped and read-only.
+        metadata: what was stored with them, as plain JSON values.
     """
 
     ids: NDArray[Any]
-    facts: Facts
+    metadata: Metadata
 
 
 class CorpusCache:
     """A folder of encoded texts by key.
 
     Args:
-        folder: made when the first entry is written.
+        folder: created when the first entry is written.
 
     Example:
         >>> cache = CorpusCache(getfixture("tmp_path"))
         >>> cache.read("poems") is None
         True
         >>> entry = cache.write("poems", [np.array([1, 0, 2], np.uint8)], np.dtype(np.uint8), lambda: {"characters": 3})
-        >>> entry.ids.tolist(), cache.read("poems").facts["characters"]
+        >>> entry.ids.tolist(), cache.read("poems").metadata["characters"]
         ([1, 0, 2], 3)
     """
 
@@ -70,13 +70,13 @@ class CorpusCache:
         self.folder = Path(folder)
 
     def path(self, key: str) -> Path:
-        """Where the entry of a key stands, if there is one."""
+        """The path of a key's entry, whether it exists or not."""
         return self.folder / f"{key}.ids"
 
     def read(self, key: str) -> Entry | None:
-        """The entry of a key; None if there is none, or if it is cut short, damaged or another's."""
+        """The entry of a key; None if there is none, or if it is truncated, damaged or another key's."""
         try:
-            with self.path(key).open("rb") as file:
+            with _open(self.path(key)) as file:
                 entry = _read(file, key)
         except OSError:
             return None
@@ -86,50 +86,50 @@ class CorpusCache:
         return entry
 
     def write(
-        self, key: str, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], facts: Callable[[], Facts]
+        self, key: str, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], metadata: Callable[[], Metadata]
     ) -> Entry:
-        """Writes an entry, in the place of an old one of that key.
+        """Writes an entry, replacing an old one of that key.
 
         Args:
-            key: a name that stands for the content and all settings it depends on; letters and digits.
+            key: identifies the content and all settings that it depends on; letters and digits.
             arrays: the ids in pieces, each of type `dtype`.
             dtype: the type of the ids.
-            facts: called once the last ids are taken; plain JSON values.
+            metadata: called after the last ids were read; returns plain JSON values.
 
         Raises:
             CorpusError: the disk is full, the folder cannot be written, ...
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            system.remove_leftovers(self.folder, older_than=_ABANDONED)
+            system.remove_leftovers(self.folder, older_than=_STALE_AFTER)
             with system.atomic_write(self.path(key)) as file:
-                _write(file, key, arrays, dtype, facts)
-            self._forget_oldest()
-            with self.path(key).open("rb") as file:
-                return _map(file, dtype, *_footer(file))
+                _write(file, key, arrays, dtype, metadata)
+            self._evict()
+            with _open(self.path(key)) as file:
+                return _map(file, dtype, *_metadata(file))
         except OSError as error:
             raise CorpusError(
                 f"Cannot write the encoded text to {show_path(self.folder)}: {system.explain(error)}"
             ) from error
 
-    def _forget_oldest(self) -> None:
+    def _evict(self) -> None:
         with contextlib.suppress(OSError):
-            whole = [path for path in self.folder.glob("*.ids") if not path.name.startswith(".")]
+            whole = [path for path in self.folder.glob("*.ids") if not path.name.startswith(".") and _is_ours(path)]
             for path in sorted(whole, key=lambda path: path.stat().st_mtime)[:-KEPT]:
                 path.unlink()
 
 
-def write_temporary(arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], facts: Callable[[], Facts]) -> Entry:
-    """The same as an entry of a cache, in a temporary file that goes with the array.
+def write_temporary(arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], metadata: Callable[[], Metadata]) -> Entry:
+    """Like `CorpusCache.write`, to a temporary file that is deleted with the array.
 
     Raises:
         CorpusError: the disk is full, the folder cannot be written, ...
     """
     try:
         with tempfile.TemporaryFile() as file:
-            _write(file, "", arrays, dtype, facts)
+            _write(file, "", arrays, dtype, metadata)
             file.flush()
-            return _map(file, dtype, *_footer(file))
+            return _map(file, dtype, *_metadata(file))
     except OSError as error:
         raise CorpusError(
             f"Cannot keep the encoded text in a temporary file: {system.explain(error)} "
@@ -137,33 +137,46 @@ def write_temporary(arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], facts:
         ) from error
 
 
+def _open(path: Path) -> BinaryIO:
+    return os.fdopen(system.open_regular(path, os.O_RDONLY), "rb")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a cache entry, complete or not: the folder may be a link to one with other files."""
+    try:
+        with _open(path) as file:
+            return file.read(len(_KIND)) == _KIND
+    except OSError:
+        return False
+
+
 def _write(
-    file: BinaryIO, key: str, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], facts: Callable[[], Facts]
+    file: BinaryIO, key: str, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], metadata: Callable[[], Metadata]
 ) -> None:
-    digest = hashlib.sha256(_MARK)
-    file.write(_MARK)
+    digest = hashlib.sha256(_MAGIC)
+    file.write(_MAGIC)
     for array in arrays:
         block = array.astype(dtype, copy=False).tobytes()
         digest.update(block)
         file.write(block)
-    footer = json.dumps({"key": key, "dtype": dtype.str, **facts()}).encode()
-    for block in (footer, len(footer).to_bytes(8, "little")):
+    encoded = json.dumps({"key": key, "dtype": dtype.str, **metadata()}).encode()
+    for block in (encoded, len(encoded).to_bytes(8, "little")):
         digest.update(block)
         file.write(block)
     file.write(digest.digest())
 
 
 def _read(file: BinaryIO, key: str) -> Entry | None:
-    """The entry in an open file if it is whole and of that key. Reads it all, and leaves none of it in memory."""
+    """The entry in an open file if it is complete and of that key. Reads it all, and keeps none of it in memory."""
     size = os.fstat(file.fileno()).st_size
-    if size < len(_MARK) + 40 or file.read(len(_MARK)) != _MARK or not _is_whole(file, size - 32):
+    if size < len(_MAGIC) + 40 or file.read(len(_MAGIC)) != _MAGIC or not _is_complete(file, size - 32):
         return None
-    facts, end = _footer(file)
-    return _map(file, np.dtype(facts["dtype"]), facts, end) if facts["key"] == key else None
+    metadata, end = _metadata(file)
+    return _map(file, np.dtype(metadata["dtype"]), metadata, end) if metadata["key"] == key else None
 
 
-def _footer(file: BinaryIO) -> tuple[dict[str, Any], int]:
-    """The facts of a file, and where they start."""
+def _metadata(file: BinaryIO) -> tuple[dict[str, Any], int]:
+    """The metadata of a file, and its offset."""
     file.seek(-40, os.SEEK_END)
     place = file.tell()
     length = int.from_bytes(file.read(8), "little")
@@ -171,7 +184,7 @@ def _footer(file: BinaryIO) -> tuple[dict[str, Any], int]:
     return json.loads(file.read(length)), place - length
 
 
-def _is_whole(file: BinaryIO, size: int) -> bool:
+def _is_complete(file: BinaryIO, size: int) -> bool:
     digest = hashlib.sha256()
     file.seek(0)
     while size and (block := file.read(min(_CHUNK, size))):
@@ -180,6 +193,6 @@ def _is_whole(file: BinaryIO, size: int) -> bool:
     return digest.digest() == file.read(32)
 
 
-def _map(file: BinaryIO, dtype: np.dtype[Any], facts: Facts, end: int) -> Entry:
-    count = (end - len(_MARK)) // dtype.itemsize
-    return Entry(map_array(file, dtype, offset=len(_MARK), count=count), facts)
+def _map(file: BinaryIO, dtype: np.dtype[Any], metadata: Metadata, end: int) -> Entry:
+    count = (end - len(_MAGIC)) // dtype.itemsize
+    return Entry(map_array(file, dtype, offset=len(_MAGIC), count=count), metadata)

@@ -1,7 +1,6 @@
-"""Characters as numbers: a text and the array of its code points, and how often each character occurs.
+"""Conversion between text and arrays of Unicode code points, and character counts.
 
-Text goes in, arrays come out, and back. A Python text may hold lone surrogates, and they survive the way
-there and back. The module knows no file, no vocabulary and no id.
+Lone surrogates, which a Python string may contain, survive the round trip.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 CODE_POINTS = 0x110000
-"""One more than the greatest code point of Unicode."""
+"""The number of Unicode code points."""
 
 
 def to_code_points(text: str) -> NDArray[np.uint8] | NDArray[np.uint32]:
-    """The code points of `text`, `(len(text),)`, read-only: bytes where all are below 256, else 32 bits each.
+    """The code points of `text`, `(len(text),)`, read-only: uint8 if all are below 256, else uint32.
 
     >>> to_code_points("né")
     array([110, 233], dtype=uint8)
@@ -31,7 +30,7 @@ def to_code_points(text: str) -> NDArray[np.uint8] | NDArray[np.uint32]:
 
 
 def from_code_points(codes: NDArray[Any]) -> str:
-    """The text whose code points are `codes`, whole numbers in [0, 1114112), of shape `(characters,)`.
+    """The text of the code points `codes`, integers in [0, 1114112), `(characters,)`.
 
     >>> from_code_points(np.array([110, 233]))
     'né'
@@ -40,7 +39,7 @@ def from_code_points(codes: NDArray[Any]) -> str:
 
 
 class CharacterCounts:
-    """How often each character occurs in a text that comes in pieces.
+    """Counts the characters of a text that comes in pieces.
 
     >>> counts = CharacterCounts()
     >>> counts.add("banana")
@@ -52,28 +51,28 @@ class CharacterCounts:
         self._counts = np.zeros(CODE_POINTS, np.int64)
 
     def add(self, text: str) -> None:
-        """Counts the characters of one more piece."""
+        """Adds the characters of a piece."""
         counts = np.bincount(to_code_points(text))
         self._counts[: len(counts)] += counts
 
     @property
     def total(self) -> int:
-        """How many characters were counted."""
+        """The number of characters."""
         return int(self._counts.sum())
 
     @property
     def distinct(self) -> int:
-        """How many different characters there are among them."""
+        """The number of distinct characters."""
         return int(np.count_nonzero(self._counts))
 
     def to_dict(self) -> dict[str, int]:
-        """The counts by character, in code-point order, those that do not occur left out."""
+        """The count of each character that occurs, in code-point order."""
         codes = np.flatnonzero(self._counts)
         return {chr(code): count for code, count in zip(codes.tolist(), self._counts[codes].tolist(), strict=True)}
 
 
 def name_characters(characters: str, *, limit: int = 5) -> str:
-    r"""The characters as a reader can tell them apart, at most `limit` of them, for a message.
+    r"""The characters with their code points, at most `limit` of them, for a message.
 
     >>> name_characters("é\u0301\x00")
     "'é' (U+00E9), U+0301 COMBINING ACUTE ACCENT and U+0000"

@@ -1,4 +1,4 @@
-"""What a network reads before the first character of a text that has no beginning of its own."""
+"""The initial context of a model where there is no prompt."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Ids = NDArray[np.integer]
 
 
 def context_ids(tokenizer: CharTokenizer, prompt: Ids) -> Ids:
-    r"""The ids of a prompt, or where it is empty, of what a text without one is taken to follow.
+    r"""The ids of a prompt or, if it is empty, of a default context.
 
-    Training begins anywhere in a text, so a network needs some character to go on from: a line break, or where the
-    vocabulary has none, a space; where it has neither, its first character.
+    There is no start-of-text token, so a model needs some character to condition on: a line break or, if the vocabulary
+    has none, a space; if it has neither, its first character.
 
     Args:
         tokenizer: the vocabulary.
-        prompt: `(characters,)`, maybe none.
+        prompt: `(characters,)`, may be empty.
 
     >>> context_ids(CharTokenizer("\n a"), np.array([], np.uint8))
     array([0], dtype=uint8)

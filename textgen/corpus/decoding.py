@@ -1,7 +1,4 @@
-"""The bytes of a source to text: encoding, byte order mark, newlines, and what is no text at all.
-
-A source goes in and pieces of text come out, cut anywhere. The module knows nothing of vocabularies or ids.
-"""
+"""Decodes a source's bytes to text: encoding, byte order mark, newlines; rejects files that are not text."""
 
 from __future__ import annotations
 
@@ -19,11 +16,11 @@ from textgen.corpus.sources import Source
 from textgen.errors import CorpusError
 
 _SAMPLE = 1 << 16
-_MOST_CONTROLS = 0.1
+_MAX_CONTROL_SHARE = 0.1
 _CONTROLS = np.array(
     [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\v\f\r\b\x1b\x85"], np.uint32
 )
-_KINDS: Mapping[bytes, str] = {
+_BINARY_FORMATS: Mapping[bytes, str] = {
     b"%PDF-": "a PDF document",
     b"PK\x03\x04": "a zip archive or an office document",
     b"\x1f\x8b\x08": "a gzip archive",
@@ -34,7 +31,7 @@ _KINDS: Mapping[bytes, str] = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"{\\rtf": "a rich text document",
 }
-_MARKS: Mapping[bytes, str] = {
+_BYTE_ORDER_MARKS: Mapping[bytes, str] = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -46,7 +43,7 @@ def check_encoding(encoding: str) -> str:
     """The canonical name of a text encoding.
 
     Raises:
-        ConfigError: Python knows no such encoding, or it is not one of text files.
+        ConfigError: Python has no such encoding, or it is not a text encoding.
 
     >>> check_encoding("UTF8"), check_encoding("latin-1")
     ('utf-8', 'iso8859-1')
@@ -62,15 +59,15 @@ def check_encoding(encoding: str) -> str:
 
 
 def decode_source(
-    source: Source, *, encoding: str, keep_newlines: bool, taken: Callable[[bytes], None]
+    source: Source, *, encoding: str, keep_newlines: bool, on_read: Callable[[bytes], None]
 ) -> Iterator[str]:
-    r"""The text of a source, a byte order mark at its start dropped.
+    r"""The text of a source, without a byte order mark.
 
     Args:
-        source: where the bytes come from.
-        encoding: how they stand for characters.
-        keep_newlines: keep CRLF and CR; otherwise each becomes LF, also where a border of pieces cuts one.
-        taken: hears of the bytes, in order, as they are read.
+        source: the bytes.
+        encoding: the text encoding.
+        keep_newlines: whether to keep CRLF and CR; otherwise each becomes LF, also across pieces.
+        on_read: called with the bytes, in order, as they are read.
 
     Yields:
         Pieces of at least one character.
@@ -80,66 +77,66 @@ def decode_source(
 
     >>> import io
     >>> source = Source("letter", stream=io.BytesIO(b"\xef\xbb\xbfDear Nan,\r\nthe sea"))
-    >>> list(decode_source(source, encoding="utf-8", keep_newlines=False, taken=lambda chunk: None))
+    >>> list(decode_source(source, encoding="utf-8", keep_newlines=False, on_read=lambda chunk: None))
     ['Dear Nan,\nthe sea']
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    read, head, begun = 0, b"", False
+    read, head, started = 0, b"", False
     for chunk in itertools.chain(source.chunks(), [b""]):
         read += len(chunk)
-        taken(chunk)
+        on_read(chunk)
         if not head:
             head = chunk[:_SAMPLE]
-            _refuse_kinds(source, head)
+            _reject_known_formats(source, head)
         try:
             piece = decoder.decode(chunk, final=not chunk)
         except UnicodeError as error:
             raise _undecodable(source, encoding, head, error, read) from error
-        if piece and not begun:
-            begun = True
+        if piece and not started:
+            started = True
             piece = piece.removeprefix("\ufeff")
-            _refuse_binary(source, encoding, piece[:_SAMPLE])
+            _reject_binary(source, encoding, piece[:_SAMPLE])
         if not keep_newlines:
             piece = newlines.decode(piece, final=not chunk)
         if piece:
             yield piece
 
 
-def _refuse_kinds(source: Source, head: bytes) -> None:
-    for start, kind in _KINDS.items():
+def _reject_known_formats(source: Source, head: bytes) -> None:
+    for start, kind in _BINARY_FORMATS.items():
         if head.startswith(start) and (start != b"BZh" or re.match(rb"BZh[1-9]1AY", head)):
-            raise CorpusError(f"{source.name} is {kind}, not a plain text. Turn it into a text file first.")
+            raise CorpusError(f"{source.name} is {kind}, not plain text. Convert it to a text file first.")
 
 
-def _refuse_binary(source: Source, encoding: str, sample: str) -> None:
+def _reject_binary(source: Source, encoding: str, sample: str) -> None:
     if not sample:
         return
     codes = to_code_points(sample)
-    if np.isin(codes, _CONTROLS).mean() <= _MOST_CONTROLS:
+    if np.isin(codes, _CONTROLS).mean() <= _MAX_CONTROL_SHARE:
         return
     zeros = codes == 0
     for name, places in (("utf-16-le", zeros[1::2]), ("utf-16-be", zeros[::2])):
         if len(codes) > 8 and "16" not in encoding and places.mean() > 0.4 and zeros.mean() < 0.6:
             raise CorpusError(f"{source.name} looks like UTF-16, not {encoding}. Pass --encoding {name}.")
     raise CorpusError(
-        f"{source.name} looks like a binary file: more than {_MOST_CONTROLS:.0%} of it is control characters. "
-        "Give a plain text; if it is one, pass its own --encoding."
+        f"{source.name} looks like a binary file: more than {_MAX_CONTROL_SHARE:.0%} of it is control characters. "
+        "Give a plain text file; if it is one, pass its encoding with --encoding."
     )
 
 
 def _undecodable(source: Source, encoding: str, head: bytes, error: UnicodeError, read: int) -> CorpusError:
-    where, reason = "", "its bytes make no text"
+    where, reason = "", "its bytes cannot be decoded"
     if isinstance(error, UnicodeDecodeError):
-        # The decoder works on what it held back and the newest chunk, which end where reading has come to.
+        # The decoder's input is the bytes it kept from before and the newest chunk, which ends at `read`.
         where, reason = f" at byte {read - len(error.object) + error.start}", error.reason
     what = f"{source.name} is not valid {encoding}{where} ({reason})."
-    for mark, name in _MARKS.items():
+    for mark, name in _BYTE_ORDER_MARKS.items():
         if head.startswith(mark) and not encoding.startswith(name):
-            return CorpusError(f"{what} It starts like {name.upper()}: pass --encoding {name}.")
+            return CorpusError(f"{what} It starts with a byte order mark of {name.upper()}: pass --encoding {name}.")
     if b"\0" in head and not encoding.startswith(("utf-16", "utf-32")):
-        return CorpusError(f"{what} It looks like a binary file. Give a plain text.")
+        return CorpusError(f"{what} It looks like a binary file. Give a plain text file.")
     return CorpusError(
-        f"{what} If it is a text, pass its own encoding, for instance --encoding "
+        f"{what} If it is a text file, pass its encoding, for instance --encoding "
         f"{'utf-8' if encoding != 'utf-8' else 'cp1252'} or --encoding latin-1."
     )

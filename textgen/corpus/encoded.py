@@ -1,7 +1,4 @@
-"""A text as ids, with all that training and a checkpoint need to know of it.
-
-The module knows no file: what it holds was read by `encode_corpus`.
-"""
+"""A text as ids, with its vocabulary and what a checkpoint records of it."""
 
 from __future__ import annotations
 
@@ -16,17 +13,17 @@ from textgen.corpus.tokenizer import CharTokenizer
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EncodedCorpus:
-    """A text as ids, its vocabulary and what identifies it.
+    """A text as ids, with its vocabulary and metadata.
 
     Attributes:
         name: a short name from the first path, for a run.
-        sources: what the text is made of, in order.
-        config: how the sources became one text.
+        sources: the paths of the text's sources, in order.
+        config: the settings by which the sources became one text.
         tokenizer: the vocabulary.
-        ids: `(characters,)` in the vocabulary's `dtype`; a long text's are mapped from a file, read-only.
+        ids: `(characters,)` in the vocabulary's `dtype`; memory-mapped and read-only for a long text.
         bytes: the size of the normalised text in UTF-8.
-        distinct: how many different characters the text has, rare ones counted.
-        sha256: the fingerprint of the normalised text in UTF-8, in hexadecimal.
+        distinct: the number of distinct characters of the text, rare ones included.
+        sha256: SHA-256 of the normalised text in UTF-8, in hexadecimal.
 
     >>> import numpy as np
     >>> banana = EncodedCorpus(
@@ -53,15 +50,15 @@ class EncodedCorpus:
 
     @property
     def split(self) -> int:
-        """How many characters, from the start, are trained on; the rest validates."""
+        """The length of the training text, in characters from the start; the rest is held out."""
         return int(self.characters * (1 - self.config.validation))
 
     @property
     def training(self) -> NDArray[Any]:
-        """The ids to train on, `(split,)`."""
+        """The ids of the training text, `(split,)`."""
         return self.ids[: self.split]
 
     @property
     def held_out(self) -> NDArray[Any]:
-        """The ids to validate on, `(characters - split,)`; none where `config.validation` is 0."""
+        """The ids of the held-out text, `(characters - split,)`; empty if `config.validation` is 0."""
         return self.ids[self.split :]

@@ -1,7 +1,4 @@
-"""A corpus to ids, in two passes: one for its vocabulary, one for its ids. Long texts go through the cache.
-
-A `Corpus` goes in and an `EncodedCorpus` comes out. The module knows no model.
-"""
+"""Encodes a corpus in two passes: one for its vocabulary, one for its ids. Long texts are cached."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import ConfigError, CorpusError, UnknownCharacterError
 
 IN_MEMORY = 64 << 20
-"""Bytes of sources up to which the ids are kept in memory and no cache is used."""
+"""The size of the sources in bytes up to which the ids are kept in memory and not cached."""
 
 Report = Callable[[int, int], None]
 
@@ -38,21 +35,21 @@ def encode_corpus(
     progress: Report | None = None,
     in_memory: int = IN_MEMORY,
 ) -> EncodedCorpus:
-    """Reads a corpus to ids, or takes a long one's from the cache if nothing has changed.
+    """Encodes a corpus, or reads a long one's ids from the cache if nothing has changed.
 
-    The cache knows a text by the bytes of its sources and the settings, whatever the sources are called.
+    The cache key is made of the bytes of the sources and the settings, not of the sources' names.
 
     Args:
         corpus: the text.
-        tokenizer: the vocabulary to use; None builds it, with `corpus.config.min_count`.
-        cache: a folder for long texts' ids, made if need be; None uses a temporary file.
-        progress: hears of the bytes done, rising to the bytes there are.
-        in_memory: bytes of sources up to which the ids are kept in memory and no cache is used.
+        tokenizer: the vocabulary; None builds it, with `corpus.config.min_count`.
+        cache: a folder for long texts' ids, created if missing; None uses a temporary file.
+        progress: called with the bytes done and the total.
+        in_memory: the size of the sources in bytes up to which the ids are kept in memory and not cached.
 
     Raises:
         CorpusError: the corpus is empty, cannot be read, is not text, or changes while it is read; or the disk
-            has no place for the ids.
-        UnknownCharacterError: the text has characters that the `tokenizer` given has no id for.
+            has no space for the ids.
+        UnknownCharacterError: the text contains characters outside the given vocabulary.
 
     >>> from textgen.corpus import open_corpus
     >>> folder = getfixture("tmp_path")
@@ -86,16 +83,16 @@ def encode_corpus(
     if not long:
         entry = encoding.in_memory()
     elif folder is None:
-        entry = write_temporary(encoding.ids(), vocabulary.dtype, encoding.facts)
+        entry = write_temporary(encoding.ids(), vocabulary.dtype, encoding.metadata)
     else:
         key = _keys(corpus.config, counted, tokenizer)[-1]
-        entry = folder.write(key, encoding.ids(), vocabulary.dtype, encoding.facts)
+        entry = folder.write(key, encoding.ids(), vocabulary.dtype, encoding.metadata)
     meter.finish()
     return _encoded(corpus, entry, vocabulary)
 
 
 class _Meter:
-    """Turns the bytes of several passes over a text into one count that rises to its size."""
+    """Reports the progress of several passes over a text as one count up to its size."""
 
     def __init__(self, report: Report | None, size: int, *, passes: int) -> None:
         self._report, self._size, self._passes, self._done = report, size, passes, 0
@@ -111,7 +108,7 @@ class _Meter:
 
 
 class _Fingerprint:
-    """Fingerprints the bytes of one pass over a corpus, where each source ends included."""
+    """A SHA-256 of the bytes of one pass over a corpus, and of where each source ends."""
 
     def __init__(self, meter: _Meter) -> None:
         self._meter, self._digest, self._length = meter, hashlib.sha256(), 0
@@ -126,7 +123,7 @@ class _Fingerprint:
 
 
 class _Encoding:
-    """The second pass over a corpus: its ids, and afterwards the facts about them."""
+    """The second pass over a corpus: its ids, and afterwards their metadata."""
 
     def __init__(
         self, corpus: Corpus, vocabulary: CharTokenizer, counts: CharacterCounts, content: str, meter: _Meter
@@ -136,7 +133,7 @@ class _Encoding:
 
     def ids(self) -> Iterator[NDArray[Any]]:
         unknown: Unknown = "replace" if self._vocabulary.has_unknown else "error"
-        for piece in self._corpus.pieces(taken=self._fingerprint.add):
+        for piece in self._corpus.pieces(on_read=self._fingerprint.add):
             data = piece.encode("utf-8", "surrogatepass")
             self._digest.update(data)
             self._bytes += len(data)
@@ -148,7 +145,7 @@ class _Encoding:
             except UnknownCharacterError as error:
                 raise _changed(self._corpus) from error
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         if self._fingerprint.hexdigest() != self._content:
             raise _changed(self._corpus)
         return {
@@ -163,13 +160,13 @@ class _Encoding:
         for piece in self.ids():
             ids[filled : filled + len(piece)] = piece
             filled += len(piece)
-        return Entry(ids, self.facts())
+        return Entry(ids, self.metadata())
 
 
 def _count(corpus: Corpus, meter: _Meter) -> tuple[CharacterCounts, str]:
-    """The first pass: how often each character occurs, and the fingerprint of the bytes."""
+    """The first pass: the character counts, and the fingerprint of the bytes."""
     counts, fingerprint = CharacterCounts(), _Fingerprint(meter)
-    for piece in corpus.pieces(taken=fingerprint.add):
+    for piece in corpus.pieces(on_read=fingerprint.add):
         counts.add(piece)
     if not counts.total:
         raise _empty(corpus)
@@ -177,9 +174,9 @@ def _count(corpus: Corpus, meter: _Meter) -> tuple[CharacterCounts, str]:
 
 
 def _keys(config: CorpusConfig, content: str, tokenizer: CharTokenizer | None) -> list[str]:
-    """Under which keys the ids may stand in the cache; the last is the one to write them under.
+    """The cache keys to look up; the last is the one to write.
 
-    A vocabulary that was given is as a rule the one that the text itself would get.
+    A given vocabulary is usually the one that would be built from the text itself, so that key is tried, too.
     """
     text = {
         "content": content,
@@ -195,11 +192,11 @@ def _keys(config: CorpusConfig, content: str, tokenizer: CharTokenizer | None) -
 
 
 def _from_entry(corpus: Corpus, entry: Entry | None, tokenizer: CharTokenizer | None) -> EncodedCorpus | None:
-    """The corpus that an entry of the cache holds, if it has the vocabulary given."""
+    """The corpus of a cache entry, if it has the given vocabulary."""
     if entry is None:
         return None
     try:
-        vocabulary = CharTokenizer.from_json(entry.facts["tokenizer"])
+        vocabulary = CharTokenizer.from_json(entry.metadata["tokenizer"])
         return _encoded(corpus, entry, vocabulary) if tokenizer in (None, vocabulary) else None
     except (KeyError, ConfigError):
         return None
@@ -212,9 +209,9 @@ def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer) -> Encoded
         config=corpus.config,
         tokenizer=vocabulary,
         ids=entry.ids,
-        bytes=entry.facts["bytes"],
-        distinct=entry.facts["distinct"],
-        sha256=entry.facts["sha256"],
+        bytes=entry.metadata["bytes"],
+        distinct=entry.metadata["distinct"],
+        sha256=entry.metadata["sha256"],
     )
 
 
@@ -222,8 +219,8 @@ def _check_known(corpus: Corpus, counts: CharacterCounts, vocabulary: CharTokeni
     lacking = "".join(sorted(set(counts.to_dict()) - set(vocabulary.characters)))
     if lacking and not vocabulary.has_unknown:
         raise UnknownCharacterError(
-            f"The corpus {corpus.title} holds {len(lacking):,} character{'s' if len(lacking) > 1 else ''} that the "
-            f"vocabulary lacks: {name_characters(lacking)}. Bring the old text back, or start a new run on this one.",
+            f"The corpus {corpus.title} contains {len(lacking):,} character{'s' if len(lacking) > 1 else ''} outside "
+            f"the vocabulary: {name_characters(lacking)}. Restore the old text, or start a new run on this one.",
             characters=lacking,
         )
 
@@ -233,4 +230,4 @@ def _empty(corpus: Corpus) -> CorpusError:
 
 
 def _changed(corpus: Corpus) -> CorpusError:
-    return CorpusError(f"The corpus {corpus.title} changed while it was read. Run this again once it is at rest.")
+    return CorpusError(f"The corpus {corpus.title} changed while it was read. Try again when it no longer changes.")

@@ -1,7 +1,7 @@
-"""Unicode normalisation of a text that comes in pieces, as if it had come whole.
+"""Unicode normalisation of a text that comes in pieces, equal to normalising it as a whole.
 
-Pieces of text go in and pieces come out, cut elsewhere. What may still change with what follows is held back:
-"e" at the end of a piece, since U+0301 may come next. The module knows no file and no encoding.
+Characters that may combine with what follows are held back for the next piece: "e" at the end of a piece, since U+0301
+may come next.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from textgen.corpus.characters import CODE_POINTS, to_code_points
 from textgen.errors import CorpusError
 
 LONGEST_RUN = 1000
-"""Combining marks in a row that are taken: sorting them takes time that grows with the square of their number."""
+"""The maximum number of combining marks in a row: sorting them takes quadratic time."""
 
 _Form = Literal["NFC", "NFKC"]
 _FORMS: Mapping[Normalization, _Form] = {"nfc": "NFC", "nfkc": "NFKC"}
@@ -27,11 +27,11 @@ _DENSE = 1 / 16
 
 
 class _Table(NamedTuple):
-    """What normalising does to each code point, each `(1114112,)`.
+    """The normalisation properties of each code point, each `(1114112,)`.
 
     Attributes:
-        starts: it never joins or changes places with a character before it.
-        changes: by form, whether it becomes something else when it stands alone.
+        starts: whether it never composes or is reordered with a character before it.
+        changes: by form, whether normalising it alone changes it.
     """
 
     starts: NDArray[np.bool_]
@@ -39,14 +39,14 @@ class _Table(NamedTuple):
 
 
 def normalize(pieces: Iterable[str], form: Normalization) -> Iterator[str]:
-    r"""The text in a normalisation form (Unicode Standard Annex 15), equal to that of all the pieces joined.
+    r"""The text in a normalisation form (Unicode Standard Annex 15).
 
     Args:
         pieces: the text.
         form: "nfc" composes, "nfkc" also replaces compatibility characters, "none" changes nothing.
 
     Yields:
-        The text anew, in pieces of at least one character.
+        The normalised text, in pieces of at least one character.
 
     Raises:
         CorpusError: more than `LONGEST_RUN` combining marks follow one another.
@@ -69,42 +69,42 @@ def normalize(pieces: Iterable[str], form: Normalization) -> Iterator[str]:
 
 
 def _last_start(text: str) -> int:
-    """The place of the last character that nothing before it can touch; 0 if there is none."""
+    """The position of the last character that does not interact with any before it; 0 if there is none."""
     if text.isascii():
         return max(len(text) - 1, 0)
     ending = _table().starts[to_code_points(text[-LONGEST_RUN - 2 :])]
-    _refuse_long_runs(np.flatnonzero(~ending))
+    _reject_long_runs(np.flatnonzero(~ending))
     places = np.flatnonzero(ending)
     return len(text) - len(ending) + int(places[-1]) if len(places) else 0
 
 
 def _normalize(text: str, form: _Form) -> str:
-    """`unicodedata.normalize`, called only for the stretches that it may change: it takes 10 times as long."""
+    """`unicodedata.normalize`, called only for the segments that it may change: it takes 10 times as long."""
     if text.isascii():
         return text
     codes, table = to_code_points(text), _table()
     starts = table.starts[codes]
-    _refuse_long_runs(np.flatnonzero(~starts))
+    _reject_long_runs(np.flatnonzero(~starts))
     touched = np.flatnonzero(~starts | table.changes[form][codes])
     if len(touched) == 0:
         return text
     if len(touched) > _DENSE * len(text):
         return unicodedata.normalize(form, text)
     starts[0] = True
-    borders = np.append(np.flatnonzero(starts), len(text))
-    stretches = np.flatnonzero(np.bincount(np.searchsorted(borders, touched, side="right") - 1))
+    boundaries = np.append(np.flatnonzero(starts), len(text))
+    segments = np.flatnonzero(np.bincount(np.searchsorted(boundaries, touched, side="right") - 1))
     parts, done = [], 0
-    for first, last in zip(borders[stretches].tolist(), borders[stretches + 1].tolist(), strict=True):
+    for first, last in zip(boundaries[segments].tolist(), boundaries[segments + 1].tolist(), strict=True):
         parts += [text[done:first], unicodedata.normalize(form, text[first:last])]
         done = last
     return "".join([*parts, text[done:]])
 
 
-def _refuse_long_runs(marks: NDArray[np.intp]) -> None:
+def _reject_long_runs(marks: NDArray[np.intp]) -> None:
     if (marks[LONGEST_RUN:] - marks[:-LONGEST_RUN] == LONGEST_RUN).any():
         raise CorpusError(
             f"The text has more than {LONGEST_RUN:,} combining marks in a row, which cannot be normalised. "
-            "Mend the text, or pass --normalize none."
+            "Correct the text, or pass --normalize none."
         )
 
 
@@ -112,7 +112,7 @@ def _refuse_long_runs(marks: NDArray[np.intp]) -> None:
 def _table() -> _Table:
     """A character is a start if its decomposition starts with one of combining class 0 that ends no canonical pair.
 
-    The vowels and final consonants of Hangul, which `unicodedata` composes by arithmetic, are no starts either.
+    Hangul vowels and final consonants, which `unicodedata` composes arithmetically, are not starts.
     """
     starts = np.ones(CODE_POINTS, np.bool_)
     starts[0x1160:0x1200] = False

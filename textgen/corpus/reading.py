@@ -1,7 +1,4 @@
-"""Some sources as one text that streams.
-
-Paths and settings go in and a `Corpus` comes out. The module knows no vocabulary and no id.
-"""
+"""Reads a corpus: several sources as one stream of decoded, normalised text."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from textgen.corpus.decoding import check_encoding, decode_source
 from textgen.corpus.normalization import normalize
 from textgen.corpus.sources import STANDARD_INPUT, Source, find_sources
 
-Taken = Callable[[bytes], None]
+OnRead = Callable[[bytes], None]
 
 
 def _ignore(chunk: bytes) -> None:
@@ -23,11 +20,11 @@ def _ignore(chunk: bytes) -> None:
 
 
 class Corpus:
-    """Some sources as one text. Made by `open_corpus`; its text can be read again and again.
+    """Several sources as one text, made by `open_corpus`. The text can be read repeatedly.
 
     Attributes:
         name: a short name from the first path, for a run.
-        config: how the sources become one text.
+        config: the settings by which the sources become one text.
     """
 
     def __init__(self, name: str, found: Sequence[Source], config: CorpusConfig) -> None:
@@ -37,63 +34,63 @@ class Corpus:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """What the text is made of, in order: paths, and "-" for standard input."""
+        """The paths of the sources, in order, and "-" for standard input."""
         return tuple(source.location for source in self._sources)
 
     @property
     def title(self) -> str:
-        """What a message calls the text, for instance "poems.txt and 2 more"."""
+        """The text's name in messages, for instance "poems.txt and 2 more"."""
         first, *others = (source.name for source in self._sources)
         return f"{first} and {len(others):,} more" if others else first
 
     @property
     def bytes(self) -> int:
-        """The size of the sources together, in bytes. Standard input is read for it.
+        """The total size of the sources in bytes. Standard input is read to determine it.
 
         Raises:
             CorpusError: a source cannot be read.
         """
         return sum(source.size for source in self._sources)
 
-    def read(self, taken: Taken) -> None:
+    def read(self, on_read: OnRead) -> None:
         """Reads the sources' bytes in order, without decoding them.
 
         Args:
-            taken: hears of the bytes as they are read, and of an empty piece at each source's end.
+            on_read: called with the bytes as they are read, and with `b""` at each source's end.
 
         Raises:
             CorpusError: a source cannot be read.
         """
         for source in self._sources:
             for chunk in source.chunks():
-                taken(chunk)
-            taken(b"")
+                on_read(chunk)
+            on_read(b"")
 
-    def pieces(self, *, taken: Taken = _ignore) -> Iterator[str]:
+    def pieces(self, *, on_read: OnRead = _ignore) -> Iterator[str]:
         """The text in pieces: decoded, newlines and characters normalised, files joined.
 
-        A file that does not end with a newline gets one before the next.
+        Between files a newline is added if there is none.
 
         Args:
-            taken: hears of the sources' bytes as they are read, and of an empty piece at each source's end.
+            on_read: called with the bytes as they are read, and with `b""` at each source's end.
 
         Yields:
-            Pieces of at least one character, and of about a million at most.
+            Pieces of one to about a million characters.
 
         Raises:
             CorpusError: a source cannot be read, is not text, or is not valid in its encoding.
         """
-        return normalize(self._joined(taken), self.config.normalize)
+        return normalize(self._joined(on_read), self.config.normalize)
 
     def starts(self) -> list[int]:
-        """Where each source begins in the text, in characters; several are read for it.
+        """The position in characters of each source's start in the text; all sources but the last are read.
 
         Raises:
             CorpusError: a source cannot be read, is not text, or is not valid in its encoding.
         """
         starts, length, last = [0], 0, "\n"
         for source in self._sources[:-1]:
-            # A source begins after a newline, which joins with nothing, so that its text can be normalised alone.
+            # A source starts after a newline, which never composes, so its text can be normalised alone.
             for number, piece in enumerate(normalize(self._decoded(source, _ignore), self.config.normalize)):
                 if number == 0 and last not in "\n\r":
                     length += 1
@@ -102,15 +99,15 @@ class Corpus:
             starts.append(length + (last not in "\n\r"))
         return starts
 
-    def _decoded(self, source: Source, taken: Taken) -> Iterator[str]:
+    def _decoded(self, source: Source, on_read: OnRead) -> Iterator[str]:
         return decode_source(
-            source, encoding=self.config.encoding, keep_newlines=self.config.keep_newlines, taken=taken
+            source, encoding=self.config.encoding, keep_newlines=self.config.keep_newlines, on_read=on_read
         )
 
-    def _joined(self, taken: Taken) -> Iterator[str]:
+    def _joined(self, on_read: OnRead) -> Iterator[str]:
         last = "\n"
         for source in self._sources:
-            for number, piece in enumerate(self._decoded(source, taken)):
+            for number, piece in enumerate(self._decoded(source, on_read)):
                 if number == 0 and last not in "\n\r":
                     yield "\n"
                 yield piece
@@ -123,16 +120,16 @@ def open_corpus(
     config: CorpusConfig | None = None,
     stdin: BinaryIO | None = None,
 ) -> Corpus:
-    r"""Finds the files of a corpus. Nothing is read yet.
+    r"""Finds the files of a corpus, without reading them.
 
     Args:
         paths: files, folders (searched recursively for `config.glob`), or "-" for standard input.
-        config: how they become one text; None takes the defaults.
+        config: the settings by which they become one text; None takes the defaults.
         stdin: standard input; None takes the process's own.
 
     Raises:
         CorpusError: a path is missing, unreadable or a device, or a folder has no matching file.
-        ConfigError: the encoding or the pattern is unknown.
+        ConfigError: the encoding or the pattern is invalid.
 
     >>> folder = getfixture("tmp_path")
     >>> _ = (folder / "poem.txt").write_bytes("The sea,\r\nthe séa".encode("latin-1"))

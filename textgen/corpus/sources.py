@@ -1,7 +1,7 @@
-"""Where a corpus comes from: files, folders and standard input, found and read as bytes.
+"""The sources of a corpus: finds files, folders and standard input, and reads their bytes.
 
-Paths go in and sources come out, in a fixed order. Each can be read as often as needed; what can only be read once
-(standard input, a pipe) is kept in a temporary file when it is first read. The module knows no encoding.
+Sources have a fixed order and can be read repeatedly: standard input and pipes are copied to a temporary file when
+first read.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ CHUNK = 1 << 20
 
 
 class Source:
-    """One file, or a stream that is kept in a temporary file from its first reading on.
+    """A file, or a stream that is copied to a temporary file when it is first read.
 
     Args:
-        name: what messages call it.
-        path: the file, None for a stream.
-        stream: the stream, None for a file.
+        name: its name in messages.
+        path: the file; None for a stream.
+        stream: the stream; None for a file.
 
     Attributes:
-        location: the path as plain text, "-" for a stream.
+        location: the path as a string; "-" for a stream.
 
     Example:
         >>> import io
@@ -53,7 +53,7 @@ class Source:
 
     @property
     def size(self) -> int:
-        """The source's bytes when it was first looked at; a stream is read for it.
+        """The source's size in bytes when first asked for; a stream is read to determine it.
 
         Raises:
             CorpusError: the source cannot be read.
@@ -67,7 +67,7 @@ class Source:
     def chunks(self) -> Iterator[bytes]:
         """The source's bytes from its start, in pieces of at most `CHUNK`.
 
-        Of a file that grows, such as a log, only what was there at first is read: each reading gives the same.
+        Of a growing file, such as a log, only the first `size` bytes are read, so that every pass is the same.
 
         Raises:
             CorpusError: the source cannot be read.
@@ -83,7 +83,7 @@ class Source:
                 yield chunk
 
     def _file(self) -> Path | None:
-        """The path, if it can be read again and again."""
+        """The path, if it can be read repeatedly."""
         if self._path is None or self._kept is not None:
             return None
         with self._explained():
@@ -122,20 +122,20 @@ class Source:
 def find_sources(
     paths: Sequence[str | os.PathLike[str]], *, glob: str = "*", stdin: BinaryIO | None = None
 ) -> tuple[Source, ...]:
-    """The sources that paths name, in the order given, a folder's files sorted by their path.
+    """Finds the sources of some paths, in the order given, with a folder's files sorted by path.
 
-    Folders are searched recursively for files whose path ends in a match of `glob`. Hidden files and folders are
-    left out unless the pattern asks for them; links to folders inside a folder are not followed. A file that is
-    named twice is taken once.
+    Folders are searched recursively for files whose path ends in a match of `glob`. Hidden folders are skipped, and
+    hidden files unless the pattern names them with a dot; links to folders inside a folder are not followed. A file
+    that is named twice is read once.
 
     Args:
         paths: files, folders, or "-" for standard input.
-        glob: which files of a folder are taken, for instance "*.txt" or "letters/*.txt".
+        glob: a pattern for the files of a folder, for instance "*.txt" or "letters/*.txt".
         stdin: standard input; None takes the process's own.
 
     Raises:
         CorpusError: a path is missing, unreadable or a device, or a folder has no matching file.
-        ConfigError: `glob` is no pattern.
+        ConfigError: `glob` is not a valid pattern.
     """
     try:
         PurePosixPath("a").match(glob)
@@ -154,7 +154,7 @@ def find_sources(
 
 
 def show_path(path: str | os.PathLike[str]) -> str:
-    """A path as a message shows it, quoted where it has spaces or characters that cannot be printed.
+    """A path for messages, quoted if it has spaces or unprintable characters.
 
     >>> show_path("poems.txt"), show_path("my poems.txt")
     ('poems.txt', "'my poems.txt'")
@@ -172,7 +172,7 @@ def _files(path: str | os.PathLike[str], *, glob: str) -> list[Path]:
     except OSError as error:
         raise CorpusError(f"Cannot read {shown}: {system.explain(error)}") from error
     except ValueError as error:
-        raise CorpusError(f"{shown} cannot be the name of a file. Check the path.") from error
+        raise CorpusError(f"{shown} is not a valid file name. Check the path.") from error
     if stat.S_ISDIR(mode):
         files = sorted(_matches(Path(path), glob=glob), key=lambda file: file.as_posix())
         if not files:

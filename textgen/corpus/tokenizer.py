@@ -1,11 +1,8 @@
-"""Characters to ids and back.
-
-A text goes in and an array of ids comes out, one id a character, and the other way round:
+"""A character-level tokenizer: encodes text as ids, one per character, and decodes ids to text.
 
     characters="abn": "banana" -> [1, 0, 2, 0, 2, 0] -> "banana"
 
 Ids follow code-point order, so the same characters always have the same ids, whatever text they came from.
-The module knows no file and no model.
 """
 
 from __future__ import annotations
@@ -25,14 +22,14 @@ _REPLACEMENT = "\ufffd"
 
 
 class CharTokenizer:
-    """A vocabulary of characters. It never changes once made.
+    """A character-level tokenizer; immutable.
 
     Args:
-        characters: the distinct characters in code-point order; a character's id is its place in them.
-        has_unknown: whether there is one id more, the last, for all other characters.
+        characters: the vocabulary: distinct characters in code-point order; a character's id is its index.
+        has_unknown: whether there is an additional last id for all other characters.
 
     Raises:
-        ConfigError: the characters are not distinct and in order, or there is no id at all.
+        ConfigError: the characters are not distinct and in order, or the vocabulary is empty.
 
     >>> tokenizer = CharTokenizer("abn")
     >>> tokenizer.encode("banana")
@@ -61,7 +58,7 @@ class CharTokenizer:
 
     @classmethod
     def from_text(cls, pieces: str | Iterable[str], *, min_count: int = 1) -> Self:
-        """The vocabulary of a text, whole or in pieces. See `from_counts`.
+        """A tokenizer with the vocabulary of a text, whole or in pieces. See `from_counts`.
 
         >>> CharTokenizer.from_text(["ban", "ana"])
         CharTokenizer('abn')
@@ -73,11 +70,11 @@ class CharTokenizer:
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], *, min_count: int = 1) -> Self:
-        """The vocabulary of a text with these counts of characters.
+        """A tokenizer with the vocabulary of a text with these character counts.
 
         Args:
             counts: how often each character occurs, at least once.
-            min_count: rarer characters share one unknown id, which exists only if there are such.
+            min_count: rarer characters share the unknown id, which exists only if there are any.
 
         Raises:
             CorpusError: there are no characters, or each is rarer than `min_count`.
@@ -97,22 +94,22 @@ class CharTokenizer:
 
     @property
     def characters(self) -> str:
-        """The distinct characters in code-point order; a character's id is its place in them."""
+        """The vocabulary's characters in code-point order; a character's id is its index."""
         return self._characters
 
     @property
     def has_unknown(self) -> bool:
-        """Whether there is an id for all other characters."""
+        """Whether there is an id for characters outside the vocabulary."""
         return self._has_unknown
 
     @property
     def unknown_id(self) -> int | None:
-        """The id of all other characters, the last one; None if there is none."""
+        """The id of characters outside the vocabulary, the last one; None if there is none."""
         return len(self._characters) if self._has_unknown else None
 
     @property
     def vocab_size(self) -> int:
-        """How many ids there are, the unknown one counted."""
+        """The number of ids, including the unknown one."""
         return len(self._characters) + self._has_unknown
 
     @property
@@ -125,15 +122,15 @@ class CharTokenizer:
 
         Args:
             text: any text.
-            unknown: what becomes of characters outside the vocabulary. "error" refuses them; "skip" drops them;
-                "replace" puts the unknown id in their place, or if there is none, a space, or if that is not in
-                the vocabulary either, drops them.
+            unknown: how to treat characters outside the vocabulary. "error" raises an error; "skip" drops them;
+                "replace" uses the unknown id or, if there is none, the id of a space; if there is none of that either,
+                it drops them.
 
         Returns:
             `(characters,)` of type `dtype`, each in [0, `vocab_size`).
 
         Raises:
-            UnknownCharacterError: `unknown` is "error" and the text has characters outside the vocabulary.
+            UnknownCharacterError: `unknown` is "error" and the text contains characters outside the vocabulary.
 
         >>> CharTokenizer(" ab").encode("a-b", unknown="replace")
         array([1, 0, 2], dtype=uint8)
@@ -142,32 +139,32 @@ class CharTokenizer:
         substitute = self._substitute() if unknown == "replace" else None
         ids = np.empty(len(text), self._dtype)
         filled = 0
-        foreign: set[str] = set()
+        outside_vocabulary: set[str] = set()
         for start in range(0, len(text), _CHUNK):
             piece = text[start : start + _CHUNK]
             found = self._ids.take(to_code_points(piece), mode="clip")
             lacking = found == self.vocab_size
             if lacking.any():
                 if unknown == "error":
-                    foreign.update(piece[place] for place in np.flatnonzero(lacking))
+                    outside_vocabulary.update(piece[place] for place in np.flatnonzero(lacking))
                 elif substitute is not None:
                     found[lacking] = substitute
                 else:
                     found = found[~lacking]
             ids[filled : filled + len(found)] = found
             filled += len(found)
-        if foreign:
-            raise unknown_characters("".join(sorted(foreign)))
+        if outside_vocabulary:
+            raise unknown_characters("".join(sorted(outside_vocabulary)))
         return ids if filled == len(ids) else ids[:filled].copy()
 
     def decode(self, ids: Sequence[int] | NDArray[Any]) -> str:
         r"""The text of some ids; the unknown id becomes U+FFFD, the replacement character.
 
         Args:
-            ids: `(characters,)`, whole numbers in [0, `vocab_size`).
+            ids: `(characters,)`, integers in [0, `vocab_size`).
 
         Raises:
-            ConfigError: an id is outside the vocabulary, or the ids are not a row of whole numbers.
+            ConfigError: an id is outside the vocabulary, or the ids are not a one-dimensional array of integers.
 
         >>> CharTokenizer("ab", has_unknown=True).decode([0, 2, 1]) == "a\ufffdb"
         True
@@ -176,7 +173,7 @@ class CharTokenizer:
         if places.size == 0:
             return ""
         whole = places.ndim == 1 and np.issubdtype(places.dtype, np.integer)
-        require(whole, "ids", "a row of whole numbers", f"{places.dtype} of shape {places.shape}")
+        require(whole, "ids", "a one-dimensional array of integers", f"{places.dtype} of shape {places.shape}")
         low, high = int(places.min()), int(places.max())
         outside = low if low < 0 else high
         require(low >= 0 and high < self.vocab_size, "ids", f"in [0, {self.vocab_size})", outside)
@@ -186,8 +183,8 @@ class CharTokenizer:
     def to_json(self) -> dict[str, Any]:
         """The vocabulary as plain JSON values.
 
-        The characters are one text, unless there are lone surrogates among them: two of those side by side would
-        be read back as one character, so the characters are then a list of code points.
+        The characters are one string, or a list of code points if there are lone surrogates among them, since two of
+        those side by side would be read back as one character.
 
         >>> CharTokenizer("abn").to_json()
         {'characters': 'abn', 'has_unknown': False}
@@ -199,10 +196,10 @@ class CharTokenizer:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The vocabulary that `to_json` wrote.
+        """The tokenizer from the values that `to_json` returned.
 
         Raises:
-            ConfigError: the values are not those of a vocabulary.
+            ConfigError: the values are not valid.
         """
         known = {"characters", "has_unknown"}
         if not isinstance(values, Mapping) or set(values) != known:
@@ -239,16 +236,16 @@ class CharTokenizer:
 
 
 def unknown_characters(characters: str) -> UnknownCharacterError:
-    """The error for a text with `characters`, distinct and in code-point order, that the vocabulary lacks.
+    """The error for a text with `characters`, distinct and in code-point order, outside the vocabulary.
 
-    >>> print(str(unknown_characters("é")).partition(" Take")[0])
-    The text holds 1 character that the model never saw: 'é' (U+00E9).
+    >>> print(str(unknown_characters("é")).partition(" Remove")[0])
+    The text contains 1 character that the model never saw: 'é' (U+00E9).
     """
     some = len(characters) > 1
-    them, place = ("them", "their") if some else ("it", "its")
+    them = "them" if some else "it"
     return UnknownCharacterError(
-        f"The text holds {len(characters):,} character{'s' if some else ''} that the model never saw: "
-        f'{name_characters(characters)}. Take {them} out, or pass unknown="skip" (--unknown skip) to drop {them} '
-        f'or unknown="replace" (--unknown replace) to put a stand-in in {place} place.',
+        f"The text contains {len(characters):,} character{'s' if some else ''} that the model never saw: "
+        f'{name_characters(characters)}. Remove {them}, or pass unknown="skip" (--unknown skip) to drop {them} '
+        f'or unknown="replace" (--unknown replace) to replace {them}.',
         characters=characters,
     )

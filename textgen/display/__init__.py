@@ -1,4 +1,4 @@
-"""How things are shown: charts (`plots`), pages of one file (`pages`), and figures in words (`format`).
+"""Output for people: charts (`plots`), self-contained HTML pages (`pages`), number formats and tables (`format`).
 
-Plain values go in, text, SVG and HTML come out. The package knows no model and no run.
+The package takes plain values and returns text, SVG and HTML.
 """

@@ -1,4 +1,4 @@
-"""Figures as people read them, and tables of them."""
+"""Human-readable numbers, durations and tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from textgen.system import width
 
 
 def number(value: Any, form: str, unit: str = "") -> str:
-    """A number in a format, with its unit; nothing where there is none.
+    """A formatted number with its unit; empty if the value is not a number.
 
     >>> number(1.4171, ".3f", " nats"), number(None, ".3f", " nats")
     ('1.417 nats', '')
@@ -19,7 +19,7 @@ def number(value: Any, form: str, unit: str = "") -> str:
 
 
 def duration(seconds: Any) -> str:
-    """Seconds for people.
+    """A duration in its two largest units; empty if the value is not a number.
 
     >>> [duration(value) for value in (0.4, 59.7, 90, 5400, 200_000, None)]
     ['0s', '1m 00s', '1m 30s', '1h 30m', '55h 33m', '']
@@ -35,7 +35,7 @@ def duration(seconds: Any) -> str:
 
 
 def short_duration(seconds: float) -> str:
-    """Seconds for people, in whole units: what a budget is called.
+    """A duration without units that are zero, such as a time budget.
 
     >>> short_duration(90), short_duration(180), short_duration(5400)
     ('1m 30s', '3m', '1h 30m')
@@ -46,12 +46,12 @@ def short_duration(seconds: float) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value from a stranger's file can be shown as a number."""
+    """Whether a value from an untrusted file can be shown as a number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def age(seconds: float) -> str:
-    """How long ago something was.
+    """A time span as an age.
 
     >>> [age(value) for value in (3, 61, 7300, 86_400, 200_000)]
     ['just now', '1 minute ago', '2 hours ago', '1 day ago', '2 days ago']
@@ -64,7 +64,7 @@ def age(seconds: float) -> str:
 
 
 def size(model: Mapping[str, Any]) -> str:
-    """A model's shape.
+    """A model's size: layers, units and cell.
 
     >>> size({"layers": 2, "units": 384, "cell": "lstm"})
     '2 x 384 LSTM'
@@ -73,11 +73,11 @@ def size(model: Mapping[str, Any]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
-    """Lines of a table in columns, the first row being its head.
+    """The lines of a table in columns, with the first row as its header.
 
     Args:
-        rows: texts, as many in each row.
-        right: the columns that stand to the right.
+        rows: the cells, as many in each row.
+        right: the indices of right-aligned columns.
 
     Example:
         >>> table([("run", "loss"), ("poems", "1.4"), ("sea", "12.25")], right=(1,))

@@ -1,6 +1,6 @@
-"""A run as a notebook shows it: a table of what it is, and its learning curve under it.
+"""The HTML representation of a run in a notebook: a summary table and the learning curve.
 
-The page's own colours and fonts are used, so that it is readable on light and on dark; all text is escaped.
+It uses the page's own colours and fonts, so that it is readable in light and dark themes; all text is escaped.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from textgen.display.plots.chart import writable
 
 
 def run_html(summary: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> str:
-    """A run as a piece of a page.
+    """A run as an HTML fragment.
 
     Args:
-        summary: what `Run.summary` tells.
-        history: a row for each validation; without any there is no curve.
+        summary: the value of `Run.summary`.
+        history: a row for each validation; the curve is omitted if there is none.
     """
     rows = "\n".join(
         f'<tr><th scope="row" style="text-align: left; padding-right: 1em">{label}</th>'
         f'<td style="text-align: left">{escape(writable(value))}</td></tr>'
-        for label, value in _told(summary)
+        for label, value in _rows(summary)
     )
     chart = Chart.of([Curve(summary["name"], history)], against="steps", unit="nats", log=False)
     curve = "" if chart is None else inline_svg(chart, title=f"Learning curve of the run {writable(summary['name'])}")
     return f"<div>\n<table>\n{rows}\n</table>\n{curve}\n</div>"
 
 
-def _told(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Labels and values; what is unknown is left out."""
+def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Labels and values; unknown values are left out."""
     if summary["problem"]:
         return [("run", summary["name"]), ("problem", summary["problem"])]
     characters, weights = summary["characters"], summary["weights"]
@@ -47,7 +47,7 @@ def _told(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("time", short_duration(summary["seconds"]) if summary["seconds"] is not None else ""),
         ("validation loss", _figure(summary["val_loss"], ".4f", " nats per character")),
         ("bits per character", _figure(summary["bits_per_character"], ".3f")),
-        ("begun", _when(summary["created"])),
+        ("started", _when(summary["created"])),
     ]
     return [(label, value) for label, value in pairs if value]
 
@@ -57,7 +57,7 @@ def _figure(value: float | None, form: str, unit: str = "") -> str:
 
 
 def _when(created: str | None) -> str:
-    """The moment a run began, on the clock of this machine; what is no moment, as it stands.
+    """When a run started, in local time; a value that is not a timestamp is returned unchanged.
 
     >>> _when("yesterday"), _when(None)
     ('yesterday', '')

@@ -83,10 +83,9 @@ class Engine:
         """
         place = 0 if self._embedding is None else self._embedding.shape[1]
         width = self.config.layers * self.config.units
-        remembered = width if self._layers[0].cell.remembers else 0
-        return State(
-            np.zeros((batch, place + width), np.float32), np.zeros((batch, remembered), np.float32), quiet=quiet
-        )
+        hidden = np.zeros((batch, place + width), np.float32)
+        cell_state = np.zeros((batch, width if self.config.facts.states == 2 else 0), np.float32)
+        return State(hidden, cell_state, quiet=quiet)
 
     def step(self, ids: Sequence[int] | Ids, state: State) -> tuple[Array, State]:
         """Moves each text on by one character.
@@ -202,7 +201,7 @@ class Engine:
         threads = self.threads if has_small_kernels() else 1
         number = max(1, min(threads, state.batch // 2, state.batch * self._work // worth))
         state.lanes[worth] = [
-            Lane(self._layers, self._head, self._embedding, state.hidden[a:b], state.memory[a:b], quiet=state.quiet)
+            Lane(self._layers, self._head, self._embedding, state.hidden[a:b], state.cell_state[a:b], quiet=state.quiet)
             for a, b in _bounds(state.batch, number)
         ]
         return state.lanes[worth]

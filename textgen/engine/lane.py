@@ -21,14 +21,14 @@ Product = Callable[[], object]
 
 
 class Lane:
-    """Steps for the rows that `hidden` and `memory` show.
+    """Steps for the rows that `hidden` and `cell_state` show.
 
     Args:
         layers: from the bottom up.
         head: makes logits of their outputs.
         embedding: `(vocab, embedding)`, or None where the first layer has a table.
         hidden: `(rows, width)`, the embedded id if there is an `embedding`, then each layer's output.
-        memory: `(rows, width)`, each layer's memory.
+        cell_state: `(rows, width)`, each layer's cell state.
         quiet: whether to leave the threads of the matrix library asleep.
     """
 
@@ -38,29 +38,29 @@ class Lane:
         head: Head,
         embedding: Array | None,
         hidden: Array,
-        memory: Array,
+        cell_state: Array,
         *,
         quiet: bool,
     ) -> None:
         self._one = len(hidden) == 1
         if self._one:
-            hidden, memory = hidden[0], memory[0]
+            hidden, cell_state = hidden[0], cell_state[0]
         self._rows = hidden.shape[:-1]
         self._embedding = embedding
         self._embedded = hidden[..., : 0 if embedding is None else embedding.shape[1]]
         self._recurrences: list[tuple[Product, Cell, Array]] = []
-        self._memories: list[Array] = []
+        self._cell_states: list[Array] = []
         self._steps: list[Callable[[int | Ids], None]] = []
         below, stop = self._embedded, self._embedded.shape[-1]
         for n, layer in enumerate(layers):
             start, stop = stop, stop + layer.units
             output = hidden[..., start:stop]
             product = np.empty((*self._rows, layer.recurrent.columns), np.float32)
-            kept = memory[..., n * layer.units : (n + 1) * layer.units]
-            cell = layer.cell(Workspace(product, output, kept, layer.recurrent_bias, layer.peephole))
+            own = cell_state[..., n * layer.units : (n + 1) * layer.units]
+            cell = layer.cell(layer.facts, Workspace(product, output, own, layer.recurrent_bias, layer.peephole))
             recurrence = layer.recurrent.bind(output, product, quietly=quiet)
             self._recurrences.append((recurrence, cell, output))
-            self._memories.append(kept)
+            self._cell_states.append(own)
             if layer.table is not None:
                 self._steps.append(self._look_up(layer.table, recurrence, cell))
             elif layer.both is not None:
@@ -113,18 +113,18 @@ class Lane:
             written[...] = output
 
     def trace(self, layer: int, addends: Array, outputs: Array) -> Trace:
-        """As `recur`, a step at a time; tells what the cells held and how far their gates were open after each."""
-        cell, memory = self._recurrences[layer][1], self._memories[layer]
-        memories: list[Array] = []
+        """As `recur`, a step at a time; tells the cell state and how far their gates were open after each."""
+        cell, cell_state = self._recurrences[layer][1], self._cell_states[layer]
+        cell_states: list[Array] = []
         gates: list[dict[str, Array]] = []
         for time in range(len(addends)):
             self.recur(layer, addends[time : time + 1], outputs[time : time + 1])
-            memories.append(memory.copy())
+            cell_states.append(cell_state.copy())
             gates.append({name: values.copy() for name, values in cell.opened().items()})
         rows = outputs.shape[:2]
         return Trace(
             outputs.swapaxes(0, 1),
-            _over_time(memories, *rows),
+            _over_time(cell_states, *rows),
             {name: _over_time([each[name] for each in gates], *rows) for name in cell.opened()},
         )
 

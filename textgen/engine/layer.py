@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import ModelConfig
+from textgen.config.cells import CellFacts
 from textgen.engine.cells import CELLS, Cell
+from textgen.engine.columns import Columns
 from textgen.engine.matrix import Matrix
 from textgen.model.weights import LayerWeights, ModelWeights
 
 Array = NDArray[np.float32]
-
-_HALF = np.float32(0.5)
 
 _TABLE = 2**22
 """Numbers that a look-up table may have; a larger vocabulary is embedded and multiplied like any input."""
@@ -29,17 +29,20 @@ class Layer:
     """One recurrent layer.
 
     Args:
+        facts: what is known of the cell.
         cell: the arithmetic of its gates.
         units: the size of its output.
         inputs: `(inputs, columns)`.
         recurrent: `(units, columns)`.
         both: `(inputs + units, columns)`, the two one above the other, where one product serves for both.
         bias: `(gates * units,)`, all that is added to the input's product.
-        recurrent_bias: `(units,)`, what a GRU adds to its candidate's recurrent product.
-        peephole: `(3, units)`, what the gates i, f and o weigh the memory with, halved; `(0, units)` if they do not.
+        recurrent_bias: `(n,)`, what is added to the recurrent products of the `CellFacts.apart` gates.
+        peephole: `(peepholes, units)`, the weights with which gates see the cell state, times their factors;
+            `(0, units)` if none does.
         table: `(vocab, gates * units)`, each id's input product plus the bias; only of a first layer.
     """
 
+    facts: CellFacts
     cell: type[Cell]
     units: int
     inputs: Matrix
@@ -53,37 +56,25 @@ class Layer:
     @classmethod
     def from_weights(cls, config: ModelConfig, weights: LayerWeights, embedding: Array | None) -> Layer:
         """The layer for `weights`; `embedding`, `(vocab, embedding)`, makes it a first layer."""
-        cell, units = CELLS[config.cell], config.units
-        size = len(weights.kernel)
-        columns = len(cell.gates) * units
-        known = embedding if embedding is not None and len(embedding) * columns <= _TABLE else None
-        if cell.sums and known is None:
-            both = Matrix.zeros(size + units, columns)
+        columns, size, units = Columns.of(config), len(weights.kernel), config.units
+        known = embedding if embedding is not None and len(embedding) * columns.count <= _TABLE else None
+        if known is None and not config.facts.apart:
+            both = Matrix.zeros(size + units, columns.count)
             inputs, recurrent = both.part(0, size), both.part(size, size + units)
         else:
-            both, inputs, recurrent = None, Matrix.zeros(size, columns), Matrix.zeros(units, columns)
-        bias = np.empty(columns, np.float32)
-        added = weights.bias if weights.bias.ndim == 1 else _input_bias(weights.bias, units)
-        for place, (gate, factor) in enumerate(cell.gates):
-            here, there = slice(place * units, (place + 1) * units), slice(gate * units, (gate + 1) * units)
-            np.multiply(weights.kernel[:, there], np.float32(factor), inputs.values[:, here])
-            np.multiply(weights.recurrent_kernel[:, there], np.float32(factor), recurrent.values[:, here])
-            np.multiply(added[there], np.float32(factor), bias[here])
-        peephole = np.empty((0, units), np.float32) if weights.peephole is None else weights.peephole * _HALF
-        last = weights.bias[-1] if weights.bias.ndim == 2 else weights.bias
+            both, inputs, recurrent = None, Matrix.zeros(size, columns.count), Matrix.zeros(units, columns.count)
+        factors = columns.factors
+        for matrix, array in ((inputs, weights.kernel), (recurrent, weights.recurrent_kernel)):
+            np.multiply(columns.from_keras(array), factors, matrix.values[:, : columns.count])
+        bias, recurrent_bias = columns.biases(columns.from_keras(weights.bias))
+        peephole = columns.peepholes(weights.peephole)
         table = None
         if known is not None:
             wide = np.empty((len(known), inputs.columns), np.float32)
             inputs.times(known, wide)
-            table = wide[:, :columns] + bias
-        return cls(cell, units, inputs, recurrent, both, bias, last[-units:].copy(), peephole, table)
-
-
-def _input_bias(bias: Array, units: int) -> Array:
-    """A GRU's two biases in one, but for the candidate's recurrent one, which its reset gate multiplies."""
-    added: Array = bias[0].copy()
-    added[: 2 * units] += bias[1, : 2 * units]
-    return added
+            table = wide[:, : columns.count] + bias
+        cell = CELLS[config.cell]
+        return cls(config.facts, cell, units, inputs, recurrent, both, bias, recurrent_bias, peephole, table)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,14 +24,15 @@ class State:
 
     Attributes:
         hidden: `(batch, width)` float32, the outputs of all layers side by side.
-        memory: `(batch, width)` float32, the cells' memories side by side; of width 0 where cells have none.
+        cell_state: `(batch, width)` float32, the cell states of all layers side by side; of width 0 where cells have
+            none.
         quiet: whether its steps leave the threads of the matrix library asleep.
         lanes: the engine's own: what its steps are bound to.
     """
 
-    def __init__(self, hidden: Array, memory: Array, *, quiet: bool) -> None:
+    def __init__(self, hidden: Array, cell_state: Array, *, quiet: bool) -> None:
         self.hidden = hidden
-        self.memory = memory
+        self.cell_state = cell_state
         self.quiet = quiet
         self.lanes: dict[int, list[Lane]] = {}
 
@@ -42,13 +43,13 @@ class State:
 
     def copy(self) -> State:
         """An independent state of the same value."""
-        return State(self.hidden.copy(), self.memory.copy(), quiet=self.quiet)
+        return State(self.hidden.copy(), self.cell_state.copy(), quiet=self.quiet)
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> State:
         """An independent state of the texts `rows`, in that order; a row may come several times."""
         index = np.asarray(rows, np.intp)
-        return State(self.hidden[index], self.memory[index], quiet=self.quiet)
+        return State(self.hidden[index], self.cell_state[index], quiet=self.quiet)
 
     def put(self, row: int, other: State) -> None:
         """Writes the one text that `other` belongs to over the text `row`."""
-        self.hidden[row], self.memory[row] = other.hidden[0], other.memory[0]
+        self.hidden[row], self.cell_state[row] = other.hidden[0], other.cell_state[0]

@@ -17,16 +17,16 @@ class Trace:
 
     Args:
         output: `(batch, time, units)`, what it handed on.
-        memory: `(batch, time, units)`, what its cells remembered beside that; of width 0 where they do not.
+        cell_state: `(batch, time, units)`, its cell state; of width 0 where the cell has none.
         gates: for each gate by name, `(batch, time, units)`, how far it was open, in [0, 1]. An LSTM's are input,
             forget and output; a GRU's are update (1 keeps the old output) and reset; a simple network has none.
     """
 
     output: Array
-    memory: Array
+    cell_state: Array
     gates: Mapping[str, Array]
 
     @property
     def state(self) -> Array:
-        """What each unit holds, in [-1, 1], `(batch, time, units)`: the tanh of its memory, else its output."""
-        return np.tanh(self.memory) if self.memory.shape[-1] else self.output
+        """What each unit holds, in [-1, 1], `(batch, time, units)`: the tanh of its cell state, else its output."""
+        return np.tanh(self.cell_state) if self.cell_state.shape[-1] else self.output

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from textgen.config import ModelConfig
+from textgen.config.cells import FACTS
 from textgen.errors import ConfigError
 from textgen.model.archive import Archive
 from textgen.model.weights import ModelWeights
@@ -17,9 +18,6 @@ KERAS_CONFIG = "config.json"
 
 _CODE = ("Lambda", "__lambda__", "function", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 """Keras's names for what holds code or loads it from elsewhere."""
-
-_OURS = {"module": "textgen.peephole", "class_name": "PeepholeLSTM", "registered_name": "textgen>PeepholeLSTM"}
-"""How Keras names the one layer of our own."""
 
 
 def weight_places(data: bytes, config: ModelConfig) -> dict[str, int]:
@@ -65,8 +63,9 @@ def refuse_code(archive: Archive) -> None:
 
     Raises:
         CheckpointError: the configuration names a layer or function that holds code or loads it, or one from outside
-            Keras, other than `textgen.training.peephole.PeepholeLSTM`.
+            Keras that is no cell's.
     """
+    admitted = [facts.layer.to_json() for facts in FACTS.values() if facts.layer.registered_name is not None]
     values = [archive.json(KERAS_CONFIG)]
     while values:
         value = values.pop()
@@ -74,7 +73,7 @@ def refuse_code(archive: Archive) -> None:
             values.extend(value)
         elif isinstance(value, dict):
             values.extend(value.values())
-            ours = all(value.get(key) == name for key, name in _OURS.items())
+            ours = {key: value.get(key) for key in ("module", "class_name", "registered_name")} in admitted
             if ("class_name" in value and not ours) and (
                 value["class_name"] in _CODE or str(value.get("module", "keras")).partition(".")[0] != "keras"
             ):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import ModelConfig
+from textgen.config.cells import FACTS
 from textgen.errors import ConfigError
 
 Array = NDArray[np.float32]
@@ -27,7 +28,7 @@ class LayerWeights:
         kernel: `(inputs, gates * units)`, from the layer below.
         recurrent_kernel: `(units, gates * units)`, from the layer's own last output.
         bias: `(gates * units,)`; for a GRU `(2, 3 * units)`, the inputs' and the recurrent bias.
-        peephole: `(3, units)`, from the cell state to the gates i, f and o; only of a peephole cell.
+        peephole: `(peepholes, units)`, from the cell state to the gates that see it; None where no gate does.
     """
 
     kernel: Array
@@ -70,15 +71,15 @@ class ModelWeights:
         head/kernel (8, 65)
         head/bias (65,)
         """
-        columns = config.gates * config.units
+        facts, columns = config.facts, config.gates * config.units
         shapes: dict[str, tuple[int, ...]] = {"embedding/embeddings": (config.vocab_size, config.embedding)}
         width = config.embedding
         for n in range(1, config.layers + 1):
             shapes[f"recurrent_{n}/kernel"] = (width, columns)
             shapes[f"recurrent_{n}/recurrent_kernel"] = (config.units, columns)
-            shapes[f"recurrent_{n}/bias"] = (2, columns) if config.cell == "gru" else (columns,)
-            if config.cell == "peephole":
-                shapes[f"recurrent_{n}/peephole"] = (3, config.units)
+            shapes[f"recurrent_{n}/bias"] = (columns,) if facts.bias_rows == 1 else (facts.bias_rows, columns)
+            if facts.peepholes:
+                shapes[f"recurrent_{n}/peephole"] = (len(facts.peepholes), config.units)
             width = config.units
         return shapes | {"head/kernel": (config.units, config.vocab_size), "head/bias": (config.vocab_size,)}
 
@@ -115,7 +116,8 @@ class ModelWeights:
         """
         if len(self.layers) != config.layers:
             raise ConfigError(f"The weights must have {config.layers} recurrent layers; got {len(self.layers)}.")
-        wanted = config.cell == "peephole"
+        facts = config.facts
+        wanted = bool(facts.peepholes)
         if any((layer.peephole is not None) != wanted for layer in self.layers):
             raise ConfigError(f"The weights must hold {'' if wanted else 'no '}peepholes for cell {config.cell}.")
         for (name, shape), array in zip(self.shapes(config).items(), self._arrays(), strict=True):
@@ -123,13 +125,23 @@ class ModelWeights:
                 raise ConfigError(f"{name} must be float32 of shape {shape}; got {array.dtype} of {array.shape}.")
             if not np.isfinite(array).all():
                 raise ConfigError(f"{name} must hold finite numbers; got NaN or infinity.")
-            if config.cell == "coupled" and name.startswith("recurrent_"):
-                i, f, *_ = np.split(array, 4, axis=-1)
-                if not np.array_equal(f, -i):
-                    raise ConfigError(f"{name} of a coupled cell must hold a forget gate that is minus its input gate.")
+            if facts.tied and name.startswith("recurrent_"):
+                _require_tied(name, array, config)
+
+
+def _require_tied(name: str, array: Array, config: ModelConfig) -> None:
+    facts = config.facts
+    blocks = dict(zip(facts.gates, np.split(array, len(facts.gates), axis=-1), strict=True))
+    for gate, other in facts.tied.items():
+        if not np.array_equal(blocks[gate], -blocks[other]):
+            raise ConfigError(f"{name} of a {config.cell} cell must hold a {gate} gate that is minus its {other} gate.")
 
 
 def _has_peephole(recurrent_kernel: Array, after: Array) -> bool:
-    """Whether the array after a layer's bias is its peepholes, `(3, units)`, and not the kernel of the next layer."""
+    """Whether the array after a layer's bias is its peepholes, and not the kernel of the next layer."""
     units = recurrent_kernel.shape[0] if recurrent_kernel.ndim else 0
-    return recurrent_kernel.shape == (units, 4 * units) and after.shape == (3, units)
+    return any(
+        recurrent_kernel.shape == (units, len(facts.gates) * units) and after.shape == (len(facts.peepholes), units)
+        for facts in FACTS.values()
+        if facts.peepholes
+    )

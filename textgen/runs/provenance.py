@@ -164,7 +164,7 @@ def _read(corpus: Corpus, split: int, keep: int, progress: Progress | None) -> R
         if progress is not None and chunk:
             progress(taken, size)
 
-    for piece in corpus.pieces(taken=take):
+    for piece in corpus.pieces(on_read=take):
         digest.update(piece.encode("utf-8", "surrogatepass"))
         trained, rest = piece[: max(0, split - characters)], piece[max(0, split - characters) :]
         characters += len(piece)

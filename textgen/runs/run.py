@@ -110,7 +110,7 @@ class Run:
             return list(self._newest().history)
         except (RunError, CheckpointError):
             with contextlib.suppress(OSError):
-                if found := rows(self.metrics.read_text(encoding="utf-8", errors="replace")):
+                if self.metrics.is_file() and (found := rows(self.metrics.read_text("utf-8", "replace"))):
                     return found
             raise
 
@@ -187,7 +187,8 @@ class Run:
         """Keeps other processes from training the run, and clears away what a killed one left half-written.
 
         Raises:
-            RunError: another live process trains it, or the folder takes no lock.
+            RunError: another live process trains it, the folder takes no lock, or what is no file stands in the place
+                of one that training writes.
         """
         try:
             free = self._lock.acquire()
@@ -196,6 +197,7 @@ class Run:
         if not free:
             raise RunError(taken(self))
         try:
+            self._check_files()
             remove_leftovers(self.path)
             yield
         finally:
@@ -237,6 +239,12 @@ class Run:
                     file.write(text.encode("utf-8", "backslashreplace"))
             except OSError as error:
                 raise CheckpointError(f"{path} cannot be written: {explain(error)}") from error
+
+    def _check_files(self) -> None:
+        """Refuses what could not be replaced, before training begins; links are replaced."""
+        for path in (self.best, self.last, self.metrics, self.samples):
+            if path.exists() and not (path.is_file() or path.is_symlink()):
+                raise RunError(f"The run {self.name!r} cannot be trained: {path} is a folder or a pipe. Remove it.")
 
     def _newest(self) -> Metadata:
         """The metadata of the last state where it can be read, else of the best model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 CONTEXT = 1000
 """How many characters of the draft the model reads again for suggestions."""
+
+_CLUSTER = 8
+"""Characters that normalisation may make one of."""
 
 _SEEDS = 1 << 63
 
@@ -36,7 +40,6 @@ class Draft:
         self._temperature, self._seed, self._choices = temperature, seed, choices
         self._before: list[str] = []
         self._drawn = 0
-        self._asked: Until = "line"
         self._suggested: tuple[str, list[Suggestion]] | None = None
 
     @property
@@ -48,9 +51,20 @@ class Draft:
     def suggestions(self) -> list[Suggestion]:
         """How the text could go on to the end of the word, the likeliest first."""
         if self._suggested is None or self._suggested[0] != self.text:
-            found = list(self._writer.suggest(self.text[-CONTEXT:], n=self._choices))
-            self._suggested = (self.text, found)
+            self._suggested = (self.text, self.suggest(self.text))
         return self._suggested[1]
+
+    def suggest(self, text: str) -> list[Suggestion]:
+        """How another text could go on to the end of the word, the likeliest first."""
+        return list(self._writer.suggest(text[-CONTEXT:], n=self._choices))
+
+    def check(self, before: str, text: str) -> None:
+        """Refuses a text to add that the model could not go on from; an accent counts with the letter before it.
+
+        Raises:
+            UnknownCharacterError: it holds characters that the model does not know.
+        """
+        self._writer.tokenizer.encode(self._writer.as_trained(before[-_CLUSTER:] + text))
 
     def add(self, text: str) -> None:
         """Appends what the user wrote.
@@ -58,7 +72,7 @@ class Draft:
         Raises:
             UnknownCharacterError: it holds characters that the model does not know; the text stays as it was.
         """
-        self._writer.tokenizer.encode(text)
+        self.check(self.text, text)
         self._keep()
         self.text += text
 
@@ -74,28 +88,21 @@ class Draft:
     def write(self, until: Until) -> Iterator[str]:
         """Lets the model write on, to the end of a line or a paragraph, and yields the pieces as they are added."""
         self._keep()
-        self._drawn += 1
-        self._asked = until
-        for piece in self._writer.stream(
-            self.text,
-            max_new_tokens=1,
-            until=until,
-            temperature=self._temperature,
-            seed=(self._seed + self._drawn) % _SEEDS,
-        ):
+        for piece in self.stream(self.text, until):
             self.text += piece
             yield piece
 
-    def again(self) -> Iterator[str]:
-        """Takes the last change back and lets the model write anew, as far as it was asked to last."""
-        self.undo()
-        return self.write(self._asked)
+    def stream(self, text: str, until: Until) -> Iterator[str]:
+        """What the model writes on from another text, piece by piece; differently each time."""
+        self._drawn += 1
+        seed = (self._seed + self._drawn) % _SEEDS
+        return iter(self._writer.stream(text, max_new_tokens=1, until=until, temperature=self._temperature, seed=seed))
 
-    def erase(self, text: str) -> None:
-        """Takes characters off the end."""
-        if text:
+    def clear(self) -> None:
+        """Starts afresh."""
+        if self.text:
             self._keep()
-            self.text = self.text.removesuffix(text)
+            self.text = ""
 
     def undo(self) -> None:
         """Goes back to the text before the last change."""
@@ -104,3 +111,16 @@ class Draft:
 
     def _keep(self) -> None:
         self._before.append(self.text)
+
+
+def label(text: str, suggestion: Suggestion) -> str:
+    r"""The word that a suggestion makes of the end of a text, and its probability, on one line.
+
+    >>> from textgen.sampling.suggestions import Suggestion
+    >>> label("the se", Suggestion("a", 0.75)), label("the", Suggestion("\n\nsea", 0.001))
+    ('sea 75%', 'the↵↵sea <1%')
+    """
+    begun = re.search(r"\S*\Z", text)
+    word = ((begun[0] if begun else "") + suggestion.text).strip(" ").replace("\n", "\u21b5")
+    chance = suggestion.probability
+    return f"{word} {chance:.0%}" if chance >= 0.005 else f"{word} <1%"

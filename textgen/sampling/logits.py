@@ -2,7 +2,8 @@
 
 Goes in: `(batch, vocab)` float64 logits. Comes out: a new array of the same shape, in which a character that a control
 drops has the logit `-inf`. Each control has a value that switches it off, and then returns its argument. No control
-drops everything. The module knows no model, no character and no chance: the numbers that a draw rests on are handed in.
+drops everything. Where it is handed a `Margin`, it says there how close its decision was. The module knows no model, no
+character and no chance: the numbers that a draw rests on are handed in.
 
 `controlled` applies them in the order of the fields of `SamplingConfig`, each to what the one before it left:
 
@@ -19,12 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import SamplingConfig
+from textgen.sampling.margin import Margin
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.integer]
 
 
-def controlled(logits: Array, config: SamplingConfig, *, temperature: float, recent: Ids | None = None) -> Array:
+def controlled(
+    logits: Array,
+    config: SamplingConfig,
+    *,
+    temperature: float,
+    recent: Ids | None = None,
+    margin: Margin | None = None,
+) -> Array:
     """Applies all controls in their order.
 
     Args:
@@ -32,14 +41,15 @@ def controlled(logits: Array, config: SamplingConfig, *, temperature: float, rec
         config: the controls; its temperatures are not read.
         temperature: the one whose turn it is.
         recent: `(batch, characters)`, ids that the repetition penalty looks back at; None for none.
+        margin: for how close the decisions were; None where it does not matter.
     """
     if recent is not None:
         logits = penalize_repetition(logits, recent, config.repetition_penalty)
-    logits = temper(logits, temperature)
-    logits = keep_top_k(logits, config.top_k)
-    logits = keep_top_p(logits, config.top_p)
-    logits = keep_min_p(logits, config.min_p)
-    return keep_typical(logits, config.typical_p)
+    logits = temper(logits, temperature, margin)
+    logits = keep_top_k(logits, config.top_k, margin)
+    logits = keep_top_p(logits, config.top_p, margin)
+    logits = keep_min_p(logits, config.min_p, margin)
+    return keep_typical(logits, config.typical_p, margin)
 
 
 def penalize_repetition(logits: Array, recent: Ids, penalty: float) -> Array:
@@ -58,7 +68,7 @@ def penalize_repetition(logits: Array, recent: Ids, penalty: float) -> Array:
     return penalized
 
 
-def temper(logits: Array, temperature: float) -> Array:
+def temper(logits: Array, temperature: float, margin: Margin | None = None) -> Array:
     """Divides the logits, less the largest, by `temperature`; 0 keeps only the likeliest, the first of equals.
 
     >>> temper(np.array([[1.0, 3.0, 3.0]]), 0.5)
@@ -69,12 +79,16 @@ def temper(logits: Array, temperature: float) -> Array:
     if temperature == 0.0:
         kept = np.full_like(logits, -np.inf)
         kept[np.arange(len(logits)), logits.argmax(axis=-1)] = 0.0
+        if margin is not None:
+            margin.order(logits, np.isfinite(kept))
         return kept
+    if margin is not None:
+        margin.scale = temperature
     tempered = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
     return np.divide(tempered, temperature, out=tempered)
 
 
-def keep_top_k(logits: Array, k: int) -> Array:
+def keep_top_k(logits: Array, k: int, margin: Margin | None = None) -> Array:
     """Keeps the `k` likeliest; of equals at the border, those with the lower ids. 0 and k >= vocab are off.
 
     >>> keep_top_k(np.array([[1.0, 2.0, 2.0, 2.0]]), 2)
@@ -82,10 +96,13 @@ def keep_top_k(logits: Array, k: int) -> Array:
     """
     if k == 0 or k >= logits.shape[-1]:
         return logits
-    return _keep_highest(logits, np.partition(logits, -k, axis=-1)[:, -k], np.full(len(logits), k))
+    left = _keep_highest(logits, np.partition(logits, -k, axis=-1)[:, -k], np.full(len(logits), k))
+    if margin is not None:
+        margin.order(logits, np.isfinite(left))
+    return left
 
 
-def keep_top_p(logits: Array, p: float) -> Array:
+def keep_top_p(logits: Array, p: float, margin: Margin | None = None) -> Array:
     """Keeps the smallest set of the likeliest that together hold the probability `p` (Holtzman et al. 2020); 1 is off.
 
     >>> keep_top_p(np.log([[0.2, 0.5, 0.3]]), 0.6).round(2)
@@ -96,10 +113,13 @@ def keep_top_p(logits: Array, p: float) -> Array:
     rising = np.sort(logits, axis=-1)
     sums = np.add.accumulate(likelihoods(rising)[:, ::-1], axis=-1)
     kept = 1 + _reached(sums, p * sums[:, -1])
-    return _keep_highest(logits, rising[np.arange(len(rising)), -kept], kept)
+    left = _keep_highest(logits, rising[np.arange(len(rising)), -kept], kept)
+    if margin is not None:
+        margin.mass(likelihoods(logits), logits, np.isfinite(left), p)
+    return left
 
 
-def keep_min_p(logits: Array, share: float) -> Array:
+def keep_min_p(logits: Array, share: float, margin: Margin | None = None) -> Array:
     """Keeps what is at least `share` times as likely as the likeliest (Nguyen et al. 2024); 0 is off.
 
     >>> keep_min_p(np.log([[0.2, 0.5, 0.3]]), 0.5).round(2)
@@ -108,10 +128,12 @@ def keep_min_p(logits: Array, share: float) -> Array:
     if share == 0.0:
         return logits
     threshold = np.maximum.reduce(logits, axis=-1, keepdims=True) + math.log(share)
+    if margin is not None:
+        margin.narrow(np.abs(logits - threshold).min(axis=-1))
     return np.where(logits >= threshold, logits, -np.inf)
 
 
-def keep_typical(logits: Array, p: float) -> Array:
+def keep_typical(logits: Array, p: float, margin: Margin | None = None) -> Array:
     """Keeps what surprises about as much as was to be expected; 1 is off.
 
     Locally typical sampling (Meister et al. 2023): the characters whose surprise, the negative logarithm of their
@@ -122,16 +144,23 @@ def keep_typical(logits: Array, p: float) -> Array:
     """
     if p == 1.0:
         return logits
-    order = distance_from_expected(logits).argsort(axis=-1, kind="stable")
+    distance = _distance_from_expected(logits)
+    order = distance.argsort(axis=-1, kind="stable")
     rows = np.arange(len(logits))[:, None]
-    sums = np.add.accumulate(likelihoods(logits)[rows, order], axis=-1)
+    likely = likelihoods(logits)
+    sums = np.add.accumulate(likely[rows, order], axis=-1)
     kept = np.arange(sums.shape[-1]) <= _reached(sums, p * sums[:, -1])[:, None]
     result = np.empty_like(logits)
     result[rows, order] = np.where(kept, logits[rows, order], -np.inf)
+    if margin is not None:
+        # Where each logit moves by one, the logarithm of a probability moves by up to 2 and the entropy by up to twice
+        # itself, so that a distance moves by the sum.
+        slope = 4.0 * (1.0 + math.log(logits.shape[-1]))
+        margin.mass(likely, -distance, np.isfinite(result), p, slope=slope)
     return result
 
 
-def distance_from_expected(logits: Array) -> Array:
+def _distance_from_expected(logits: Array) -> Array:
     """How far each character's surprise is from the expected one, in nats; `inf` for what is dropped already."""
     logs = log_softmax(logits)
     likely = np.where(np.isfinite(logs), logs, 0.0)
@@ -156,7 +185,7 @@ def likeliest_first(logits: Array) -> NDArray[np.intp]:
     return np.negative(logits).argsort(axis=-1, kind="stable")
 
 
-def draw(logits: Array, noise: Array) -> NDArray[np.intp]:
+def draw(logits: Array, noise: Array, margin: Margin | None = None) -> NDArray[np.intp]:
     """Draws an id for each row: where the logit plus Gumbel noise is largest (Gumbel 1954).
 
     Other than in inverting the cumulative distribution, a logit that is off in its last bits changes the draw only
@@ -165,6 +194,7 @@ def draw(logits: Array, noise: Array) -> NDArray[np.intp]:
     Args:
         logits: `(batch, vocab)`.
         noise: `(batch, vocab)`, finite, from the standard Gumbel distribution.
+        margin: for how close the draws were; None where it does not matter.
 
     Returns:
         `(batch,)`; an id whose logit is `-inf` is never among them.
@@ -172,7 +202,12 @@ def draw(logits: Array, noise: Array) -> NDArray[np.intp]:
     >>> draw(np.log([[0.5, 0.5], [0.9, 0.1]]), np.array([[0.3, 0.2], [0.3, 0.2]]))
     array([0, 0])
     """
-    return np.asarray(np.add(logits, noise).argmax(axis=-1))
+    sums = np.add(logits, noise)
+    ids = np.asarray(sums.argmax(axis=-1))
+    if margin is not None and sums.shape[-1] > 1:
+        sums.partition(-2, axis=-1)
+        margin.narrow(sums[:, -1] - sums[:, -2])
+    return ids
 
 
 def _reached(sums: Array, targets: Array) -> NDArray[np.intp]:

@@ -1,9 +1,10 @@
 """Writes samples: a prompt and the controls go in, texts come out, whole or piece by piece.
 
-The loop is here; `pen` draws ids, and `ending` knows when a text ends. The module knows no file.
+The loop is here; `batch_sampler` draws ids, and `ending` knows when a text ends. The module knows no file.
 
 Sample k draws from a generator of its own, seeded by `SeedSequence(seed, spawn_key=(k,))`. The same network, prompt,
-controls and seed give the same text, however many samples are written beside it and however many threads work.
+controls and seed give the same text, however many samples are written beside it and however many threads work; see
+`referee` for the networks with which this holds.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from textgen.config import SamplingConfig, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine
+from textgen.sampling.batch_sampler import BatchSampler
 from textgen.sampling.ending import Ending
 from textgen.sampling.logits import likeliest_first
-from textgen.sampling.pen import Pen
 from textgen.sampling.sample import CharacterLogprob, Sample
 
 
@@ -147,12 +148,12 @@ class _Writing:
                 for index in range(count)
             ]
             context = context_ids(tokenizer, ids)
-            self._pen = Pen(engine, context, ids, config, chance, banned=tokenizer.unknown_id)
+            self._sampler = BatchSampler(engine, context, ids, config, chance, banned=tokenizer.unknown_id)
 
     def step(self) -> None:
         """Writes the next character of each sample that has not ended."""
-        drafts = [self.drafts[sample] for sample in self._pen.samples]
-        ids = self._pen.draw().tolist()
+        drafts = [self.drafts[sample] for sample in self._sampler.samples]
+        ids = self._sampler.draw().tolist()
         if self._top:
             self._note(drafts, ids)
         ended = False
@@ -163,10 +164,10 @@ class _Writing:
             rows = [row for row, draft in enumerate(drafts) if draft.ending.reason is None]
             self.goes_on = bool(rows)
             if rows:
-                self._pen.keep(rows)
+                self._sampler.keep(rows)
 
     def _note(self, drafts: list[_Draft], ids: list[int]) -> None:
-        logprobs = self._pen.logprobs
+        logprobs = self._sampler.logprobs
         order = likeliest_first(logprobs)[:, : self._top]
         for row, (draft, each) in enumerate(zip(drafts, ids, strict=True)):
             top = tuple((self._alphabet[n], float(logprobs[row, n])) for n in order[row].tolist())

@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Unpack
 
-from textgen.config import AdaptationConfig, ModelConfig, SamplingConfig, Unknown, Until, require
+from textgen.config import (
+    AdaptationConfig,
+    Controls,
+    ModelConfig,
+    SamplingConfig,
+    Unknown,
+    keywords,
+    require,
+)
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine
 from textgen.engine.scoring import Score, score_text
@@ -21,7 +29,6 @@ from textgen.system import PathLike
 if TYPE_CHECKING:
     from textgen.sampling.adapting import Adaptation, Progress
 
-_DEFAULT = SamplingConfig()
 _ADAPTATION = AdaptationConfig()
 
 
@@ -101,123 +108,45 @@ class Writer:
         adapted = f", adapted to {self.adaptation.characters:,} characters" if self.adaptation else ""
         return f"Writer({shape}{place}{adapted})"
 
-    def generate(
-        self,
-        prompt: str = "",
-        *,
-        repetition_penalty: float = _DEFAULT.repetition_penalty,
-        repetition_window: int = _DEFAULT.repetition_window,
-        temperature: float | Sequence[float] = _DEFAULT.temperature,
-        top_k: int = _DEFAULT.top_k,
-        top_p: float = _DEFAULT.top_p,
-        min_p: float = _DEFAULT.min_p,
-        typical_p: float = _DEFAULT.typical_p,
-        max_new_tokens: int = _DEFAULT.max_new_tokens,
-        stop: str | Sequence[str] = _DEFAULT.stop,
-        until: Until = _DEFAULT.until,
-        seed: int | None = _DEFAULT.seed,
-        unknown: Unknown = _DEFAULT.unknown,
-        logprobs: int = 0,
-    ) -> Sample:
+    @keywords(Controls, defaults=SamplingConfig)
+    def generate(self, prompt: str = "", *, logprobs: int = 0, **controls: Unpack[Controls]) -> Sample:
         """Writes one text.
 
         Args:
             prompt: what it goes on from, of any length. Without one it begins as after a line break.
-            repetition_penalty: divides the odds of characters seen lately; against loops.
-            repetition_window: how many characters back that looks, the prompt included.
-            temperature: below 1 safer, above 1 wilder, 0 always the likeliest; several values take turns.
-            top_k: only so many of the likeliest characters; against slips.
-            top_p: only the likeliest that together hold this probability; against slips, by the model's own certainty.
-            min_p: only characters at least this likely, as a share of the likeliest; keeps high temperatures sensible.
-            typical_p: only characters of about the expected surprise, up to this probability; against dullness.
-            max_new_tokens: characters to write, the prompt not counted.
-            stop: texts before which it ends.
-            until: "line" and "paragraph" write on to the end of one; see `textgen.sampling.ending.Ending`.
-            seed: the same one brings the same text; None draws one, which the sample reports.
-            unknown: what becomes of characters of the prompt that the model never saw.
             logprobs: how many of the likeliest characters to note at each place, as the model itself saw them before
                 any control; 0 notes nothing.
+            **controls: any field of `textgen.SamplingConfig`, such as `temperature`, `top_p`, `max_new_tokens` or
+                `seed`; `help` of it says what they do and which values they take. `temperature` and `stop` may also be
+                lists, and `stop` a single text.
 
         Raises:
+            TypeError: there is no control of that name.
             ConfigError: a value is out of its range.
             UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
+
+        Example:
+            writer.generate("The sea ", max_new_tokens=300, temperature=0.8, seed=7).text
         """
-        config = SamplingConfig(
-            repetition_penalty=repetition_penalty,
-            repetition_window=repetition_window,
-            temperature=_several(temperature),
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            typical_p=typical_p,
-            max_new_tokens=max_new_tokens,
-            stop=_texts(stop),
-            until=until,
-            seed=seed,
-            unknown=unknown,
-        )
+        config = _sampling(controls)
         return write_samples(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)[0]
 
+    @keywords(Controls, defaults=SamplingConfig)
     def generate_many(
-        self,
-        prompt: str = "",
-        *,
-        count: int,
-        repetition_penalty: float = _DEFAULT.repetition_penalty,
-        repetition_window: int = _DEFAULT.repetition_window,
-        temperature: float | Sequence[float] = _DEFAULT.temperature,
-        top_k: int = _DEFAULT.top_k,
-        top_p: float = _DEFAULT.top_p,
-        min_p: float = _DEFAULT.min_p,
-        typical_p: float = _DEFAULT.typical_p,
-        max_new_tokens: int = _DEFAULT.max_new_tokens,
-        stop: str | Sequence[str] = _DEFAULT.stop,
-        until: Until = _DEFAULT.until,
-        seed: int | None = _DEFAULT.seed,
-        unknown: Unknown = _DEFAULT.unknown,
-        logprobs: int = 0,
+        self, prompt: str = "", *, count: int, logprobs: int = 0, **controls: Unpack[Controls]
     ) -> list[Sample]:
         """Writes several texts side by side, which is many times as quick as one after the other.
 
         The text of number k depends on the seed and k alone: the first is what `generate` writes. `count` is how many,
         in [1, 65536]; the other arguments and what is raised are as for `generate`.
         """
-        config = SamplingConfig(
-            repetition_penalty=repetition_penalty,
-            repetition_window=repetition_window,
-            temperature=_several(temperature),
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            typical_p=typical_p,
-            max_new_tokens=max_new_tokens,
-            stop=_texts(stop),
-            until=until,
-            seed=seed,
-            unknown=unknown,
-        )
+        config = _sampling(controls)
         return write_samples(
             self.engine, self.tokenizer, self.as_trained(prompt), config, count=count, logprobs=logprobs
         )
 
-    def stream(
-        self,
-        prompt: str = "",
-        *,
-        repetition_penalty: float = _DEFAULT.repetition_penalty,
-        repetition_window: int = _DEFAULT.repetition_window,
-        temperature: float | Sequence[float] = _DEFAULT.temperature,
-        top_k: int = _DEFAULT.top_k,
-        top_p: float = _DEFAULT.top_p,
-        min_p: float = _DEFAULT.min_p,
-        typical_p: float = _DEFAULT.typical_p,
-        max_new_tokens: int = _DEFAULT.max_new_tokens,
-        stop: str | Sequence[str] = _DEFAULT.stop,
-        until: Until = _DEFAULT.until,
-        seed: int | None = _DEFAULT.seed,
-        unknown: Unknown = _DEFAULT.unknown,
-        logprobs: int = 0,
-    ) -> Stream:
+    @keywords(Controls, defaults=SamplingConfig)
+    def stream(self, prompt: str = "", *, logprobs: int = 0, **controls: Unpack[Controls]) -> Stream:
         """Writes the text of `generate` piece by piece.
 
         The arguments and what is raised are as for `generate`; errors come at once, not at the first piece.
@@ -225,20 +154,7 @@ class Writer:
         Returns:
             An iterator of the pieces; its `sample` is what has been handed out so far, with the seed.
         """
-        config = SamplingConfig(
-            repetition_penalty=repetition_penalty,
-            repetition_window=repetition_window,
-            temperature=_several(temperature),
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            typical_p=typical_p,
-            max_new_tokens=max_new_tokens,
-            stop=_texts(stop),
-            until=until,
-            seed=seed,
-            unknown=unknown,
-        )
+        config = _sampling(controls)
         return Stream(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)
 
     def suggest(self, text: str, *, n: int = 5, unknown: Unknown = "replace") -> list[Suggestion]:
@@ -328,9 +244,11 @@ class Writer:
         )
 
 
-def _several(temperature: float | Sequence[float]) -> float | tuple[float, ...]:
-    return temperature if isinstance(temperature, (int, float)) else tuple(temperature)
-
-
-def _texts(stop: str | Sequence[str]) -> tuple[str, ...]:
-    return (stop,) if isinstance(stop, str) else tuple(stop)
+def _sampling(controls: Controls) -> SamplingConfig:
+    """The controls as a configuration, checked."""
+    values: dict[str, Any] = dict(controls)
+    if "temperature" in values and not isinstance(values["temperature"], (int, float)):
+        values["temperature"] = tuple(values["temperature"])
+    if "stop" in values:
+        values["stop"] = (values["stop"],) if isinstance(values["stop"], str) else tuple(values["stop"])
+    return SamplingConfig(**values)

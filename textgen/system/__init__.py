@@ -1,7 +1,6 @@
-"""What differs between Linux, macOS and Windows, chosen here and nowhere else.
+"""Everything that differs between Linux, macOS and Windows.
 
-Files that appear whole or not at all, folder flushes, a lock that dies with its process, an interruption that is
-first a flag, and what a terminal can show. The package knows no corpus, no model and no run.
+Atomic file writes, flushes to disk, file locks, signal handling, terminal capabilities, physical memory.
 """
 
 from textgen.system.files import (
@@ -11,11 +10,12 @@ from textgen.system.files import (
     explain,
     flush_folder,
     flush_to_disk,
+    open_regular,
     remove_leftovers,
 )
 from textgen.system.lock import FileLock
 from textgen.system.memory import physical_memory
-from textgen.system.signals import Interruption, interruptible
+from textgen.system.signals import Interruption, ending, interruptible
 from textgen.system.terminal import abandon_output, can_show, colours, is_closed_pipe, is_terminal, use_utf8, width
 
 __all__ = [
@@ -27,12 +27,14 @@ __all__ = [
     "atomic_write",
     "can_show",
     "colours",
+    "ending",
     "explain",
     "flush_folder",
     "flush_to_disk",
     "interruptible",
     "is_closed_pipe",
     "is_terminal",
+    "open_regular",
     "physical_memory",
     "remove_leftovers",
     "use_utf8",

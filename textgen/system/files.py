@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -39,16 +40,49 @@ if hasattr(errno, "EDQUOT"):
     _REMEDIES = {**_REMEDIES, errno.EDQUOT: "your disk quota is used up. Free some space"}
 
 
+def open_regular(path: PathLike, flags: int) -> int:
+    """Opens a regular file by its own name, for files whose place a stranger may have prepared.
+
+    No symbolic link is followed, no pipe is waited for and no device is touched.
+
+    Args:
+        path: the file; its folder's links are followed.
+        flags: as for `os.open`; a new file gets the mode that the umask allows.
+
+    Returns:
+        The descriptor, for the caller to close.
+
+    Raises:
+        OSError: there is something else of that name, or the file cannot be opened; `explain` puts it into words.
+    """
+    path = Path(path)
+    strange = OSError(
+        errno.EINVAL, f"{path.name} is a link, a folder or a pipe, not a file. Remove it", os.fspath(path)
+    )
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise strange
+    # What was looked at may be something else by now.
+    cautious = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags | cautious, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise strange
+    return descriptor
+
+
 @contextlib.contextmanager
-def atomic_path(path: PathLike) -> Iterator[Path]:
+def atomic_path(path: PathLike, *, follow_link: bool = False) -> Iterator[Path]:
     """A free path beside `path`; the file that the body writes there becomes `path`, whole and flushed to disk.
 
     Leaving the body flushes the file, moves it over `path` and flushes the folder. When anything fails, the new file
     is removed and `path` keeps what it held. A process that is killed on the way leaves a file for
-    `remove_leftovers`. A `path` that is a symbolic link stays one; what it points to is replaced.
+    `remove_leftovers`.
 
     Args:
         path: the file to write; its folder must exist.
+        follow_link: where `path` is a symbolic link, replace the file that it points to, for a place that the user
+            chose. Otherwise the link itself is replaced: a folder from a stranger may hold links to anywhere.
 
     Yields:
         A path in the same folder with the same suffix, where nothing is yet.
@@ -56,8 +90,9 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     Raises:
         OSError: the file cannot be flushed or moved; `explain` puts it into words.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not (target.is_file() or target.is_dir()):
+    target = Path(os.path.realpath(path)) if follow_link else Path(path)
+    replaceable = target.is_symlink() or target.is_file() or target.is_dir()
+    if target.exists() and not replaceable:
         raise OSError(errno.EINVAL, "it is a device or a pipe, not a file. Choose another place", os.fspath(path))
     aside = target.with_name(f"{ASIDE}{os.urandom(8).hex()}{target.suffix}")
     try:
@@ -75,13 +110,14 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def atomic_write(path: PathLike) -> Iterator[BinaryIO]:
+def atomic_write(path: PathLike, *, follow_link: bool = False) -> Iterator[BinaryIO]:
     """A binary file that becomes `path` when the body ends well, and vanishes otherwise.
 
     What `path` held before is there until the moment at which the new contents are, whole and flushed to disk.
 
     Args:
         path: the file to write; its folder must exist.
+        follow_link: as for `atomic_path`.
 
     Yields:
         A new file, open for reading and writing, that can seek.
@@ -96,7 +132,7 @@ def atomic_write(path: PathLike) -> Iterator[BinaryIO]:
         >>> [p.name for p in folder.iterdir()]
         ['poem.txt']
     """
-    with atomic_path(path) as aside, aside.open("x+b") as file:
+    with atomic_path(path, follow_link=follow_link) as aside, aside.open("x+b") as file:
         yield file
         file.flush()
 
@@ -116,7 +152,7 @@ def remove_leftovers(folder: PathLike, *, older_than: float = 0.0) -> int:
     with contextlib.suppress(OSError):
         for path in Path(folder).glob(f"{ASIDE}*"):
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime <= latest:
+                if path.lstat().st_mtime <= latest:
                     path.unlink()
                     removed += 1
     return removed

@@ -1,4 +1,4 @@
-"""A lock that at most one live process holds, on every operating system."""
+"""A lock on a file that at most one live process holds, on every operating system."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import sys
 import time
 from pathlib import Path
 
-from textgen.system.files import PathLike
+from textgen.system.files import PathLike, open_regular
 
-_LOCK_ATTEMPTS = 5
-_LOCKED_BYTE = 1 << 30
+_ATTEMPTS = 5
+_PAUSE = 0.02
+_LONGEST = 200
 
 
 class FileLock:
     """A lock on a file that at most one live process holds.
 
-    The operating system keeps it (`flock` on Linux and macOS, `msvcrt.locking` on Windows), so it ends with the
-    process, however that dies. The file says who holds it and is removed on release.
+    The operating system keeps it, by way of `filelock`, so it ends with the process, however that dies. The file says
+    who holds it and is removed on release. Only a regular file is ever locked or written: a symbolic link, a pipe or a
+    folder in its place is an error, and a file that has a second name is locked but not written.
 
     Args:
         path: the lock's file; its folder must exist.
@@ -41,18 +43,18 @@ class FileLock:
         """Takes the lock if it is free, and tells whether this object holds it now.
 
         Raises:
-            OSError: the file cannot be made, or the disk knows no locks.
+            OSError: the file cannot be made, it is no regular file, or the disk knows no locks.
         """
         if self._descriptor is not None:
             return True
-        for attempt in range(_LOCK_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             if attempt:
-                time.sleep(0.02)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+                time.sleep(_PAUSE)
+            descriptor = open_regular(self.path, os.O_RDWR | os.O_CREAT)
             try:
                 taken = _lock(descriptor) and self._is_current(descriptor)
                 if taken:
-                    self._sign(descriptor)
+                    _sign(descriptor)
             except BaseException:
                 os.close(descriptor)
                 raise
@@ -82,11 +84,15 @@ class FileLock:
         if self._descriptor is not None:
             return True
         try:
-            descriptor = os.open(self.path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+            descriptor = self._open_to_ask()
         except OSError:
             return False
         try:
-            return not _lock(descriptor, shared=True)
+            if _lock(descriptor):
+                return False
+            # Another process that asks at this moment takes the lock for an instant.
+            time.sleep(_PAUSE)
+            return not _lock(descriptor)
         except OSError:
             return False
         finally:
@@ -96,8 +102,9 @@ class FileLock:
     def holder(self) -> str:
         """What the holder wrote about itself: "process 1234 on sea, since 2026-01-31 21:04:05"; may be empty."""
         try:
-            with self.path.open("rb") as file:
-                return file.read(200).decode("utf-8", "replace").strip()
+            with os.fdopen(open_regular(self.path, os.O_RDONLY), "rb", buffering=0) as file:
+                file.seek(1)
+                return file.read(_LONGEST).decode("utf-8", "replace").strip()
         except OSError:
             return ""
 
@@ -109,45 +116,38 @@ class FileLock:
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    def _open_to_ask(self) -> int:
+        """The file as far as it can be opened: some disks lock only what may be written."""
+        try:
+            return open_regular(self.path, os.O_RDWR)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+        return open_regular(self.path, os.O_RDONLY)
+
     def _is_current(self, descriptor: int) -> bool:
         """Whether the path still leads to the open file: a holder that released it has removed it."""
         try:
-            return os.path.samestat(os.fstat(descriptor), self.path.stat())
+            return os.path.samestat(os.fstat(descriptor), self.path.lstat())
         except FileNotFoundError:
             return False
 
-    def _sign(self, descriptor: int) -> None:
-        import platform
 
-        text = (
-            f"process {os.getpid()} on {platform.node() or 'this machine'}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
-        )
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, 0)
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            os.write(descriptor, text.encode("utf-8", "replace"))
-
-
-def _lock(descriptor: int, *, shared: bool = False) -> bool:
+def _lock(descriptor: int) -> bool:
     """Takes a lock on an open file without waiting, and tells whether it was free; closing the file ends the lock."""
-    if sys.platform == "win32":
-        import msvcrt
+    from filelock import lock_descriptor
 
-        # The byte lies far behind the text, which stays readable: locked bytes are not, on Windows.
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EDEADLK, errno.EAGAIN):
-                return False
-            raise
-        return True
-    import fcntl
+    return lock_descriptor(descriptor, blocking=False)
 
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
-            return False
-        raise
-    return True
+
+def _sign(descriptor: int) -> None:
+    """Writes who holds the lock, behind a space: on Windows nobody else can read the first byte, which is locked."""
+    import platform
+
+    if os.fstat(descriptor).st_nlink != 1:
+        return
+    text = f" process {os.getpid()} on {platform.node() or 'this machine'}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, text.encode("utf-8", "replace"))

@@ -1,8 +1,4 @@
-"""Arrays that stay in their file, and how to keep them from filling the memory.
-
-An open file goes in and an array comes out whose pages the operating system reads when they are looked at.
-The module knows nothing of what the numbers mean.
-"""
+"""Memory-mapped arrays, and how to release their resident pages."""
 
 from __future__ import annotations
 
@@ -14,21 +10,21 @@ from numpy.typing import NDArray
 
 
 def map_array(file: BinaryIO, dtype: np.dtype[Any], *, offset: int, count: int) -> NDArray[Any]:
-    """The `count` numbers at `offset` bytes of an open file, `(count,)`, read-only; the file may then be closed.
+    """Maps `count` numbers at `offset` bytes of an open file, `(count,)`, read-only; the file may be closed afterwards.
 
     Raises:
         OSError: the file cannot be mapped.
-        ValueError: the file is shorter than that.
+        ValueError: the file is too short.
     """
     return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype, count=count, offset=offset)
 
 
 def release_pages(array: NDArray[Any]) -> bool:
-    """Gives back the memory that a mapped array has come to take, and tells whether there was any to give.
+    """Releases the resident pages of a memory-mapped array; returns whether the array is one that can be released.
 
-    Pages that were looked at count as the process's own until it lets them go: a pass over a text of 1 GB would end
-    with 1 GB resident. The numbers stay what they are and are read again when they are looked at. An array that is
-    not mapped is left alone, as is every array on Windows, which trims such pages by itself.
+    Pages that were read count as the process's memory until it releases them: a pass over a text of 1 GB would end with
+    1 GB resident. Released pages are read again on access. An array that is not mapped is left alone, as is every array
+    on Windows, which trims such pages by itself.
 
     >>> release_pages(np.arange(3))
     False

@@ -1,4 +1,4 @@
-"""How much memory there is, on every operating system."""
+"""The amount of physical memory, on every operating system."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 
 def physical_memory() -> int | None:
-    """The bytes of memory of this machine, or of the container it is; None where that cannot be told."""
+    """The memory of this machine or container in bytes; None if unknown."""
     found = [_windows() if sys.platform == "win32" else _posix()]
     for path in _LIMITS if sys.platform == "linux" else ():
         with contextlib.suppress(OSError, ValueError):

@@ -1,21 +1,23 @@
-"""An interruption that is a flag first, on every operating system."""
+"""Signals that request the process to end, handled gracefully on every operating system."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+_ENDING = ("SIGTERM", "SIGHUP", "SIGBREAK")
+
 
 class Interruption:
-    """Whether the user, or the system, has asked the process to end.
+    """Whether the user or the system has requested the process to end.
 
     Attributes:
-        requested: True from the first signal on.
-        signal: its number, None before.
+        requested: True after the first signal.
+        signal: its number; None before.
     """
 
     def __init__(self) -> None:
@@ -28,11 +30,11 @@ class Interruption:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Turns the first Ctrl-C into a flag and lets the second through as `KeyboardInterrupt`.
+    """Turns the first Ctrl-C into a flag; the second raises `KeyboardInterrupt`.
 
-    The end of a terminal session (SIGHUP), a polite kill (SIGTERM) and Ctrl-Break on Windows (SIGBREAK) are taken
-    the same way. Signals that the process was started to ignore (`nohup`) stay ignored. Outside the main thread,
-    where no signal arrives, the flag simply stays down.
+    SIGHUP (the end of a terminal session), SIGTERM and, on Windows, SIGBREAK (Ctrl-Break) are handled the same way.
+    Signals that the process was started to ignore (`nohup`) stay ignored. Outside the main thread, which alone receives
+    signals, the flag is never set.
 
     Example:
         >>> with interruptible() as interruption:
@@ -54,13 +56,41 @@ def interruptible() -> Iterator[Interruption]:
         interruption.requested, interruption.signal = True, number
         restore()
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-        number = getattr(signal, name, None)
-        handler = signal.SIG_IGN if number is None else signal.getsignal(number)
-        if number is not None and handler not in (signal.SIG_IGN, None):
-            before[number] = handler
-            signal.signal(number, first)
+    for number in _heeded("SIGINT", *_ENDING):
+        before[number] = signal.signal(number, first)
     try:
         yield interruption
     finally:
         restore()
+
+
+@contextlib.contextmanager
+def ending(act: Callable[[int], None]) -> Iterator[None]:
+    """Calls a function at each signal but Ctrl-C that asks the process to end, instead of ending it.
+
+    These are the signals of `interruptible`, and those that the process was started to ignore stay ignored. Outside
+    the main thread nothing changes.
+
+    Args:
+        act: given the signal's number, in the main thread.
+
+    Example:
+        >>> with ending(print):
+        ...     signal.raise_signal(signal.SIGTERM)
+        15
+    """
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _heeded(*_ENDING):
+            before[number] = signal.signal(number, lambda number, _: act(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _heeded(*names: str) -> list[int]:
+    """The numbers of signals that this system has and this process does not ignore."""
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]

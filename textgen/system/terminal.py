@@ -1,4 +1,4 @@
-"""What the streams of the process can show, on every operating system."""
+"""The capabilities of the process's output streams, on every operating system."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def is_terminal(stream: Any) -> bool:
 
 
 def colours(stream: Any, *, environment: Mapping[str, str] | None = None) -> Literal[0, 16, 256]:
-    """How many colours a stream shows: 0 for a file, a pipe, a dumb terminal or where `NO_COLOR` is set.
+    """How many colours a stream supports: 0 for a file, a pipe, a dumb terminal or if `NO_COLOR` is set.
 
     Args:
-        stream: where the colours would go.
-        environment: the variables to follow; None takes the process's own.
+        stream: the output stream.
+        environment: the environment variables; None takes the process's own.
     """
     values = os.environ if environment is None else environment
     if values.get("NO_COLOR") or values.get("TERM") == "dumb" or not is_terminal(stream):
@@ -37,16 +37,16 @@ def colours(stream: Any, *, environment: Mapping[str, str] | None = None) -> Lit
 def can_show(
     text: str, stream: Any, *, locale_encoding: str | None = None, environment: Mapping[str, str] | None = None
 ) -> bool:
-    """Whether the signs of a text are likely to be seen where a stream leads.
+    """Whether a stream can probably display the characters of a text.
 
-    The command line writes UTF-8 whatever the locale says, so the locale is asked, too; on Windows, whose locales
-    name old encodings, it is not. The console of Linux without a desktop has a font of few signs.
+    The command line writes UTF-8 whatever the locale, so the locale's encoding must support the text, too, except on
+    Windows, whose locales name legacy encodings. The font of the Linux console has few characters.
 
     Args:
-        text: what is to be shown.
-        stream: where it would go.
-        locale_encoding: the locale's encoding; None asks.
-        environment: the variables to follow; None takes the process's own.
+        text: the text to display.
+        stream: the output stream.
+        locale_encoding: the locale's encoding; None looks it up.
+        environment: the environment variables; None takes the process's own.
     """
     values = os.environ if environment is None else environment
     encodings = {getattr(stream, "encoding", None) or "ascii"}
@@ -61,7 +61,7 @@ def can_show(
 
 
 def width(text: str) -> int:
-    """The columns that a text takes on a terminal: two for a wide character, none for a combining one.
+    """The width of a text on a terminal in columns: two for a wide character, none for a combining one.
 
     >>> width("sea"), width("海"), width("e\N{COMBINING ACUTE ACCENT}")
     (3, 2, 1)
@@ -77,9 +77,9 @@ def width(text: str) -> int:
 
 
 def use_utf8(*streams: TextIO | None) -> None:
-    """Makes text streams write UTF-8 wherever they go, whatever the locale: for the command line's start.
+    """Makes text streams write UTF-8 whatever the locale, for the start of the command line.
 
-    A character that even UTF-8 cannot hold, half of a surrogate pair, is written as an escape.
+    A lone surrogate, which UTF-8 cannot encode, is written as an escape.
     """
     for stream in streams:
         reconfigure = cast("Callable[..., None] | None", getattr(stream, "reconfigure", None))
@@ -89,12 +89,12 @@ def use_utf8(*streams: TextIO | None) -> None:
 
 
 def is_closed_pipe(error: OSError) -> bool:
-    """Whether an error says that the reader of our output has gone, as after `| head`."""
+    """Whether an error means that the reader of our output has closed the pipe, as `| head` does."""
     return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
 
 
 def abandon_output() -> None:
-    """Sends what is left of standard output nowhere, so that leaving after a closed pipe stays quiet."""
+    """Redirects standard output to the null device, so that exiting after a closed pipe prints no error."""
     with contextlib.suppress(AttributeError, ValueError, OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""The versions of textgen and of what it runs on."""
+"""The versions of textgen, its libraries, Python and the system."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ VERSION = "0.1.0"
 
 
 def loaded_versions() -> dict[str, str]:
-    """The versions of Python, of the system, and of those of Keras, TensorFlow and NumPy that have been imported.
+    """The versions of Python, the system, and Keras, TensorFlow and NumPy if they are already imported.
 
-    Nothing is imported for it: a version is told where the module is loaded already.
+    Imports nothing.
 
     >>> import numpy
     >>> loaded_versions()["numpy"] == numpy.__version__

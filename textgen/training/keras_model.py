@@ -7,22 +7,21 @@ ids go in, probabilities come out.
 
 from __future__ import annotations
 
+import importlib
+
 import keras
 import numpy as np
 
 from textgen.config import ModelConfig
+from textgen.config.cells import FACTS, CellFacts
 from textgen.training.coupling import tied
-from textgen.training.peephole import PeepholeLSTM
 
-CELLS = {
-    "lstm": keras.layers.LSTM,
-    "gru": keras.layers.GRU,
-    "rnn": keras.layers.SimpleRNN,
-    "peephole": PeepholeLSTM,
-    "coupled": keras.layers.LSTM,
-}
-"""The Keras layer of each `ModelConfig.cell`. A coupled cell is an LSTM: with `1 - sigmoid(x) = sigmoid(-x)` its forget
-gate is one whose weights are those of the input gate, with the sign turned."""
+
+def layer_class(cell: str) -> type[keras.layers.RNN]:
+    """The Keras layer that holds a cell's weights."""
+    layer = FACTS[cell].layer
+    found: type[keras.layers.RNN] = getattr(importlib.import_module(layer.module), layer.class_name)
+    return found
 
 
 def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
@@ -58,7 +57,7 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
     flow = keras.layers.SpatialDropout1D(config.input_dropout, name="input_dropout")(flow)
     outputs = []
     for n in range(1, config.layers + 1):
-        layer = CELLS[config.cell](
+        layer = layer_class(config.cell)(
             config.units,
             return_sequences=True,
             kernel_initializer=glorot(),
@@ -66,8 +65,8 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
             name=f"recurrent_{n}",
         )
         flow = keras.layers.SpatialDropout1D(config.dropout, name=f"dropout_{n}")(layer(flow))
-        if config.cell == "coupled":
-            _tie(layer)
+        if config.facts.tied:
+            _tie(layer, config.facts)
         outputs.append(flow)
     if config.skip and config.layers > 1:
         flow = keras.layers.Add(name="skip")(outputs)
@@ -77,13 +76,16 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
     return keras.Model(ids, head(flow), name="textgen")
 
 
-def _tie(layer: keras.layers.LSTM) -> None:
-    """Initialises an LSTM's weights afresh as a coupled cell's: the input, cell and output gate, and what follows.
+def _tie(layer: keras.layers.RNN, facts: CellFacts) -> None:
+    """Initialises a layer's weights afresh with the free blocks alone, and what follows from them.
 
-    The forget gate's bias of 1 (Jozefowicz et al. 2015) makes the input gate's one of -1.
+    A tied gate keeps the bias it starts with: an LSTM's forget gate's 1 (Jozefowicz et al. 2015) makes the input gate's
+    one of -1 where the two are coupled.
     """
     cell = layer.cell
-    inputs, units = cell.kernel.shape[0], cell.units
-    cell.kernel.assign(tied(cell.kernel_initializer((inputs, 3 * units))))
-    cell.recurrent_kernel.assign(tied(cell.recurrent_initializer((units, 3 * units))))
-    cell.bias.assign(tied(np.repeat([-1.0, 0.0, 0.0], units).astype("float32")))
+    inputs, units, free = cell.kernel.shape[0], cell.units, len(facts.free)
+    cell.kernel.assign(tied(facts, cell.kernel_initializer((inputs, free * units))))
+    cell.recurrent_kernel.assign(tied(facts, cell.recurrent_initializer((units, free * units))))
+    blocks = dict(zip(facts.gates, np.split(cell.bias.numpy(), len(facts.gates), axis=-1), strict=True))
+    blocks |= {other: -blocks[gate] for gate, other in facts.tied.items()}
+    cell.bias.assign(tied(facts, np.concatenate([blocks[gate] for gate in facts.free], axis=-1)))

@@ -15,7 +15,8 @@ import keras
 import tensorflow as tf
 
 from textgen.config import ModelConfig
-from textgen.training.kernels import CELLS, recurrence
+from textgen.training.coupling import repeated
+from textgen.training.kernels import recurrence
 
 Tensor = Any
 State = list[list[Tensor]]
@@ -56,8 +57,8 @@ class Network:
 
     @property
     def states_per_layer(self) -> int:
-        """Tensors in one layer's state: 2 where the cell has a memory beside its output (h and c), else 1."""
-        return CELLS[self.config.cell].states
+        """Tensors in one layer's state: 2 where the cell has a cell state beside its output (h and c), else 1."""
+        return self.config.facts.states
 
     def zero_state(self, batch: int) -> State:
         """The state before any text: for each layer its tensors, `(units, batch)` float32."""
@@ -94,10 +95,7 @@ class Network:
         def recurrent(n: int) -> Tensor | None:
             columns = config.free_gates * config.units
             mask = keep(1 + config.layers + n, self.weight_drop, (config.units, columns))
-            if mask is None or config.cell != "coupled":
-                return mask
-            i, g, o = tf.split(mask, 3, -1)
-            return tf.concat([i, i, g, o], -1)
+            return None if mask is None else repeated(config.facts, mask)
 
         layers = range(config.layers)
         return Masks(

@@ -18,11 +18,11 @@ class Progress:
     """How far a run has come. Everything but the weights and the trainer's arrays that a continuation needs.
 
     Args:
-        plan: the course in steps.
+        plan: the plan in steps.
         step: steps done.
         best: the lowest validation loss so far (training loss where nothing validates).
         waits: validations since the best one.
-        rate_factor: what rescues have made of the learning rate.
+        rate_factor: factor on the learning rate, halved at each recovery from divergence.
         rescues: how often the run went back to its best weights.
         earlier_seconds: seconds of training before this process.
         history: a row for each validation.
@@ -47,6 +47,11 @@ class Progress:
     def finished(self) -> bool:
         """Whether the plan's last step is done."""
         return self.plan.steps is not None and self.step >= self.plan.steps
+
+    @property
+    def round_done(self) -> bool:
+        """Whether a validation follows the step just done."""
+        return self.plan.ends_round(self.step)
 
     def saved(self, *, sources: Sequence[str], created: str, tensorboard: str | bool) -> SavedProgress:
         """What a checkpoint records of it; the history travels beside it."""

@@ -1,7 +1,7 @@
 """How far a run goes and how fast it learns at each step: pure functions of the step.
 
 The module knows no clock and no framework. A budget in seconds becomes a number of steps elsewhere
-(`callbacks.Course`); until then `Plan.steps` is None and a linear schedule simply stays at its peak.
+(`time_budget.TimeBudget`); until then `Plan.steps` is None and a linear schedule simply stays at its peak.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from textgen.config import TrainingConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The course of a run, in steps.
+    """The plan of a run, in steps.
 
     Args:
         steps: the last step; None while a budget of time has not been turned into steps.
@@ -60,7 +60,7 @@ def learning_rate(config: TrainingConfig, plan: Plan, step: int) -> float:
 
     Args:
         config: peak, warm-up, shape and end of the schedule.
-        plan: the course of the run.
+        plan: the plan of the run.
         step: the step's number, from 0.
 
     Example:
@@ -85,7 +85,7 @@ def fallen(config: TrainingConfig, plan: Plan, step: int) -> float:
 
     Args:
         config: warm-up and shape of the schedule.
-        plan: the course of the run.
+        plan: the plan of the run.
         step: the step's number, from 0.
 
     >>> fallen(TrainingConfig(), Plan(steps=40, decay_start=20, validate_every=9, decay_done=0.5), 30)

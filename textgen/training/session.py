@@ -1,6 +1,6 @@
 """One process's part of a run: builds the model, drives training, and says what is to be kept.
 
-`textgen.training.start` decides what is trained on what; here the parts meet.
+`train` and `resume` decide what is trained on what; here the parts meet.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 
@@ -33,15 +33,18 @@ from textgen.runs.events import Reporter, Summary
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
 from textgen.system import interruptible
-from textgen.training.callbacks import Course, Halt, Interrupted, Keeper, Rescue, fit
 from textgen.training.keras_model import build_model
+from textgen.training.loop import fit
 from textgen.training.network import Network
 from textgen.training.placement import Placement
 from textgen.training.progress import Progress
 from textgen.training.recipe import Recipe, step_seconds
+from textgen.training.recovery import DivergenceRecovery
+from textgen.training.saving import CheckpointCallback, Interrupted, InterruptionCallback
 from textgen.training.schedule import Plan
 from textgen.training.tensorboard import EventWriter
-from textgen.training.trainer import Trainer, training_data, validation_data
+from textgen.training.time_budget import TimeBudget
+from textgen.training.trainer import Trainer
 
 VALIDATION_STREAMS = 32
 VALIDATION_LENGTH = 128
@@ -161,7 +164,7 @@ class Session:
         progress, config, reporter = self.progress, self.config, self.reporter
         events = self._events()
         reporter.started(self._summary())
-        keeper = Keeper(
+        saving = CheckpointCallback(
             progress,
             config,
             reporter,
@@ -171,20 +174,22 @@ class Session:
         )
         with interruptible() as asked, tf.device(self.placement.device), closing(events) if events else nullcontext():
             chain = [
-                Course(progress, config, reporter, held_out=len(self.encoded.held_out)),
-                Rescue(progress, reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best),
-                keeper,
+                TimeBudget(progress, config, reporter, held_out=len(self.encoded.held_out)),
+                DivergenceRecovery(
+                    progress, reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best
+                ),
+                saving,
                 *([events] if events else []),
-                Halt(keeper, lambda: asked.requested),
+                InterruptionCallback(progress, saving, lambda: asked.requested),
                 *self.callbacks,
             ]
             if not progress.finished:
                 try:
-                    fit(self.trainer, chain, training=self._training_data(), validation=self._validation_data())
+                    fit(self.trainer, progress, chain, training=self.streams, held_out=self.held_out)
                 except Interrupted:
                     raise KeyboardInterrupt from None
-        if keeper.failure is not None:
-            raise TrainingError(f"The last state could not be written: {keeper.failure}")
+        if saving.failure is not None:
+            raise TrainingError(f"The last state could not be written: {saving.failure}")
         reporter.finished(f"Done: {progress.step:,} steps.")
         return self.run
 
@@ -192,29 +197,6 @@ class Session:
         if self.tensorboard is False:
             return None
         return EventWriter(self.run.events_folder(self.tensorboard), self.progress, self.reporter)
-
-    def _training_data(self) -> tf.data.Dataset:
-        def batches() -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
-            step = self.progress.step
-            while True:
-                batch = self.streams.batch(step)
-                yield batch.inputs, batch.targets, batch.reset
-                step += 1
-
-        return training_data(batches, batch_size=self.config.batch_size, sequence_length=self.config.sequence_length)
-
-    def _validation_data(self) -> tf.data.Dataset | None:
-        held_out = self.held_out
-        if held_out is None:
-            return None
-
-        def batches() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]:
-            for n, (inputs, targets, weights) in enumerate(held_out):
-                yield inputs, targets, weights, n == 0
-
-        return validation_data(
-            batches, count=len(held_out), streams=held_out.streams, sequence_length=held_out.sequence_length
-        )
 
     def _weights(self) -> ModelWeights:
         return ModelWeights.from_arrays(self.model.get_weights())

@@ -52,6 +52,8 @@ class EventWriter(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.progress, self.reporter = folder, progress, reporter
         check_folder(folder)
+        if folder.is_symlink():
+            raise RunError(f"Events for TensorBoard cannot go to {folder}: it is a symbolic link. Remove it.")
         if progress.step == 0 and event_files(folder):
             raise RunError(
                 f"Events for TensorBoard cannot go to {folder}: it holds those of another run. "
@@ -146,7 +148,8 @@ def _preformatted(text: str) -> bytes:
 
 def event_files(folder: Path) -> list[Path]:
     """The files that `EventWriter` has written to a folder, oldest first; none where there is no such folder."""
-    return sorted(folder.glob(f"events.out.tfevents.*{_SUFFIX}"))
+    found = folder.glob(f"events.out.tfevents.*{_SUFFIX}")
+    return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 
 def _rewind(folder: Path, step: int) -> int:
@@ -177,8 +180,11 @@ def _rewind(folder: Path, step: int) -> int:
 def _records(path: Path) -> tuple[list[bytes], bool]:
     """The records of a file, and whether it is whole."""
     records: list[bytes] = []
+    # The thread that autotuning starts can hold up the end of the process for half a minute.
+    options = tf.data.Options()
+    options.autotune.enabled = False
     try:
-        for record in tf.data.TFRecordDataset(str(path)):
+        for record in tf.data.TFRecordDataset(str(path)).with_options(options):
             records.append(record.numpy())
     except tf.errors.DataLossError:
         return records, False

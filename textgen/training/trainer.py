@@ -1,4 +1,4 @@
-"""One training step and one validation step, as a Keras model that `fit` can drive.
+"""One training step and one validation step, as a Keras model that callbacks know.
 
 The trainer wraps the plain model: it carries the recurrent state from batch to batch, cuts a batch into shards,
 and reports the loss. What it learns lives in the plain model's own variables. It knows no file and no clock.
@@ -6,7 +6,7 @@ and reports the loss. What it learns lives in the plain model's own variables. I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -31,8 +31,8 @@ class Trainer(keras.Model):
         shards: parts of a batch worked on side by side; divides `config.batch_size` and `validation_streams`.
         validation_streams: parallel streams of the held-out text.
 
-    `fit` takes batches `(inputs, targets, reset)`: two `(batch, time)` integer arrays, and whether the state starts
-    from zero; validation batches are `(inputs, targets, weights, reset)`.
+    `train_step` takes batches `(inputs, targets, reset)`: two `(batch, time)` integer tensors, and whether the state
+    starts from zero; `test_step` takes `(inputs, targets, weights, reset)`.
     """
 
     def __init__(
@@ -53,7 +53,6 @@ class Trainer(keras.Model):
         self._logit_scale = config.logit_scale
         self._clip_norm = config.clip_norm
         self._state_reset = config.state_reset
-        self._kept_loss: list[np.ndarray] | None = None
         self.built = True
         optimizer = (CautiousAdamW if config.cautious else keras.optimizers.AdamW)(
             learning_rate=float(config.learning_rate), weight_decay=config.weight_decay, beta_2=config.beta_2
@@ -179,15 +178,6 @@ class Trainer(keras.Model):
                 raise ValueError(f"{name} is missing or of another shape")
         for name, variable in variables.items():
             variable.assign(arrays[name])
-        self._kept_loss = [arrays[f"loss/{n:04d}"] for n in range(len(self._loss.variables))]
-
-    def reset_metrics(self) -> None:
-        """Starts the mean loss afresh, except for the reset with which `fit` begins after `restore`."""
-        super().reset_metrics()
-        if self._kept_loss is not None:
-            for variable, value in zip(self._loss.variables, self._kept_loss, strict=True):
-                variable.assign(value)
-            self._kept_loss = None
 
     def forget(self) -> None:
         """Starts the optimizer's moments and the recurrent state afresh; the optimizer's step count stays."""
@@ -226,19 +216,3 @@ def _loss(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
     if weights is not None:
         losses = losses * tf.reshape(tf.transpose(weights), (-1,))
     return tf.reduce_sum(losses)
-
-
-def training_data(batches: Callable[[], Any], *, batch_size: int, sequence_length: int) -> tf.data.Dataset:
-    """A stream of `(inputs, targets, reset)` from a function that starts an iterator over them."""
-    ids = tf.TensorSpec((batch_size, sequence_length), tf.int32)
-    signature = (ids, ids, tf.TensorSpec((), tf.bool))
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
-
-
-def validation_data(batches: Callable[[], Any], *, count: int, streams: int, sequence_length: int) -> tf.data.Dataset:
-    """A stream of `(inputs, targets, weights, reset)`, `count` of them, over the held-out text."""
-    ids = tf.TensorSpec((streams, sequence_length), tf.int32)
-    weights = tf.TensorSpec((streams, sequence_length), tf.float32)
-    signature = (ids, ids, weights, tf.TensorSpec((), tf.bool))
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)

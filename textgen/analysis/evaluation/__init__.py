@@ -1,21 +1,21 @@
-"""How good a model is: figures that can be compared, with what they rest on. No TensorFlow.
+"""Evaluation of a model on a text: loss by protocol, calibration and baselines. No TensorFlow.
 
-run, text -> evaluate -> Evaluation: Protocol (carried, windows, ...), Calibration, Yardstick (xz, unigram, ...)
+run, text -> evaluate -> Evaluation: Protocol (carried, windows, ...), Calibration, Baseline (xz, unigram, ...)
 """
 
-from textgen.analysis.evaluation.baselines import Yardstick, compress, uniform, unigram
+from textgen.analysis.evaluation.baselines import Baseline, compress, uniform, unigram
 from textgen.analysis.evaluation.bootstrap import Interval, block_bootstrap
-from textgen.analysis.evaluation.calibration import Calibration, Thermometer
+from textgen.analysis.evaluation.calibration import Calibration, TemperatureScaling
 from textgen.analysis.evaluation.evaluating import evaluate
 from textgen.analysis.evaluation.evaluation import Evaluation, Protocol
 
 __all__ = [
+    "Baseline",
     "Calibration",
     "Evaluation",
     "Interval",
     "Protocol",
-    "Thermometer",
-    "Yardstick",
+    "TemperatureScaling",
     "block_bootstrap",
     "compress",
     "evaluate",

@@ -1,11 +1,9 @@
-"""What others need for the same text, so that a model's figure means something.
+"""Baselines for a text, in nats per character, that need no model.
 
-Texts go in, nats per character come out. The module knows no model:
-
-- `compress`: general compressors at their strongest, which have seen the training text as the model has: what they
-  need for both texts together, less what they need for the training text alone.
-- `unigram`: each character foretold by its frequency in the training text.
-- `uniform`: each character as likely as any other.
+- `compress`: general-purpose compressors at their strongest setting, given the training text first: the compressed size
+  of both texts together, less that of the training text alone.
+- `unigram`: each character predicted by its frequency in the training text.
+- `uniform`: all characters equally likely.
 """
 
 from __future__ import annotations
@@ -24,24 +22,24 @@ from numpy.typing import NDArray
 Compressor = Literal["xz", "bz2", "gzip"]
 
 MOST_TRAINING = 32 << 20
-"""Bytes of the training text, from its end, that compressors are shown: xz takes some ten times that in memory."""
+"""Bytes from the end of the training text that compressors are given: xz takes about ten times that in memory."""
 
 _CHUNK = 1 << 20
 _LEAST_DICTIONARY, _MOST_DICTIONARY = 4096, 64 << 20
 _GZIP = 31
-"""`zlib`'s number for the greatest window, 32 KB, in a gzip file."""
+"""`zlib`'s `wbits` for the largest window, 32 KB, in the gzip format."""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Yardstick:
-    """What something else than the model needs for a text.
+class Baseline:
+    """The cost of a text under something other than the model.
 
     Args:
         name: "xz", "bz2", "gzip", "unigram" or "uniform".
         nats: nats per character.
-        after_training: whether it had seen the training text.
+        after_training: whether it was given the training text first.
     """
 
     name: str
@@ -50,7 +48,7 @@ class Yardstick:
 
     @property
     def is_compressor(self) -> bool:
-        """Whether it codes the text, rather than only giving odds."""
+        """Whether it is a compressor rather than a probability distribution."""
         return self.name in get_args(Compressor)
 
     @property
@@ -59,8 +57,8 @@ class Yardstick:
         return self.nats / math.log(2.0)
 
 
-class _Feed(Protocol):
-    """What the compressors of the standard library share."""
+class _CompressorObject(Protocol):
+    """The interface shared by the standard library's compressors."""
 
     def compress(self, data: bytes, /) -> bytes: ...
 
@@ -69,54 +67,54 @@ class _Feed(Protocol):
 
 def compress(
     text: bytes, *, characters: int, training: bytes | None, progress: Progress | None = None
-) -> list[Yardstick]:
-    """What xz, bz2 and gzip need for a text after seeing another.
+) -> list[Baseline]:
+    """The size of a text under xz, bz2 and gzip, given the training text.
 
-    gzip looks back 32 KB and bz2 no further than its block of 900 KB, so that most of a long training text is lost on
-    them; xz has a dictionary for all of it, up to 64 MB.
+    gzip's window is 32 KB and bz2's block 900 KB, so that they cannot use most of a long training text; xz's dictionary
+    covers all of it, up to 64 MB.
 
     Args:
         text: UTF-8.
-        characters: how many those are, at least 1.
-        training: what they have seen before, UTF-8; None compresses the text alone.
-        progress: called with the bytes done and all, over all compressors.
+        characters: its length in characters, at least 1.
+        training: the training text, UTF-8; None compresses the text alone.
+        progress: called with the bytes done and the total, over all compressors.
     """
     seen = training or b""
     passes = (1 + (training is not None)) * len(get_args(Compressor))
     meter = _Meter(progress, len(get_args(Compressor)) * len(text) + passes * len(seen))
     results = []
     for name in get_args(Compressor):
-        # Both sides of the difference are set up alike.
-        needed = _compressed(name, (seen, text), meter, length=len(seen) + len(text))
+        # Both sizes of the difference must come from the same settings.
+        needed = _compressed_size(name, (seen, text), meter, length=len(seen) + len(text))
         if training is not None:
-            needed -= _compressed(name, (seen,), meter, length=len(seen) + len(text))
+            needed -= _compressed_size(name, (seen,), meter, length=len(seen) + len(text))
         nats = 8.0 * math.log(2.0) * needed / characters
-        results.append(Yardstick(name=name, nats=nats, after_training=training is not None))
+        results.append(Baseline(name=name, nats=nats, after_training=training is not None))
     return results
 
 
-def unigram(ids: NDArray[np.integer], counts: NDArray[np.int64]) -> Yardstick:
-    """Each id foretold by its frequency in the training text, to which every id of the vocabulary is added once.
+def unigram(ids: NDArray[np.integer], counts: NDArray[np.int64]) -> Baseline:
+    """The unigram model of the training text, with add-one smoothing.
 
     Args:
-        ids: `(n,)`, the text, at least one.
+        ids: `(n,)`, the text, at least one id.
         counts: `(vocab,)`, how often each id occurs in the training text.
 
     >>> round(unigram(np.array([0, 1]), np.array([2, 0])).bits, 3)  # 3 in 4, then 1 in 4
     1.208
     """
-    costs = math.log(float(counts.sum() + len(counts))) - np.log(counts + 1.0)
-    came = np.bincount(ids, minlength=len(counts))
-    return Yardstick(name="unigram", nats=float(costs @ came) / len(ids), after_training=True)
+    surprisal = math.log(float(counts.sum() + len(counts))) - np.log(counts + 1.0)
+    occurrences = np.bincount(ids, minlength=len(counts))
+    return Baseline(name="unigram", nats=float(surprisal @ occurrences) / len(ids), after_training=True)
 
 
-def uniform(vocab_size: int) -> Yardstick:
-    """Each character as likely as any other of the vocabulary.
+def uniform(vocab_size: int) -> Baseline:
+    """All characters of the vocabulary equally likely.
 
     >>> uniform(64).bits
     6.0
     """
-    return Yardstick(name="uniform", nats=math.log(vocab_size), after_training=False)
+    return Baseline(name="uniform", nats=math.log(vocab_size), after_training=False)
 
 
 class _Meter:
@@ -129,19 +127,19 @@ class _Meter:
             self._report(self._done, self._size)
 
 
-def _compressed(name: Compressor, texts: Sequence[bytes], meter: _Meter, *, length: int) -> int:
-    """The bytes that a compressor, set up for `length` bytes, makes of some texts after one another."""
-    feed = _feed(name, length)
+def _compressed_size(name: Compressor, texts: Sequence[bytes], meter: _Meter, *, length: int) -> int:
+    """The compressed size in bytes of some texts in sequence, by a compressor configured for `length` bytes."""
+    compressor = _compressor(name, length)
     size = 0
     for text in texts:
         for start in range(0, len(text), _CHUNK):
             chunk = text[start : start + _CHUNK]
-            size += len(feed.compress(chunk))
+            size += len(compressor.compress(chunk))
             meter.add(len(chunk))
-    return size + len(feed.flush())
+    return size + len(compressor.flush())
 
 
-def _feed(name: Compressor, length: int) -> _Feed:
+def _compressor(name: Compressor, length: int) -> _CompressorObject:
     if name == "gzip":
         return zlib.compressobj(9, zlib.DEFLATED, _GZIP)
     if name == "bz2":

@@ -1,11 +1,8 @@
-"""How far a mean over a text may be from that of other text like it: an interval by block bootstrap.
+"""Confidence intervals for a mean over a text, by circular block bootstrap (Politis and Romano 1992).
 
-Figures for each character go in, in the order of the text, and two bounds come out. The module knows no model.
-
-Neighbouring characters are surprising together: a new name, a strange page. Drawing single characters anew would take
-them for independent and give an interval too narrow by half or worse, so whole stretches are drawn, circularly, so that
-each place is as likely as any other (Politis and Romano 1992). What such an interval cannot tell is how the model would
-do on text of another kind.
+The surprisals of neighbouring characters are correlated: a new name, an unusual page. Resampling single characters
+would treat them as independent and give an interval at most half as wide as it should be, so blocks are resampled,
+circularly, so that every position is equally likely. The interval says nothing about text of another kind.
 """
 
 from __future__ import annotations
@@ -17,11 +14,11 @@ from numpy.typing import NDArray
 
 LEVEL = 0.95
 BLOCK = 1000
-"""Characters of a block in a text long enough: a few paragraphs, or half a page."""
+"""Block length in characters for a long enough text: a few paragraphs, or half a page."""
 
 REPLICATES = 2000
 LEAST = 20
-"""Blocks that a text has at least, and characters below which there is no interval."""
+"""The minimum number of blocks, and of characters: below it there is no interval."""
 
 _MOST = 10_000
 _AT_ONCE = 1 << 20
@@ -29,13 +26,13 @@ _AT_ONCE = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """Where a mean lies, as far as the text itself can tell.
+    """A confidence interval of a mean.
 
     Args:
         low: the lower bound.
         high: the upper bound.
-        block: the length of the blocks drawn, in characters.
-        level: the share of such intervals that hold the mean, about.
+        block: the block length in characters.
+        level: the confidence level.
     """
 
     low: float
@@ -45,7 +42,7 @@ class Interval:
 
 
 def block_length(characters: int) -> int:
-    """The length of a block: `BLOCK`, less where a text would have fewer than `LEAST`, more in an enormous one.
+    """The block length: `BLOCK`, shorter if there would be fewer than `LEAST` blocks, longer for a very long text.
 
     >>> block_length(111_540), block_length(2000), block_length(20), block_length(50_000_000)
     (1000, 100, 1, 5000)
@@ -54,15 +51,15 @@ def block_length(characters: int) -> int:
 
 
 def block_bootstrap(values: NDArray[np.float64], *, seed: int = 0, block: int | None = None) -> Interval | None:
-    """The interval of the mean of `values` at `LEVEL`, from `REPLICATES` texts made of blocks drawn from this one.
+    """The confidence interval of the mean of `values` at `LEVEL`, from `REPLICATES` bootstrap replicates.
 
     Args:
-        values: `(characters,)`, for instance negative log-probabilities in nats.
-        seed: the same one gives the same interval; at least 0.
-        block: the length of a block in characters, in [1, characters]; None is `block_length`.
+        values: `(characters,)` in the order of the text, for instance negative log-probabilities in nats.
+        seed: of the resampling, at least 0.
+        block: the block length in characters, in [1, characters]; None takes `block_length`.
 
     Returns:
-        The interval; None for fewer than `LEAST` characters, which cannot tell how they vary.
+        The interval; None for fewer than `LEAST` characters.
 
     >>> interval = block_bootstrap(np.tile([1.0, 3.0], 5000))
     >>> interval.block, interval.low, interval.high

@@ -1,7 +1,4 @@
-"""The examination itself: which text, read how, beside what.
-
-A run and maybe a text go in, an `Evaluation` comes out. The parts know their own business; here is only their order.
-"""
+"""Evaluates a model: scores a text by each protocol, fits the temperature and computes the baselines."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.analysis.evaluation.baselines import MOST_TRAINING, Yardstick, compress, uniform, unigram
+from textgen.analysis.evaluation.baselines import MOST_TRAINING, Baseline, compress, uniform, unigram
 from textgen.analysis.evaluation.bootstrap import LEAST, block_bootstrap
-from textgen.analysis.evaluation.calibration import Thermometer
+from textgen.analysis.evaluation.calibration import TemperatureScaling
 from textgen.analysis.evaluation.evaluation import Evaluation, Protocol
-from textgen.analysis.evaluation.subject import Subject, given, held_out, model_name, utf8
+from textgen.analysis.evaluation.scored_text import ScoredText, given, held_out, model_name, utf8
 from textgen.config import AdaptationConfig, EvaluationConfig, Unknown
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.scoring import score_ids, score_windows
@@ -33,10 +30,10 @@ Progress = Callable[[str, int, int], None]
 _DEFAULT = EvaluationConfig()
 _PART = 125_000
 _MOST_STREAMS = 64
-_TELLING = 200
-"""Characters from which on a text does not stand in another by chance."""
+_NO_COINCIDENCE = 200
+"""Characters from which on a text does not occur in another by chance."""
 
-_GZIP_SEES, _BZ2_SEES = 32 << 10, 900_000
+_GZIP_WINDOW, _BZ2_BLOCK = 32 << 10, 900_000
 
 
 def evaluate(
@@ -45,7 +42,7 @@ def evaluate(
     *,
     corpus: PathLike | Sequence[PathLike] = (),
     checkpoints: PathLike = CHECKPOINTS,
-    name: str = "a text of one's own",
+    name: str = "a given text",
     windows: int = _DEFAULT.windows,
     streams: int | None = _DEFAULT.streams,
     dynamic: bool = _DEFAULT.dynamic,
@@ -53,31 +50,31 @@ def evaluate(
     unknown: Unknown = _DEFAULT.unknown,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Judges a model by how well it foretells a text, in numbers that can be compared with others'.
+    """Evaluates how well a model predicts a text, in standard, comparable metrics.
 
     Args:
         run: a run's name, a run's folder, a `.keras` file, or a writer; None takes the newest run.
-        text: what to score, all of it. None takes the text that the run held out from its own, which is read again
-            from where it was. Newlines and characters are normalised as the training text's were.
-        corpus: where the run's own text is now: files or folders; empty takes the places where it was.
+        text: the text to score. None takes the run's held-out text, which is read again from its sources. Newlines and
+            characters are normalised as the training text's were.
+        corpus: where the run's own text is now: files or folders; empty takes the recorded places.
         checkpoints: the folder of the run folders.
         name: what to call a given text.
-        windows: characters of a window that is read without context, in [1, 1,000,000].
-        streams: in how many parts the text is read with carried state; None follows its length. See
+        windows: the length in characters of the windows that are scored without context, in [1, 1,000,000].
+        streams: in how many parts the text is scored with carried state; None follows its length. See
             `EvaluationConfig`.
-        dynamic: also score it with a model that learns from what it has read.
+        dynamic: whether to run dynamic evaluation, too.
         seed: the bootstrap's.
-        unknown: what becomes of characters of a given text that the model never saw: see `CharTokenizer.encode`.
-        progress: called with what is being done ("reading", "carried", "windows", "statistics", "dynamic" or
-            "compressing"), how much of it is done, and how much there is to do.
+        unknown: how to treat characters of a given text outside the vocabulary: see `CharTokenizer.encode`.
+        progress: called with the stage ("reading", "carried", "windows", "statistics", "dynamic" or "compressing"), the
+            amount done and the total.
 
     Raises:
-        RunError: there is no such run, or no text is given and its own is gone, has changed, or was not held out.
-        CheckpointError: the checkpoint is missing, damaged or foreign.
-        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
-        CorpusError: the text is empty, or nothing of it is left to score.
+        RunError: there is no such run, or no text is given and its own is missing, has changed, or was not held out.
+        CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
+        UnknownCharacterError: the text contains characters outside the vocabulary, and `unknown` is "error".
+        CorpusError: the text is empty, or no character of it can be scored.
         ConfigError: a setting is out of its range.
-        TrainingError: the model came apart while it learned from what it read.
+        TrainingError: dynamic evaluation diverged.
 
     Example:
         found = textgen.evaluate("shakespeare")
@@ -87,50 +84,50 @@ def evaluate(
     writer = run if isinstance(run, Writer) else load(resolve_checkpoint(run, checkpoints=checkpoints))
     report = progress or (lambda *_: None)
     own, problem = _own_text(writer, corpus, functools.partial(report, "reading"))
-    subject = held_out(writer, own, problem) if text is None else given(writer, own, text, name, unknown)
-    ids = np.concatenate([subject.before, subject.ids])
+    scored = held_out(writer, own, problem) if text is None else given(writer, own, text, name, unknown)
+    ids = np.concatenate([scored.before, scored.ids])
 
-    count = len(subject.ids)
+    count = len(scored.ids)
     parts = _parts(count, streams)
-    thermometer = Thermometer()
+    scaling = TemperatureScaling()
     carried = score_ids(
         writer.engine,
         ids,
         streams=parts,
         progress=functools.partial(report, "carried"),
-        observe=thermometer,
+        observe=scaling,
     )
-    apart = score_windows(writer.engine, ids, length=windows, progress=functools.partial(report, "windows"))
+    windowed = score_windows(writer.engine, ids, length=windows, progress=functools.partial(report, "windows"))
     protocols = [
         _protocol("carried", f"state carried, {_streams(parts)}", carried, config, streams=parts),
-        _protocol("windows", f"windows of {windows:,}", apart, config, length=windows),
+        _protocol("windows", f"windows of {windows:,}", windowed, config, length=windows),
     ]
     if dynamic:
         protocols.append(_dynamic(writer, own, ids, config, report))
-    yardsticks = _yardsticks(writer, own, subject, functools.partial(report, "compressing"))
+    baselines = _baselines(writer, own, scored, functools.partial(report, "compressing"))
     return Evaluation(
         run=model_name(writer),
         checkpoint=None if writer.path is None else str(writer.path),
-        split=subject.split,
-        source=subject.source,
+        split=scored.split,
+        source=scored.source,
         characters=count,
-        sha256=subject.sha256,
-        unknown=subject.unknown,
-        dropped=subject.dropped,
+        sha256=scored.sha256,
+        unknown=scored.unknown,
+        dropped=scored.dropped,
         vocab_size=writer.config.vocab_size,
         protocols=tuple(protocols),
-        calibration=thermometer.best(),
-        yardsticks=tuple(yardsticks),
+        calibration=scaling.best(),
+        baselines=tuple(baselines),
         seed=seed,
-        notes=tuple(_notes(writer, own, problem, subject)),
-        warnings=tuple(_warnings(writer, own, subject)) if text is not None else (),
+        notes=tuple(_notes(writer, own, problem, scored)),
+        warnings=tuple(_warnings(writer, own, scored)) if text is not None else (),
     )
 
 
 def _own_text(
     writer: Writer, corpus: PathLike | Sequence[PathLike], progress: Callable[[int, int], None]
 ) -> tuple[RunText | None, str]:
-    """The text that a model was trained on, or why it is not to be had; what is named must be it."""
+    """The text that a model was trained on, or why it cannot be read; an error if `corpus` is given and is not it."""
     sources = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
     try:
         paths = [os.fspath(source) for source in sources]
@@ -143,7 +140,7 @@ def _own_text(
 
 
 def _parts(characters: int, streams: int | None) -> int:
-    """In how many parts a text is read: as many as asked for, or one for every 125,000 characters.
+    """In how many parts to score a text: as many as asked for, or one for every 125,000 characters.
 
     >>> _parts(111_540, None), _parts(1_000_000, None), _parts(10**9, None), _parts(10, 7)
     (1, 8, 64, 5)
@@ -166,9 +163,9 @@ def _protocol(
 def _dynamic(
     writer: Writer, own: RunText | None, ids: NDArray[Any], config: EvaluationConfig, report: Progress
 ) -> Protocol:
-    """The figures of a model that learns from what it has read.
+    """Scores the text by dynamic evaluation.
 
-    How large its gradients usually are is measured on the training text; where that is gone, on what has been read.
+    The gradient statistics are measured on the training text or, if that is missing, on the text scored so far.
     """
     from textgen.engine.adaptation import score_dynamic
     from textgen.sampling.adapting import training_statistics
@@ -195,13 +192,13 @@ def _dynamic(
     )
 
 
-def _yardsticks(
-    writer: Writer, own: RunText | None, subject: Subject, progress: Callable[[int, int], None]
-) -> list[Yardstick]:
+def _baselines(
+    writer: Writer, own: RunText | None, scored: ScoredText, progress: Callable[[int, int], None]
+) -> list[Baseline]:
     training = own.training if own is not None and own.training else None
-    found = compress(utf8(subject.text), characters=len(subject.ids), training=training, progress=progress)
+    found = compress(utf8(scored.text), characters=len(scored.ids), training=training, progress=progress)
     if own is not None and own.training:
-        found.append(unigram(subject.ids, _id_counts(writer.tokenizer, own.counts.to_dict())))
+        found.append(unigram(scored.ids, _id_counts(writer.tokenizer, own.counts.to_dict())))
     return [*found, uniform(writer.config.vocab_size)]
 
 
@@ -216,45 +213,46 @@ def _id_counts(tokenizer: CharTokenizer, counts: Mapping[str, int]) -> NDArray[n
     return result
 
 
-def _notes(writer: Writer, own: RunText | None, problem: str, subject: Subject) -> list[str]:
+def _notes(writer: Writer, own: RunText | None, problem: str, scored: ScoredText) -> list[str]:
     notes = []
-    if subject.split == "held-out" and writer.path is not None and writer.path.name == BEST:
-        notes.append("The run never trained on this text, but chose by it which of its states to keep as the best.")
+    if scored.split == "held-out" and writer.path is not None and writer.path.name == BEST:
+        notes.append("The run did not train on this text, but selected its best checkpoint by the loss on it.")
     if writer.adaptation is not None:
-        notes.append(f"The model had learned from {writer.adaptation.characters:,} characters of another text before.")
-    if len(subject.ids) < LEAST:
-        notes.append(f"The text is too short for an interval: that takes {LEAST} characters.")
-    if subject.unknown:
+        notes.append(f"The model was adapted to {writer.adaptation.characters:,} characters of another text first.")
+    if len(scored.ids) < LEAST:
+        notes.append(f"The text is too short for a confidence interval, which needs {LEAST} characters.")
+    if scored.unknown:
         notes.append(
-            f"{subject.unknown:,} of the characters are ones that the model never saw; a stand-in was scored in their "
-            "place, which is easier than to tell them apart, as the compressors must."
+            f"{scored.unknown:,} of the characters are outside the model's vocabulary and were scored as their "
+            "replacement, which is easier to predict; the compressors had to encode them."
         )
-    if subject.dropped:
-        notes.append(f"{subject.dropped:,} characters that the model never saw were left out.")
+    if scored.dropped:
+        notes.append(f"{scored.dropped:,} characters outside the model's vocabulary were dropped.")
     if own is None:
-        notes.append(f"{problem} So the compressors had seen nothing before, and there is no unigram.")
+        notes.append(f"{problem} So the compressors ran without the training text, and there is no unigram baseline.")
     elif not own.training:
-        notes.append("The run has no training text, so the compressors had seen nothing before.")
+        notes.append("The run has no training text, so the compressors ran without it.")
     elif len(own.training) < own.training_bytes:
         notes.append(
-            f"The compressors saw the last {len(own.training):,} of the training text's {own.training_bytes:,} bytes."
+            f"The compressors were given the last {len(own.training):,} of the training text's "
+            f"{own.training_bytes:,} bytes."
         )
-    if own is not None and own.training_bytes > _GZIP_SEES:
-        blocks = ", bz2 over a block of 900 KB" if own.training_bytes > _BZ2_SEES else ""
-        notes.append(f"gzip looks back over 32 KB{blocks}, xz over all that it saw.")
+    if own is not None and own.training_bytes > _GZIP_WINDOW:
+        blocks = ", bz2's block is 900 KB" if own.training_bytes > _BZ2_BLOCK else ""
+        notes.append(f"gzip's window is 32 KB{blocks}; xz uses all that it was given.")
     return notes
 
 
-def _warnings(writer: Writer, own: RunText | None, subject: Subject) -> list[str]:
-    """Whether the model was trained on what it is asked to foretell."""
-    flattered = "so the figures flatter it. Leave the file out to score the part that was held out."
-    if subject.sha256 == writer.metadata.corpus.sha256:
-        return [f"This is the very text that the model was trained on, with the part held out, {flattered}"]
-    if own is None or len(subject.text) < _TELLING:
+def _warnings(writer: Writer, own: RunText | None, scored: ScoredText) -> list[str]:
+    """A warning if the model was trained on the text."""
+    biased = "so the results are biased. Leave the file out to score the held-out text."
+    if scored.sha256 == writer.metadata.corpus.sha256:
+        return [f"This is the text that the model was trained on, including the held-out part, {biased}"]
+    if own is None or len(scored.text) < _NO_COINCIDENCE:
         return []
-    data = utf8(subject.text)
+    data = utf8(scored.text)
     if data in own.training:
-        return [f"This text stands word for word in the text that the model was trained on, {flattered}"]
+        return [f"This text occurs verbatim in the text that the model was trained on, {biased}"]
     if own.training and len(own.training) == own.training_bytes and own.training in data:
-        return [f"This text holds the whole text that the model was trained on, {flattered}"]
+        return [f"This text contains the whole text that the model was trained on, {biased}"]
     return []

@@ -1,7 +1,4 @@
-"""What an evaluation found: figures by protocol, the best temperature, the yardsticks, and what they rest on.
-
-Values only: nothing is computed here that takes a text or a model.
-"""
+"""The results of an evaluation: loss by protocol, calibration, baselines, and their settings."""
 
 from __future__ import annotations
 
@@ -10,26 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from textgen.analysis.evaluation.baselines import Yardstick
+from textgen.analysis.evaluation.baselines import Baseline
 from textgen.analysis.evaluation.bootstrap import REPLICATES, Interval
 from textgen.analysis.evaluation.calibration import Calibration
 
 Split = Literal["held-out", "given"]
 
 _CALIBRATED = 0.03
-"""How far from 1 a best temperature may be for a model to count as calibrated."""
+"""The largest distance of the best temperature from 1 for a model to count as calibrated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """A text's figures by one way of reading it.
+    """The loss on a text by one evaluation protocol.
 
     Args:
         name: "carried", "windows" or "dynamic".
-        title: the same for people, with what it was read in: "state carried, 1 stream".
+        title: a label with the main setting: "state carried, 1 stream".
         nats: negative log-likelihood in nats per character.
-        interval: of `nats`; None where the text is too short to tell.
-        settings: what the figures depend on besides model and text, as JSON values.
+        interval: the confidence interval of `nats`; None if the text is too short.
+        settings: the protocol's settings, as JSON values.
     """
 
     name: str
@@ -45,30 +42,30 @@ class Protocol:
 
     @property
     def perplexity(self) -> float:
-        """Perplexity per character: among how many equally likely ones it would be as hard to choose."""
+        """Perplexity per character, `exp(nats)`."""
         return perplexity(self.nats)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """How good a model is on a text.
+    """The evaluation of a model on a text.
 
     Args:
         run: the run's name.
-        checkpoint: the file of the model; None for one that came from none.
-        split: "held-out" for text that the run set aside from its own, "given" for a text of the user's.
-        source: which text it is, in words.
+        checkpoint: the model's file; None for a model that was not loaded from one.
+        split: "held-out" for the run's held-out text, "given" for a text of the user's.
+        source: a description of the text.
         characters: how many were scored, each of them once.
-        sha256: the fingerprint of the text, normalised as in training, in UTF-8.
-        unknown: how many of the characters the model never saw: each was scored as a stand-in.
-        dropped: how many further ones it never saw: they were left out.
-        vocab_size: ids that the model chooses among.
-        protocols: the figures, "carried" first.
-        calibration: the temperature at which "carried" would have been best.
-        yardsticks: what others need for the same text.
+        sha256: SHA-256 of the text, normalised as in training, in UTF-8.
+        unknown: how many of the characters are outside the vocabulary and were scored as their replacement.
+        dropped: how many more are outside the vocabulary and were dropped.
+        vocab_size: the size of the vocabulary.
+        protocols: the loss by protocol, "carried" first.
+        calibration: the temperature that minimises the "carried" loss.
+        baselines: the cost of the same text without the model.
         seed: the bootstrap's.
-        notes: what the reader of the figures should know, a sentence each.
-        warnings: why they may not be what they seem, a sentence each.
+        notes: facts needed to interpret the results, a sentence each.
+        warnings: reasons why the results may be too good, a sentence each.
     """
 
     run: str
@@ -82,20 +79,20 @@ class Evaluation:
     vocab_size: int
     protocols: tuple[Protocol, ...]
     calibration: Calibration
-    yardsticks: tuple[Yardstick, ...]
+    baselines: tuple[Baseline, ...]
     seed: int
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def carried(self) -> Protocol:
-        """The figures with carried state."""
+        """The result of the "carried" protocol."""
         return self.protocols[0]
 
     @property
     def verdict(self) -> str:
-        """The figures in a few sentences, for a person."""
-        return " ".join(filter(None, (self._against_the_strongest(), self._sureness(), self._learning())))
+        """A summary of the results in a few sentences."""
+        return " ".join(filter(None, (self._against_compressors(), self._calibrated(), self._adapted())))
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain JSON values; a perplexity too large for a float is None."""
@@ -126,40 +123,39 @@ class Evaluation:
                 "inside": self.calibration.inside,
                 **_units(self.calibration.nats),
             },
-            "yardsticks": [
+            "baselines": [
                 {"name": each.name, "after_training": each.after_training, **_units(each.nats)}
-                for each in self.yardsticks
+                for each in self.baselines
             ],
             "verdict": self.verdict,
             "notes": list(self.notes),
             "warnings": list(self.warnings),
         }
 
-    def _against_the_strongest(self) -> str:
-        rivals = [each for each in self.yardsticks if each.is_compressor]
-        strongest = min(rivals, key=lambda rival: rival.nats)
-        seen = "which had seen the same training text" if strongest.after_training else "which had seen nothing before"
+    def _against_compressors(self) -> str:
+        strongest = min((each for each in self.baselines if each.is_compressor), key=lambda each: each.nats)
+        given = "given the same training text" if strongest.after_training else "without the training text"
         if strongest.nats <= 0.0 or self.carried.nats <= 0.0:
             return f"The text is too short to compare with {strongest.name}."
-        return f"The model needs {_compared(self.carried.nats / strongest.nats)} {strongest.name}, {seen}."
+        return f"The model needs {_compared(self.carried.nats / strongest.nats)} {strongest.name} {given}."
 
-    def _learning(self) -> str:
+    def _adapted(self) -> str:
         dynamic = next((each.nats for each in self.protocols if each.name == "dynamic"), None)
         if dynamic is None or self.carried.nats <= 0.0:
             return ""
-        return f"When it learns from what it reads, it needs {_compared(dynamic / self.carried.nats)} when it does not."
+        return f"With dynamic evaluation, it needs {_compared(dynamic / self.carried.nats)} without."
 
-    def _sureness(self) -> str:
+    def _calibrated(self) -> str:
         best, inside = self.calibration.temperature, self.calibration.inside
         if abs(best - 1.0) <= _CALIBRATED:
-            return f"It is as sure of itself as it should be: temperature {best:.2f} would have scored best."
-        how = "too sure of itself" if best > 1.0 else "not sure enough of itself"
+            return f"It is well calibrated: temperature {best:.2f} would give the lowest loss."
+        how = "overconfident" if best > 1.0 else "underconfident"
         beyond = "" if inside else " or above" if best > 1.0 else " or below"
-        return f"It is {how}: temperature {best:.2f}{beyond} would have scored best."
+        return f"It is {how}: temperature {best:.2f}{beyond} would give the lowest loss."
 
 
 def _compared(ratio: float) -> str:
-    """A number of bits beside another.
+    """A ratio of two numbers of bits, in words.
 
     >>> [_compared(ratio) for ratio in (0.834, 1.0001, 1.2, 12.58)]
     ['16.6 % fewer bits than', 'as many bits as', '20.0 % more bits than', '12.6 times the bits of']
@@ -181,7 +177,7 @@ def bits(nats: float) -> float:
 
 
 def perplexity(nats: float) -> float:
-    """The perplexity of nats per character; infinite where a float cannot hold it.
+    """The perplexity of nats per character; infinite beyond a float's range.
 
     >>> perplexity(0.0), perplexity(10_000.0)
     (1.0, inf)

@@ -1,12 +1,11 @@
-"""What a model has by heart: copies of the training text in what it writes.
+"""Memorisation: passages of the training text that a model copies. No TensorFlow.
 
-    texts -> ids -> matches in the sorted training text -> spans in place, shares of new n-grams -> Novelty
+    texts -> ids -> matches in the training text's suffix arrays -> copied spans, shares of novel n-grams -> Novelty
 
-The training text is sorted in chunks of bounded memory, by the library pydivsufsort, the extra "novelty". Nothing here
-brings in TensorFlow.
+The suffix arrays are built in chunks of bounded memory by the library pydivsufsort, the extra "novelty".
 """
 
-from textgen.analysis.memorisation.report import Figures, Novelty, judge, novelty
+from textgen.analysis.memorisation.report import Figures, Novelty, measure_novelty, novelty
 from textgen.analysis.memorisation.spans import Span, find_spans
 from textgen.analysis.memorisation.suffixes import check_installed
 from textgen.analysis.memorisation.training_text import TrainingText, read_training_text
@@ -18,7 +17,7 @@ __all__ = [
     "TrainingText",
     "check_installed",
     "find_spans",
-    "judge",
+    "measure_novelty",
     "novelty",
     "read_training_text",
 ]

@@ -1,10 +1,9 @@
-"""Where a text stands in another, far longer one: for each place, the longest match that starts there.
+"""Matching statistics of a query against a far longer text: the longest match that starts at each position.
 
-The long text is sorted one chunk after the other, so that memory is bounded however long it is, and the results are the
-same for every size of chunk. Matches up to a limit are found for all places at once. Where the limit is reached the
-match is followed to its end, which takes time in proportion to the copies and not to the square of their length. A
-chunk goes on for the limit's length past the next one's beginning, so it can only cut a match that holds all of this
-overlap: those are looked for once more at each border, in the long text itself. The module knows no character.
+The text's suffix array is built one chunk at a time, so that memory is bounded; the results do not depend on the chunk
+size. Matches up to a limit are searched for all positions at once. A match that reaches the limit is followed to its
+end, in time proportional to the copies and not to the square of their length. Chunks overlap by the limit, so a chunk's
+border only cuts a match that contains the whole overlap: those are searched again at each border, in the text itself.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from textgen.analysis.memorisation.suffixes import Ids, Suffixes, common_prefix
 from textgen.system.mapping import release_pages
 
 LIMIT = 64
-"""Ids up to which all places are searched at once; no n-gram may be longer."""
+"""Match length up to which all positions are searched at once; no n-gram may be longer."""
 
 CHUNK = 1 << 25
-"""Ids of one byte that are sorted at once, in about 200 MB; fewer of wider ones, which take more."""
+"""One-byte ids per suffix array, in about 200 MB; fewer of wider ids, which take more."""
 
 _BLOCK = 1 << 20
 
@@ -31,12 +30,12 @@ Progress = Callable[[int, int], None]
 
 
 class Match(NamedTuple):
-    """A stretch of the query that stands in the text.
+    """A part of the query that occurs in the text.
 
     Args:
-        start: where in the query.
-        length: how many ids.
-        place: where in the text.
+        start: its position in the query.
+        length: its length in ids.
+        place: its position in the text.
     """
 
     start: int
@@ -49,8 +48,8 @@ class Matches:
     """The matching statistics of a query (Chang and Lawler 1994).
 
     Args:
-        lengths: `(n,)`, of the longest match that starts at each place, 0 for none.
-        places: `(n,)`, where in the text such a match starts.
+        lengths: `(n,)`, the length of the longest match that starts at each position, 0 for none.
+        places: `(n,)`, the position in the text of such a match.
 
     >>> found = find_matches(np.array([1, 0, 2, 0, 2, 0], np.uint8), np.array([0, 2, 0, 1, 0], np.uint8))
     >>> found.lengths.tolist(), found.spans()
@@ -61,7 +60,7 @@ class Matches:
     places: NDArray[np.int64]
 
     def spans(self) -> list[Match]:
-        """The matches that are part of no other, the longest first, then as they stand in the query."""
+        """The matches that are part of no other, the longest first, then in the query's order."""
         ends = np.arange(len(self.lengths)) + self.lengths
         before = np.concatenate([[0], ends[:-1]])
         starts = np.flatnonzero((self.lengths > 0) & (ends > before))
@@ -72,30 +71,30 @@ class Matches:
 def find_matches(
     text: Ids, query: Ids, *, chunk: int | None = None, limit: int = LIMIT, progress: Progress | None = None
 ) -> Matches:
-    """Finds the longest match for each place of a query.
+    """Finds the longest match that starts at each position of a query.
 
     Args:
         text: `(characters,)`, unsigned; may be mapped from a file, and is only read.
-        query: `(n,)` of the same type. Ids that the text does not have part it: no match runs across.
-        chunk: how many ids to sort at once; None follows from `CHUNK` and the ids' width.
-        limit: ids of a match from which on it is searched alone; the result does not depend on it.
-        progress: called with the ids sorted and all, now and then.
+        query: `(n,)` of the same type. No match contains an id that does not occur in the text.
+        chunk: ids per suffix array; None derives it from `CHUNK` and the ids' width.
+        limit: the match length from which a match is searched individually; the result does not depend on it.
+        progress: called with the ids sorted and the total.
 
     Raises:
         TextgenError: pydivsufsort is not installed.
     """
-    # The library sorts wider ids byte by byte, and takes as many times the memory for each.
+    # The library sorts wider ids byte by byte, so that memory grows with the square of their width.
     step = max(1, CHUNK // text.dtype.itemsize**2) if chunk is None else chunk
     found = Matches(np.zeros(len(query), np.int64), np.zeros(len(query), np.int64))
     for start in range(0, len(text), step):
         end = min(start + step + limit, len(text))
         suffixes = Suffixes(text[start:end])
         lengths, places = suffixes.matches(query, limit=limit)
-        _keep_longer(found, 0, lengths, places + start)
-        _keep(found, _unlimited(suffixes, query, lengths, limit), offset=start)
+        _record_longer(found, 0, lengths, places + start)
+        _record(found, _unlimited(suffixes, query, lengths, limit), offset=start)
         del suffixes
         if start + step < len(text):
-            _keep(found, _across(text, query, start + step, end), offset=0)
+            _record(found, _across(text, query, start + step, end), offset=0)
         release_pages(text)
         if progress is not None:
             progress(min(start + step, len(text)), len(text))
@@ -103,14 +102,14 @@ def find_matches(
 
 
 def count_places(text: Ids, part: Ids) -> tuple[int, int]:
-    """Where a part first stands in a text, and how often, overlapping ones counted.
+    """The position of a part's first occurrence in a text, and the number of occurrences, overlapping ones included.
 
     >>> count_places(np.array([2, 1, 1, 1, 2], np.uint8), np.array([1, 1], np.uint8))
     (1, 2)
 
     Args:
         text: `(characters,)`; may be mapped from a file.
-        part: `(n,)` of the same type, at least one id, which stands in the text.
+        part: `(n,)` of the same type, at least one id; it occurs in the text.
     """
     first, count = -1, 0
     for start in range(0, len(text), _BLOCK):
@@ -122,11 +121,11 @@ def count_places(text: Ids, part: Ids) -> tuple[int, int]:
 
 
 def _unlimited(suffixes: Suffixes, query: Ids, lengths: NDArray[np.int64], limit: int) -> Iterator[Match]:
-    """The matches of at least the limit, each but those that are part of another."""
+    """The matches of at least the limit's length that are part of no other."""
     reached = np.concatenate([[False], lengths >= limit, [False]])
     borders = np.flatnonzero(reached[1:] != reached[:-1])
     for first, after in zip(borders[::2].tolist(), borders[1::2].tolist(), strict=True):
-        # All matches that start from here to `after` end where the last of them does, at the latest.
+        # No match that starts before `after` ends later than the last of them.
         start, last = first, after - 1 + limit
         while True:
             length, place = suffixes.longest(query[start:last])
@@ -138,7 +137,7 @@ def _unlimited(suffixes: Suffixes, query: Ids, lengths: NDArray[np.int64], limit
 
 
 def _next_start(suffixes: Suffixes, query: Ids, low: int, high: int, end: int) -> int:
-    """The first start, from `low` to `high`, of a match that reaches `end`; if one does, all later ones do."""
+    """The first start in `low` to `high` of a match that reaches `end`, by bisection: all later ones reach it, too."""
     while low < high:
         middle = (low + high) // 2
         if suffixes.longest(query[middle:end])[0] == end - middle:
@@ -149,7 +148,7 @@ def _next_start(suffixes: Suffixes, query: Ids, low: int, high: int, end: int) -
 
 
 def _across(text: Ids, query: Ids, border: int, end: int) -> list[Match]:
-    """The matches that hold all of the text from a chunk's border to its end; those in another are left out."""
+    """The matches that contain the text from a chunk's border to its end and are part of no other such match."""
     found = []
     for start in _occurrences(query, text[border:end]):
         left = _common_suffix(text[:border], query[:start])
@@ -168,24 +167,24 @@ def _common_suffix(a: Ids, b: Ids) -> int:
 
 
 def _occurrences(text: Ids, part: Ids) -> Iterator[int]:
-    """Where a part stands in a text, by the search for bytes."""
+    """The positions of a part in a text, by byte search."""
     width = part.dtype.itemsize
-    there, wanted = np.ascontiguousarray(text).tobytes(), np.ascontiguousarray(part).tobytes()
-    place = there.find(wanted)
+    haystack, needle = np.ascontiguousarray(text).tobytes(), np.ascontiguousarray(part).tobytes()
+    place = haystack.find(needle)
     while place >= 0:
         if place % width == 0:
             yield place // width
-        place = there.find(wanted, place + 1)
+        place = haystack.find(needle, place + 1)
 
 
-def _keep(found: Matches, matches: Iterator[Match] | list[Match], *, offset: int) -> None:
-    """Takes matches for all the places that they cover."""
+def _record(found: Matches, matches: Iterator[Match] | list[Match], *, offset: int) -> None:
+    """Records matches for all the positions that they cover."""
     for start, length, place in matches:
         steps = np.arange(length)
-        _keep_longer(found, start, length - steps, place + offset + steps)
+        _record_longer(found, start, length - steps, place + offset + steps)
 
 
-def _keep_longer(found: Matches, start: int, lengths: NDArray[Any], places: NDArray[Any]) -> None:
+def _record_longer(found: Matches, start: int, lengths: NDArray[Any], places: NDArray[Any]) -> None:
     part = slice(start, start + len(lengths))
     better = lengths > found.lengths[part]
     found.lengths[part][better] = lengths[better]

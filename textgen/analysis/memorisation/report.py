@@ -1,8 +1,7 @@
-"""How much of what a model writes is its own: a report, with the held-out text as the yardstick.
+"""The novelty report: how much of a model's output is copied from its training text. The held-out text is the baseline.
 
-People who write in one manner say some things in the same words. How many of their n-grams are new where a model was
-not trained on them is what a model's own can honestly be held to. The module joins the parts: writer, training text,
-matches, figures and spans.
+Texts of one kind share phrases, so some n-grams of the held-out text occur in the training text, too. A model copies if
+more of its n-grams do.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ from textgen.sampling.writer import Writer, load
 from textgen.system import PathLike
 
 NGRAMS = (8, 16, 32)
-"""Lengths of the n-grams that are counted: a phrase, half a line, a line."""
+"""Lengths of the n-grams in characters: a phrase, half a line, a line."""
 
 LEAST = 600
-"""Characters that both texts need before they are compared."""
+"""The minimum length in characters of both texts for a comparison."""
 
 _BLOCK, _LEAST_BLOCKS = 200, 2
 _ERRORS, _MARGIN = 2.0, 0.002
-"""How far apart two shares must be to differ: in standard errors, and at least."""
+"""The difference of two shares that counts: in standard errors, and the absolute minimum."""
 
 _DEFAULT = NoveltyConfig()
 _SAMPLING = SamplingConfig()
@@ -47,14 +46,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """How new some text is.
+    """The novelty of some text.
 
     Args:
-        characters: how many there are.
-        passages: in how many pieces.
-        new: for each length of n-grams, the share that does not stand in the training text; None where the pieces are
-            all shorter.
-        longest: characters of the longest stretch that stands in the training text.
+        characters: the number of characters.
+        passages: the number of passages.
+        new: for each n-gram length, the share of n-grams that do not occur in the training text; None if all passages
+            are shorter.
+        longest: the length in characters of the longest match in the training text.
     """
 
     characters: int
@@ -74,19 +73,19 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class Novelty:
-    """What of some text is new, and what is copied from the training text.
+    """How much of some text is novel, and what is copied from the training text.
 
     Args:
-        training_characters: how long the training text is, held-out text not counted.
+        training_characters: the length of the training text, held-out text excluded.
         sample: the figures of the samples, or of a given text.
-        held_out: those of the held-out text; None where there is none.
-        whole: whether `held_out` is all of the held-out text, and not stretches of it as long as the sample's pieces.
-        excess: the longest n-grams of which the text shares more with the training text than the held-out text does,
-            by two standard errors; 0 for none, None where there is too little text to tell.
-        spans: the longest stretches that stand in the training text.
+        held_out: the figures of the held-out text; None if there is none.
+        whole: whether `held_out` covers the whole held-out text rather than segments as long as the samples.
+        excess: the longest n-gram length at which the text shares more with the training text than the held-out text
+            does, by two standard errors; 0 for none, None if there is too little text.
+        spans: the longest copied passages.
         run: the run's name, or the checkpoint's path.
-        seed: of the samples; None for a given text.
-        temperature: of the samples; None for a given text.
+        seed: the samples' seed; None for a given text.
+        temperature: the samples' temperature; None for a given text.
     """
 
     training_characters: int
@@ -101,36 +100,36 @@ class Novelty:
 
     @property
     def written(self) -> bool:
-        """Whether the run wrote the text for this; otherwise it was given."""
+        """Whether the text was sampled from the run rather than given."""
         return self.seed is not None
 
     @property
     def verdict(self) -> str:
-        """The figures in a sentence."""
+        """A summary of the figures in a sentence."""
         what = "sample" if self.written else "text"
         n = self.excess or NGRAMS[-1]
-        mine, theirs = self.sample.new[n], None if self.held_out is None else self.held_out.new[n]
-        if mine is None:
+        own, baseline = self.sample.new[n], None if self.held_out is None else self.held_out.new[n]
+        if own is None:
             return f"The {what} is too short to tell whether it copies."
-        if theirs is None:
-            return f"There is no held-out text to compare with; {mine:.1%} of the {what}'s {n}-grams are new."
+        if baseline is None:
+            return f"There is no held-out text to compare with; {own:.1%} of the {what}'s {n}-grams are new."
         if self.excess is None:
             return (
                 f"There is too little text to tell whether it copies: at least {LEAST:,} characters of both are needed."
             )
         if self.excess == 0:
             return (
-                f"The {what} copies no more than people who write in this manner do: {mine:.1%} of its {n}-grams are "
-                f"new, and {theirs:.1%} of the held-out text's."
+                f"The {what} copies no more than the held-out text does: {own:.1%} of its {n}-grams are new, and "
+                f"{baseline:.1%} of the held-out text's."
             )
-        does = {8: "keeps to well-worn phrases", 16: "copies in short pieces", 32: "copies"}[self.excess]
+        does = {8: "reuses common phrases", 16: "copies short passages", 32: "copies"}[self.excess]
         return (
-            f"The {what} {does}: {1.0 - mine:.1%} of its {n}-grams stand in the training text, and {1.0 - theirs:.1%} "
-            "of the held-out text's."
+            f"The {what} {does}: {1.0 - own:.1%} of its {n}-grams occur in the training text, and "
+            f"{1.0 - baseline:.1%} of the held-out text's."
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain JSON values; the n of the n-grams are texts."""
+        """The report as plain JSON values; the n-gram lengths are strings."""
         held_out = None if self.held_out is None else {**self.held_out.to_json(), "whole": self.whole}
         return {
             "run": self.run,
@@ -161,27 +160,25 @@ def novelty(
     spans: int = _DEFAULT.spans,
     progress: Progress | None = None,
 ) -> Novelty:
-    """Tells how much of what a run writes, or of a given text, is copied from what the run was trained on.
+    """Measures how much of a run's samples, or of a given text, is copied from the run's training text.
 
     Args:
         run: a run's name, a run's folder, a `.keras` file, or a writer; None takes the newest run.
-        text: one text or several to judge; None has the run write samples. Characters that the run's vocabulary lacks
-            are new.
+        text: one text or several; None samples from the run. Characters outside the run's vocabulary count as new.
         checkpoints: the folder of the run folders.
-        corpus: where the training text is now; empty takes the place where it was.
-        count: how many samples to write, side by side.
-        max_new_tokens: characters of each sample.
+        corpus: where the training text is now; empty takes the recorded place.
+        count: how many samples to generate.
+        max_new_tokens: the length of each sample in characters.
         temperature: of the samples, as in `Writer.generate`; the lower, the more is copied.
         top_k: of the samples, as in `Writer.generate`.
         top_p: of the samples, as in `Writer.generate`.
-        seed: of the samples; None draws one, which the report names.
-        spans: how many of the longest copied stretches to show.
-        progress: called with what is being done ("reading" the training text, or "sorting" it), how much of it is
-            done, and how much there is to do.
+        seed: of the samples; None draws one, which is reported.
+        spans: how many of the longest copied passages to return.
+        progress: called with the stage ("reading" or "sorting" the training text), the amount done and the total.
 
     Raises:
         RunError: there is no such run, or its training text is missing or has changed.
-        CheckpointError: the checkpoint is missing, damaged or foreign.
+        CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
         ConfigError: a value is out of its range.
         CorpusError: the given text is empty.
         TextgenError: pydivsufsort is not installed: the extra "novelty".
@@ -214,56 +211,58 @@ def novelty(
         texts = [sample.text for sample in samples]
     else:
         texts = [writer.as_trained(each) for each in ([text] if isinstance(text, str) else text)]
-    judged = judge(training, texts, spans=config.spans, progress=lambda done, total: report("sorting", done, total))
+    found = measure_novelty(
+        training, texts, spans=config.spans, progress=lambda done, total: report("sorting", done, total)
+    )
     name = "" if writer.path is None else checkpoint_name(writer.path)
     if not samples:
-        return dataclasses.replace(judged, run=name)
+        return dataclasses.replace(found, run=name)
     first = samples[0]
-    return dataclasses.replace(judged, run=name, seed=first.seed, temperature=first.config.temperature)
+    return dataclasses.replace(found, run=name, seed=first.seed, temperature=first.config.temperature)
 
 
-def judge(
+def measure_novelty(
     training: TrainingText,
     texts: Sequence[str],
     *,
     spans: int = _DEFAULT.spans,
     progress: Callable[[int, int], None] | None = None,
 ) -> Novelty:
-    """The report on some texts, whoever wrote them.
+    """Measures the novelty of some texts.
 
     Args:
-        training: what they are compared with.
+        training: the text to compare with.
         texts: the texts, normalised as the training text is.
-        spans: how many of the longest copied stretches to show.
-        progress: called with the characters sorted and all, now and then.
+        spans: how many of the longest copied passages to return.
+        progress: called with the characters sorted and the total.
 
     Raises:
-        CorpusError: there is not a single character.
+        CorpusError: the texts are all empty.
         TextgenError: pydivsufsort is not installed.
     """
     if not any(texts):
         raise CorpusError("There is nothing to judge: the text is empty.")
-    mine = [training.encode(text) for text in texts]
-    yardstick, whole = spread(training.held_out(), [len(ids) for ids in mine])
-    passages = Passages([*mine, *yardstick], foreign=training.foreign)
+    own = [training.encode(text) for text in texts]
+    baseline, whole = spread(training.held_out(), [len(ids) for ids in own])
+    passages = Passages([*own, *baseline], sentinel=training.sentinel)
     found = find_matches(training.encoded.training, passages.ids, progress=progress)
-    ours = passages.lengths(found, range(len(mine)))
-    theirs = passages.lengths(found, range(len(mine), len(mine) + len(yardstick)))
+    own_lengths = passages.lengths(found, range(len(own)))
+    baseline_lengths = passages.lengths(found, range(len(own), len(own) + len(baseline)))
     return Novelty(
         training_characters=len(training.encoded.training),
-        sample=_figures(ours),
-        held_out=_figures(theirs) if theirs else None,
+        sample=_figures(own_lengths),
+        held_out=_figures(baseline_lengths) if baseline_lengths else None,
         whole=whole,
-        excess=_excess(ours, theirs),
+        excess=_excess(own_lengths, baseline_lengths),
         spans=tuple(show_spans(training, texts, passages, found, count=spans)),
     )
 
 
 def spread(held_out: NDArray[Any], lengths: Sequence[int]) -> tuple[list[NDArray[Any]], bool]:
-    """Stretches of these lengths, evenly over the held-out text; all of it, in one, if it is not longer than they are.
+    """Segments of these lengths, evenly spaced over the held-out text; the whole text if it is no longer than they are.
 
     Returns:
-        The stretches, and whether they are all of the text.
+        The segments, and whether they are the whole text.
 
     >>> spread(np.arange(12), [3, 3])
     ([array([1, 2, 3]), array([7, 8, 9])], False)
@@ -274,12 +273,12 @@ def spread(held_out: NDArray[Any], lengths: Sequence[int]) -> tuple[list[NDArray
     if total >= len(held_out):
         return ([held_out] if len(held_out) else []), True
     gap = (len(held_out) - total) / len(lengths)
-    stretches, taken = [], 0
+    segments, taken = [], 0
     for number, length in enumerate(lengths):
         start = taken + int((number + 0.5) * gap)
-        stretches.append(held_out[start : start + length])
+        segments.append(held_out[start : start + length])
         taken += length
-    return stretches, False
+    return segments, False
 
 
 def _figures(lengths: Sequence[NDArray[np.int64]]) -> Figures:
@@ -292,23 +291,23 @@ def _figures(lengths: Sequence[NDArray[np.int64]]) -> Figures:
 
 
 def _copied(lengths: Sequence[NDArray[np.int64]], n: int) -> NDArray[np.bool_]:
-    """For each n-gram, whether it stands in the training text."""
+    """For each n-gram, whether it occurs in the training text."""
     return np.concatenate([each[: max(0, len(each) - n + 1)] >= n for each in lengths])
 
 
-def _excess(ours: Sequence[NDArray[np.int64]], theirs: Sequence[NDArray[np.int64]]) -> Excess | None:
-    """See `Novelty.excess`; the standard errors are those of blocks, since copied n-grams come in rows."""
-    if min(sum(map(len, ours)), sum(map(len, theirs))) < LEAST:
+def _excess(own: Sequence[NDArray[np.int64]], baseline: Sequence[NDArray[np.int64]]) -> Excess | None:
+    """See `Novelty.excess`; the standard errors are those of block means, since copied n-grams are clustered."""
+    if min(sum(map(len, own)), sum(map(len, baseline))) < LEAST:
         return None
     sizes: tuple[Excess, ...] = (32, 16, 8)
     verdict: Excess | None = None
     for n in sizes:
-        mine, others = (_block_means(_copied(lengths, n)) for lengths in (ours, theirs))
-        if min(len(mine), len(others)) < _LEAST_BLOCKS:
+        first, second = (_block_means(_copied(lengths, n)) for lengths in (own, baseline))
+        if min(len(first), len(second)) < _LEAST_BLOCKS:
             continue
         verdict = 0
-        error = math.sqrt(sum(float(means.var(ddof=1)) / len(means) for means in (mine, others)))
-        if mine.mean() - others.mean() > max(_ERRORS * error, _MARGIN):
+        error = math.sqrt(sum(float(means.var(ddof=1)) / len(means) for means in (first, second)))
+        if first.mean() - second.mean() > max(_ERRORS * error, _MARGIN):
             return n
     return verdict
 

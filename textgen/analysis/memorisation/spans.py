@@ -1,7 +1,4 @@
-"""The longest stretches of some texts that stand word for word in the text a model was trained on.
-
-Texts and the training text go in; stretches with their places in both come out, ready to be shown.
-"""
+"""The longest spans of some texts that occur verbatim in the training text, with their positions in both."""
 
 from __future__ import annotations
 
@@ -17,26 +14,26 @@ from textgen.analysis.memorisation.matches import Matches, Progress, count_place
 from textgen.analysis.memorisation.training_text import TrainingText
 
 SHORTEST = 8
-"""Characters that a span has at least: shorter ones are everywhere."""
+"""The minimum length of a span in characters: shorter matches are common."""
 
 CONTEXT = 40
-"""Characters shown before and after a span."""
+"""Characters of context before and after a span."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """A stretch of a text that stands in the training text, and in no longer such stretch.
+    """A part of a text that occurs in the training text and is part of no longer match.
 
     Args:
-        text: the stretch.
-        sample: which of the texts it is part of, from 0.
-        start: where in that text it starts, in characters from 0.
-        before: what precedes it there, up to 40 characters.
-        after: what follows it there, up to 40 characters.
-        file: where it first stands in the training text: the file, "-" for standard input.
-        line: the line of that file, from 1.
-        offset: the character of the whole training text, from 0.
-        occurrences: how often it stands in the training text.
+        text: the copied text.
+        sample: the index of the text that contains it, from 0.
+        start: its position in that text, in characters from 0.
+        before: the characters before it there, up to 40.
+        after: the characters after it there, up to 40.
+        file: the file of its first occurrence in the training text, "-" for standard input.
+        line: the line in that file, from 1.
+        offset: the position in the whole training text, in characters from 0.
+        occurrences: how often it occurs in the training text.
     """
 
     text: str
@@ -51,7 +48,7 @@ class Span:
 
     @property
     def length(self) -> int:
-        """How many characters it has."""
+        """Its length in characters."""
         return len(self.text)
 
     def to_json(self) -> dict[str, Any]:
@@ -60,30 +57,30 @@ class Span:
 
 
 class Passages:
-    """Several texts as one query, parted by an id that stands nowhere else.
+    """Several texts as one query, separated by an id that does not occur in any.
 
     Args:
-        passages: the ids of each, all of one type.
-        foreign: the id between them.
+        passages: the ids of each text, all of one type.
+        sentinel: the id between them.
 
-    >>> Passages([np.array([1, 0], np.uint8), np.array([2], np.uint8)], foreign=3).ids.tolist()
+    >>> Passages([np.array([1, 0], np.uint8), np.array([2], np.uint8)], sentinel=3).ids.tolist()
     [1, 0, 3, 2, 3]
     """
 
-    def __init__(self, passages: Sequence[NDArray[Any]], *, foreign: int) -> None:
-        border = np.array([foreign], passages[0].dtype if len(passages) else np.uint8)
-        parts = [part for passage in passages for part in (passage, border)]
-        self.ids: NDArray[Any] = np.concatenate(parts) if parts else border[:0]
+    def __init__(self, passages: Sequence[NDArray[Any]], *, sentinel: int) -> None:
+        separator = np.array([sentinel], passages[0].dtype if len(passages) else np.uint8)
+        parts = [part for passage in passages for part in (passage, separator)]
+        self.ids: NDArray[Any] = np.concatenate(parts) if parts else separator[:0]
         lengths = np.array([len(passage) + 1 for passage in passages], np.int64)
         self._ends = np.cumsum(lengths) - 1
         self._starts = self._ends + 1 - lengths
 
     def lengths(self, found: Matches, passages: Iterable[int]) -> list[NDArray[np.int64]]:
-        """The matches' lengths at each place of some passages."""
+        """The match lengths at each position of some passages."""
         return [found.lengths[self._starts[passage] : self._ends[passage]] for passage in passages]
 
     def place(self, start: int) -> tuple[int, int]:
-        """In which passage a place of the query is, and where."""
+        """The passage of a position in the query, and the position within it."""
         passage = int(np.searchsorted(self._ends, start))
         return passage, start - int(self._starts[passage])
 
@@ -96,23 +93,23 @@ def find_spans(
     each: bool = False,
     progress: Progress | None = None,
 ) -> list[Span]:
-    """The longest spans of some texts in the training text, held-out text not counted.
+    """Finds the longest spans of some texts that occur in the training text, held-out text excluded.
 
     Args:
-        training: the text to look in.
+        training: the text to search.
         texts: the texts.
-        count: how many spans to find.
-        each: as many in each text, rather than in all of them together.
-        progress: called with the characters sorted and all, now and then.
+        count: how many spans to return at most.
+        each: whether `count` is for each text rather than for all together.
+        progress: called with the characters sorted and the total.
 
     Returns:
-        At most so many, the longest first; none is part of another where it stands, none is shorter than `SHORTEST`,
-        and what is copied more than once is named where it first is.
+        The spans, the longest first; none is shorter than `SHORTEST` or part of another, and a span that is copied
+        several times is returned once.
 
     Raises:
         TextgenError: pydivsufsort is not installed.
     """
-    passages = Passages([training.encode(text) for text in texts], foreign=training.foreign)
+    passages = Passages([training.encode(text) for text in texts], sentinel=training.sentinel)
     found = find_matches(training.encoded.training, passages.ids, progress=progress)
     return show_spans(training, texts, passages, found, count=count, each=each)
 
@@ -126,7 +123,7 @@ def show_spans(
     count: int,
     each: bool = False,
 ) -> list[Span]:
-    """The longest spans among matches that were found already; passages beyond the texts are left out."""
+    """The longest spans among given matches; passages beyond the texts are ignored."""
     spans: list[Span] = []
     left = [count] * (len(texts) if each else 1)
     shown: set[tuple[int, str]] = set()

@@ -1,8 +1,7 @@
-"""The sorted suffixes of a stretch of text, and the longest match of any other text in it.
+"""The suffix array of a text, and the longest matches of a query in it.
 
-Ids go in and come out as places and lengths. The sorting is the library's (pydivsufsort, Yuta Mori's libdivsufsort);
-the searches are here: many at once up to a limit, for the figures, and one at a time without a limit, for the rare
-long match. The module knows no file and no character.
+pydivsufsort (Yuta Mori's libdivsufsort) builds the array. Queries are searched for many positions at once up to a
+limit, or for a single, rare long match without one.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from textgen.errors import TextgenError
 Ids = NDArray[np.unsignedinteger[Any]]
 
 _QUERIES = 1 << 16
-"""Searches done side by side: enough to be quick, few enough for their windows to stay small."""
+"""Searches in one vectorised batch: enough to be fast, few enough for memory to stay small."""
 
 _FIRST, _WIDEST = 8, 64
-"""Ids compared at once: at first, where most comparisons end, and where they go on."""
+"""Ids compared at once: in the first comparison, where most end, and in the ones after."""
 
 
 class Suffixes:
-    """The suffixes of a text in lexicographic order: Manber and Myers's suffix array.
+    """The suffix array of a text (Manber and Myers 1993): its suffixes in lexicographic order.
 
-    It takes five bytes for each character of one byte, and while it is made for ids of two bytes, about 22.
+    It takes 5 bytes for each one-byte id; while it is built for two-byte ids, about 22.
 
     Args:
         text: `(characters,)`, unsigned; copied where it is read-only.
@@ -49,15 +48,15 @@ class Suffixes:
         self.order: NDArray[np.int32] = sort(self.text) if len(text) else np.empty(0, np.int32)
 
     def matches(self, query: Ids, *, limit: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The longest match that starts at each place of a query.
+        """The longest match that starts at each position of a query.
 
         Args:
-            query: `(n,)`, of any length; what follows its end matches nothing.
-            limit: ids of a match from which on it is not followed any further, at least 1.
+            query: `(n,)`, of any length.
+            limit: the length at which a match is cut off, at least 1.
 
         Returns:
             lengths: `(n,)`, in [0, `limit`].
-            places: `(n,)`, where in the text such a match starts; 0 where there is none.
+            places: `(n,)`, the position in the text of such a match; 0 if there is none.
         """
         lengths, places = np.zeros(len(query), np.int64), np.zeros(len(query), np.int64)
         for start in range(0, len(query) if len(self.text) else 0, _QUERIES):
@@ -67,7 +66,7 @@ class Suffixes:
         return lengths, places
 
     def longest(self, query: Ids) -> tuple[int, int]:
-        """How long the longest match of a query's beginning is, and where it starts.
+        """The length of the longest match of a query's start, and its position in the text.
 
         >>> Suffixes(np.array([1, 0, 2, 0, 2, 0], np.uint8)).longest(np.array([0, 2, 0, 2, 2], np.uint8))
         (4, 1)
@@ -88,10 +87,10 @@ class Suffixes:
         return best, place
 
     def _search(self, query: Ids, starts: NDArray[np.int64], limit: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Binary search for all starts at once; what a bound shares with the query need not be compared again.
+        """Binary search for all starts at once; a prefix shared with both bounds is not compared again.
 
-        The suffixes that share most with a query stand next to its own place in the order, and both neighbours have
-        been bounds when the search ends.
+        The suffixes with the longest common prefix are the neighbours of the query's own position in the order, and
+        both have been bounds when the search ends.
         """
         count = len(starts)
         low, high = np.zeros(count, np.int64), np.full(count, len(self.order), np.int64)
@@ -116,7 +115,7 @@ class Suffixes:
     def _compare(
         self, query: Ids, starts: NDArray[np.int64], places: NDArray[np.int64], common: NDArray[np.int64], limit: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """How much each suffix shares with the query from each start, and whether it is the greater of the two."""
+        """Each suffix's common prefix with the query from each start, and whether the suffix is the greater."""
         common = common.copy()
         greater = np.zeros(len(starts), np.bool_)
         left, width = np.arange(len(starts)), _FIRST
@@ -130,7 +129,7 @@ class Suffixes:
             rows = np.arange(len(left))
             ended = differ[rows, column]
             common[left] += np.where(ended, column, differ.shape[1])
-            # The end of either comes before everything; at the limit it does not matter.
+            # The end of a sequence sorts before any id; at the limit the order does not matter.
             text_ends = theirs[rows, column] >= len(self.text)
             query_ends = mine[rows, column] >= len(query)
             greater[left] = ended & ~text_ends & (query_ends | (b[rows, column] > a[rows, column]))
@@ -139,7 +138,7 @@ class Suffixes:
 
 
 def common_prefix(a: Ids, b: Ids) -> int:
-    """How many ids two texts share from their beginnings on.
+    """The length of the common prefix of two texts.
 
     >>> common_prefix(np.array([3, 1, 4, 1], np.uint8), np.array([3, 1, 5], np.uint8))
     2
@@ -156,7 +155,7 @@ def common_prefix(a: Ids, b: Ids) -> int:
 
 
 def check_installed() -> None:
-    """Says at once that the library is missing, rather than after a long wait.
+    """Fails early if the library is missing.
 
     Raises:
         TextgenError: pydivsufsort is not installed.
@@ -165,7 +164,7 @@ def check_installed() -> None:
 
 
 def _sorter() -> Callable[[Ids], NDArray[np.int32]]:
-    """The library's function."""
+    """The library's function that builds a suffix array."""
     try:
         from pydivsufsort import divsufsort
     except ImportError as error:

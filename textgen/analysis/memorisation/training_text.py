@@ -1,8 +1,4 @@
-"""The text that a run was trained on, as ids to search, and where a place in it stands in its files.
-
-What a checkpoint says about its text goes in; the text comes out, the very same by its fingerprint. The module knows no
-model.
-"""
+"""The text that a run was trained on, as ids, verified by its SHA-256, with the source of each position."""
 
 from __future__ import annotations
 
@@ -33,12 +29,12 @@ Progress = Callable[[int, int], None]
 
 
 class Place(NamedTuple):
-    """Where something stands in a corpus.
+    """A position in a corpus.
 
     Args:
         file: the file's path; "-" for standard input.
-        line: the line of that file, from 1.
-        offset: the character of the whole text, from 0.
+        line: the line in that file, from 1.
+        offset: the position in the whole text, in characters from 0.
     """
 
     file: str
@@ -60,25 +56,25 @@ class TrainingText:
 
     @property
     def sha256(self) -> str:
-        """The fingerprint of the normalised text in UTF-8, in hexadecimal."""
+        """SHA-256 of the normalised text in UTF-8, in hexadecimal."""
         return self.encoded.sha256
 
     @property
-    def foreign(self) -> int:
-        """An id that no text has: it stands for characters without one of their own, and between passages."""
+    def sentinel(self) -> int:
+        """An id outside the vocabulary, for characters without an id of their own and between passages."""
         return self.encoded.tokenizer.vocab_size
 
     def encode(self, text: str) -> NDArray[Any]:
-        """The ids of a text, `(len(text),)`; `foreign` for each character that has none of its own."""
+        """The ids of a text, `(len(text),)`; `sentinel` for each character without an id of its own."""
         return encode_known(self.encoded.tokenizer, text)
 
     def held_out(self) -> NDArray[Any]:
-        """The ids of the held-out text; `foreign` for each character that has none of its own."""
+        """The ids of the held-out text; `sentinel` for each character without an id of its own."""
         ids, unknown = self.encoded.held_out, self.encoded.tokenizer.unknown_id
-        return ids if unknown is None else np.where(ids == unknown, self.foreign, ids).astype(ids.dtype)
+        return ids if unknown is None else np.where(ids == unknown, self.sentinel, ids).astype(ids.dtype)
 
     def locate(self, offset: int) -> Place:
-        """Where a character of the text stands, counted from 0."""
+        """The file and line of a position in the text, counted from 0."""
         source = bisect.bisect_right(self._starts, offset) - 1
         newline = self.encoded.tokenizer.characters.find("\n")
         start, lines = self._starts[source], 1
@@ -101,18 +97,18 @@ def read_training_text(
     corpus: PathLike | Sequence[PathLike] = (),
     progress: Progress | None = None,
 ) -> TrainingText:
-    """Finds and encodes the text that a checkpoint was trained on; a long one's ids come from the runs' cache.
+    """Finds and encodes the text that a checkpoint was trained on; a long text's ids come from the runs' cache.
 
     Args:
         description: what the checkpoint says about the text.
         path: the checkpoint.
         tokenizer: its vocabulary.
-        corpus: where the text is now; empty takes the place where it was.
-        progress: called with the bytes done and all, now and then.
+        corpus: where the text is now; empty takes the recorded place.
+        progress: called with the bytes done and the total.
 
     Raises:
-        RunError: the text is not there any more, has changed, or is not recorded.
-        CorpusError: the disk has no place for the ids of a long text.
+        RunError: the text is missing, has changed, or is not recorded.
+        CorpusError: the disk has no space for the ids of a long text.
     """
     kept_by_run = path is not None and path.name in (BEST, LAST)
     cache = path.parent.parent / ".cache" if path is not None and kept_by_run else None
@@ -124,14 +120,14 @@ def read_training_text(
     try:
         text = find_run_text(description, path, read, sources=[os.fspath(source) for source in sources])
         if text.encoded.tokenizer != tokenizer:
-            raise RunError("The model has another vocabulary than the text that it says it was trained on.")
+            raise RunError("The model's vocabulary is not that of the text that it records as its training text.")
     except RunError as error:
-        raise RunError(f"{error} Name the text that the run was trained on with --corpus.") from error
+        raise RunError(f"{error} Pass the text that the run was trained on with --corpus.") from error
     return text
 
 
 def encode_known(tokenizer: CharTokenizer, text: str) -> NDArray[Any]:
-    """The ids of a text, one a character; `vocab_size` for each character without an id of its own.
+    """The ids of a text, one per character; `vocab_size` for each character without an id of its own.
 
     >>> encode_known(CharTokenizer("abn"), "banäna").tolist()
     [1, 0, 2, 3, 2, 0]

@@ -1,33 +1,26 @@
-"""`textgen complete`: writing together with a model, key by key on a terminal or line by line at a pipe."""
+"""`textgen complete`: writing together with a model, in an editor on a terminal or line by line at a pipe."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
+from click.exceptions import Exit
 
 from textgen.cli.command import command, visible
 from textgen.cli.options import adapt_option, checkpoints_option, json_option, run_option, setting, wish
-from textgen.cli.screen import Screen
 from textgen.config import CorpusConfig, SamplingConfig
 from textgen.errors import UnknownCharacterError
-from textgen.sampling.drafts import Draft
-from textgen.system import colours, is_terminal
+from textgen.sampling.drafts import Draft, label
+from textgen.system import is_terminal
 
-if TYPE_CHECKING:
-    from textgen.sampling.suggestions import Suggestion
-
-_KEYS = (
-    "Tab or a number takes a word. Ctrl-L writes a line, Ctrl-P a paragraph,",
-    "Ctrl-R writes it anew, Ctrl-U undoes, Ctrl-D ends.",
-)
 _HELP = """\
 TEXT        a new line of the text; the first starts it
 +TEXT       goes on in the same line
@@ -52,8 +45,13 @@ NUMBER      takes that suggestion
 )
 @run_option
 @checkpoints_option
-@setting("--temperature", config=SamplingConfig, type=float, help="How freely lines and paragraphs are written.")
-@wish("--seed", type=int, otherwise="drawn anew", help="All of the writing's chance follows from it.")
+@setting(
+    "--temperature",
+    config=SamplingConfig,
+    type=float,
+    help="How freely lines and paragraphs are written; lower is safer.",
+)
+@wish("--seed", config=SamplingConfig, otherwise="drawn anew")
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The encoding of --adapt's file.")
 @click.option("--choices", type=click.IntRange(1, 9), default=5, show_default=True, help="How many suggestions.")
@@ -70,11 +68,13 @@ def complete(
     plain: bool,
     as_json: bool,
 ) -> None:
-    """Write together with a model: type, see how the word could end, take a suggestion, ask for a line or a paragraph.
+    """Write together with a model, with suggestions as you type.
 
-    On a terminal each key shows suggestions behind the text: Tab takes the first, a number another (Ctrl-V before a
-    digit types it). Ctrl-L writes a line, Ctrl-P a paragraph, Ctrl-R writes it differently, Ctrl-U undoes, Ctrl-D ends.
-    If standard output is a file or a pipe, it gets the whole text at the end.
+    On a terminal you edit the text with the usual keys, and the likeliest end of the word stands behind the cursor: Tab
+    takes it, Shift-Tab goes to the next, Alt-1 to Alt-9 take one by its number. Ctrl-L lets the model write a line at
+    the cursor, Ctrl-P a paragraph, Ctrl-R writes that differently, Ctrl-C stops it. Ctrl-U undoes, Ctrl-Y redoes,
+    Ctrl-D ends. If standard output is a file or a pipe, it gets the whole text at the end. This needs the package
+    prompt_toolkit: pip install 'textgen-chars[complete]'.
 
     Anywhere else each line is a request: a text, the number of a suggestion, :line, :paragraph, :undo, :text, :new or
     :quit; +TEXT goes on in the same line.
@@ -91,14 +91,27 @@ def complete(
     draft = Draft(
         writer, temperature=temperature, seed=int.from_bytes(os.urandom(4)) if seed is None else seed, choices=choices
     )
-    terminal = next((stream for stream in (sys.stderr, sys.stdout) if is_terminal(stream)), None)
-    if plain or as_json or terminal is None or not is_terminal(sys.stdin) or os.environ.get("TERM") == "dumb":
-        for request in _requests():
-            _answer(draft, request, as_json=as_json)
+    terminal = None if plain or as_json else _terminal()
+    if terminal is not None:
+        _edit(draft, terminal)
         return
-    _by_key(draft, terminal)
-    if not is_terminal(sys.stdout):
-        click.echo(draft.text)
+    for request in _requests():
+        _answer(draft, request, as_json=as_json)
+
+
+def _terminal() -> TextIO | None:
+    """The terminal to edit on; None where there is none, or none that an editor can be shown on."""
+    terminal = next((stream for stream in (sys.stderr, sys.stdout) if is_terminal(stream)), None)
+    if terminal is None or not is_terminal(sys.stdin) or os.environ.get("TERM") == "dumb":
+        return None
+    if importlib.util.find_spec("prompt_toolkit") is None:
+        click.echo(
+            "Note: this goes line by line, as the package prompt_toolkit is missing. "
+            "Get the editor with: pip install 'textgen-chars[complete]'",
+            err=True,
+        )
+        return None
+    return terminal
 
 
 def _requests() -> Iterator[str]:
@@ -131,7 +144,7 @@ def _answer(draft: Draft, request: str, *, as_json: bool) -> None:
         start = 0 if request.strip() in (":text", ":t") else before.rfind("\n") + 1
         click.echo(visible(draft.text[start:] if draft.text.startswith(before) else draft.line))
         for n, suggestion in enumerate(draft.suggestions, 1):
-            click.echo(f"  {n}  {visible(_word(draft.line, suggestion))}")
+            click.echo(f"  {n}  {visible(label(draft.line, suggestion))}")
         click.echo()
     sys.stdout.flush()
 
@@ -146,7 +159,7 @@ def _obey(draft: Draft, request: str) -> str | None:
         ":paragraph": lambda: list(draft.write("paragraph")),
         ":undo": draft.undo,
         ":text": lambda: None,
-        ":new": lambda: draft.erase(draft.text),
+        ":new": draft.clear,
         ":help": lambda: click.echo(_HELP, err=True),
     }
     if asked.startswith(":"):
@@ -162,74 +175,18 @@ def _obey(draft: Draft, request: str) -> str | None:
     return None
 
 
-def _word(line: str, suggestion: Suggestion) -> str:
-    """The word that a suggestion makes, and its probability."""
-    begun = re.search(r"\S*$", line)
-    word = ((begun[0] if begun else "") + suggestion.text).strip(" ").replace("\n", "\u21b5")
-    chance = suggestion.probability
-    return f"{word} {chance:.0%}" if chance >= 0.005 else f"{word} <1%"
+def _edit(draft: Draft, terminal: TextIO) -> None:
+    """Lets the user edit the text on a terminal, and leaves it there and on standard output, whatever ended it."""
+    from textgen.cli.editor import edit
 
+    def keep() -> None:
+        if not is_terminal(sys.stdout):
+            click.echo(draft.text)
+            sys.stdout.flush()
+        # The terminal may be what has gone.
+        with contextlib.suppress(OSError):
+            click.echo(visible(draft.text), file=terminal)
 
-def _by_key(draft: Draft, terminal: TextIO) -> None:
-    """Takes keys until the end of input."""
-    from textgen.system.keys import END, key_presses
-
-    dim = ("\x1b[2m", "\x1b[22m") if colours(terminal) else ("", "")
-    screen = Screen(terminal, dim=dim)
-    for line in _KEYS:
-        screen.say(line)
-    with contextlib.ExitStack() as stack:
-        stack.callback(screen.close)
-        read = stack.enter_context(key_presses())
-        screen.show("", _note(draft))
-        while True:
-            keys = read()
-            if END in keys:
-                _press(draft, screen, keys[: keys.index(END)])
-                screen.show(draft.text)
-                return
-            _press(draft, screen, keys)
-            screen.show(draft.text, _note(draft))
-
-
-def _note(draft: Draft) -> str:
-    return "  ".join(f"{n} {_word(draft.line, each)}" for n, each in enumerate(draft.suggestions, 1))
-
-
-def _press(draft: Draft, screen: Screen, keys: str) -> None:
-    """Does what keys ask for; several at once are pasted text, whose digits are digits."""
-    pasted = len(keys) > 1
-    literal = False
-    for key in keys:
-        if literal or key.isprintable() or key in "\r\n":
-            number = int(key) if key in "123456789" and not (literal or pasted) else 0
-            if not (number and draft.pick(number)):
-                _type(draft, screen, "\n" if key == "\r" else key)
-            literal = False
-        elif key == "\t":
-            draft.pick(1)
-        elif key in "\x7f\b":
-            draft.erase(draft.text[-1:])
-        elif key == "\x17":
-            draft.erase(draft.text[len(re.sub(r"\S+\s*$", "", draft.text)) :])
-        elif key == "\x15":
-            draft.undo()
-        elif key == "\x16":
-            literal = True
-        elif key in "\x0c\x10\x12":
-            _write(draft, screen, key)
-
-
-def _type(draft: Draft, screen: Screen, text: str) -> None:
-    try:
-        draft.add(text)
-    except UnknownCharacterError as error:
-        screen.say(visible(str(error)))
-
-
-def _write(draft: Draft, screen: Screen, key: str) -> None:
-    """Lets the model write while the user watches; Ctrl-C stops it."""
-    pieces = draft.again() if key == "\x12" else draft.write("line" if key == "\x0c" else "paragraph")
-    with contextlib.suppress(KeyboardInterrupt):
-        for _ in pieces:
-            screen.show(draft.text)
+    number = edit(draft, terminal, keep=keep)
+    if number:
+        raise Exit(128 + number)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from textgen.cli.command import command, visible
 from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
-from textgen.config import CorpusConfig, EvaluationConfig, Unknown
+from textgen.config import CorpusConfig, EvaluationConfig
 from textgen.display.format import table
 
 if TYPE_CHECKING:
-    from textgen.analysis.evaluation import Evaluation, Interval, Yardstick
+    from textgen.analysis.evaluation import Baseline, Evaluation, Interval
 
 _COLUMNS = 80
 _STAGES = {
@@ -47,27 +47,17 @@ _STAGES = {
     metavar="PATH",
     help="Where the run's own text is now, if it has moved; can be given several times.",
 )
-@setting("--windows", metavar="N", config=EvaluationConfig, type=int, help="Characters of a window without context.")
-@wish(
-    "--streams",
-    type=int,
-    otherwise="1; more for a long text",
-    help="In how many parts to read the text with carried state: 1 is exact, more is quicker.",
-)
-@click.option("--dynamic", is_flag=True, help="Also score a model that goes on learning from what it has read.")
+@setting("--windows", metavar="N", config=EvaluationConfig)
+@wish("--streams", config=EvaluationConfig)
+@setting("--dynamic", config=EvaluationConfig)
 @setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
-@setting(
-    "--unknown",
-    config=EvaluationConfig,
-    type=click.Choice(get_args(Unknown)),
-    help="What to do with characters of FILE that the model never saw.",
-)
-@setting("--seed", config=EvaluationConfig, type=int, help="The same seed brings the same intervals.")
+@setting("--unknown", config=EvaluationConfig, help="What to do with characters of FILE that the model never saw.")
+@setting("--seed", config=EvaluationConfig)
 @json_option("One JSON object with everything.")
 def eval(  # noqa: A001
     run: str | None, file: str | None, checkpoints: Path, encoding: str, as_json: bool, **options: Any
 ) -> None:
-    """Judge a run by how well it foretells a text it never saw.
+    """Measure how well a run predicts held-out text.
 
     RUN is a run's name or folder, or a .keras file; without it, the newest run is judged. FILE is a text, or - for
     standard input; without it, the text is what the run held out from its own and never trained on.
@@ -124,12 +114,12 @@ def _report(found: Evaluation, name: str) -> list[str]:
         rows.append(_row(each.title, each.nats, each.interval))
         if each is found.carried:
             rows.append(_row(f"  at temperature {found.calibration.temperature:.2f}", found.calibration.nats))
-    rows += [_row(_title(rival), rival.nats) for rival in found.yardsticks]
+    rows += [_row(_title(rival), rival.nats) for rival in found.baselines]
     lines = [*head, "", *table(rows, right=(1, 2, 3, 4)), "", *_wrapped(found.verdict)]
     return [*lines, "", *(line for note in found.notes for line in _wrapped(note))] if found.notes else lines
 
 
-def _title(rival: Yardstick) -> str:
+def _title(rival: Baseline) -> str:
     if not rival.is_compressor:
         return rival.name
     return f"{rival.name} after training text" if rival.after_training else f"{rival.name} alone"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
@@ -37,14 +37,9 @@ if TYPE_CHECKING:
 @click.option(
     "--top", type=click.IntRange(1, 100), default=3, show_default=True, help="Units to name for each feature."
 )
-@setting("--limit", metavar="N", config=InsightConfig, type=int, help="Read this many characters from FILE's start.")
+@setting("--limit", metavar="N", config=InsightConfig)
 @setting("--encoding", config=CorpusConfig, help="The file's encoding.")
-@setting(
-    "--unknown",
-    config=InsightConfig,
-    type=click.Choice(get_args(Unknown)),
-    help="What to do with characters that the model never saw.",
-)
+@setting("--unknown", config=InsightConfig)
 @json_option("One JSON object.")
 def neurons(
     run: str,
@@ -57,7 +52,7 @@ def neurons(
     unknown: Unknown,
     as_json: bool,
 ) -> None:
-    """Find what each unit of a run follows in a text: quotes, line lengths, names.
+    """Find what each unit of a run responds to in a text.
 
     RUN is a run's name or folder, or a .keras file. FILE is a text, or - for standard input.
 

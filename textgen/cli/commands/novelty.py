@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import Numbers, Place, checkpoints_option, json_option, run_names, setting, wish
+from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
 from textgen.config import CorpusConfig, NoveltyConfig, SamplingConfig
 from textgen.display.format import table
 from textgen.system import colours
@@ -36,13 +36,13 @@ _WRITING = ("count", "max_new_tokens", "temperature", "top_k", "top_p", "seed")
 @click.argument("run", required=False, shell_complete=run_names)
 @wish("--text", metavar="FILE", type=Place(allow_dash=True), help="Judge this text; - is standard input.")
 @setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
-@setting("--count", "-n", config=NoveltyConfig, type=int, help="How many samples to write.")
-@setting("--length", "max_new_tokens", config=NoveltyConfig, type=int, help="Characters of each sample.")
-@setting("--temperature", config=SamplingConfig, type=Numbers(), help="The lower, the more is copied.")
-@setting("--top-k", config=SamplingConfig, type=int, help="Only the K likeliest characters; 0 is off.")
-@setting("--top-p", config=SamplingConfig, type=float, help="Only the likeliest that hold P together; 1 is off.")
-@wish("--seed", type=int, otherwise="drawn and reported", help="The same seed writes the same samples again.")
-@setting("--spans", metavar="N", config=NoveltyConfig, type=int, help="How many of the longest copies to show.")
+@setting("--count", "-n", config=NoveltyConfig)
+@setting("--length", "max_new_tokens", config=NoveltyConfig)
+@setting("--temperature", config=SamplingConfig, help="The lower, the more is copied; several take turns.")
+@setting("--top-k", config=SamplingConfig)
+@setting("--top-p", config=SamplingConfig)
+@wish("--seed", config=SamplingConfig)
+@setting("--spans", metavar="N", config=NoveltyConfig)
 @wish(
     "--corpus",
     metavar="PATH",
@@ -65,7 +65,7 @@ def novelty(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Tell how much of what a run writes is copied from its training text.
+    """Measure how much of what a run writes is copied.
 
     RUN is a run's name or folder, or a .keras file; without it, the newest run is taken. It writes samples, unless
     --text names a text to judge in their place.

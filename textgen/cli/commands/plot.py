@@ -12,7 +12,7 @@ import click
 from textgen.cli.command import command
 from textgen.cli.options import Place, checkpoints_option, run_names
 from textgen.display.plots.chart import Against, Unit
-from textgen.display.plots.terminal import SIGNS
+from textgen.display.plots.terminal import GLYPHS
 from textgen.system import can_show, colours
 
 _ROWS = 20
@@ -43,7 +43,7 @@ _AROUND = 8
 @click.option("--log", is_flag=True, help="Make that a logarithmic axis.")
 @checkpoints_option
 def plot(runs: tuple[str, ...], out: Path | None, against: Against, unit: Unit, log: bool, checkpoints: Path) -> None:
-    """Draw the learning curves of one or several runs.
+    """Draw the learning curves of runs.
 
     RUNS are runs' names or folders, or .keras files; without any, the newest run is drawn. Each curve has the loss in
     training and on the text held out, in nats and in bits per character, with the best point marked. Times are those of
@@ -65,6 +65,6 @@ def plot(runs: tuple[str, ...], out: Path | None, against: Against, unit: Unit, 
     many = colours(sys.stdout)
     rows = max(min(_ROWS, size.lines - _AROUND), 6)
     click.echo(
-        curves.text(columns=size.columns, rows=rows, colours=many, plain=not can_show(SIGNS, sys.stdout)),
+        curves.text(columns=size.columns, rows=rows, colours=many, plain=not can_show(GLYPHS, sys.stdout)),
         color=bool(many),
     )

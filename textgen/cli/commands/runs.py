@@ -65,7 +65,7 @@ def runs(checkpoints: Path, as_json: bool) -> None:
 @checkpoints_option
 @json_option("One JSON object with everything.")
 def info(name: str | None, checkpoints: Path, as_json: bool) -> None:
-    """Tell everything about a run: model, vocabulary, recipe, history, provenance.
+    """Show a run's model, vocabulary, settings and history.
 
     NAME is a run's name or folder, or a .keras file; without it, the newest run is told.
     """

@@ -9,13 +9,12 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from textgen.cli.command import INTERRUPTED, command, visible
 from textgen.cli.options import (
-    Numbers,
     Place,
     adapt_option,
     checkpoints_option,
@@ -24,7 +23,7 @@ from textgen.cli.options import (
     setting,
     wish,
 )
-from textgen.config import CorpusConfig, SamplingConfig, Unknown, Until
+from textgen.config import CorpusConfig, SamplingConfig
 from textgen.system import is_terminal
 
 if TYPE_CHECKING:
@@ -36,11 +35,6 @@ SEPARATOR = "-----"
 
 _COPIES = 3
 """How many copied stretches `--check` names."""
-
-_CONTROLS = (
-    "repetition_penalty", "repetition_window", "temperature", "top_k", "top_p", "min_p", "typical_p",
-    "max_new_tokens", "until", "stop", "seed", "unknown",
-)  # fmt: skip
 
 _choice = functools.partial(setting, config=SamplingConfig, section="The next character, in the order of application")
 _end = functools.partial(setting, config=SamplingConfig, section="The end")
@@ -68,11 +62,10 @@ _end = functools.partial(setting, config=SamplingConfig, section="The end")
 @setting("--encoding", config=CorpusConfig, help="The encoding of files and of what is piped in.")
 @click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before its continuation.")
 @click.option("--count", "-n", type=int, default=1, show_default=True, help="How many samples.")
-@wish("--seed", type=int, otherwise="drawn and reported", help="The same seed writes the same text again.")
+@wish("--seed", config=SamplingConfig)
 @setting(
     "--unknown",
     config=SamplingConfig,
-    type=click.Choice(get_args(Unknown)),
     help="What to do with characters of the prompt, or of --adapt's file, that the model never saw.",
 )
 @json_option("One JSON object a line for each sample.")
@@ -96,31 +89,19 @@ _end = functools.partial(setting, config=SamplingConfig, section="The end")
     otherwise="where it was",
     help="With --check and --adapt: where the training text is now; can be given several times.",
 )
-@_choice("--repetition-penalty", type=float, help="Against loops: makes what was just written less likely; 1 is off.")
-@_choice("--repetition-window", type=int, help="How many characters back the penalty looks.")
-@_choice(
-    "--temperature", type=Numbers(), help="Below 1 safer, above 1 wilder, 0 always the likeliest; several take turns."
-)
-@_choice("--top-k", type=int, help="Against slips of the pen: only the K likeliest characters; 0 is off.")
-@_choice(
-    "--top-p",
-    type=float,
-    help="Against slips where the model is sure: only the likeliest that hold P together; 1 is off.",
-)
-@_choice(
-    "--min-p", type=float, help="Sense at high temperatures: only those P times as likely as the likeliest; 0 is off."
-)
-@_choice(
-    "--typical-p", type=float, help="Against dullness: only those of about the expected surprise, up to P; 1 is off."
-)
-@_end("--length", "max_new_tokens", type=int, help="Characters to write, the prompt not counted.")
-@_end(
-    "--until", type=click.Choice(get_args(Until)), help="Write on, past the length, to the end of a line or paragraph."
-)
-@_end("--stop", multiple=True, metavar="TEXT", help="End before this text; can be given several times.")
+@_choice("--repetition-penalty")
+@_choice("--repetition-window")
+@_choice("--temperature")
+@_choice("--top-k")
+@_choice("--top-p")
+@_choice("--min-p")
+@_choice("--typical-p")
+@_end("--length", "max_new_tokens")
+@_end("--until")
+@_end("--stop", metavar="TEXT")
 @click.pass_context
 def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options: Any) -> None:
-    """Write new text with a run, as it comes.
+    """Write new text with a trained model.
 
     Without --prompt and --prompt-file, what is piped in is the prompt. One newline at the end of a file or of piped
     text is not part of it. The text goes to standard output, the seed to standard error.
@@ -142,7 +123,7 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
 
     writer, name = load_writer(run, checkpoints)
     prompt = _prompt(writer, options)
-    controls = {name: options[name] for name in _CONTROLS}
+    controls = SamplingConfig.among(options)
     training = _training_text(writer, options["corpus"] or ()) if options["check"] else None
     more: dict[str, Any] = {"run": name}
     if options["adapt"] is not None:

@@ -1,21 +1,17 @@
-"""`textgen score`: how well a run foretells a text."""
+"""`textgen score`: how well a run predicts a text, in figures, in colours or as a page."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cli.command import command
+from textgen.cli.command import Command, command, visible
 from textgen.cli.options import Place, adapt_option, checkpoints_option, json_option, run_option, setting, wish
-from textgen.config import CorpusConfig, SamplingConfig, Unknown
-from textgen.system import is_terminal
+from textgen.config import CorpusConfig, EvaluationConfig, InsightConfig, Unknown, require
 
 if TYPE_CHECKING:
     from textgen.engine.scoring import Score
@@ -44,22 +40,19 @@ _MOST_PARTS = 64
 @checkpoints_option
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The files' encoding.")
-@setting(
-    "--unknown",
-    config=SamplingConfig,
-    type=click.Choice(get_args(Unknown)),
-    help="What to do with characters that the model never saw.",
+@setting("--unknown", config=InsightConfig)
+@wish("--streams", config=EvaluationConfig)
+@wish("--limit", metavar="N", type=int, otherwise="all; 20,000 for --html", help="Read this many characters from FILE.")
+@click.option(
+    "--show", is_flag=True, help="Show the text coloured by surprisal; with --json, add the log-probabilities."
 )
 @wish(
-    "--streams",
-    type=int,
-    otherwise="1; more for a long text",
-    help="In how many parts to read the text side by side: 1 is exact, more is quicker.",
+    "--html",
+    type=Place(path_type=Path),
+    metavar="OUT",
+    help="Write a page that shows each character's probability and the alternatives.",
 )
-@click.option(
-    "--show", is_flag=True, help="Show the text coloured by surprise; with --json, add the log-probabilities."
-)
-@wish("--html", type=Place(path_type=Path), metavar="FILE", help="Also write the page of textgen surprise.")
+@setting("--alternatives", metavar="N", config=InsightConfig)
 @json_option("One JSON object.")
 def score(
     file: str,
@@ -69,54 +62,81 @@ def score(
     encoding: str,
     unknown: Unknown,
     streams: int | None,
+    limit: int | None,
     show: bool,
     html: Path | None,
+    alternatives: int,
     as_json: bool,
 ) -> None:
-    """Tell how well a run foretells a text, in bits per character: the fewer, the more alike to what it learned.
+    """Measure how well a run predicts a given text.
 
-    FILE is a text, or - for standard input.
+    FILE is a text, or - for standard input. The fewer bits per character, the more it is like the training text.
+    It is read from its first character, with the state carried along. The page is one file that needs no network.
     """
     if adapt == file == "-":
         raise click.UsageError("FILE and --adapt cannot both be standard input.")
-    from textgen.cli import reading
+    require(limit is None or limit >= 1, "limit", "at least 1", limit)
+    if html is not None:
+        page = InsightConfig(unknown=unknown, alternatives=alternatives, **({} if limit is None else {"limit": limit}))
+    from textgen.cli.reading import adapt as adapt_to
+    from textgen.cli.reading import load_writer, read_text
 
-    writer, name = reading.load_writer(run, checkpoints)
-    text = reading.read_text(writer, file, encoding=encoding)
+    writer, name = load_writer(run, checkpoints)
+    text = writer.as_trained(read_text(writer, file, encoding=encoding))
     if adapt is not None:
-        writer = reading.adapt(writer, adapt, encoding=encoding, unknown=unknown)
-    scored = _score(writer, text, streams=streams, unknown=unknown)
-    bits = scored.nats / math.log(2.0)
-    figures = {
-        "file": file,
-        "run": name,
-        "characters": len(scored.text),
-        "bits_per_character": scored.bits_per_character,
-        "nats_per_character": scored.nats_per_character,
-        "bits": bits,
-        **({} if adapt is None else {"adapt": adapt}),
-    }
+        writer = adapt_to(writer, adapt, encoding=encoding, unknown=unknown)
+    scored = _score(writer, text[:limit], streams=streams, unknown=unknown)
     if html is not None:
         from textgen.analysis.surprisal import surprise
-        from textgen.cli.watching import write_page
+        from textgen.cli.watching import reading_bar, write_page
 
-        write_page(html, surprise(writer, text, unknown=unknown), file=file)
+        with reading_bar() as progress:
+            found = surprise(writer, text, **page.to_json(), progress=progress)
+        write_page(html, found, file=file)
     if as_json:
         shown = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}
-        click.echo(json.dumps({**figures, **shown}, ensure_ascii=False))
+        figures = _figures(scored, text) | ({} if adapt is None else {"adapt": adapt})
+        click.echo(json.dumps({"file": file, "run": name, **figures, **shown}, ensure_ascii=False))
         return
     if show:
         from textgen.cli.shading import show as show_text
 
         show_text(scored)
-    click.echo(f"characters          {len(scored.text):,}")
-    click.echo(f"bits per character  {scored.bits_per_character:.4f}")
-    click.echo(f"nats per character  {scored.nats_per_character:.4f}")
-    click.echo(f"total               {bits:,.0f} bits = {bits / 8:,.0f} bytes")
+    for line in _lines(scored, text, name):
+        click.echo(visible(line))
+
+
+def _figures(scored: Score, text: str) -> dict[str, Any]:
+    """What was read, and how well it was predicted, as plain JSON values."""
+    import hashlib
+
+    return {
+        "characters": len(scored.text),
+        "of": len(text),
+        "sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        "bits_per_character": scored.bits_per_character,
+        "nats_per_character": scored.nats_per_character,
+        "perplexity": math.exp(scored.nats_per_character),
+        "bits": scored.nats / math.log(2.0),
+    }
+
+
+def _lines(scored: Score, text: str, name: str) -> list[str]:
+    """The same for people."""
+    read, bits = len(scored.text), scored.nats / math.log(2.0)
+    return [
+        f"model               {name}",
+        f"characters          {read:,}{'' if read == len(text) else f' of {len(text):,}'}",
+        f"bits per character  {scored.bits_per_character:.4f}",
+        f"nats per character  {scored.nats_per_character:.4f}",
+        f"perplexity          {math.exp(scored.nats_per_character):.4f}",
+        f"total               {bits:,.0f} bits = {bits / 8:,.0f} bytes",
+    ]
 
 
 def _score(writer: Writer, text: str, *, streams: int | None, unknown: Unknown) -> Score:
     """Scores a text, with a bar on a terminal if it takes a while."""
+    from textgen.cli.watching import reading_bar
     from textgen.engine.scoring import score_text
     from textgen.errors import CorpusError
 
@@ -124,21 +144,21 @@ def _score(writer: Writer, text: str, *, streams: int | None, unknown: Unknown) 
         raise CorpusError("There is nothing to score: the text is empty.")
     if streams is None:
         streams = 1 if len(text) <= _EXACT else min(_MOST_PARTS, len(text) // _PART)
-    with _bar(len(text)) as progress:
+    with reading_bar() as progress:
         return score_text(writer.engine, writer.tokenizer, text, streams=streams, unknown=unknown, progress=progress)
 
 
-@contextlib.contextmanager
-def _bar(characters: int) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar for a long text, where standard error is a terminal."""
-    if characters < 10_000 or not is_terminal(sys.stderr):
-        yield None
-        return
-    from tqdm import tqdm
+def _surprise(limit: int | None, show: bool, html: Path | None, as_json: bool, **options: Any) -> None:
+    """The former name of `textgen score --show`: the text in colours, or as a page."""
+    limit = InsightConfig().limit if limit is None else limit
+    score.callback(limit=limit, show=show or as_json or html is None, html=html, as_json=as_json, **options)  # type: ignore[misc]
 
-    with tqdm(total=characters, unit=" char", unit_scale=True, leave=False, delay=1.0, file=sys.stderr) as bar:
 
-        def progress(done: int, _: int) -> None:
-            bar.update(done - bar.n)
-
-        yield progress
+surprise = Command(
+    "surprise",
+    params=[param for param in score.params if param.name != "debug"],
+    callback=_surprise,
+    help="The same as textgen score --show, or with --html as textgen score --html.",
+    examples=("head -c 600 corpora/marrow_haven.txt | textgen surprise -",),
+    hidden=True,
+)

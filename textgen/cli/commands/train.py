@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from textgen.cli import STARTED
 from textgen.cli.command import INTERRUPTED, command, visible
-from textgen.cli.options import Duration, Pace, Place, checkpoints_option, default, run_names, wish
-from textgen.config import (
-    CELLS,
-    SIZES,
-    CorpusConfig,
-    Device,
-    ModelConfig,
-    Normalization,
-    Precision,
-    Schedule,
-    TrainingConfig,
-)
+from textgen.cli.options import Pace, Place, checkpoints_option, run_names, wish, wishes
+from textgen.config import SIZES, CorpusConfig, ModelConfig, TrainingConfig
 
 if TYPE_CHECKING:
     from textgen.cli.progress import Progress
     from textgen.runs.run import Run
 
-_CORPUS = ("encoding", "keep_newlines", "normalize", "glob", "min_count", "validation")
-_MODEL = ("cell", "layers", "units", "embedding", "skip", "dropout", "input_dropout")
-_TRAINING = (
-    "epochs", "time", "seed", "batch_size", "sequence_length", "learning_rate", "schedule", "weight_decay",
-    "weight_drop", "state_reset", "patience", "validate_every", "save_every", "save_every_steps",
-    "precision", "device", "shards",
-)  # fmt: skip
+_MODEL = tuple(name for name in ModelConfig.declared if name != "vocab_size")
+_LENGTH = ("epochs", "time", "seed")
+_MACHINE = ("precision", "device", "shards")
+_LEARNING = tuple(name for name in TrainingConfig.declared if name not in (*_LENGTH, *_MACHINE, "save_every_steps"))
 _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "tensorboard", "quiet")
-_SAVE_EVERY = f"{default(TrainingConfig, 'save_every'):g}s"
-
-_WHICH_CELL = (
-    "The recurrent cell. At equal weights and time coupled had the lowest loss on two of three texts and gru on one, "
-    "both always before lstm and peephole; rnn is far behind."
-)
-
-_text = functools.partial(wish, config=CorpusConfig, section="Text")
-_model = functools.partial(wish, config=ModelConfig, section="Model")
-_learning = functools.partial(wish, config=TrainingConfig, section="Learning")
-_machine = functools.partial(wish, config=TrainingConfig, section="Machine")
 
 
 @command(
@@ -66,9 +41,7 @@ _machine = functools.partial(wish, config=TrainingConfig, section="Machine")
 @click.argument("sources", nargs=-1, metavar="[SOURCES]...", type=Place(allow_dash=True))
 @wish("--name", metavar="NAME", otherwise="that of the text, with a free number", help="The run's name.")
 @wish("--size", type=click.Choice(list(SIZES)), otherwise="follows text and time", help="The model's size.")
-@wish("--epochs", type=float, help="Passes over the text.")
-@wish("--time", type=Duration(), otherwise="suits the text", help="A budget, such as 90s, 3m or 1h30m, for --epochs.")
-@wish("--seed", config=TrainingConfig, type=int, help="All of training's chance follows from it.")
+@wishes(TrainingConfig, *_LENGTH, time={"help": "Time budget, such as 90s, 3m or 1h30m, instead of epochs."})
 @wish("--resume", metavar="NAME", shell_complete=run_names, help="Continue this run where it stopped, exactly.")
 @wish("--from", metavar="RUN", shell_complete=run_names, help="Start from the weights of this run or file.")
 @checkpoints_option
@@ -80,36 +53,19 @@ _machine = functools.partial(wish, config=TrainingConfig, section="Machine")
     help="Write event files, too: into the run's folder, or into FOLDER/NAME.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Show warnings and errors only.")
-@_text("--encoding", help="The files' encoding.")
-@_text("--keep-newlines", is_flag=True, help="Keep CRLF and CR as they are.")
-@_text("--normalize", type=click.Choice(get_args(Normalization)), help="Unicode normalisation form.")
-@_text("--glob", metavar="PATTERN", help="Which files of a folder belong to the text.")
-@_text("--min-count", type=int, help="Characters rarer than this share one unknown id.")
-@_text("--validation", type=float, help="The share of the text, from its end, that validates; 0 is none.")
-@_model("--cell", type=click.Choice(CELLS), help=_WHICH_CELL)
-@_model("--layers", type=int, otherwise="by size", help="Recurrent layers, one on the other.")
-@_model("--units", type=int, otherwise="by size", help="State size of each layer.")
-@_model("--embedding", type=int, otherwise="by size", help="Size of a character's vector.")
-@_model("--skip/--no-skip", help="Sum every layer's output into the head.")
-@_model("--dropout", type=float, otherwise="by passes over the text", help="Dropout of layers' outputs; 0 is off.")
-@_model("--input-dropout", type=float, otherwise="by passes over the text", help="The same for the embedding's output.")
-@_learning("--batch-size", type=int, help="Parallel streams of text; fewer for a short text.")
-@_learning("--sequence-length", type=int, help="Characters of each stream in a step; fewer for a short text.")
-@_learning("--learning-rate", type=float, otherwise="by passes over the text", help="Adam's peak rate.")
-@_learning("--schedule", type=click.Choice(get_args(Schedule)), help="How the rate falls.")
-@_learning("--weight-decay", type=float, help="Decoupled weight decay; 0 is off.")
-@_learning(
-    "--weight-drop", type=float, otherwise="by passes over the text", help="Dropout of recurrent weights; 0 is off."
+@wishes(CorpusConfig, *CorpusConfig.declared, section="Text", glob={"metavar": "PATTERN"})
+@wishes(ModelConfig, *_MODEL, section="Model")
+@wishes(
+    TrainingConfig,
+    *_LEARNING,
+    section="Learning",
+    save_every={
+        "type": Pace(),
+        "help": "Time between saves, such as 30s, or steps, such as 200.",
+        "otherwise": f"{TrainingConfig.declared['save_every'].default_text}s",
+    },
 )
-@_learning("--state-reset", type=float, help="Share of the streams that start a step without memory; 0 is off.")
-@_learning("--patience", type=int, otherwise="never", help="Stop after so many validations without a better loss.")
-@_learning("--validate-every", type=int, otherwise="some twenty in a run", help="Steps between validations.")
-@_learning(
-    "--save-every", type=Pace(), otherwise=_SAVE_EVERY, help="Time between saves, such as 30s, or steps, such as 200."
-)
-@_machine("--precision", type=click.Choice(get_args(Precision)), help="Type of the matrix products.")
-@_machine("--device", type=click.Choice(get_args(Device)), help="Where to train.")
-@_machine("--shards", type=int, otherwise="by cores and batch", help="Parts of a batch worked on side by side.")
+@wishes(TrainingConfig, *_MACHINE, section="Machine")
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train a model on a text and keep it in a run folder.
@@ -123,8 +79,9 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     _check_usage(ctx, options)
     if isinstance(options["save_every"], int):
         options["save_every_steps"] = options.pop("save_every")
-    given = {key: value for key, value in options.items() if value is not None and key in (*_MODEL, *_TRAINING)}
-    corpus = CorpusConfig(**{key: options[key] for key in _CORPUS if options[key] is not None})
+    chosen = {name: value for name, value in options.items() if value is not None}
+    given = {**ModelConfig.among(chosen), **TrainingConfig.among(chosen)}
+    corpus = CorpusConfig(**CorpusConfig.among(chosen))
     _check_early(options, given, corpus)
 
     from textgen.cli.framework import load_training
@@ -193,8 +150,8 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
     from textgen.runs.naming import check_name
     from textgen.runs.run import check_folder
 
-    ModelConfig(vocab_size=1, **{key: value for key, value in given.items() if key in _MODEL})
-    TrainingConfig(**{key: value for key, value in given.items() if key in _TRAINING})
+    ModelConfig(vocab_size=1, **ModelConfig.among(given))
+    TrainingConfig(**TrainingConfig.among(given))
     checkpoints, name = options["checkpoints"], options["name"]
     if options["tensorboard"]:
         check_folder(options["tensorboard"])

@@ -1,8 +1,7 @@
-"""Pages that show what was found in a text: one file each, which needs nothing from elsewhere.
+"""Self-contained HTML pages that show the analysis of a text.
 
-Facts and plain values go in, HTML comes out. The package knows no model; what a page does with its values stands in
-the templates beside this module: `frame.html` and `frame.css` hold what all have in common, `reader.js` the text that
-can be pointed at, and `NAME.html`, `NAME.css`, `NAME.js` the page of that name.
+The templates are beside this module: `frame.html` and `frame.css` are shared by all pages, `reader.js` is the
+interactive text, and `NAME.html`, `NAME.css` and `NAME.js` make the page of that name.
 """
 
 from textgen.display.pages.packing import packed, smallest

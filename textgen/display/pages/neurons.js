@@ -4,10 +4,10 @@ const STATES = unpack(DATA.states);
 const CORRELATIONS = unpack(DATA.correlations);
 const MARKS = DATA.features.map((feature) => (feature.marks ? unpack(feature.marks) : null));
 
-/** Options that are in the page at a time; the list shows where they are in the whole. */
+/** The number of units listed at a time; the status line shows which part of the whole they are. */
 const WINDOW = 200;
 
-/** Steps of colour to either side of none. */
+/** Colour steps on either side of zero. */
 const STEPS = 10;
 
 const SHADES = Array.from({length: 2 * STEPS + 1}, (_, n) => n - STEPS);
@@ -16,11 +16,11 @@ const correlation = (feature, index) => CORRELATIONS[feature * UNITS.length + in
 const stateAt = (place) => STATES[current * TEXT.length + place] / 127;
 const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
 
-/** A unit's name from its place in the arrays: "2/17", layer 2, unit 17, both counted from 1. */
+/** A unit's layer and number, both from 1, from its index in the arrays. */
 const layerOf = (index) => Math.floor(UNITS[index] / DATA.unitsInLayer) + 1;
 const unitOf = (index) => (UNITS[index] % DATA.unitsInLayer) + 1;
 
-/** The feature that a unit follows best. */
+/** The feature with which each unit is most correlated. */
 const BEST = Array.from(UNITS, (_, index) => {
   let best = -1;
   DATA.features.forEach((_, n) => {
@@ -34,19 +34,19 @@ let order = [];
 let current = -1;
 
 const featureOf = (index) => (by < 0 ? BEST[index] : by);
-const strength = (index) => (DATA.features.length ? correlation(featureOf(index), index) : 0);
+const correlationOf = (index) => (DATA.features.length ? correlation(featureOf(index), index) : 0);
 
-/** The units that the search finds, best first. */
+/** Finds the units that match the search, highest correlation first. */
 function rank() {
   const wanted = $("filter").value.toLowerCase().trim();
   const [, layer, unit] = wanted.match(/^(?:layer\s*)?(\d+)?\s*(?:\/|,|unit|\s)*\s*(\d+)?$/) ?? [];
-  const fits = (index) => {
+  const matches = (index) => {
     if (!wanted) return true;
     if (layer || unit) return (!layer || layerOf(index) === +layer) && (!unit || unitOf(index) === +unit);
     return DATA.features.length > 0 && DATA.features[featureOf(index)].name.toLowerCase().includes(wanted);
   };
-  order = Array.from(UNITS, (_, index) => index).filter(fits);
-  order.sort((a, b) => Math.abs(strength(b)) - Math.abs(strength(a)) || a - b);
+  order = Array.from(UNITS, (_, index) => index).filter(matches);
+  order.sort((a, b) => Math.abs(correlationOf(b)) - Math.abs(correlationOf(a)) || a - b);
 }
 
 function list() {
@@ -54,7 +54,7 @@ function list() {
   const start = Math.floor(at / WINDOW) * WINDOW;
   const part = order.slice(start, start + WINDOW);
   const few = order.length > WINDOW ? ` ${start + 1} to ${start + part.length} of` : "";
-  $("found").textContent = order.length ? `Units:${few} ${order.length.toLocaleString("en")}` : "No unit fits.";
+  $("found").textContent = order.length ? `Units:${few} ${order.length.toLocaleString("en")}` : "No unit matches.";
   $("list").replaceChildren(...part.map(option));
   mark();
 }
@@ -62,14 +62,14 @@ function list() {
 function option(index) {
   const name = DATA.features.length ? DATA.features[featureOf(index)].name : "";
   const made = element("div", "option", element("span", "", `${layerOf(index)}/${unitOf(index)}`),
-    element("span", "", name), element("span", "", signed(strength(index))));
+    element("span", "", name), element("span", "", signed(correlationOf(index))));
   made.setAttribute("role", "option");
   made.id = `unit-${index}`;
-  made.addEventListener("click", () => pick(index));
+  made.addEventListener("click", () => select(index));
   return made;
 }
 
-/** Marks the current unit in the list and brings it into view there. */
+/** Marks the current unit in the list and scrolls it into view. */
 function mark() {
   $("list").removeAttribute("aria-activedescendant");
   for (const each of $("list").children) {
@@ -84,28 +84,28 @@ function mark() {
   }
 }
 
-function pick(index) {
+function select(index) {
   current = index;
   if ($(`unit-${index}`)) mark();
   else list();
   $("unit").textContent = `Layer ${layerOf(index)}, unit ${unitOf(index)}`;
-  const followed = DATA.features.map((_, n) => n);
-  followed.sort((a, b) => Math.abs(correlation(b, index)) - Math.abs(correlation(a, index)));
-  const best = followed.slice(0, 5);
+  const ranked = DATA.features.map((_, n) => n);
+  ranked.sort((a, b) => Math.abs(correlation(b, index)) - Math.abs(correlation(a, index)));
+  const best = ranked.slice(0, 5);
   if (by >= 0 && !best.includes(by)) best.push(by);
   $("follows").tBodies[0]?.remove();
-  $("follows").append(element("tbody", "", ...best.map((n) => follows(n, correlation(n, index)))));
+  $("follows").append(element("tbody", "", ...best.map((n) => correlationRow(n, correlation(n, index)))));
   paint();
 }
 
-function follows(n, value) {
+function correlationRow(n, value) {
   const feature = DATA.features[n];
   const bar = element("span", value < 0 ? "minus" : "plus");
   bar.style.width = `${50 * Math.abs(value)}%`;
   bar.style[value < 0 ? "right" : "left"] = "50%";
   const name = element("th", "", feature.name);
   name.scope = "row";
-  const holds = feature.binary ? `; holds at ${(100 * feature.share).toPrecision(2)} % of the characters` : "";
+  const holds = feature.binary ? `; true at ${(100 * feature.share).toPrecision(2)} % of the characters` : "";
   const row = element("tr", "", name, element("td", "", signed(value)), element("td", "scalebar", bar));
   row.title = feature.meaning + holds;
   return row;
@@ -125,18 +125,18 @@ function paint() {
   if (reader.place >= 0) reader.show(reader.place);
 }
 
-/** Goes on by so many units in the list's order. */
+/** Moves the selection by a number of units in the list. */
 function move(steps) {
   if (!order.length) return;
   const at = order.indexOf(current);
-  pick(order[at < 0 ? 0 : Math.max(0, Math.min(order.length - 1, at + steps))]);
+  select(order[at < 0 ? 0 : Math.max(0, Math.min(order.length - 1, at + steps))]);
 }
 
 function update() {
   rank();
   if (order.length && !order.includes(current)) current = order[0];
   list();
-  if (current >= 0) pick(current);
+  if (current >= 0) select(current);
 }
 
 const reader = new Reader(TEXT, {
@@ -179,10 +179,10 @@ addEventListener("keydown", (event) => {
   }
 });
 
-/** A gate's plot: a dot for each unit, its share of time open to the right, shut upwards. */
+/** A gate's plot: a dot for each unit, x the share of time open, y the share closed. */
 function plot({layer, gate, above, below}) {
-  const open = unpack(above), shut = unpack(below);
-  const dots = Array.from(open, (x, n) => `M${(10 + 100 * x).toFixed(1)} ${(110 - 100 * shut[n]).toFixed(1)}h0`);
+  const open = unpack(above), closed = unpack(below);
+  const dots = Array.from(open, (x, n) => `M${(10 + 100 * x).toFixed(1)} ${(110 - 100 * closed[n]).toFixed(1)}h0`);
   const mean = (values) => `${((100 * values.reduce((sum, value) => sum + value, 0)) / values.length).toFixed(1)} %`;
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
@@ -194,7 +194,7 @@ function plot({layer, gate, above, below}) {
     drawn.setAttribute("d", path);
     svg.append(drawn);
   }
-  for (const [x, y, anchor, words] of [[110, 121, "end", "open"], [14, 12, "start", "shut"]]) {
+  for (const [x, y, anchor, words] of [[110, 121, "end", "open"], [14, 12, "start", "closed"]]) {
     const label = document.createElementNS(space, "text");
     label.setAttribute("x", x);
     label.setAttribute("y", y);
@@ -203,7 +203,7 @@ function plot({layer, gate, above, below}) {
     svg.append(label);
   }
   const caption = element("figcaption", "", element("strong", "", `Layer ${layer}, ${gate} gate`),
-    `above 0.9: ${mean(open)}`, element("br"), `below 0.1: ${mean(shut)}`);
+    `above 0.9: ${mean(open)}`, element("br"), `below 0.1: ${mean(closed)}`);
   return element("figure", "", svg, caption);
 }
 

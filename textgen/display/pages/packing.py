@@ -1,4 +1,4 @@
-"""Arrays as JSON values that stay small: their bytes in base64. `unpack` in `reader.js` is the way back."""
+"""Encodes arrays as compact JSON values, in base64. `unpack` in `reader.js` decodes them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 
 def packed(values: NDArray[Any]) -> dict[str, str]:
-    """An array for a page: its type and its values one after the other, little-endian.
+    """An array as a JSON value: its type, and its values in C order, little-endian.
 
     Args:
-        values: whole numbers of 8, 16 or 32 bits, or 32-bit floating point, of any shape.
+        values: 8, 16 or 32-bit integers, or float32, of any shape.
 
     >>> packed(np.array([1, 258], np.uint16))
     {'type': 'u2', 'data': 'AQACAQ=='}
@@ -23,7 +23,7 @@ def packed(values: NDArray[Any]) -> dict[str, str]:
 
 
 def smallest(values: NDArray[np.integer]) -> NDArray[Any]:
-    """Whole numbers of at least 0 in the smallest type that holds them.
+    """Non-negative integers converted to the smallest type that holds them.
 
     >>> smallest(np.array([3, 300])).dtype
     dtype('uint16')

@@ -1,4 +1,4 @@
-"""A page put together from its templates, with whatever it is given made harmless."""
+"""Renders a page from its templates, with all values escaped."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
 def page(name: str, *, title: str, facts: Sequence[tuple[str, str]], data: Mapping[str, Any]) -> str:
-    """The page of a name.
+    """Renders a page.
 
     Args:
-        name: its template's: "surprise" or "neurons".
-        title: its heading.
-        facts: what it says of itself, each a label and a value.
-        data: JSON values for its script.
+        name: of the template, "surprise" or "neurons".
+        title: the page's heading.
+        facts: labels and values to list under the heading.
+        data: JSON values for the page's script.
 
     Returns:
         HTML.
     """
     terms = "".join(f"<div><dt>{_escaped(label)}</dt> <dd>{_escaped(value)}</dd></div>" for label, value in facts)
-    return _filled(
+    return _rendered(
         "frame.html",
         kind=name.capitalize(),
         title=_escaped(title),
         facts=terms,
         style=_template("frame.css") + _template(f"{name}.css"),
         body=_template(f"{name}.html"),
-        data=_harmless(data),
+        data=_script_safe(data),
         script=_template("reader.js") + _template(f"{name}.js"),
     )
 
 
-def _filled(template: str, **values: str) -> str:
-    """A template with its places filled, in one go: what is filled in is not looked at again."""
-    return _PLACE.sub(lambda place: values[place[1]], _template(template))
+def _rendered(template: str, **values: str) -> str:
+    """A template with its placeholders replaced in a single pass: placeholders within values are left alone."""
+    return _PLACEHOLDER.sub(lambda placeholder: values[placeholder[1]], _template(template))
 
 
 def _template(name: str) -> str:
@@ -51,28 +51,28 @@ def _escaped(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """Text without what a page may not hold: control characters and halves of surrogate pairs."""
-    return "".join(c if c in "\n\t" or not _is_foreign(ord(c)) else "\ufffd" for c in text)
+    """Text with control characters and lone surrogates replaced, which HTML must not contain."""
+    return "".join(c if c in "\n\t" or not _is_forbidden(ord(c)) else "\ufffd" for c in text)
 
 
-def _is_foreign(code: int) -> bool:
+def _is_forbidden(code: int) -> bool:
     return code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000
 
 
-def _harmless(data: Mapping[str, Any]) -> str:
-    r"""JSON that neither ends its element nor begins another, whatever it holds.
+def _script_safe(data: Mapping[str, Any]) -> str:
+    r"""JSON that is safe inside a `script` element.
 
-    >>> _harmless({"text": "</script>\u2028"})
+    >>> _script_safe({"text": "</script>\u2028"})
     '{"text":"\\u003c/script\\u003e\\u2028"}'
     """
-    values = json.dumps(_whole(data), separators=(",", ":"), allow_nan=False)
+    values = json.dumps(_without_surrogates(data), separators=(",", ":"), allow_nan=False)
     return values.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
-def _whole(value: Any) -> Any:
-    """JSON values whose texts hold no halves of surrogate pairs, two of which would become one character."""
+def _without_surrogates(value: Any) -> Any:
+    """JSON values with lone surrogates replaced, two of which side by side would become one character."""
     if isinstance(value, str):
         return "".join("\ufffd" if 0xD800 <= ord(c) < 0xE000 else c for c in value)
     if isinstance(value, Mapping):
-        return {key: _whole(each) for key, each in value.items()}
-    return [_whole(each) for each in value] if isinstance(value, (list, tuple)) else value
+        return {key: _without_surrogates(each) for key, each in value.items()}
+    return [_without_surrogates(each) for each in value] if isinstance(value, (list, tuple)) else value

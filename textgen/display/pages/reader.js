@@ -22,11 +22,11 @@ function element(tag, classes, ...children) {
   return made;
 }
 
-/** What to call a character that cannot be seen by itself, or null. */
+/** The name of a character that is not visible by itself, or null. */
 function characterName(character) {
   const known = {
     " ": "space", "\n": "line break", "\t": "tab", "\r": "carriage return", "\u00a0": "no-break space",
-    "\u3000": "wide space",
+    "\u3000": "ideographic space",
   };
   if (character in known) return known[character];
   if (/^[\p{C}\p{Z}]$/u.test(character)) {
@@ -35,14 +35,14 @@ function characterName(character) {
   return null;
 }
 
-/** A character as a label: itself, on a dotted circle if it only combines, or its name. */
+/** A character as a label: itself, on a dotted circle if it is a combining mark, or its name. */
 function sign(character) {
   const name = characterName(character);
   if (name !== null) return element("span", "sign named", name);
   return element("span", "sign", /^\p{M}$/u.test(character) ? "\u25cc" + character : character);
 }
 
-/** What stands for a character in the text: itself, or for a control character its picture. */
+/** A character as shown in the text: itself, or the control picture of a control character. */
 function visible(character) {
   const code = character.codePointAt(0);
   if (character === "\n" || character === "\t") return character;
@@ -51,11 +51,11 @@ function visible(character) {
 }
 
 /**
- * The text, a span for each character, to be pointed at with a mouse, a finger or the arrow keys.
+ * The text, a span for each character, with a tooltip by mouse, touch or the arrow keys.
  *
- * A click or a key settles at a place; the mouse shows others on its way and lets that one come back. `describe(place)`
- * gives the nodes of the tip, `speak(place)` the same for a screen reader, and `keys` further keys: functions of the
- * current place (-1 for none) that return where to go.
+ * A click or a key pins a position; hovering shows others until the mouse leaves. `describe(place)` returns the tooltip's
+ * nodes, `speak(place)` the same for a screen reader, and `keys` maps further keys to functions from the current position
+ * (-1 for none) to the next.
  */
 class Reader {
   constructor(characters, {describe, speak, keys = {}}) {
@@ -65,7 +65,7 @@ class Reader {
     this.speak = speak;
     this.keys = keys;
     this.place = -1;
-    this.settled = -1;
+    this.pinned = -1;
     this.spans = characters.map((character, place) => {
       const span = document.createElement("span");
       span.textContent = visible(character);
@@ -75,7 +75,7 @@ class Reader {
     });
     this.root.append(...this.blocks(characters));
     this.root.addEventListener("pointermove", (event) => this.hover(event));
-    this.root.addEventListener("pointerleave", () => this.show(this.settled));
+    this.root.addEventListener("pointerleave", () => this.show(this.pinned));
     this.root.addEventListener("click", (event) => this.click(event));
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.root.addEventListener("focus", () => {
@@ -84,7 +84,7 @@ class Reader {
     addEventListener("resize", () => this.show(this.place));
   }
 
-  /** The spans in blocks of whole lines, which a browser need not lay out before they come into view. */
+  /** The spans in blocks of whole lines, so that a browser can skip the layout of those out of view. */
   blocks(characters) {
     const blocks = [];
     let block = element("div", "block");
@@ -98,11 +98,11 @@ class Reader {
     return [...blocks, block];
   }
 
-  /** Gives each character the class `shade(place)`. */
-  paint(shade) {
+  /** Sets each character's class to `classOf(place)`. */
+  paint(classOf) {
     this.spans.forEach((span, place) => {
       const kept = (span.textContent === "\n" ? " break" : "") + (place === this.place ? " at" : "");
-      span.className = shade(place) + kept;
+      span.className = classOf(place) + kept;
     });
   }
 
@@ -113,26 +113,26 @@ class Reader {
 
   click(event) {
     const place = event.target.place;
-    if (place === undefined || place === this.settled) this.leave();
-    else this.settle(place);
+    if (place === undefined || place === this.pinned) this.unpin();
+    else this.pin(place);
   }
 
-  /** Stays at a place: shows it and brings it into view. */
-  settle(place) {
-    this.settled = place;
+  /** Pins a position: shows its tooltip and scrolls it into view. */
+  pin(place) {
+    this.pinned = place;
     this.spans[place].scrollIntoView({block: "nearest"});
     this.show(place);
   }
 
-  leave() {
-    this.settled = -1;
+  unpin() {
+    this.pinned = -1;
     this.show(-1);
   }
 
-  /** Moves to a place by key, and says what is there. */
+  /** Moves to a position by key, and announces it. */
   go(place) {
     if (place < 0 || place >= this.spans.length) return;
-    this.settle(place);
+    this.pin(place);
     $("spoken").textContent = this.speak(place);
   }
 
@@ -142,22 +142,22 @@ class Reader {
     const moves = {
       ArrowRight: () => Math.min(this.place + 1, last),
       ArrowLeft: () => Math.max(this.place - 1, 0),
-      ArrowDown: () => this.beside(1),
-      ArrowUp: () => this.beside(-1),
+      ArrowDown: () => this.vertical(1),
+      ArrowUp: () => this.vertical(-1),
       Home: () => 0,
       End: () => last,
       ...this.keys,
     };
     if (event.key === "Escape") {
-      this.leave();
+      this.unpin();
     } else if (Object.hasOwn(moves, event.key)) {
       event.preventDefault();
       this.go(moves[event.key](this.place));
     }
   }
 
-  /** The place above or below the current one, as the text is laid out. */
-  beside(step) {
+  /** The position above or below the current one in the layout. */
+  vertical(step) {
     if (this.place < 0) return 0;
     const from = this.spans[this.place].getBoundingClientRect();
     let best = this.place, distance = Infinity, row = null;
@@ -172,7 +172,7 @@ class Reader {
     return best;
   }
 
-  /** Shows the tip of a place; -1 hides it. */
+  /** Shows the tooltip of a position; -1 hides it. */
   show(place) {
     if (this.place >= 0) this.spans[this.place].classList.remove("at");
     this.place = place;

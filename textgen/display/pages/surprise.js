@@ -13,7 +13,7 @@ function percent(bits) {
   return `${value >= 99.95 ? value.toFixed(2) : value >= 10 ? value.toFixed(1) : value.toPrecision(2)} %`;
 }
 
-/** The alternatives at a place: whether each is the character that came, its sign, its name, its bits. */
+/** The alternatives at a position: whether each is the actual character, its label, its name, its surprisal in bits. */
 function alternatives(place) {
   return Array.from({length: COUNT}, (_, n) => {
     const id = ALTERNATIVES[place * COUNT + n];
@@ -33,12 +33,12 @@ function describe(place) {
     const bar = element("span", "bar");
     bar.style.width = `${100 * 2 ** -each.bits}%`;
     return element("tr", each.own ? "own" : "", element("td", "", each.sign),
-      element("td", "odds", percent(each.bits)), element("td", "", bar));
+      element("td", "probability", percent(each.bits)), element("td", "", bar));
   });
   return [
-    element("div", "head", sign(TEXT[place]), element("strong", "odds", percent(bits)),
+    element("div", "head", sign(TEXT[place]), element("strong", "probability", percent(bits)),
       element("span", "quiet", `${bits.toFixed(2)} bits`)),
-    element("h2", "", "likeliest here"),
+    element("h2", "", "most likely here"),
     element("table", "", ...rows),
   ];
 }
@@ -46,17 +46,17 @@ function describe(place) {
 function speak(place) {
   const likeliest = alternatives(place).map((each) => `${each.name} ${percent(each.bits)}`);
   const name = characterName(TEXT[place]) ?? TEXT[place];
-  return `${name}, ${percent(bitsAt(place))}, ${bitsAt(place).toFixed(1)} bits. Likeliest: ${likeliest.join(", ")}`;
+  return `${name}, ${percent(bitsAt(place))}, ${bitsAt(place).toFixed(1)} bits. Most likely: ${likeliest.join(", ")}`;
 }
 
-/** The next place in a direction that surprised greatly; the current one if there is none. */
-function notable(place, step) {
-  for (let n = place + step; n >= 0 && n < TEXT.length; n += step) if (bitsAt(n) >= DATA.notable) return n;
+/** The next position of high surprisal in a direction; the current one if there is none. */
+function highSurprisal(place, step) {
+  for (let n = place + step; n >= 0 && n < TEXT.length; n += step) if (bitsAt(n) >= DATA.high) return n;
   return place;
 }
 
 const reader = new Reader(TEXT, {
-  describe, speak, keys: {n: (place) => notable(place, 1), p: (place) => notable(place, -1)},
+  describe, speak, keys: {n: (place) => highSurprisal(place, 1), p: (place) => highSurprisal(place, -1)},
 });
-reader.paint((place) => `s${DATA.borders.filter((border) => bitsAt(place) >= border).length}`);
-$("legend").append("Bits of surprise:", ...DATA.legend.map((text, n) => element("span", `s${n}`, text)));
+reader.paint((place) => `s${DATA.thresholds.filter((threshold) => bitsAt(place) >= threshold).length}`);
+$("legend").append("Surprisal in bits:", ...DATA.legend.map((text, n) => element("span", `s${n}`, text)));

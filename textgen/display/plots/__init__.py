@@ -1,7 +1,7 @@
-"""Learning curves as pictures: from the rows of a run's history to a terminal, an inline SVG, or matplotlib's files.
+"""Plots of learning curves for a terminal, as inline SVG, or as files through matplotlib.
 
-`chart` decides what is drawn, in which units, between which borders; `terminal`, `inline` and `figure` draw the same
-chart. The package knows no run and no file of a run, and only `figure` needs a library.
+`chart` computes lines, units and axis limits from the rows of a run's history; `terminal`, `inline` and `figure` render
+the same chart. Only `figure` needs a library.
 """
 
 from textgen.display.plots.chart import Against, Chart, Curve, Unit

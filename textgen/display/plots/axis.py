@@ -1,4 +1,4 @@
-"""An axis: its borders, where its ticks stand, and what they say."""
+"""An axis: its limits, ticks and tick labels."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """A stretch of numbers with a name.
+    """A labelled range of numbers.
 
     Args:
-        label: what the numbers are, with their unit.
-        low: the first number; more than 0 where `log`.
-        high: the last number, more than `low`.
-        log: equal ratios are equally long, rather than equal differences.
+        label: the axis label, with the unit.
+        low: the lower limit; positive if `log`.
+        high: the upper limit, more than `low`.
+        log: whether the axis is logarithmic.
     """
 
     label: str
@@ -23,7 +23,7 @@ class Axis:
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Where a number stands: 0 at the lower border, 1 at the upper one.
+        """A number's position on the axis: 0 at the lower limit, 1 at the upper.
 
         >>> Axis(label="steps", low=0, high=200).place(50)
         0.25
@@ -35,10 +35,10 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self, most: int) -> list[tuple[float, str]]:
-        """Round numbers within the borders, with their labels.
+        """Round numbers within the limits, with their labels.
 
         Args:
-            most: how many there may be, at least 2.
+            most: the maximum number of ticks, at least 2.
 
         >>> Axis(label="nats", low=1.31, high=1.93).ticks(4)
         [(1.4, '1.4'), (1.6, '1.6'), (1.8, '1.8')]
@@ -72,7 +72,7 @@ class Axis:
 
 
 def _label(value: float) -> str:
-    """A round number with no more decimals than it has.
+    """A number without trailing zeros.
 
     >>> [_label(value) for value in (1500.0, 1.4, 0.05, 0.0)]
     ['1,500', '1.4', '0.05', '0']

@@ -1,4 +1,4 @@
-"""What is drawn: the curves of some runs, in one unit, against one measure of progress. How is for others to say."""
+"""The data of a plot: the learning curves of some runs in one unit, with axes; independent of how it is rendered."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _SCALES: Mapping[Against, Sequence[tuple[float, float, str]]] = {
         (0.0, 1.0, "seconds of training"),
     ),
 }
-"""From which value on, in which unit, under which name."""
+"""The smallest maximum to use a scale for, its divisor and its axis label."""
 
 
 class Point(NamedTuple):
-    """A point of a line, in the units of the chart's axes, and the step that it belongs to."""
+    """A point of a line, in the units of the chart's axes, and its training step."""
 
     x: float
     y: float
@@ -40,12 +40,12 @@ class Point(NamedTuple):
 
 
 class Curve:
-    """A run's history, as far as it is made of numbers.
+    """A run's history.
 
     Args:
         name: the run's name; any text.
-        history: a row for each validation: step, seconds, characters, loss and val_loss; what is missing, no number
-            or not finite is left out.
+        history: a row for each validation: step, seconds, characters, loss and val_loss; values that are missing, not
+            numbers or not finite are ignored.
 
     Example:
         >>> curve = Curve("sea", [{"step": 10, "loss": 2.0, "val_loss": 1.5}, {"step": 20, "loss": "?"}])
@@ -58,7 +58,7 @@ class Curve:
         self._rows = [row for row in history if isinstance(row, Mapping)]
 
     def points(self, column: str, against: Against) -> list[tuple[int, float, float]]:
-        """The step, the progress and the value in nats of each row that has them all."""
+        """The step, the x value and the loss in nats of each row that has all three."""
         rows = [[_number(row.get(key)) for key in ("step", _COLUMNS[against], column)] for row in self._rows]
         return [
             (int(step), progress, value)
@@ -69,13 +69,13 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A run in a chart.
+    """The curves of one run in a chart.
 
     Args:
         name: the run's name.
-        training: mean loss since the validation before.
-        validation: loss on the text held out; empty where nothing validates.
-        best: the lowest point of the validation, or of the training where nothing validates.
+        training: mean training loss since the previous validation.
+        validation: validation loss; empty for a run without validation.
+        best: the lowest point of the validation loss, or of the training loss without validation.
     """
 
     name: str
@@ -86,32 +86,32 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """Lines between axes.
+    """Lines and axes.
 
     Args:
-        lines: a line for each run that has a point at all, in the order given.
-        x: progress.
-        y: the loss in the unit asked for.
-        other: the same stretch in the other unit.
+        lines: a line for each run that has any point, in the order given.
+        x: the progress of training.
+        y: the loss in the selected unit.
+        secondary: the same range in the other unit.
     """
 
     lines: Sequence[Line]
     x: Axis
     y: Axis
-    other: Axis
+    secondary: Axis
 
     @classmethod
     def of(cls, curves: Sequence[Curve], *, against: Against, unit: Unit, log: bool) -> Chart | None:
-        """The chart of some runs.
+        """Makes the chart of some runs.
 
         Args:
             curves: the runs.
-            against: what progress is measured in.
+            against: the quantity of the x axis.
             unit: nats or bits per character.
-            log: progress on a logarithmic axis; points at 0 are left out.
+            log: whether the x axis is logarithmic; points at 0 are left out.
 
         Returns:
-            The chart; None where there is no point to draw.
+            The chart; None if there is no point to draw.
         """
         trainings = [_drawable(curve, "loss", against, log=log) for curve in curves]
         validations = [_drawable(curve, "val_loss", against, log=log) for curve in curves]
@@ -121,7 +121,7 @@ class Chart:
         far = max(x for _, x, _ in points)
         _, divisor, label = next(scale for scale in _SCALES[against] if far >= scale[0])
         factor = 1.0 if unit == "nats" else 1.0 / _NATS_PER_BIT
-        x = _along(label, [x / divisor for _, x, _ in points], log=log)
+        x = _x_axis(label, [x / divisor for _, x, _ in points], log=log)
         low, high = _padded([y * factor for *_, y in points])
         ratio = 1.0 / _NATS_PER_BIT if unit == "nats" else _NATS_PER_BIT
 
@@ -136,18 +136,20 @@ class Chart:
             lines=[line for line in lines if line is not None],
             x=x,
             y=Axis(label=f"{unit} per character", low=low, high=high),
-            other=Axis(label=f"{_other(unit)} per character", low=low * ratio, high=high * ratio),
+            secondary=Axis(label=f"{_other(unit)} per character", low=low * ratio, high=high * ratio),
         )
 
-    def told(self, line: Line) -> str:
-        """A line's best value in words, to stand behind its name."""
+    def describe(self, line: Line) -> str:
+        """A line's best value, for the legend."""
         unit = self.y.label.split()[0]
         kind = "best" if line.validation else "no validation, best training loss"
         return f"{kind} {line.best.y:.4f} {unit} at step {line.best.step:,}"
 
 
 def writable(name: str) -> str:
-    """A name without what neither a terminal nor XML may hold: controls, lone surrogates and non-characters.
+    """A name with the characters replaced that a terminal or XML must not contain.
+
+    These are control characters, lone surrogates and noncharacters.
 
     >>> writable("one" + chr(27) + "[31m") == "one" + chr(0xFFFD) + "[31m"
     True
@@ -162,7 +164,7 @@ def _other(unit: Unit) -> Unit:
 
 
 def _number(value: Any) -> float | None:
-    """A number of at least 0 as it is, anything else as None: rows may come from a stranger's file."""
+    """A non-negative number unchanged, anything else as None: rows may come from an untrusted file."""
     known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e15
     return value if known else None
 
@@ -172,14 +174,14 @@ def _drawable(curve: Curve, column: str, against: Against, *, log: bool) -> list
 
 
 def _line(name: str, training: list[Point], validation: list[Point]) -> Line | None:
-    judged = validation or training
-    if not judged:
+    main = validation or training
+    if not main:
         return None
-    return Line(name=name, training=training, validation=validation, best=min(judged, key=lambda point: point.y))
+    return Line(name=name, training=training, validation=validation, best=min(main, key=lambda point: point.y))
 
 
-def _along(label: str, values: Sequence[float], *, log: bool) -> Axis:
-    """The axis of progress: from 0, or on a logarithmic one from the first value, to a little behind the last."""
+def _x_axis(label: str, values: Sequence[float], *, log: bool) -> Axis:
+    """The x axis: from 0, or from the first value if it is logarithmic, to a little beyond the last."""
     low, high = min(values), max(values)
     if not log:
         return Axis(label=label, low=0.0, high=high * 1.02 or 1.0)
@@ -188,7 +190,7 @@ def _along(label: str, values: Sequence[float], *, log: bool) -> Axis:
 
 
 def _padded(values: Sequence[float]) -> tuple[float, float]:
-    """Borders a little outside of all values."""
+    """Limits a little beyond all values."""
     low, high = min(values), max(values)
     space = 0.06 * (high - low) or 0.05 * max(high, 1.0)
     return max(low - space, 0.0), high + space

@@ -1,4 +1,4 @@
-"""A chart as a file, through matplotlib: without a window, without pyplot, and the same bytes each time."""
+"""Saves a chart to a file through matplotlib, without pyplot; the same chart gives the same bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     ".svg": {"metadata": {"Date": None}},
     ".pdf": {"metadata": {"CreationDate": None}},
 }
-"""The endings that a file may have, and what matplotlib is told for each."""
+"""The supported file extensions, with matplotlib's `savefig` arguments for each."""
 
 _INCHES = (8.0, 4.8)
 _STYLE: Any = {
@@ -41,17 +41,17 @@ _FONTS = (
     "DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Arial Unicode MS",
     "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "Segoe UI Emoji", "Noto Emoji",
 )  # fmt: skip
-"""Families to take a character from, in this order, as far as they are installed."""
+"""Font families in order of preference, of which those installed are used."""
 _DOTS = 40
-_BESIDE = 0.09
-"""How near two labels may come, as a share of the axes."""
+_NEAR = 0.09
+"""The minimum distance of two labels, as a share of the axes."""
 
 
 def check_file(path: PathLike) -> Path:
-    """A path that a chart can be saved under.
+    """Checks the path to save a chart to.
 
     Raises:
-        ConfigError: its ending is not in `FORMATS`.
+        ConfigError: its extension is not in `FORMATS`.
     """
     file = Path(path)
     if file.suffix.lower() not in FORMATS:
@@ -60,17 +60,17 @@ def check_file(path: PathLike) -> Path:
 
 
 def save_figure(chart: Chart, path: PathLike) -> Path:
-    """Writes the chart to a file, whole or not at all.
+    """Writes the chart to a file atomically.
 
     Args:
-        chart: what to draw.
-        path: the file; its ending says what it becomes: .png, .svg or .pdf. What was there is replaced.
+        chart: the chart.
+        path: the file; its extension selects the format: .png, .svg or .pdf. An existing file is replaced.
 
     Returns:
         The file.
 
     Raises:
-        ConfigError: another ending.
+        ConfigError: the extension is none of these.
         TextgenError: matplotlib is not installed.
         OSError: the file cannot be written.
     """
@@ -78,14 +78,14 @@ def save_figure(chart: Chart, path: PathLike) -> Path:
     kind = file.suffix.lower()
     with _matplotlib():
         figure = _figure(chart)
-        with atomic_write(file) as stream:
+        with atomic_write(file, follow_link=True) as stream:
             figure.savefig(stream, format=kind[1:], **FORMATS[kind])
     return file
 
 
 @contextmanager
 def _matplotlib() -> Iterator[None]:
-    """Matplotlib with its own defaults and our changes, whatever the user has set; afterwards all is as it was."""
+    """Applies matplotlib's defaults and our style, whatever the user has set, and restores the settings afterwards."""
     try:
         import matplotlib
         from matplotlib import font_manager
@@ -93,11 +93,11 @@ def _matplotlib() -> Iterator[None]:
         if (error.name or "").split(".")[0] != "matplotlib":
             raise
         raise TextgenError(
-            "Drawing into a file needs matplotlib, which is not installed here: pip install 'textgen-chars[plot]'"
+            "Saving a plot needs matplotlib, which is not installed here: pip install 'textgen-chars[plot]'"
         ) from error
     installed = {font.name for font in font_manager.fontManager.ttflist}
     with matplotlib.rc_context(), warnings.catch_warnings():
-        # A name in a script that no installed font has stands as boxes in a PNG, and as itself in an SVG.
+        # Characters that no installed font has are drawn as boxes in a PNG, and stay text in an SVG.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
@@ -121,19 +121,19 @@ def _figure(chart: Chart) -> Figure:
     axes.margins(0)
     axes.set_xlabel(chart.x.label)
     axes.set_ylabel(chart.y.label)
-    ratio = chart.other.high / chart.y.high
+    ratio = chart.secondary.high / chart.y.high
 
-    def there(value: Any) -> Any:
+    def to_secondary(value: Any) -> Any:
         return value * ratio
 
-    def back(value: Any) -> Any:
+    def from_secondary(value: Any) -> Any:
         return value / ratio
 
-    other = axes.secondary_yaxis("right", functions=(there, back))
-    other.set_ylabel(chart.other.label)
+    secondary = axes.secondary_yaxis("right", functions=(to_secondary, from_secondary))
+    secondary.set_ylabel(chart.secondary.label)
     _set_ticks(axes.xaxis, chart.x.ticks(9))
     _set_ticks(axes.yaxis, chart.y.ticks(8))
-    _set_ticks(other.yaxis, chart.other.ticks(8))
+    _set_ticks(secondary.yaxis, chart.secondary.ticks(8))
     axes.grid(axis="y", color="#000000", alpha=0.1, linewidth=0.8)
     axes.spines["top"].set_visible(False)
     _legend(axes, chart)
@@ -141,15 +141,15 @@ def _figure(chart: Chart) -> Figure:
 
 
 def _draw(axes: Axes, line: Line, number: int) -> None:
-    """A run's training, its validation over it, and its best point."""
-    shade = colour(number)
+    """Draws a run's training loss, its validation loss above it, and its best point."""
+    line_colour = colour(number)
     drawn = (("training", line.training, 1.2, 0.45), ("validation", line.validation, 2.0, 1.0))
     for kind, points, width, strength in drawn:
         if points:
             (artist,) = axes.plot(
                 [point.x for point in points],
                 [point.y for point in points],
-                color=shade,
+                color=line_colour,
                 linewidth=width,
                 linestyle=_style(number),
                 alpha=strength,
@@ -160,15 +160,15 @@ def _draw(axes: Axes, line: Line, number: int) -> None:
             )
             artist.set_gid(f"run-{number + 1}-{kind}")
     axes.plot(
-        [line.best.x], [line.best.y], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=shade,
+        [line.best.x], [line.best.y], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=line_colour,
         markeredgewidth=1.8, clip_on=False, zorder=4.0,
     )  # fmt: skip
 
 
 def _label_best(axes: Axes, chart: Chart, line: Line, number: int, labelled: list[tuple[float, float]]) -> None:
-    """The best value under its point, unless another one stands there already."""
+    """Labels the best point with its value, unless another label is too near."""
     x, y = chart.x.place(line.best.x), chart.y.place(line.best.y)
-    if any(abs(x - a) < _BESIDE and abs(y - b) < _BESIDE for a, b in labelled):
+    if any(abs(x - a) < _NEAR and abs(y - b) < _NEAR for a, b in labelled):
         return
     labelled.append((x, y))
     side = "right" if x > 0.92 else "left" if x < 0.08 else "center"
@@ -187,21 +187,21 @@ def _label_best(axes: Axes, chart: Chart, line: Line, number: int, labelled: lis
 
 
 def _legend(axes: Axes, chart: Chart) -> None:
-    """The runs with their best values, and what is strong and what is light."""
+    """Adds the legend: the runs with their best values, and the line styles."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=colour(n), linewidth=2.0, linestyle=_style(n)) for n in range(len(chart.lines))]
-    names = [f"{line.name}: {chart.told(line)}" for line in chart.lines]
+    names = [f"{line.name}: {chart.describe(line)}" for line in chart.lines]
     if any(line.validation for line in chart.lines):
         handles.append(Line2D([], [], color="#555555", linewidth=2.0))
-        names.append("strong: validation")
+        names.append("bold: validation")
     if any(line.training for line in chart.lines):
         handles.append(Line2D([], [], color="#555555", linewidth=1.2, alpha=0.45))
-        names.append("light: training")
+        names.append("faint: training")
     legend = axes.legend(handles, [f"{n}" for n in range(len(names))], loc="upper right", framealpha=0.85, fontsize=9)
     legend.get_frame().set_edgecolor("none")
     for text, name in zip(legend.get_texts(), names, strict=True):
-        # A name may hold dollars, which would be mathematics, and begin with an underscore, which would hide it.
+        # Dollar signs in a name would be read as mathematics, and a leading underscore would hide it.
         text.set_parse_math(False)
         text.set_text(name)
 

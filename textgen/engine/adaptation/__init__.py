@@ -3,8 +3,8 @@
     weights, ids -> gather_statistics -> GradientStatistics
     weights, statistics, ids -> Learner -> log-probabilities of what it reads, and new weights
 
-`parameters` lays the weights in a row, `cells` and `gradient` find the way back through the network, `statistics` tells
-what a large gradient is, `rule` makes a step of it, and `learner` reads.
+`parameters` lays the weights in a row, `gradient` finds the way back through the network with the steps of
+`textgen.engine.cells`, `statistics` tells what a large gradient is, `rule` makes a step of it, and `learner` reads.
 `textgen.sampling.adapting` joins them for a text and a run.
 """
 

@@ -1,4 +1,4 @@
-"""The whole network's log-probabilities over a stretch of text, and their gradient by every weight, in NumPy.
+"""A network's log-probabilities over a stretch of text, and their gradient with respect to every weight, in NumPy.
 
 Goes in: parameters, ids, a state. Comes out: log-probabilities and the next state; then, asked for it, gradients. Each
 weight's gradient is one product over all steps of the stretch. The module knows no rule by which to learn.
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.engine.adaptation.cells import CELLS, Trace
-from textgen.engine.adaptation.parameters import Array, Parameters
+from textgen.engine.adaptation.parameters import Array, LayerParameters, Parameters
+from textgen.engine.cells import CELLS, History, Workspace
+from textgen.engine.columns import Columns
 
 Ids = NDArray[np.integer[Any]]
 State = list[tuple[Array, Array]]
@@ -26,10 +27,11 @@ class Stretch:
     Args:
         inputs: `(time, batch)`, the ids that were read.
         logprobs: `(time, batch)` float64, the log-probability of each id that followed.
-        d_logits: `(time, batch, vocab)`, the gradient of the summed negative log-probability by the logits.
+        d_logits: `(time, batch, vocab)`, the gradient of the summed negative log-probability with respect to the
+            logits.
         head_input: `(time, batch, units)`.
         layer_inputs: for each layer `(time, batch, width)`.
-        traces: for each layer its states and gates.
+        histories: for each layer its states and gates.
     """
 
     inputs: Ids
@@ -37,21 +39,22 @@ class Stretch:
     d_logits: Array
     head_input: Array
     layer_inputs: list[Array]
-    traces: list[Trace]
+    histories: list[History]
 
     @property
     def state(self) -> State:
         """The state after the stretch."""
-        return [(trace.hidden[-1], trace.memory[-1]) for trace in self.traces]
+        return [(history.output[-1], history.cell_state[-1]) for history in self.histories]
 
 
 @dataclass(frozen=True, eq=False)
 class Deltas:
-    """The gradient of a stretch's loss by what each product of weights came to.
+    """The gradient of a stretch's loss with respect to what each product of weights came to.
 
     Args:
         embedded: `(time, batch, embedding)`.
-        layers: for each layer, by the input's and by the state's product, each `(time, batch, gates, units)`.
+        layers: for each layer, with respect to the input's and to the recurrent product, each
+            `(time, batch, gates, units)`.
     """
 
     embedded: Array
@@ -61,7 +64,7 @@ class Deltas:
 class Network:
     """A network whose weights may be changed between two stretches of text.
 
-    The same mathematics as `textgen.engine.Engine`, which is quicker where weights never change.
+    The steps are those of `textgen.engine.Engine`, which is quicker where weights never change.
 
     Args:
         parameters: its weights; what they hold at the time of a call counts.
@@ -83,14 +86,17 @@ class Network:
     def __init__(self, parameters: Parameters) -> None:
         config = parameters.config
         self.parameters = parameters
+        self._facts = config.facts
         self._cell = CELLS[config.cell]
         self._units = config.units
+        self._columns = Columns.of(config)
+        self._factors = self._columns.factors
         self._skip = config.skip and config.layers > 1
 
     def initial_state(self, batch: int) -> State:
         """The state of `batch` texts before their first character: zeros."""
         dtype = self.parameters.values.dtype
-        width = self._units if self._cell.remembers else 0
+        width = self._units if self._facts.states == 2 else 0
         return [
             (np.zeros((batch, self._units), dtype), np.zeros((batch, width), dtype)) for _ in self.parameters.layers
         ]
@@ -105,16 +111,13 @@ class Network:
         """
         parameters = self.parameters
         flow = parameters.embedding[inputs]
-        layer_inputs, traces = [], []
+        layer_inputs, histories = [], []
         total: Array | None = None
         for layer, (h, c) in zip(parameters.layers, state, strict=True):
-            projected = _product(flow, layer.kernel)
-            projected += layer.bias[0] if self._cell.resets else layer.bias
-            trace = self._trace(projected, h, c)
-            self._cell.forward(layer, trace)
+            history = self._run(layer, flow, h, c)
             layer_inputs.append(flow)
-            traces.append(trace)
-            flow = trace.hidden[1:]
+            histories.append(history)
+            flow = history.output[1:]
             total = flow if total is None or not self._skip else total + flow
         head_input = flow if total is None else total
         logits = _product(head_input, parameters.head_kernel)
@@ -127,7 +130,7 @@ class Network:
         logprobs = (chosen - np.log(sums))[..., 0]
         logits /= sums.astype(logits.dtype)
         np.put_along_axis(logits, places, np.take_along_axis(logits, places, axis=-1) - 1, axis=-1)
-        return Stretch(inputs, logprobs, logits, head_input, layer_inputs, traces)
+        return Stretch(inputs, logprobs, logits, head_input, layer_inputs, histories)
 
     def backward(self, stretch: Stretch) -> Deltas:
         """The way back through a stretch, for its summed negative log-probability.
@@ -141,7 +144,8 @@ class Network:
         d_flow = d_head
         for n in reversed(range(len(parameters.layers))):
             layer = parameters.layers[n]
-            d_projected, d_inner = self._cell.backward(layer, stretch.traces[n], d_flow)
+            peephole = layer.kernel[:0] if layer.peephole is None else layer.peephole
+            d_projected, d_inner = self._cell.backward(stretch.histories[n], layer.recurrent_kernel, peephole, d_flow)
             deltas.append((d_projected, d_inner))
             d_flow = _product(_flat(d_projected), layer.kernel.T)
             if self._skip and n > 0:
@@ -149,7 +153,7 @@ class Network:
         return Deltas(d_flow, deltas[::-1])
 
     def gradient(self, stretch: Stretch, deltas: Deltas, out: Parameters, *, text: int = 0) -> None:
-        """Writes the gradient of one text's summed negative log-probability by every weight.
+        """Writes the gradient of one text's summed negative log-probability with respect to every weight.
 
         Args:
             stretch: what `read` returned.
@@ -161,30 +165,40 @@ class Network:
         np.add.at(out.embedding, stretch.inputs[:, text], deltas.embedded[:, text])
         for n, layer in enumerate(out.layers):
             d_projected, d_inner = (_flat(delta)[:, text] for delta in deltas.layers[n])
-            trace = stretch.traces[n]
+            history = stretch.histories[n]
             np.matmul(stretch.layer_inputs[n][:, text].T, d_projected, layer.kernel)
-            np.matmul(trace.hidden[:-1, text].T, d_inner, layer.recurrent_kernel)
-            if self._cell.resets:
+            np.matmul(history.output[:-1, text].T, d_inner, layer.recurrent_kernel)
+            if layer.bias.ndim == 2:
                 np.sum(d_projected, 0, out=layer.bias[0])
                 np.sum(d_inner, 0, out=layer.bias[1])
             else:
                 np.sum(d_projected, 0, out=layer.bias)
             if layer.peephole is not None:
-                d = deltas.layers[n][0][:, text]
-                memory = trace.memory[:, text]
-                np.einsum("tgu,tu->gu", d[:, :2], memory[:-1], out=layer.peephole[:2])
-                np.einsum("tu,tu->u", d[:, 3], memory[1:], out=layer.peephole[2])
+                d_products = deltas.layers[n][0][:, text]
+                layer.peephole[...] = self._cell.peephole_gradient(d_products, history.cell_state[:, text])
         d_logits = stretch.d_logits[:, text]
         np.matmul(stretch.head_input[:, text].T, d_logits, out.head_kernel)
         np.sum(d_logits, 0, out=out.head_bias)
 
-    def _trace(self, projected: Array, h: Array, c: Array) -> Trace:
-        time, batch, _ = projected.shape
-        hidden = np.empty((time + 1, *h.shape), projected.dtype)
-        memory = np.empty((time + 1, *c.shape), projected.dtype)
-        hidden[0], memory[0] = h, c
-        inner = np.empty((time, batch, self._units if self._cell.resets else 0), projected.dtype)
-        return Trace(projected.reshape(time, batch, self._cell.gates, self._units), hidden, memory, inner)
+    def _run(self, layer: LayerParameters, inputs: Array, h: Array, c: Array) -> History:
+        """One layer's steps over a stretch, from the state `(h, c)`."""
+        bias, recurrent_bias = self._columns.biases(layer.bias)
+        peephole = self._columns.peepholes(layer.peephole)
+        addends = _product(inputs, layer.kernel)
+        addends *= self._factors
+        addends += bias
+        time = len(addends)
+        gates, kept = np.empty_like(addends), np.empty((time, *h.shape), h.dtype)
+        output, cell_state = np.empty((time + 1, *h.shape), h.dtype), np.empty((time + 1, *c.shape), c.dtype)
+        output[0], cell_state[0] = h, c
+        for t, (product, addend) in enumerate(zip(gates, addends, strict=True)):
+            np.matmul(output[t], layer.recurrent_kernel, product)
+            np.multiply(product, self._factors, product)
+            workspace = Workspace(
+                product, output[t], cell_state[t], recurrent_bias, peephole, output[t + 1], cell_state[t + 1], kept[t]
+            )
+            self._cell(self._facts, workspace).advance(addend)
+        return History(gates, output, cell_state, kept)
 
 
 def _product(x: Array, weights: Array) -> Array:

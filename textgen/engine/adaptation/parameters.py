@@ -3,8 +3,8 @@
 Goes in: weights in Keras's layouts. Comes out: the same numbers side by side, so that a learning rule is a few passes
 over one row, and back again. The module knows no gradient and no text.
 
-A coupled cell keeps its forget gate's columns as the negatives of its input gate's. Only the input gate's are free, so
-only they are here, and the two stay tied whatever is learned.
+The columns of a recurrent layer stand in the order that its cell's step wants (`textgen.engine.columns`). A tied block,
+as a coupled cell's forget gate, is not here: only the other one is learned, and the two stay tied whatever is learned.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from textgen.config import ModelConfig
+from textgen.engine.columns import Columns
 from textgen.model.weights import ModelWeights
 
 Array = NDArray[Any]
@@ -26,10 +27,10 @@ class LayerParameters:
     """One recurrent layer's arrays, views of the row.
 
     Args:
-        kernel: `(inputs, gates * units)`.
-        recurrent_kernel: `(units, gates * units)`.
-        bias: `(gates * units,)`; for a GRU `(2, 3 * units)`, the inputs' and the recurrent bias.
-        peephole: `(3, units)`, the input, forget and output gate's weights for the memory; only of such a cell.
+        kernel: `(inputs, columns)`.
+        recurrent_kernel: `(units, columns)`.
+        bias: `(columns,)`; for a GRU `(2, columns)`, the inputs' and the recurrent bias.
+        peephole: `(peepholes, units)`, the weights with which gates see the cell state; None where no gate does.
     """
 
     kernel: Array
@@ -89,9 +90,9 @@ class Parameters:
             ConfigError: the weights do not fit the configuration.
         """
         weights.validate(config)
-        parameters = cls(config, np.empty(cls.count(config), dtype))
-        for mine, array in zip(parameters._arrays, weights.arrays(), strict=True):
-            mine[...] = _free(config, array, mine.shape)
+        parameters, columns = cls(config, np.empty(cls.count(config), dtype)), Columns.of(config)
+        for mine, name, array in zip(parameters._arrays, ModelWeights.shapes(config), weights.arrays(), strict=True):
+            mine[...] = columns.from_keras(array) if _in_columns(name) else array
         return parameters
 
     def like(self) -> Self:
@@ -100,32 +101,18 @@ class Parameters:
 
     def to_weights(self) -> ModelWeights:
         """A copy as a model's weights, float32."""
-        shapes = ModelWeights.shapes(self.config).values()
-        arrays = [_whole(self.config, array, shape) for array, shape in zip(self._arrays, shapes, strict=True)]
-        return ModelWeights.from_arrays(arrays)
+        columns = Columns.of(self.config)
+        named = zip(ModelWeights.shapes(self.config), self._arrays, strict=True)
+        arrays = [columns.to_keras(array) if _in_columns(name) else array for name, array in named]
+        return ModelWeights.from_arrays([array.astype(np.float32) for array in arrays])
 
 
 def _shapes(config: ModelConfig) -> list[tuple[int, ...]]:
     """The shapes of what is free to learn, in the order of `ModelWeights.shapes`."""
-    shapes = ModelWeights.shapes(config)
-    if config.cell != "coupled":
-        return list(shapes.values())
-    return [
-        (*shape[:-1], 3 * config.units) if name.startswith("recurrent") else shape for name, shape in shapes.items()
-    ]
+    count = Columns.of(config).count
+    return [(*shape[:-1], count) if _in_columns(name) else shape for name, shape in ModelWeights.shapes(config).items()]
 
 
-def _free(config: ModelConfig, array: Array, shape: tuple[int, ...]) -> Array:
-    """An array without what follows from the rest of it: a coupled cell's columns i, f, c, o become i, c, o."""
-    if array.shape == shape:
-        return array
-    units = config.units
-    return np.concatenate([array[..., :units], array[..., 2 * units :]], axis=-1)
-
-
-def _whole(config: ModelConfig, array: Array, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The opposite of `_free`, as a copy."""
-    if array.shape == shape:
-        return array.astype(np.float32)
-    i, rest = np.split(array.astype(np.float32), [config.units], axis=-1)
-    return np.concatenate([i, -i, rest], axis=-1)
+def _in_columns(name: str) -> bool:
+    """Whether an array's last axis is a recurrent layer's columns."""
+    return name.startswith("recurrent_") and not name.endswith("/peephole")

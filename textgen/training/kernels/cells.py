@@ -5,8 +5,9 @@ What comes out: the state after the step and what the gradient will need. The ce
 and no layer; `recurrence` has those. Units come first because gates then lie in contiguous rows, which split and join
 without copying column by column, and because the products with a narrow batch are quicker that way round.
 
-A gate's sigmoid is `(tanh(x / 2) + 1) / 2`. `recurrence` halves the pre-activations of those rows beforehand
-(`half_rows`), so that one `tanh` serves all rows; halving is exact in binary floating point.
+Blocks of rows are the cell's `CellFacts.free` gates in their order. A gate's sigmoid is `(tanh(x / 2) + 1) / 2`.
+`recurrence` halves the pre-activations of those rows beforehand, so that one `tanh` serves all rows; halving is exact
+in binary floating point.
 """
 
 from __future__ import annotations
@@ -21,25 +22,13 @@ Tensor = Any
 
 
 class Cell(ABC):
-    """A recurrent cell's arithmetic.
+    """A recurrent cell's arithmetic; what else is known of it are its `textgen.config.cells.CellFacts`.
 
     Attributes:
-        states: tensors in the state; the first is the output `h`.
-        gates: blocks of `units` rows in the pre-activations.
-        half_rows: for each block, whether it is a sigmoid gate, whose pre-activations come halved.
-        merged: whether the input's and the state's products are only ever used as their sum.
         saved: tensors that `step` keeps for `gradient`.
-        peepholes: weights of each unit with which gates see the state's second tensor; 0 for none.
-        coupled: whether the cell reads its weights without the block of the forget gate (see `coupling`).
     """
 
-    states: int
     saved: int
-    gates: int
-    half_rows: tuple[bool, ...]
-    merged: bool
-    peepholes: int = 0
-    coupled: bool = False
 
     @abstractmethod
     def step(
@@ -64,22 +53,22 @@ class Cell(ABC):
         """One step back.
 
         Args:
-            d_state: the loss's gradient by the state after the step.
+            d_state: the loss's gradient with respect to the state after the step.
             saved: what `step` returned second.
             before: the state before the step.
             peephole: `(peepholes * units, 1)`.
 
         Returns:
-            The gradient by `projected`, the one by `inner`, and, for each tensor of the state before the step, the
-            part that does not pass through `inner` (None for nothing).
+            The gradients with respect to `projected` and to `inner`, and, for each tensor of the state before the step,
+            the part that does not pass through `inner` (None for nothing).
         """
 
     def peephole_gradient(self, d_projected: Tensor, seen: Tensor) -> Tensor:
-        """The gradient by `peephole`, `(peepholes * units,)`, of all steps.
+        """The gradient with respect to `peephole`, `(peepholes * units,)`, of all steps.
 
         Args:
-            d_projected: `(gates * units, time, batch)`, the gradients by `projected`.
-            seen: `(units, time + 1, batch)`, the state's second tensor before the first step and after each.
+            d_projected: `(gates * units, time, batch)`, the gradients with respect to `projected`.
+            seen: `(units, time + 1, batch)`, the cell state before the first step and after each.
         """
         raise NotImplementedError(f"{type(self).__name__} has no peepholes.")
 
@@ -90,8 +79,7 @@ class LSTM(Cell):
     c' = f c + i g and h' = o tanh(c').
     """
 
-    states, saved, gates, merged = 2, 2, 4, True
-    half_rows = (True, True, False, True)
+    saved = 2
 
     def step(
         self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
@@ -109,15 +97,8 @@ class LSTM(Cell):
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """See `Cell.gradient`."""
         del peephole
-        rows, tanh_c = saved
-        i, f, g, o = tf.split(rows, 4)
-        dh, dc = d_state
-        half_dh = 0.5 * dh
-        dc = dc + half_dh * (o + 1.0) * (1.0 - tanh_c * tanh_c)
-        half_dc = 0.5 * dc
-        by_gate = tf.concat([half_dc * g, half_dc * before[1], half_dc * (i + 1.0), half_dh * tanh_c], 0)
-        dz = by_gate * (1.0 - rows * rows)
-        return dz, dz, [None, half_dc * (f + 1.0)]
+        i, f, g, _ = tf.split(saved[0], 4)
+        return _cell_state_gradient(d_state, saved, [g, before[1], i + 1.0], f + 1.0)
 
 
 class GRU(Cell):
@@ -126,8 +107,7 @@ class GRU(Cell):
     n = tanh(x_n + r (U_n h + b_n)) and h' = z h + (1 - z) n.
     """
 
-    states, saved, gates, merged = 1, 4, 3, False
-    half_rows = (True, True, False)
+    saved = 4
 
     def step(
         self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
@@ -156,8 +136,7 @@ class GRU(Cell):
 class RNN(Cell):
     """Elman 1990: h' = tanh(x + U h)."""
 
-    states, saved, gates, merged = 1, 1, 1, True
-    half_rows = (False,)
+    saved = 1
 
     def step(
         self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
@@ -182,8 +161,7 @@ class Peephole(Cell):
     The gates i and f see c, and o sees c', each through a weight a unit: c' = f c + i g and h' = o tanh(c').
     """
 
-    states, saved, gates, merged, peepholes = 2, 2, 4, True, 3
-    half_rows = (True, True, False, True)
+    saved = 2
 
     def step(
         self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
@@ -203,21 +181,8 @@ class Peephole(Cell):
         self, d_state: Sequence[Tensor], saved: Sequence[Tensor], before: Sequence[Tensor], peephole: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """See `Cell.gradient`."""
-        rows, tanh_c = saved
-        p_i, p_f, p_o = tf.split(peephole, 3)
-        i, f, g, o = tf.split(rows, 4)
-        slopes = 1.0 - rows * rows
-        dh, dc = d_state
-        half_dh = 0.5 * dh
-        units = tanh_c.shape[0]
-        do = half_dh * tanh_c * slopes[3 * units :]
-        dc = dc + half_dh * (o + 1.0) * (1.0 - tanh_c * tanh_c) + do * p_o
-        half_dc = 0.5 * dc
-        by_gate = tf.concat([half_dc * g, half_dc * before[1], half_dc * (i + 1.0)], 0)
-        others = by_gate * slopes[: 3 * units]
-        di, df, _ = tf.split(others, 3)
-        dz = tf.concat([others, do], 0)
-        return dz, dz, [None, half_dc * (f + 1.0) + di * p_i + df * p_f]
+        i, f, g, _ = tf.split(saved[0], 4)
+        return _cell_state_gradient(d_state, saved, [g, before[1], i + 1.0], f + 1.0, peephole)
 
     def peephole_gradient(self, d_projected: Tensor, seen: Tensor) -> Tensor:
         """See `Cell.peephole_gradient`."""
@@ -232,8 +197,7 @@ class Coupled(Cell):
     c' = c + i (g - c) and h' = o tanh(c').
     """
 
-    states, saved, gates, merged, coupled = 2, 2, 3, True, True
-    half_rows = (True, False, True)
+    saved = 2
 
     def step(
         self, projected: Tensor, inner: Tensor, state: Sequence[Tensor], peephole: Tensor
@@ -251,15 +215,42 @@ class Coupled(Cell):
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """See `Cell.gradient`."""
         del peephole
-        rows, tanh_c = saved
-        i, g, o = tf.split(rows, 3)
-        dh, dc = d_state
-        half_dh = 0.5 * dh
-        dc = dc + half_dh * (o + 1.0) * (1.0 - tanh_c * tanh_c)
-        half_dc = 0.5 * dc
-        by_gate = tf.concat([half_dc * (g - before[1]), half_dc * (i + 1.0), half_dh * tanh_c], 0)
-        dz = by_gate * (1.0 - rows * rows)
-        return dz, dz, [None, half_dc * (1.0 - i)]
+        i, g, _ = tf.split(saved[0], 3)
+        return _cell_state_gradient(d_state, saved, [g - before[1], i + 1.0], 1.0 - i)
+
+
+def _cell_state_gradient(
+    d_state: Sequence[Tensor],
+    saved: Sequence[Tensor],
+    factors: Sequence[Tensor],
+    kept: Tensor,
+    peephole: Tensor | None = None,
+) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+    """`Cell.gradient` of the LSTM and its variants, `h' = o tanh(c')`, whose last rows are those of o.
+
+    Args:
+        d_state: the loss's gradient with respect to h' and c'.
+        saved: all rows after their tanh, and the tanh of c'.
+        factors: for the blocks before o, twice the derivative of c' with respect to the gate.
+        kept: twice the derivative of c' with respect to c.
+        peephole: the weights with which the first two blocks see c, and o sees c'; None where they do not.
+    """
+    rows, tanh_c = saved
+    units = tanh_c.shape[0]
+    slopes = 1.0 - rows * rows
+    dh, dc = d_state
+    half_dh = 0.5 * dh
+    by_output = half_dh * tanh_c
+    dc = dc + half_dh * (rows[-units:] + 1.0) * (1.0 - tanh_c * tanh_c)
+    if peephole is not None:
+        dc = dc + by_output * slopes[-units:] * peephole[-units:]
+    half_dc = 0.5 * dc
+    dz = tf.concat([*(half_dc * factor for factor in factors), by_output], 0) * slopes
+    d_before = half_dc * kept
+    if peephole is not None:
+        for block in (slice(0, units), slice(units, 2 * units)):
+            d_before = d_before + dz[block] * peephole[block]
+    return dz, dz, [None, d_before]
 
 
 CELLS: dict[str, Cell] = {"lstm": LSTM(), "gru": GRU(), "rnn": RNN(), "peephole": Peephole(), "coupled": Coupled()}

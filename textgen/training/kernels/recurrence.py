@@ -9,7 +9,7 @@ Three ideas make it quicker than differentiating a loop:
    transpose with few rows.
 
 The mathematics and the weights are those of Keras's LSTM, GRU (`reset_after=True`) and SimpleRNN layers and of
-`textgen.training.peephole`; a coupled cell is an LSTM whose forget gate follows from its input gate
+`textgen.training.peephole`; of a tied block of weights only the other one is read
 (`textgen.training.coupling`).
 The module knows one layer; `textgen.training.network` stacks them.
 """
@@ -17,11 +17,13 @@ The module knows one layer; `textgen.training.network` stacks them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from textgen.config.cells import FACTS
 from textgen.training.coupling import free
 from textgen.training.kernels.cells import CELLS, Cell
 
@@ -42,136 +44,189 @@ def recurrence(
         name: the cell, a key of `CELLS`.
         inputs: `(features, time, batch)` float32.
         weights: kernel `(features, gates * units)`, recurrent kernel `(units, gates * units)` and bias as Keras's
-            layer holds them: `(gates * units,)`, for a GRU `(2, gates * units)`; then a peephole cell's `(3, units)`.
-            Of a coupled cell's the forget gate's blocks are not read, and have a gradient of zero.
+            layer holds them: `(gates * units,)`, for a GRU `(2, gates * units)`; then, of a cell with peepholes, the
+            `(peepholes, units)`. Tied blocks, as a coupled cell's forget gate, are not read, and have a gradient of
+            zero.
         state: the tensors before the first step, each `(units, batch)`; an LSTM's are h and c.
         compute_dtype: type of the matrix products' factors; everything else is float32.
 
     Returns:
         The outputs `(units, time, batch)` and the state after the last step, float32.
     """
-    cell = CELLS[name]
-    if cell.coupled:
-        weights = [free(array) for array in weights]
+    facts = FACTS[name]
     kernel, recurrent_kernel, bias, *peephole = weights
-    units = recurrent_kernel.shape[0]
-    halves = tf.constant(np.repeat([0.5 if half else 1.0 for half in cell.half_rows], units).astype(np.float32))
-    biases = tf.reshape(bias, (-1, cell.gates * units)) * halves
-    return _run(
-        cell,
+    kernel, recurrent_kernel, bias = (free(facts, array) for array in (kernel, recurrent_kernel, bias))
+    units, rows = recurrent_kernel.shape
+    halves = [0.5 if gate in facts.sigmoid else 1.0 for gate in facts.free]
+    halves = tf.constant(np.repeat(halves, units).astype(np.float32))
+    biases = tf.reshape(bias, (-1, rows)) * halves
+    features, time, batch = inputs.shape
+    layer = _Layer(
+        CELLS[name], not facts.apart, bool(facts.peepholes), compute_dtype, features, time, batch, units, rows
+    )
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def run(inputs: Tensor, *given: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+        weights, state = _Weights(*given[:5]), given[5:]
+        columns_in = tf.reshape(layer.factor(inputs), (layer.features, layer.columns))
+        record, last = _forward(layer, columns_in, weights, state)
+
+        def gradient(d_outputs: Tensor, *d_last: Tensor) -> tuple[Tensor, ...]:
+            d_projected, d_inner, d_first = _backward(layer, record, weights, d_outputs, d_last)
+            return *_products(layer, record, columns_in, weights, d_projected, d_inner), *d_first
+
+        return (record.outputs[:, 1:], *last), gradient
+
+    outputs, *last = run(
         inputs,
         kernel * halves,
         recurrent_kernel * halves,
         biases[0],
-        None if cell.merged else biases[1],
+        tf.zeros((rows,)) if layer.merged else biases[1],
         0.5 * tf.reshape(peephole[0], (-1, 1)) if peephole else tf.zeros((0, 1)),
-        state,
-        compute_dtype,
+        *state,
+    )
+    return outputs, last
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """What a layer's loops have in common: its cell and its sizes."""
+
+    cell: Cell
+    merged: bool
+    sees_cell_state: bool
+    compute_dtype: tf.DType
+    features: int
+    time: int
+    batch: int
+    units: int
+    rows: int
+
+    @property
+    def columns(self) -> int:
+        return self.time * self.batch
+
+    def factor(self, tensor: Tensor) -> Tensor:
+        """A tensor as a factor of a product."""
+        return tf.cast(tensor, self.compute_dtype)
+
+    def by_step(self, tensor: Tensor) -> Any:
+        """A step's `(height, batch)` each of `(height, time, batch)`."""
+        steps_first = tf.transpose(tf.reshape(tensor, (-1, self.time, self.batch)), (1, 0, 2))
+        return tf.TensorArray(tensor.dtype, self.time).unstack(steps_first)
+
+
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    """A layer's weights, those of sigmoid gates halved; the peepholes `(peepholes * units, 1)`."""
+
+    kernel: Tensor
+    recurrent_kernel: Tensor
+    bias: Tensor
+    inner_bias: Tensor
+    peephole: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Record:
+    """What the loop forward leaves for the loop back.
+
+    Args:
+        outputs: `(units, time + 1, batch)`, before the first step and after each.
+        cell_states: the same of the cell state, where gates see it; else None.
+        states: TensorArrays of the state's tensors, before the first step and after each.
+        saved: TensorArrays of what `Cell.step` kept of each step.
+    """
+
+    outputs: Tensor
+    cell_states: Tensor | None
+    states: list[Any]
+    saved: list[Any]
+
+
+def _forward(
+    layer: _Layer, columns_in: Tensor, weights: _Weights, state: Sequence[Tensor]
+) -> tuple[_Record, list[Tensor]]:
+    """All steps; returns their record and the state after the last."""
+    cell, factor = layer.cell, layer.factor
+    projected = _product(factor(tf.transpose(weights.kernel)), columns_in) + weights.bias[:, None]
+    projected_at = layer.by_step(projected)
+    transposed = factor(tf.transpose(weights.recurrent_kernel))
+
+    def forward(step: Tensor, state: list[Tensor], states: list[Any], saved: list[Any]) -> tuple[Any, ...]:
+        inner = _product(transposed, factor(state[0]))
+        if not layer.merged:
+            inner = inner + weights.inner_bias[:, None]
+        state, keep = cell.step(projected_at.read(step), inner, state, weights.peephole)
+        states = [array.write(step + 1, value) for array, value in zip(states, state, strict=True)]
+        saved = [array.write(step, value) for array, value in zip(saved, keep, strict=True)]
+        return step + 1, state, states, saved
+
+    states = [tf.TensorArray(tf.float32, layer.time + 1).write(0, first) for first in state]
+    saved = [tf.TensorArray(tf.float32, layer.time) for _ in range(cell.saved)]
+    _, last, states, saved = tf.while_loop(lambda step, *_: step < layer.time, forward, (0, list(state), states, saved))
+    cell_states = _units_first(states[1].stack()) if layer.sees_cell_state else None
+    return _Record(_units_first(states[0].stack()), cell_states, states, saved), last
+
+
+def _backward(
+    layer: _Layer, record: _Record, weights: _Weights, d_outputs: Tensor, d_last: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """The gradients with respect to the input's and to the recurrent products, and to the state before the first step.
+
+    Those of the products are `(rows, time, batch)`, of the products' type.
+    """
+    cell, factor = layer.cell, layer.factor
+    d_outputs_at = layer.by_step(d_outputs)
+    back = factor(weights.recurrent_kernel)
+
+    def backward(
+        step: Tensor, d_state: list[Tensor], d_projected: Any, d_inner: Any
+    ) -> tuple[Tensor, list[Tensor], Any, Any]:
+        d_state = [d_state[0] + d_outputs_at.read(step), *d_state[1:]]
+        saved, before = [array.read(step) for array in record.saved], [array.read(step) for array in record.states]
+        dz, d_product, d_state = cell.gradient(d_state, saved, before, weights.peephole)
+        d_product = factor(d_product)
+        d_projected = d_projected.write(step, d_product if layer.merged else factor(dz))
+        if not layer.merged:
+            d_inner = d_inner.write(step, d_product)
+        through = _product(back, d_product)
+        d_state = [through if d_state[0] is None else d_state[0] + through, *d_state[1:]]
+        return step - 1, d_state, d_projected, d_inner
+
+    by_product = [tf.TensorArray(layer.compute_dtype, layer.time) for _ in range(2)]
+    _, d_first, d_projected, d_inner = tf.while_loop(
+        lambda step, *_: step >= 0, backward, (layer.time - 1, list(d_last), *by_product)
+    )
+    d_projected = _units_first(d_projected.stack())
+    return d_projected, d_projected if layer.merged else _units_first(d_inner.stack()), d_first
+
+
+def _products(
+    layer: _Layer, record: _Record, columns_in: Tensor, weights: _Weights, d_projected: Tensor, d_inner: Tensor
+) -> tuple[Tensor, ...]:
+    """The gradients with respect to the inputs and to each of the weights: single products over all steps."""
+    d_peephole = tf.zeros_like(weights.peephole)
+    if record.cell_states is not None:
+        d_peephole = layer.cell.peephole_gradient(d_projected, record.cell_states)[:, None]
+    d_projected = tf.reshape(d_projected, (layer.rows, layer.columns))
+    d_inner = d_projected if layer.merged else tf.reshape(d_inner, (layer.rows, layer.columns))
+    h_before = tf.reshape(layer.factor(record.outputs[:, :-1]), (layer.units, layer.columns))
+    d_inputs = _product(layer.factor(weights.kernel), d_projected)
+    return (
+        tf.reshape(d_inputs, (layer.features, layer.time, layer.batch)),
+        _product(columns_in, d_projected, transpose_b=True),
+        _product(h_before, d_inner, transpose_b=True),
+        tf.reduce_sum(tf.cast(d_projected, tf.float32), 1),
+        tf.reduce_sum(tf.cast(d_inner, tf.float32), 1),
+        d_peephole,
     )
 
 
-def _run(
-    cell: Cell,
-    inputs: Tensor,
-    kernel: Tensor,
-    recurrent_kernel: Tensor,
-    bias: Tensor,
-    inner_bias: Tensor | None,
-    peephole: Tensor,
-    state: Sequence[Tensor],
-    compute_dtype: tf.DType,
-) -> tuple[Tensor, list[Tensor]]:
-    features, time, batch = inputs.shape
-    units, rows = recurrent_kernel.shape
-    columns = time * batch
-    if inner_bias is None:
-        inner_bias = tf.zeros((rows,))
+def _product(a: Tensor, b: Tensor, **options: bool) -> Tensor:
+    return tf.cast(tf.matmul(a, b, **options), tf.float32)
 
-    def factor(tensor: Tensor) -> Tensor:
-        return tf.cast(tensor, compute_dtype)
 
-    def product(a: Tensor, b: Tensor, **options: bool) -> Tensor:
-        return tf.cast(tf.matmul(a, b, **options), tf.float32)
-
-    def steps_first(tensor: Tensor, height: int) -> Tensor:
-        return tf.transpose(tf.reshape(tensor, (height, time, batch)), (1, 0, 2))
-
-    def units_first(tensor: Tensor) -> Tensor:
-        return tf.transpose(tensor, (1, 0, 2))
-
-    def by_step(tensor: Tensor) -> Any:
-        return tf.TensorArray(tensor.dtype, time).unstack(tensor)
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def run(
-        inputs: Tensor,
-        kernel: Tensor,
-        recurrent_kernel: Tensor,
-        bias: Tensor,
-        inner_bias: Tensor,
-        peephole: Tensor,
-        *state: Tensor,
-    ) -> tuple[tuple[Tensor, ...], Any]:
-        columns_in = tf.reshape(factor(inputs), (features, columns))
-        projected = product(factor(tf.transpose(kernel)), columns_in) + bias[:, None]
-        projected_at = by_step(steps_first(projected, rows))
-        transposed = factor(tf.transpose(recurrent_kernel))
-
-        def forward(step: Tensor, state: list[Tensor], states: list[Any], saved: list[Any]) -> tuple[Any, ...]:
-            inner = product(transposed, factor(state[0]))
-            if not cell.merged:
-                inner = inner + inner_bias[:, None]
-            state, keep = cell.step(projected_at.read(step), inner, state, peephole)
-            states = [array.write(step + 1, value) for array, value in zip(states, state, strict=True)]
-            saved = [array.write(step, value) for array, value in zip(saved, keep, strict=True)]
-            return step + 1, state, states, saved
-
-        states = [tf.TensorArray(tf.float32, time + 1).write(0, first) for first in state]
-        saved = [tf.TensorArray(tf.float32, time) for _ in range(cell.saved)]
-        _, last, states, saved = tf.while_loop(lambda step, *_: step < time, forward, (0, list(state), states, saved))
-        outputs = units_first(states[0].stack())
-        seen = units_first(states[1].stack()) if cell.peepholes else None
-
-        def gradient(d_outputs: Tensor, *d_last: Tensor) -> tuple[Tensor, ...]:
-            d_outputs_at = by_step(units_first(d_outputs))
-            back = factor(recurrent_kernel)
-
-            def backward(
-                step: Tensor, d_state: list[Tensor], d_projected: Any, d_inner: Any
-            ) -> tuple[Tensor, list[Tensor], Any, Any]:
-                d_state = [d_state[0] + d_outputs_at.read(step), *d_state[1:]]
-                kept, before = [array.read(step) for array in saved], [array.read(step) for array in states]
-                dz, d_product, d_state = cell.gradient(d_state, kept, before, peephole)
-                d_product = factor(d_product)
-                d_projected = d_projected.write(step, d_product if cell.merged else factor(dz))
-                if not cell.merged:
-                    d_inner = d_inner.write(step, d_product)
-                through = product(back, d_product)
-                d_state = [through if d_state[0] is None else d_state[0] + through, *d_state[1:]]
-                return step - 1, d_state, d_projected, d_inner
-
-            by_product = [tf.TensorArray(compute_dtype, time) for _ in range(2)]
-            _, d_first, d_projected, d_inner = tf.while_loop(
-                lambda step, *_: step >= 0, backward, (time - 1, list(d_last), *by_product)
-            )
-            d_projected = units_first(d_projected.stack())
-            d_peephole = tf.zeros_like(peephole)
-            if seen is not None:
-                d_peephole = cell.peephole_gradient(d_projected, seen)[:, None]
-            d_projected = tf.reshape(d_projected, (rows, columns))
-            d_inner = d_projected if cell.merged else tf.reshape(units_first(d_inner.stack()), (rows, columns))
-            h_before = tf.reshape(factor(outputs[:, :-1]), (units, columns))
-            return (
-                tf.reshape(product(factor(kernel), d_projected), (features, time, batch)),
-                product(columns_in, d_projected, transpose_b=True),
-                product(h_before, d_inner, transpose_b=True),
-                tf.reduce_sum(tf.cast(d_projected, tf.float32), 1),
-                tf.reduce_sum(tf.cast(d_inner, tf.float32), 1),
-                d_peephole,
-                *d_first,
-            )
-
-        return (outputs[:, 1:], *last), gradient
-
-    outputs, *last = run(inputs, kernel, recurrent_kernel, bias, inner_bias, peephole, *state)
-    return outputs, last
+def _units_first(tensor: Tensor) -> Tensor:
+    return tf.transpose(tensor, (1, 0, 2))

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from textgen.config import SamplingConfig
 from textgen.engine import Engine
 from textgen.sampling.logits import controlled, draw, log_softmax
-from textgen.sampling.referee import TOLERANCE, Referee, settled
+from textgen.sampling.margin import Margin
+from textgen.sampling.referee import TOLERANCE, Referee
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.integer]
@@ -26,8 +27,8 @@ _AHEAD = 4096
 """Random numbers drawn ahead for each sample, at least those of one character."""
 
 
-class Pen:
-    """Writes several samples side by side.
+class BatchSampler:
+    """Draws the ids of several samples side by side.
 
     What a sample gets depends on its own chance alone, not on which others are written with it; see `referee`.
 
@@ -75,29 +76,20 @@ class Pen:
 
     def draw(self) -> Ids:
         """Draws the next id of each sample that is still written, `(samples,)`."""
-        place = self._position % self._block
-        if place == 0:
+        if self._position % self._block == 0:
             self._draw_ahead()
         if self._position:
             self._logits, self._state = self._engine.step(self._last, self._state)
-        logits, noise, config = self._wide(self._logits), self._noise[:, place], self._config
-        temperature = self._temperatures[self._position % len(self._temperatures)]
-        recent = None if self._window is None else self._window.ids
-        ids = draw(controlled(logits, config, temperature=temperature, recent=recent), noise)
+        if self._referee is None or not self._position:
+            ids = self._chosen(slice(None))
+        else:
+            margin = Margin(len(self._logits))
+            ids = self._chosen(slice(None), margin)
+            tolerance = TOLERANCE * float(np.abs(self._logits).max())
+            for row in np.flatnonzero(margin.nats <= tolerance).tolist():
+                self._compute_alone(row, self._referee)
+                ids[row] = self._chosen([row])[0]
         if self._referee is not None:
-            if self._position:
-                stands = settled(
-                    logits,
-                    config,
-                    temperature=temperature,
-                    recent=recent,
-                    noise=noise,
-                    tolerance=TOLERANCE * float(np.abs(self._logits).max()),
-                )
-                for row in np.flatnonzero(~stands).tolist():
-                    alone, looked_back = self._alone(row, self._referee), None if recent is None else recent[[row]]
-                    alone = controlled(alone, config, temperature=temperature, recent=looked_back)
-                    ids[row] = draw(alone, noise[[row]])[0]
             for sample, each in zip(self.samples, ids.tolist(), strict=True):
                 self._drawn[sample].append(each)
         if self._window is not None:
@@ -122,19 +114,25 @@ class Pen:
         np.maximum(self._noise, _TINY, out=self._noise)
         np.negative(np.log(self._noise, out=self._noise), out=self._noise)
 
-    def _alone(self, row: int, referee: Referee) -> Array:
-        """The logits of the sample in `row` as if it were alone; its state goes on from there."""
-        sample = self.samples[row]
-        logits, state = referee.logits(sample, self._drawn[sample])
-        self._logits[row] = logits[0]
-        self._state.put(row, state)
-        return self._wide(logits)
-
-    def _wide(self, logits: NDArray[np.float32]) -> Array:
-        wide = logits.astype(np.float64)
+    def _chosen(self, rows: slice | list[int], margin: Margin | None = None) -> Ids:
+        """What these rows' logits, the controls and the noise come to."""
+        logits = self._logits[rows].astype(np.float64)
         if self._banned is not None:
-            wide[:, self._banned] = -np.inf
-        return wide
+            logits[:, self._banned] = -np.inf
+        left = controlled(
+            logits,
+            self._config,
+            temperature=self._temperatures[self._position % len(self._temperatures)],
+            recent=None if self._window is None else self._window.ids[rows],
+            margin=margin,
+        )
+        return draw(left, self._noise[rows, self._position % self._block], margin)
+
+    def _compute_alone(self, row: int, referee: Referee) -> None:
+        """Computes the logits and the state of the sample in `row` anew, as if it were alone."""
+        sample = self.samples[row]
+        self._logits[[row]], state = referee.logits(sample, self._drawn[sample])
+        self._state.put(row, state)
 
 
 class Window:

@@ -1,6 +1,6 @@
-"""The text that is scored: what a run held out from its own, or one that was given.
+"""The text to score, as ids: a run's held-out text or a text of the user's.
 
-Text goes in, ids come out, with what has to be said of them. The module reads no file and asks no network.
+The module reads no file and runs no model.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from textgen.sampling.writer import Writer
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Subject:
-    """The text that is scored.
+class ScoredText:
+    """The text to score.
 
     Args:
-        split: whether it is the run's own, held out.
-        source: which text it is, in words.
-        text: what is scored, without what was dropped.
-        sha256: the fingerprint of the text, normalised, before anything was dropped.
-        before: `(1,)`, the id that the first one is foretold from.
+        split: whether it is the run's held-out text.
+        source: a description of the text.
+        text: the text, without dropped characters.
+        sha256: SHA-256 of the normalised text, before any character was dropped.
+        before: `(1,)`, the id that precedes the first.
         ids: `(characters,)`, at least one.
-        unknown: how many of them stand for a character that the model never saw.
-        dropped: how many such characters were left out.
+        unknown: how many of them replace a character outside the vocabulary.
+        dropped: how many characters outside the vocabulary were dropped.
     """
 
     split: Split
@@ -47,24 +47,26 @@ class Subject:
     dropped: int
 
 
-def held_out(writer: Writer, own: RunText | None, problem: str) -> Subject:
-    """What a run held out from its own text; `problem` is why that is not to be had.
+def held_out(writer: Writer, own: RunText | None, problem: str) -> ScoredText:
+    """The held-out text of a run; `problem` says why its text cannot be read, if so.
 
     Raises:
-        RunError: it is not to be had, or nothing was held out.
+        RunError: the run's text cannot be read, or nothing was held out.
     """
     name = model_name(writer)
     if own is None:
-        raise RunError(f"{problem} Say with --corpus where it is, or give a text to score: textgen eval {name} FILE")
+        raise RunError(
+            f"{problem} Pass --corpus PATH if it has moved, or give a text to score: textgen eval {name} FILE"
+        )
     if not own.held_out:
         raise RunError(
-            f"The run {name!r} held nothing out: it was trained on its whole text. "
+            f"The run {name!r} has no held-out text: it was trained on its whole text. "
             f"Give a text to score: textgen eval {name} FILE"
         )
     length = len(own.held_out)
     files = len(own.sources)
     title = Path(own.sources[0]).name + (f" and {files - 1:,} more" if files > 1 else "")
-    # Folded characters are ids of their own in training, too.
+    # In training rare characters share the unknown id, too.
     return _subject(
         writer.tokenizer,
         own.held_out,
@@ -75,12 +77,12 @@ def held_out(writer: Writer, own: RunText | None, problem: str) -> Subject:
     )
 
 
-def given(writer: Writer, own: RunText | None, text: str, name: str, unknown: Unknown) -> Subject:
+def given(writer: Writer, own: RunText | None, text: str, name: str, unknown: Unknown) -> ScoredText:
     """A text of the user's.
 
     Raises:
-        CorpusError: nothing of it can be scored.
-        UnknownCharacterError: it holds characters that the model never saw, and `unknown` is "error".
+        CorpusError: no character of it can be scored.
+        UnknownCharacterError: it contains characters outside the vocabulary, and `unknown` is "error".
     """
     text = writer.as_trained(_newlines(writer.metadata.corpus.config, text))
     if not text:
@@ -92,34 +94,34 @@ def given(writer: Writer, own: RunText | None, text: str, name: str, unknown: Un
 
 def _subject(
     tokenizer: CharTokenizer, text: str, *, unknown: Unknown, before: str, split: Split, source: str
-) -> Subject:
+) -> ScoredText:
     ids = tokenizer.encode(text, unknown=unknown)
     if not len(ids):
-        raise CorpusError("There is nothing to score: the model knows none of the text's characters.")
-    foreign = len(text) - len(tokenizer.encode(text, unknown="skip"))
+        raise CorpusError("There is nothing to score: none of the text's characters is in the model's vocabulary.")
+    outside = len(text) - len(tokenizer.encode(text, unknown="skip"))
     dropped = len(text) - len(ids)
-    return Subject(
+    return ScoredText(
         split=split,
         source=source,
         text=tokenizer.decode(ids) if dropped else text,
         sha256=hashlib.sha256(utf8(text)).hexdigest(),
         before=context_ids(tokenizer, tokenizer.encode(before, unknown="replace")),
         ids=ids,
-        unknown=foreign - dropped,
+        unknown=outside - dropped,
         dropped=dropped,
     )
 
 
 def _newlines(settings: CorpusConfig, text: str) -> str:
-    """A text with its newlines as the training text's were brought to."""
+    """A text with its newlines normalised as the training text's were."""
     return text if settings.keep_newlines else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def model_name(writer: Writer) -> str:
-    """What to call a model: its run's name, its file, or where it came from none, "model"."""
+    """A model's name: its run's, its file's, or "model" if it has neither."""
     return "model" if writer.path is None else checkpoint_name(writer.path)
 
 
 def utf8(text: str) -> bytes:
-    """A text's bytes; it may hold lone surrogates."""
+    """A text in UTF-8; it may contain lone surrogates."""
     return text.encode("utf-8", "surrogatepass")

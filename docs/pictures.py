@@ -1,0 +1,126 @@
+"""Draws the README's pictures from a run, into docs/pictures: python docs/pictures.py [RUN].
+
+The learning curve is `textgen plot` as an 80-column terminal shows it, in SVG; the other picture is the page of
+`textgen neurons`, photographed in Chromium through selenium.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import textgen
+from textgen.display.plots.palette import COLOURS, TERMINAL_256
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = ROOT / "docs" / "pictures"
+FEATURE = "inside quotes"
+PASSAGE = "A CONVERSATION IN THE CHURCHYARD"
+
+WIDE, HIGH, EDGE = 9, 18, 18
+"""A terminal's cell, and the space around its text, in pixels."""
+INK, PAPER = "#d8dee9", "#1d2026"
+DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
+"""Column and row of each bit of a braille character."""
+
+
+def cells(line: str) -> Iterator[tuple[str, str, float]]:
+    """The characters of a line with their colour and opacity, as the escape sequences say."""
+    colour, opacity = INK, 1.0
+    for codes, character in re.findall(r"\x1b\[([\d;]*)m|(.)", line):
+        if character:
+            yield character, colour, opacity
+        elif codes in ("", "0"):
+            colour, opacity = INK, 1.0
+        else:
+            opacity = 0.6 if codes.startswith("2;") else 1.0
+            colour = COLOURS[TERMINAL_256.index(codes.removeprefix("2;"))]
+
+
+def terminal(text: str, *, columns: int) -> str:
+    """A terminal's text with colours as an SVG; braille is drawn dot by dot, as few fonts have it."""
+    shapes = []
+    for row, line in enumerate(text.splitlines()):
+        for column, (character, colour, opacity) in enumerate(cells(line)):
+            x, y = EDGE + column * WIDE, EDGE + row * HIGH
+            look = f'fill="{colour}"' + (f' opacity="{opacity}"' if opacity < 1 else "")
+            if 0x2800 <= ord(character) < 0x2900:
+                path = "".join(
+                    f"M{x + WIDE / 4 + across * WIDE / 2:g} {y + HIGH / 8 + down * HIGH / 4:g}h0"
+                    for bit, (across, down) in enumerate(DOTS)
+                    if (ord(character) - 0x2800) >> bit & 1
+                )
+                look = look.replace("fill", "stroke")
+                shapes.append(f'<path d="{path}" {look} stroke-width="3" stroke-linecap="round"/>')
+            elif character != " ":
+                shapes.append(f'<text x="{x}" y="{y + 13}" {look}>{html.escape(character)}</text>')
+    width, height = columns * WIDE + 2 * EDGE, (row + 1) * HIGH + 2 * EDGE
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        'font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="15">'
+    )
+    return "\n".join([head, f'<rect width="100%" height="100%" rx="8" fill="{PAPER}"/>', *shapes, "</svg>\n"])
+
+
+def photograph(page: str, path: Path, *, width: int, height: int) -> None:
+    """Shows a page of neurons in Chromium, ranked by `FEATURE`, and writes what is seen to a .png file."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = _program("chromium")
+    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={width},{height}"):
+        options.add_argument(flag)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "page.html"
+        file.write_text(page, encoding="utf-8")
+        with webdriver.Chrome(options, webdriver.ChromeService(_program("chromedriver"))) as driver:
+            driver.get(file.as_uri())
+            driver.execute_script(
+                "const by = document.getElementById('by');"
+                "const wanted = [...by.options].find((option) => option.text == arguments[0]);"
+                "by.value = wanted.value; by.dispatchEvent(new Event('change'))",
+                FEATURE,
+            )
+            driver.save_screenshot(str(path))
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        sys.exit(f"There is no {name} here. Install it (Debian: apt-get install chromium chromium-driver).")
+    return found
+
+
+def _passage(text: str, *, length: int) -> str:
+    """Some paragraphs of a text from a known place on."""
+    start = text.index(PASSAGE)
+    return text[start : text.index("\n\n", start + length)]
+
+
+def main(run: str = "demo") -> None:
+    """Writes both pictures.
+
+    Args:
+        run: a run's name; its text is the bundled one.
+    """
+    PICTURES.mkdir(exist_ok=True)
+    folder = ROOT / "checkpoints" / run
+    curves: Any = textgen.plot(folder)
+    drawn = terminal(curves.text(columns=80, rows=16, colours=256), columns=80)
+    (PICTURES / "learning-curve.svg").write_text(drawn, encoding="utf-8")
+    text = (ROOT / "corpora" / "marrow_haven.txt").read_text(encoding="utf-8")
+    found = textgen.neurons(textgen.load(folder), _passage(text, length=2500))
+    photograph(found.to_html(title="marrow_haven.txt"), PICTURES / "neurons.png", width=1200, height=720)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:2])
+    except textgen.TextgenError as error:
+        sys.exit(f"{error} (`make demo` trains the run of these pictures.)")

@@ -1,0 +1,95 @@
+"""Every benchmark runs, with a second's work; what fails is an error, and what is not installed has no figure."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import against, cells, exits, harness, memory, quality, sample_speed, train_speed
+
+PROGRAMS = {
+    module.__name__.split(".")[-1]: module for module in (cells, exits, memory, quality, sample_speed, train_speed)
+}
+
+
+@pytest.fixture
+def text(tmp_path: Path, bundled_corpus: Path) -> str:
+    path = tmp_path / "text.txt"
+    path.write_text((bundled_corpus / "marrow_haven.txt").read_text()[:20_000])
+    return str(path)
+
+
+def test_no_benchmark_is_left_out() -> None:
+    programs = {path.stem for path in (harness.ROOT / "benchmarks").glob("*.py")} - {"__init__", "harness"}
+    assert programs == {*PROGRAMS, "against"}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_benchmark_prints_a_figure_or_a_word_in_each_row_and_names_the_default_cell(
+    name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"cells": [text, "--cells", f"lstm,{harness.DEFAULT_CELL}"], "quality": [text], "exits": [text]}
+    out = tmp_path / "out.json"
+    PROGRAMS[name].main([*given.get(name, []), "--smoke", "--out", str(out)])
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{name}: date ")
+    rows = [line for line in printed.splitlines() if line.startswith("| ")]
+    assert len(rows) > 1
+    assert harness.DEFAULT_CELL in printed
+    assert "nan" not in printed
+    assert json.loads(out.read_text())["benchmark"] == name
+
+
+def test_a_checkout_beside_itself_ends_with_the_same_loss(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    against.main([str(harness.ROOT), "--text", text, "--cells", harness.DEFAULT_CELL, "--smoke"])
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| 1x8")]
+    assert [row.split(" | ")[2] for row in rows] == ["sampling, 1 stream", "sampling, 64 streams", "training, float32"]
+    assert rows[-1].endswith("| the same |")
+
+
+CONTENDERS = """
+from benchmarks import harness
+
+def contender(name, settings):
+    if name == "broken":
+        raise ValueError("no such shape")
+    if name == "peer":
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+    return {"per second": settings["speed"]}
+
+if __name__ == "__main__":
+    harness.answer(harness.parser(None).parse_args(), contender)
+"""
+
+
+def _unused(name: str, settings: Mapping[str, Any]) -> dict[str, float]:
+    raise AssertionError("a contender runs in a process of its own")
+
+
+def test_contenders_take_turns_and_a_missing_peer_has_no_value(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(CONTENDERS)
+    settings = {"speed": 5.0}
+    found = harness.alternate(str(program), _unused, ["ours", "peer"], settings, runs=2, key="per second")
+    assert found == {"ours": [5.0, 5.0], "peer": []}
+    assert harness.median(found["peer"]) is None
+
+
+def test_a_contender_that_fails_ends_the_program_with_its_error(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(CONTENDERS)
+    with pytest.raises(SystemExit, match=r"broken failed.*\n(.*\n)*.*no such shape") as caught:
+        harness.child(str(program), _unused, "broken", {})
+    assert isinstance(caught.value.code, str), "a text as exit code: printed on standard error, and the code is 1"
+
+
+def test_exits_measures_the_time_after_the_last_line() -> None:
+    program = "import sys, time; print('last', file=sys.stderr, flush=True); time.sleep(0.3)"
+    assert exits.leave([sys.executable, "-c", program])["leaving"] >= 0.3
+    with pytest.raises(SystemExit, match="exit code 3"):
+        exits.leave([sys.executable, "-c", "raise SystemExit(3)"])

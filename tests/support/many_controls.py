@@ -1,0 +1,16 @@
+"""Settings in which every control has its turn, for tests that must hold whatever the controls are."""
+
+from typing import Any
+
+CONTROLS: list[dict[str, Any]] = [
+    {},
+    {"temperature": 0.0},
+    {"temperature": 0.3},
+    {"temperature": (0.2, 1.5)},
+    {"top_k": 4},
+    {"top_p": 0.8},
+    {"min_p": 0.1},
+    {"typical_p": 0.7},
+    {"repetition_penalty": 1.5, "repetition_window": 5},
+    {"top_k": 9, "top_p": 0.95, "min_p": 0.02, "typical_p": 0.95, "temperature": 1.3},
+]

@@ -1,0 +1,78 @@
+"""The base of all configurations: frozen, checked when they are made, to and from JSON, documented by their fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import textwrap
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, dataclass_transform, get_type_hints
+
+from textgen.config.fields import Setting, require, setting
+from textgen.errors import ConfigError
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting,))
+class Config:
+    """A subclass is a frozen dataclass with keywords only; what its fields declare is checked and documented.
+
+    Attributes:
+        declared: each field's `Setting`, by name.
+
+    Example:
+        >>> class Drawing(Config):
+        ...     '''How a character is drawn.'''
+        ...
+        ...     top_p: float = setting(default=1.0, gt=0, le=1, off=1.0, help="Only the likeliest characters.")
+        >>> Drawing(top_p=0.5)
+        Drawing(top_p=0.5)
+        >>> Drawing(top_p=1.5)
+        Traceback (most recent call last):
+        ...
+        textgen.errors.ConfigError: top_p must be in (0, 1]; got 1.5. Use 1.0 to switch it off.
+    """
+
+    declared: ClassVar[Mapping[str, Setting]]
+
+    def __init_subclass__(cls) -> None:
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        hints = get_type_hints(cls)
+        cls.declared = {f.name: Setting.of(f, hints[f.name]) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        arguments = [
+            textwrap.fill(f"{name}: {each.description}", 110, initial_indent="    ", subsequent_indent="        ")
+            for name, each in cls.declared.items()
+        ]
+        cls.__doc__ = "\n".join([inspect.cleandoc(cls.__doc__ or ""), "", "Args:", *arguments])
+
+    def __post_init__(self) -> None:
+        for name, each in self.declared.items():
+            each.check(getattr(self, name))
+
+    @classmethod
+    def among(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of some values that are fields here."""
+        return {name: value for name, value in values.items() if name in cls.declared}
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The configuration that `to_json` wrote.
+
+        Raises:
+            ConfigError: a field is missing, unknown or out of range.
+        """
+        require(isinstance(values, Mapping), cls.__name__, "made of named fields", values)
+        unknown = sorted(set(values) - set(cls.declared))
+        require(not unknown, cls.__name__, "made of known fields only", unknown)
+        arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        try:
+            return cls(**arguments)
+        except TypeError as error:
+            raise ConfigError(f"{cls.__name__} must hold all of its fields; got {sorted(values)}.") from error
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, checked again."""
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]

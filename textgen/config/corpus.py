@@ -1,0 +1,41 @@
+"""The settings of a corpus: how files become one text."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from textgen.config.base import Config
+from textgen.config.fields import setting
+
+Normalization = Literal["none", "nfc", "nfkc"]
+Unknown = Literal["error", "skip", "replace"]
+
+
+class CorpusConfig(Config):
+    """How files become one text."""
+
+    encoding: str = setting(
+        default="utf-8",
+        expected="a text encoding that Python knows",
+        help="The files' encoding.",
+        details="A UTF-8 byte order mark is dropped.",
+    )
+    keep_newlines: bool = setting(default=False, help="Keep CRLF and CR as they are; otherwise each becomes LF.")
+    normalize: Normalization = setting(default="none", help="Unicode normalization form of the whole text.")
+    glob: str = setting(
+        default="*.txt", expected="a pattern such as '*.txt'", help="Which files of a folder belong to the text."
+    )
+    min_count: int = setting(
+        default=1,
+        ge=1,
+        le=10**9,
+        remedy="Use 1 to keep every character.",
+        help="Characters rarer than this share one unknown id.",
+    )
+    validation: float = setting(
+        default=0.1,
+        ge=0,
+        le=0.5,
+        remedy="Use 0 to train on the whole text.",
+        help="Share of the text, from its end, held out for validation; 0 trains on the whole text.",
+    )

@@ -1,0 +1,204 @@
+"""Declares a setting: one field's default, range, unit and help, from which its checks and its documentation follow."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Collection
+from dataclasses import MISSING, dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, overload
+
+from textgen.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def require(condition: bool, name: str, expected: str, got: object, remedy: str = "") -> None:
+    """Raises `ConfigError` in the one form that all settings share, unless `condition` holds.
+
+    >>> require(False, "top_p", "in (0, 1]", 1.5, "Use 1.0 to switch it off.")
+    Traceback (most recent call last):
+    ...
+    textgen.errors.ConfigError: top_p must be in (0, 1]; got 1.5. Use 1.0 to switch it off.
+    """
+    if not condition:
+        raise ConfigError(f"{name} must be {expected}; got {_shown(got)}. {remedy}".rstrip())
+
+
+def _shown(got: object) -> str:
+    """A value at a length fit for a sentence: it may be a whole text, or a number of thousands of digits."""
+    try:
+        text = repr(got)
+    except ValueError:
+        return "a number of too many digits"
+    return text if len(text) <= 100 else f"{text[:100]} ..."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One field of a configuration, with all that is declared about it.
+
+    Args:
+        name: the field's name.
+        default: its default; `dataclasses.MISSING` where a value is required.
+        kind: the type of a single value: `bool`, `int`, `float` or `str`.
+        choices: the values allowed; those of a `Literal` unless declared.
+        optional: whether None is allowed.
+        several: whether a tuple of values is allowed.
+        help: what it does, in one sentence of plain English.
+        details: further sentences for the documentation.
+        ge: the least value allowed.
+        gt: the value above which it must be.
+        le: the greatest value allowed.
+        lt: the value below which it must be.
+        unit: what the number counts, such as "seconds".
+        off: the value that switches it off.
+        remedy: what to do about a wrong value, where that is not to switch it off.
+        otherwise: what holds in a command where the setting is left out, in words, where that is not the default.
+        expected: what a text must be.
+    """
+
+    name: str
+    default: Any
+    kind: type
+    choices: Collection[str] = ()
+    optional: bool = False
+    several: bool = False
+    help: str
+    details: str = ""
+    ge: float | None = None
+    gt: float | None = None
+    le: float = math.inf
+    lt: float | None = None
+    unit: str = ""
+    off: float | None = None
+    remedy: str = ""
+    otherwise: str = ""
+    expected: str = ""
+
+    @classmethod
+    def of(cls, field: dataclasses.Field[Any], hint: Any) -> Setting:
+        """The setting that a dataclass's field declares.
+
+        Args:
+            field: a field made by `setting`.
+            hint: its annotation, evaluated.
+        """
+        parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+        several = any(get_origin(part) is tuple for part in parts)
+        (kind,) = {get_args(part)[0] if get_origin(part) is tuple else part for part in parts} - {types.NoneType}
+        declaration = dict(field.metadata)
+        choices = declaration.pop("choices", get_args(kind) if get_origin(kind) is Literal else ())
+        return cls(
+            name=field.name,
+            default=field.default,
+            kind=str if choices else kind,
+            choices=choices,
+            optional=types.NoneType in parts,
+            several=several,
+            **declaration,
+        )
+
+    def check(self, value: object) -> None:
+        """Refuses a value that is not allowed.
+
+        Raises:
+            ConfigError: it is of another type or out of its range.
+        """
+        if value is None and self.optional:
+            return
+        remedy = self.remedy if self.off is None else f"Use {self.off} to switch it off."
+        for each in value if self.several and isinstance(value, tuple) else (value,):
+            require(self._allows(each), self.name, self.allowed, each, remedy)
+
+    def _allows(self, value: Any) -> bool:
+        if self.choices:
+            return value in tuple(self.choices)
+        if self.kind in (bool, str):
+            return isinstance(value, self.kind)
+        number = isinstance(value, int if self.kind is int else (int, float)) and not isinstance(value, bool)
+        # A whole number may be too large for `math.isnan`; only NaN differs from itself.
+        return (
+            number
+            and value == value
+            and (self.ge is None or value >= self.ge)
+            and (self.gt is None or value > self.gt)
+            and value <= self.le
+            and (self.lt is None or value < self.lt)
+        )
+
+    @property
+    def allowed(self) -> str:
+        """Which values are allowed, as it is said in an error.
+
+        >>> Setting(name="top_p", default=1.0, kind=float, gt=0, le=1, help="").allowed
+        'in (0, 1]'
+        """
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        if self.kind is bool:
+            return "true or false"
+        if self.kind is str:
+            return self.expected
+        if self.kind is int:
+            return f"a whole number in [{self.ge}, {self.le}]"
+        low, high = self.ge if self.gt is None else self.gt, self.le if self.lt is None else self.lt
+        if math.isinf(high):
+            return f"{'at least' if self.gt is None else 'more than'} {low:g}"
+        return f"in {'[' if self.gt is None else '('}{low:g}, {high:g}{']' if self.lt is None else ')'}"
+
+    @property
+    def line(self) -> str:
+        """The help, with the value that switches it off.
+
+        >>> Setting(name="top_k", default=0, kind=int, off=0, help="Only the likeliest.").line
+        'Only the likeliest; 0 is off.'
+        """
+        return self.help if self.off is None else f"{self.help.removesuffix('.')}; {self.off:g} is off."
+
+    @property
+    def default_text(self) -> str:
+        """What holds where the setting is left out; "" where there is nothing to say."""
+        if self.otherwise:
+            return self.otherwise
+        if isinstance(self.default, bool):
+            return "on" if self.default else "off"
+        if isinstance(self.default, float):
+            return f"{self.default:g}"
+        return "" if self.default in (MISSING, None, ()) else str(self.default)
+
+    @property
+    def description(self) -> str:
+        """All about it in a paragraph: meaning, allowed values, unit and default."""
+        parts = [self.line, self.details, f"Must be {self.allowed}{f', in {self.unit}' if self.unit else ''}."]
+        if self.default is not MISSING:
+            parts.append(f"Default: {self.default!r}{self._in_words()}.")
+        return " ".join(part for part in parts if part)
+
+    def _in_words(self) -> str:
+        if not self.otherwise:
+            return ""
+        return f" ({self.otherwise})" if self.default is None else f"; in `textgen train`: {self.otherwise}"
+
+
+@overload
+def setting(*, default: T, **declaration: Any) -> T: ...
+
+
+@overload
+def setting(**declaration: Any) -> Any: ...
+
+
+def setting(*, default: Any = MISSING, **declaration: Any) -> Any:
+    """Declares a configuration's field.
+
+    Args:
+        default: its default; without one a value is required.
+        **declaration: what `Setting` takes from `help` on; it refuses other names when the class is made.
+
+    Example:
+        class Drawing(Config):
+            top_p: float = setting(default=1.0, gt=0, le=1, off=1.0, help="Only the likeliest characters.")
+    """
+    return dataclasses.field(default=default, metadata=declaration)

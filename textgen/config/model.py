@@ -1,0 +1,123 @@
+"""The settings of a model: the network's shape, and the presets for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypedDict
+
+from textgen.config.base import Config
+from textgen.config.cells import FACTS, Cell, CellFacts
+from textgen.config.fields import setting
+
+Size = Literal["tiny", "small", "medium", "large"]
+
+
+class ModelConfig(Config):
+    """The network's shape."""
+
+    vocab_size: int = setting(ge=1, le=1_114_113, help="Ids in the vocabulary.")
+    cell: Cell = setting(
+        default="coupled",
+        choices=FACTS,
+        help="The recurrent cell; coupled and gru reach the lowest loss.",
+        details=(
+            '"peephole" is an LSTM whose gates see the cell state; "coupled" is an LSTM that forgets as much as it '
+            "takes in."
+        ),
+    )
+    layers: int = setting(default=2, ge=1, le=16, otherwise="by size", help="Recurrent layers, stacked.")
+    units: int = setting(default=384, ge=1, le=8192, otherwise="by size", help="State size of each layer.")
+    embedding: int = setting(
+        default=64, ge=1, le=8192, otherwise="by size", help="Size of a character's embedding vector."
+    )
+    skip: bool = setting(
+        default=True,
+        help="Sum every layer's output into the head.",
+        details="After Graves (2013); otherwise the head sees the last layer only.",
+    )
+    dropout: float = setting(
+        default=0.2,
+        ge=0,
+        lt=1,
+        off=0,
+        otherwise="by passes over the text",
+        help="Dropout of the layers' outputs.",
+        details="One mask a sequence.",
+    )
+    input_dropout: float = setting(
+        default=0.05,
+        ge=0,
+        lt=1,
+        off=0,
+        otherwise="by passes over the text",
+        help="Dropout of the embedding's output.",
+        details="One mask a sequence.",
+    )
+
+    @property
+    def facts(self) -> CellFacts:
+        """What is known of the cell."""
+        return FACTS[self.cell]
+
+    @property
+    def gates(self) -> int:
+        """Columns of a layer's kernels for each unit: 4 for an LSTM, 3 for a GRU, 1 for a simple RNN."""
+        return len(self.facts.gates)
+
+    @property
+    def free_gates(self) -> int:
+        """Those of the `gates` that are computed and learned: a coupled cell's forget gate follows from its input gate.
+
+        >>> [ModelConfig(vocab_size=65, cell=cell).free_gates for cell in ("lstm", "coupled")]
+        [4, 3]
+        """
+        return len(self.facts.free)
+
+    @property
+    def weights(self) -> int:
+        """How many numbers the model learns.
+
+        >>> ModelConfig(vocab_size=65, cell="lstm", layers=2, units=256, embedding=64).weights
+        874881
+        """
+        return self._numbers(self.free_gates)
+
+    @property
+    def stored(self) -> int:
+        """How many numbers its arrays hold: a coupled cell's forget gates, too, which are not learned apart.
+
+        >>> ModelConfig(vocab_size=65, layers=1, units=2, embedding=1, cell="coupled").stored
+        292
+        >>> ModelConfig(vocab_size=65, layers=1, units=2, embedding=1, cell="coupled").weights
+        284
+        """
+        return self._numbers(self.gates)
+
+    def _numbers(self, gates: int) -> int:
+        width, total = self.embedding, self.vocab_size * self.embedding
+        facts = self.facts
+        for _ in range(self.layers):
+            total += self.units * (gates * (width + self.units + facts.bias_rows) + len(facts.peepholes))
+            width = self.units
+        return total + (self.units + 1) * self.vocab_size
+
+
+class ModelSettings(TypedDict, total=False):
+    """The fields of `ModelConfig` that a user may choose, as keywords; None leaves the choice to training."""
+
+    cell: Cell | None
+    layers: int | None
+    units: int | None
+    embedding: int | None
+    skip: bool | None
+    dropout: float | None
+    input_dropout: float | None
+
+
+SIZES: Mapping[Size, Mapping[str, int]] = {
+    "tiny": {"layers": 1, "units": 128, "embedding": 32},
+    "small": {"layers": 2, "units": 256, "embedding": 64},
+    "medium": {"layers": 2, "units": 384, "embedding": 64},
+    "large": {"layers": 2, "units": 512, "embedding": 64},
+}
+"""The presets: shapes alone. `recipe` chooses among them and fits the rest to the corpus and the budget."""

@@ -1,0 +1,221 @@
+"""The settings of training: how a model learns, how long, and on what."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypedDict
+
+from textgen.config.base import Config
+from textgen.config.fields import require, setting
+from textgen.config.model import ModelSettings
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "gpu"]
+Schedule = Literal["linear", "cosine"]
+
+
+class TrainingConfig(Config):
+    """How a model learns."""
+
+    batch_size: int = setting(
+        default=32,
+        ge=1,
+        le=65_536,
+        help="Parallel streams of text in a step; fewer for a short text.",
+        details="Each stream is contiguous.",
+    )
+    sequence_length: int = setting(
+        default=64,
+        ge=1,
+        le=65_536,
+        unit="characters",
+        help="Characters of each stream in a step; fewer for a short text.",
+        details="Gradients reach as far back.",
+    )
+    learning_rate: float = setting(
+        default=1e-2,
+        gt=0,
+        le=10,
+        otherwise="by passes over the text",
+        help="Adam's peak learning rate, after the warm-up.",
+    )
+    beta_2: float = setting(default=0.99, ge=0, lt=1, help="Adam's decay of the second moment.")
+    cautious: bool = setting(
+        default=False,
+        otherwise="on",
+        help="Update only the weights where Adam's momentum and the gradient agree.",
+        details="After Liang et al. (2024).",
+    )
+    clip_norm: float = setting(default=1.0, gt=0, off=math.inf, help="The global gradient norm is clipped to this.")
+    warmup_steps: int = setting(
+        default=50,
+        ge=0,
+        le=10**9,
+        unit="steps",
+        help="Steps over which the rate rises from zero, at most a quarter of all.",
+    )
+    schedule: Schedule = setting(
+        default="linear",
+        help="How the rate falls: linear after a constant phase, cosine from the warm-up on.",
+    )
+    decay_fraction: float = setting(
+        default=0.6,
+        ge=0,
+        le=1,
+        otherwise="0.9",
+        help="Share of all steps, at the end, over which a linear schedule falls.",
+    )
+    final_rate: float = setting(default=0.0, ge=0, le=1, help="The learning rate at the end, as a share of the peak.")
+    halved_fraction: float = setting(
+        default=0.0,
+        ge=0,
+        le=1,
+        off=0,
+        otherwise="0.35 for even lengths from 32",
+        help="Share of all steps, at the start, with an update after each half sequence.",
+        details="Of no effect where `sequence_length` is odd.",
+    )
+    logit_scale: float = setting(
+        default=1.0,
+        gt=0,
+        le=100,
+        off=1.0,
+        otherwise="by passes over the text",
+        help="The logits are multiplied by this in training, against overconfidence.",
+        details="Not in sampling: it is the temperature of Guo et al. (2017), set beforehand.",
+    )
+    weight_decay: float = setting(
+        default=0.1,
+        ge=0,
+        le=100,
+        off=0,
+        help="Decoupled weight decay of the kernels.",
+        details="As a share of the learning rate (AdamW).",
+    )
+    weight_drop: float = setting(
+        default=0.0,
+        ge=0,
+        lt=1,
+        off=0,
+        otherwise="by passes over the text",
+        help="Dropout of the recurrent kernels' weights, for each step.",
+        details="After Merity et al. (2018).",
+    )
+    state_reset: float = setting(
+        default=0.2,
+        ge=0,
+        le=1,
+        off=0,
+        help="Share of the streams whose state starts a step from zero.",
+        details="Drawn anew for each step; so the model also learns to write without a prompt.",
+    )
+    epochs: float | None = setting(
+        default=None,
+        gt=0,
+        le=1e9,
+        unit="passes",
+        help="Passes over the training text.",
+        details="None where `time` or the text decides.",
+    )
+    time: float | None = setting(
+        default=None,
+        ge=1,
+        le=1e9,
+        unit="seconds",
+        otherwise="by length of the text",
+        help="Time budget, instead of epochs.",
+    )
+    patience: int | None = setting(
+        default=None,
+        ge=1,
+        le=10**9,
+        unit="validations",
+        otherwise="never",
+        help="Stop after so many validations without a better loss.",
+    )
+    validate_every: int | None = setting(
+        default=None,
+        ge=1,
+        le=10**9,
+        unit="steps",
+        otherwise="some twenty in a run",
+        help="Steps between validations.",
+    )
+    save_every: float = setting(
+        default=30.0, ge=0, le=1e9, unit="seconds", help="Time between saves of the last state."
+    )
+    save_every_steps: int | None = setting(
+        default=None,
+        ge=1,
+        le=10**9,
+        unit="steps",
+        otherwise="by time",
+        help="Steps between saves of the last state, instead of `save_every`.",
+    )
+    seed: int = setting(
+        default=0, ge=0, le=2**63 - 1, help="Seed of all random numbers; the same one trains the same model."
+    )
+    precision: Precision = setting(
+        default="auto", help="Type of the matrix products; auto measures which is faster here."
+    )
+    device: Device = setting(default="auto", help="Where to train; auto takes a GPU if TensorFlow has one.")
+    shards: int | None = setting(
+        default=None,
+        ge=1,
+        le=1024,
+        otherwise="by cores and batch",
+        help="Parts of a batch that are computed in parallel on a CPU.",
+    )
+
+    def __post_init__(self) -> None:
+        require(
+            self.epochs is None or self.time is None,
+            "epochs",
+            "left out where time is given",
+            self.epochs,
+            "Choose one of the two.",
+        )
+        super().__post_init__()
+
+    @property
+    def halved_share(self) -> float:
+        """The share of all steps, at the start, that make two updates: none where a sequence has no halves.
+
+        >>> [TrainingConfig(halved_fraction=0.25, sequence_length=n).halved_share for n in (64, 65)]
+        [0.25, 0.0]
+        """
+        return self.halved_fraction if self.sequence_length % 2 == 0 else 0.0
+
+
+class TrainingSettings(TypedDict, total=False):
+    """The fields of `TrainingConfig` as keywords; None leaves the choice to training."""
+
+    batch_size: int | None
+    sequence_length: int | None
+    learning_rate: float | None
+    beta_2: float | None
+    cautious: bool | None
+    clip_norm: float | None
+    warmup_steps: int | None
+    schedule: Schedule | None
+    decay_fraction: float | None
+    final_rate: float | None
+    halved_fraction: float | None
+    logit_scale: float | None
+    weight_decay: float | None
+    weight_drop: float | None
+    state_reset: float | None
+    epochs: float | None
+    time: float | None
+    patience: int | None
+    validate_every: int | None
+    save_every: float | None
+    save_every_steps: int | None
+    seed: int | None
+    precision: Precision | None
+    device: Device | None
+    shards: int | None
+
+
+class TrainSettings(ModelSettings, TrainingSettings, total=False):
+    """All settings that `textgen.train` takes as keywords: the fields of `ModelConfig` and `TrainingConfig`."""

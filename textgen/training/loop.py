@@ -1,0 +1,85 @@
+"""The training loop: rounds of training steps, each with a validation at its end.
+
+A round is what Keras calls an epoch, so that users' own callbacks (early stopping, TensorBoard) see `val_loss` at
+`on_epoch_end`. A batch follows from its step, is a few arrays and takes microseconds to cut, so nothing is prefetched:
+`Model.fit` would take the batches through a `tf.data` pipeline, whose threads cost more than they bring and can hold
+up the end of the process for half a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from textgen.corpus.batches import HeldOut, Streams
+from textgen.training.progress import Progress
+from textgen.training.trainer import Trainer
+
+_ENDLESS = 2**40
+"""What callbacks are told of the number of epochs, which is not known beforehand."""
+
+
+def fit(
+    trainer: Trainer,
+    progress: Progress,
+    callbacks: Sequence[keras.callbacks.Callback],
+    *,
+    training: Streams,
+    held_out: HeldOut | None,
+) -> None:
+    """Trains until the plan is done or a callback sets `stop_training`, which ends the round with a validation.
+
+    Args:
+        trainer: what learns.
+        progress: the run's counters; the step is counted here.
+        callbacks: called as Keras's `fit` calls them.
+        training: the batch of each step.
+        held_out: the text of the validations; None for none, and no `val_loss`.
+    """
+    learn = tf.function(trainer.train_step, autograph=False)
+    score = tf.function(trainer.test_step, autograph=False)
+    chain = keras.callbacks.CallbackList(
+        list(callbacks), add_history=True, model=trainer, verbose=0, epochs=_ENDLESS, steps=None
+    )
+    trainer.stop_training = False
+    chain.on_train_begin()
+    epoch, logs = 0, {}
+    while not progress.finished and not trainer.stop_training:
+        chain.on_epoch_begin(epoch)
+        logs = _round(trainer, progress, chain, learn, training)
+        trainer.reset_metrics()
+        if held_out is not None:
+            logs |= {f"val_{name}": value for name, value in _validate(trainer, chain, score, held_out).items()}
+            trainer.reset_metrics()
+        chain.on_epoch_end(epoch, logs)
+        epoch += 1
+    chain.on_train_end(logs)
+
+
+def _round(trainer: Trainer, progress: Progress, chain: Any, learn: Any, training: Streams) -> dict[str, float]:
+    """The steps up to the next validation; returns the metrics over them."""
+    number, done = 0, False
+    while not done and not trainer.stop_training:
+        chain.on_train_batch_begin(number)
+        inputs, targets, reset = training.batch(progress.step)
+        logs = learn((inputs, targets, np.asarray(reset)))
+        progress.step += 1
+        chain.on_train_batch_end(number, logs)
+        number, done = number + 1, progress.round_done
+    return dict(trainer.get_metrics_result())
+
+
+def _validate(trainer: Trainer, chain: Any, score: Any, held_out: HeldOut) -> dict[str, float]:
+    """Scores the held-out text; returns the metrics over it."""
+    chain.on_test_begin()
+    for number, (inputs, targets, weights) in enumerate(held_out):
+        chain.on_test_batch_begin(number)
+        logs = score((inputs, targets, weights, np.asarray(number == 0)))
+        chain.on_test_batch_end(number, logs)
+    logs = dict(trainer.get_metrics_result())
+    chain.on_test_end(logs)
+    return logs
