@@ -35,5 +35,5 @@ def everything(run: Run) -> dict[str, Any]:
     kept["samples"] = run.samples.read_text()
     progress = read_checkpoint(run.last).metadata.progress
     assert progress is not None
-    kept["progress"] = replace(progress, seconds=0.0, sources=(), created="", tensorboard=False)
+    kept["progress"] = replace(progress, seconds=0.0, sources=(), created="", tensorboard=False).to_json()
     return kept

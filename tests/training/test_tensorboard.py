@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -249,8 +250,10 @@ def test_a_run_that_fails_before_its_first_save_leaves_no_folder(text: Path, tmp
 def test_a_stranger_s_checkpoint_names_no_folder_to_write_to(recorded: Any, told: Run) -> None:
     from textgen.training.resume import _events_before
 
-    assert _events_before(told, {"tensorboard": recorded}) is True
-    assert _events_before(told, {}) is False
+    progress = read_checkpoint(told.last).metadata.progress
+    assert progress is not None
+    assert _events_before(told, replace(progress, tensorboard=recorded)) is True
+    assert _events_before(told, replace(progress, tensorboard=False)) is False
 
 
 def test_the_command_takes_a_folder_or_none_and_sees_a_text_in_its_place(text: Path, tmp_path: Path) -> None:
