@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parents[1] / "support"
 
 
 def killed_run(text: Path, folder: Path, *, kills: int, seed: int) -> dict[str, Any]:
-    environment = {**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, "PYTHONPATH": f"{HERE.parents[1]}{os.pathsep}{HERE}", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, str(HERE / "killing.py"), str(text), str(folder), "killed", str(kills), str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr
