@@ -1,5 +1,6 @@
 """`textgen train`: what it passes on, what it shows, and how it ends."""
 
+import gc
 import inspect
 import math
 import os
@@ -264,6 +265,22 @@ def test_what_fails_while_tensorflow_is_loaded_is_shown_with_its_chatter(
         os.write(2, b"a library is missing\n")
         raise ImportError
     assert capfd.readouterr().err == "a library is missing\n"
+
+
+def test_what_the_import_of_tensorflow_makes_is_frozen_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace())
+    gc.unfreeze()
+    with framework._objects_for_good():
+        assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    try:
+        with framework._objects_for_good():
+            assert not gc.isenabled()
+        assert gc.get_freeze_count() > 0
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
 
 
 def test_without_tensorflow_there_is_a_sentence(poems: Path, monkeypatch: pytest.MonkeyPatch) -> None:
