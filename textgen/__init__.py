@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from textgen.runs.run import Run
     from textgen.sampling.writer import Writer, load
-    from textgen.system.versions import VERSION as __version__
+    from textgen.system.versions import VERSION as __version__  # noqa: N811
     from textgen.training.resume import resume
     from textgen.training.start import train
 
