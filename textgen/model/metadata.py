@@ -99,8 +99,8 @@ class Metadata:
         """The metadata of a document of this `FORMAT`.
 
         Raises:
-            ValueError: a section is missing or of the wrong type, the model or the vocabulary is invalid, or their sizes
-                differ. The message is a clause about the file, such as "its model is not one that textgen knows".
+            ValueError: a section is missing or of the wrong type, the model or the vocabulary is invalid, or their
+                sizes differ. The message is a clause about the file, such as "its model is not one that textgen knows".
         """
         for name, kind in _SECTIONS.items():
             if not isinstance(values.get(name), kind):

@@ -33,7 +33,7 @@ _REMEDIES: Mapping[int, str] = {
     errno.ELOOP: "its symbolic links lead in a circle. Check the path",
     errno.EMFILE: "too many files are open. Close some, or raise the limit (ulimit -n)",
     errno.ENFILE: "too many files are open. Close some programs",
-    errno.ENOLCK: "this disk knows no locks. Choose a local disk",
+    errno.ENOLCK: "this disk does not support locks. Choose a local disk",
     errno.ENOTSUP: "this disk cannot do that. Choose a local disk",
 }
 if hasattr(errno, "EDQUOT"):
@@ -41,7 +41,7 @@ if hasattr(errno, "EDQUOT"):
 
 
 def open_regular(path: PathLike, flags: int) -> int:
-    """Opens a regular file safely in a folder that may come from a stranger.
+    """Opens a regular file safely in a folder that may be untrusted.
 
     Symbolic links are not followed, and pipes and devices are refused without waiting for them.
 
@@ -81,7 +81,7 @@ def atomic_path(path: PathLike, *, follow_link: bool = False) -> Iterator[Path]:
     Args:
         path: the file to write; its folder must exist.
         follow_link: if `path` is a symbolic link, replace the file that it points to; for paths that the user chose.
-            Otherwise the link itself is replaced: a folder from a stranger may hold links to anywhere.
+            Otherwise the link itself is replaced: an untrusted folder may hold links to anywhere.
 
     Yields:
         An unused path in the same folder with the same suffix.
