@@ -1,11 +1,11 @@
-"""textgen: train a character-level language model on any text, and write more of it.
+"""textgen: trains a character-level language model on any text, and generates more of it.
 
     import textgen
     run = textgen.train("poems.txt", size="small", epochs=20, seed=1)
     writer = textgen.load("checkpoints/poems")
     print(writer.generate("The sea ", max_new_tokens=300, temperature=0.8, seed=7).text)
 
-Importing the package brings in neither TensorFlow nor Keras; `train` does, when it is called.
+Importing the package imports neither TensorFlow nor Keras; `train` does, when it is called.
 """
 
 from importlib import import_module
