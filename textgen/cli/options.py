@@ -41,7 +41,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         return 3600.0 * hours + 60.0 * minutes + seconds
 
 
-class Pace(Duration):
+class DurationOrSteps(Duration):
     """A duration or a number of steps, such as 30s, 200 or 200steps."""
 
     name = "pace"
@@ -49,14 +49,14 @@ class Pace(Duration):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Parses either: seconds as a float, steps as an int.
 
-        >>> [Pace().convert(text, None, None) for text in ("30s", "1.5m", "200", "200 steps", "1step")]
+        >>> [DurationOrSteps().convert(text, None, None) for text in ("30s", "1.5m", "200", "200 steps", "1step")]
         [30.0, 90.0, 200, 200, 1]
         """
         steps = re.fullmatch(r"\s*(\d{1,18})\s*(steps?)?\s*", str(value), re.IGNORECASE | re.ASCII)
         return int(steps[1]) if steps else super().convert(value, param, ctx)
 
 
-class Place(click.Path):
+class AnyPath(click.Path):
     """A path that need not exist; only impossible ones are errors."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -105,7 +105,7 @@ def setting(*flags: str, config: type[Config], **kwargs: Any) -> Callable[[F], F
     )
 
 
-def wish(
+def optional(
     *flags: str, config: type[Config] | None = None, otherwise: str | None = None, **kwargs: Any
 ) -> Callable[[F], F]:
     """An option that is None unless given; the help describes the default.
@@ -124,7 +124,7 @@ def wish(
     return click.option(*_named(flags), cls=Option, default=None, **{**kwargs, "help": kwargs["help"] + note})
 
 
-def wishes(
+def optional_settings(
     config: type[Config], *fields: str, section: str = "Options", **special: Mapping[str, Any]
 ) -> Callable[[F], F]:
     """Options that are None unless given, for several fields of a configuration, in this order.
@@ -139,7 +139,7 @@ def wishes(
     def decorate(function: F) -> F:
         for name in reversed(fields):
             more = {"section": section, **special.get(name, {})}
-            function = wish(_flag(config.declared[name]), config=config, **more)(function)
+            function = optional(_flag(config.declared[name]), config=config, **more)(function)
         return function
 
     return decorate
@@ -179,7 +179,7 @@ def checkpoints_option(function: F) -> F:
     """`--checkpoints`."""
     return click.option(
         "--checkpoints",
-        type=Place(path_type=Path),
+        type=AnyPath(path_type=Path),
         default=CHECKPOINTS,
         show_default=True,
         metavar="FOLDER",
@@ -212,7 +212,7 @@ def adapt_option(function: F) -> F:
     return click.option(
         "--adapt",
         metavar="FILE",
-        type=Place(allow_dash=True),
+        type=AnyPath(allow_dash=True),
         help="First adapt the model to this text, its names and style; - is standard input.",
     )(function)
 

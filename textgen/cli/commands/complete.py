@@ -15,7 +15,7 @@ import click
 from click.exceptions import Exit
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import adapt_option, checkpoints_option, json_option, run_option, setting, wish
+from textgen.cli.options import adapt_option, checkpoints_option, json_option, optional, run_option, setting
 from textgen.config import CorpusConfig, SamplingConfig
 from textgen.errors import UnknownCharacterError
 from textgen.sampling.drafts import Draft, label
@@ -51,7 +51,7 @@ NUMBER      accepts that suggestion
     type=float,
     help="Softmax temperature of written lines and paragraphs; lower is safer.",
 )
-@wish("--seed", config=SamplingConfig, otherwise="random")
+@optional("--seed", config=SamplingConfig, otherwise="random")
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The encoding of --adapt's file.")
 @click.option("--choices", type=click.IntRange(1, 9), default=5, show_default=True, help="Number of suggestions.")

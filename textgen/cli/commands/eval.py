@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
+from textgen.cli.options import AnyPath, checkpoints_option, json_option, optional, run_names, setting
 from textgen.config import CorpusConfig, EvaluationConfig
 from textgen.display.format import table
 
@@ -38,22 +38,22 @@ _STAGES = {
     ),
 )
 @click.argument("run", required=False, shell_complete=run_names)
-@click.argument("file", required=False, type=Place(allow_dash=True))
+@click.argument("file", required=False, type=AnyPath(allow_dash=True))
 @checkpoints_option
 @click.option(
     "--corpus",
     multiple=True,
-    type=Place(),
+    type=AnyPath(),
     metavar="PATH",
     help="Path of the run's own text, if it has moved; can be given several times.",
 )
 @setting("--windows", metavar="N", config=EvaluationConfig)
-@wish("--streams", config=EvaluationConfig)
+@optional("--streams", config=EvaluationConfig)
 @setting("--dynamic", config=EvaluationConfig)
 @setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
 @setting("--unknown", config=EvaluationConfig, help="What to do with characters of FILE that the model never saw.")
 @setting("--seed", config=EvaluationConfig)
-@json_option("One JSON object with everything.")
+@json_option("Write everything as one JSON object.")
 def eval(  # noqa: A001
     run: str | None, file: str | None, checkpoints: Path, encoding: str, as_json: bool, **options: Any
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
+from textgen.cli.options import AnyPath, checkpoints_option, json_option, optional, run_names, setting
 from textgen.config import CorpusConfig, InsightConfig, Unknown, cell_name
 from textgen.display.format import table
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("run", shell_complete=run_names)
-@click.argument("file", type=Place(allow_dash=True))
+@click.argument("file", type=AnyPath(allow_dash=True))
 @checkpoints_option
-@wish(
+@optional(
     "--html",
-    type=Place(path_type=Path),
+    type=AnyPath(path_type=Path),
     metavar="OUT",
     help="Also write a page that colours the text by the state of a chosen unit.",
 )
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @setting("--limit", metavar="N", config=InsightConfig)
 @setting("--encoding", config=CorpusConfig, help="The file's encoding.")
 @setting("--unknown", config=InsightConfig)
-@json_option("One JSON object.")
+@json_option("Write one JSON object.")
 def neurons(
     run: str,
     file: str,

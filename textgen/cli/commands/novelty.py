@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
+from textgen.cli.options import AnyPath, checkpoints_option, json_option, optional, run_names, setting
 from textgen.config import CorpusConfig, NoveltyConfig, SamplingConfig
 from textgen.display.format import table
 from textgen.system import colours
@@ -34,10 +34,10 @@ _WRITING = ("count", "max_new_tokens", "temperature", "top_k", "top_p", "seed")
     ),
 )
 @click.argument("run", required=False, shell_complete=run_names)
-@wish(
+@optional(
     "--text",
     metavar="FILE",
-    type=Place(allow_dash=True),
+    type=AnyPath(allow_dash=True),
     help="Check this text instead of samples; - is standard input.",
 )
 @setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
@@ -46,18 +46,18 @@ _WRITING = ("count", "max_new_tokens", "temperature", "top_k", "top_p", "seed")
 @setting("--temperature", config=SamplingConfig, help="Softmax temperature; several, separated by commas, take turns.")
 @setting("--top-k", config=SamplingConfig)
 @setting("--top-p", config=SamplingConfig)
-@wish("--seed", config=SamplingConfig)
+@optional("--seed", config=SamplingConfig)
 @setting("--spans", metavar="N", config=NoveltyConfig)
-@wish(
+@optional(
     "--corpus",
     metavar="PATH",
-    type=Place(allow_dash=True),
+    type=AnyPath(allow_dash=True),
     multiple=True,
     otherwise="its recorded path",
     help="Path of the run's training text; can be given several times.",
 )
 @checkpoints_option
-@json_option("One JSON object with everything.")
+@json_option("Write everything as one JSON object.")
 @click.pass_context
 def novelty(
     ctx: click.Context,

@@ -28,7 +28,7 @@ _COLUMNS = ("run", "corpus", "size", "epochs", "val loss", "bits/char", "age")
     examples=("textgen runs", "textgen runs --json"),
 )
 @checkpoints_option
-@json_option("One JSON object a line for each run.")
+@json_option("Write one JSON object per line for each run.")
 def runs(checkpoints: Path, as_json: bool) -> None:
     """List the runs, newest first.
 
@@ -63,7 +63,7 @@ def runs(checkpoints: Path, as_json: bool) -> None:
 )
 @click.argument("name", required=False, shell_complete=run_names)
 @checkpoints_option
-@json_option("One JSON object with everything.")
+@json_option("Write everything as one JSON object.")
 def info(name: str | None, checkpoints: Path, as_json: bool) -> None:
     """Show a run's model, vocabulary, settings and history.
 

@@ -15,13 +15,13 @@ import click
 
 from textgen.cli.command import INTERRUPTED, command, visible
 from textgen.cli.options import (
-    Place,
+    AnyPath,
     adapt_option,
     checkpoints_option,
     json_option,
+    optional,
     run_option,
     setting,
-    wish,
 )
 from textgen.config import CorpusConfig, SamplingConfig
 from textgen.system import is_terminal
@@ -56,19 +56,19 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 )
 @run_option
 @checkpoints_option
-@wish("--prompt", metavar="TEXT", help="The text to continue.")
-@wish("--prompt-file", metavar="FILE", type=Place(), help="File with the text to continue; - is standard input.")
+@optional("--prompt", metavar="TEXT", help="The text to continue.")
+@optional("--prompt-file", metavar="FILE", type=AnyPath(), help="File with the text to continue; - is standard input.")
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="Encoding of files and of standard input.")
 @click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before each sample.")
 @click.option("--count", "-n", type=int, default=1, show_default=True, help="Number of samples.")
-@wish("--seed", config=SamplingConfig)
+@optional("--seed", config=SamplingConfig)
 @setting(
     "--unknown",
     config=SamplingConfig,
     help="What to do with characters of the prompt, or of --adapt's file, that the model never saw.",
 )
-@json_option("One JSON object a line for each sample.")
+@json_option("Write one JSON object per line for each sample.")
 @click.option(
     "--logprobs",
     metavar="N",
@@ -81,10 +81,10 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
     is_flag=True,
     help="Then show the longest spans copied from the training text; see textgen novelty.",
 )
-@wish(
+@optional(
     "--corpus",
     metavar="PATH",
-    type=Place(),
+    type=AnyPath(),
     multiple=True,
     otherwise="its recorded path",
     help="With --check or --adapt: path of the training text; can be given several times.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.command import Command, command, visible
-from textgen.cli.options import Place, adapt_option, checkpoints_option, json_option, run_option, setting, wish
+from textgen.cli.options import AnyPath, adapt_option, checkpoints_option, json_option, optional, run_option, setting
 from textgen.config import CorpusConfig, EvaluationConfig, InsightConfig, Unknown, require
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ _MOST_PARTS = 64
         "head -c 100 corpora/marrow_haven.txt | textgen score - --json --run marrow_haven",
     ),
 )
-@click.argument("file", type=Place(allow_dash=True))
+@click.argument("file", type=AnyPath(allow_dash=True))
 @run_option
 @checkpoints_option
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The files' encoding.")
 @setting("--unknown", config=InsightConfig)
-@wish("--streams", config=EvaluationConfig)
-@wish(
+@optional("--streams", config=EvaluationConfig)
+@optional(
     "--limit",
     metavar="N",
     type=int,
@@ -52,14 +52,14 @@ _MOST_PARTS = 64
 @click.option(
     "--show", is_flag=True, help="Show the text coloured by surprisal; with --json, add the log-probabilities."
 )
-@wish(
+@optional(
     "--html",
-    type=Place(path_type=Path),
+    type=AnyPath(path_type=Path),
     metavar="OUT",
     help="Write a page with each character's probability and its alternatives.",
 )
 @setting("--alternatives", metavar="N", config=InsightConfig)
-@json_option("One JSON object.")
+@json_option("Write one JSON object.")
 def score(
     file: str,
     run: str | None,

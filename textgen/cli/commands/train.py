@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from textgen.cli import STARTED
 from textgen.cli.command import INTERRUPTED, command, visible
-from textgen.cli.options import Pace, Place, checkpoints_option, run_names, wish, wishes
+from textgen.cli.options import AnyPath, DurationOrSteps, checkpoints_option, optional, optional_settings, run_names
 from textgen.config import SIZES, CorpusConfig, ModelConfig, TrainingConfig
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
         "textgen train corpora/marrow_haven.txt --from marrow_haven --name finer --time 1m",
     ),
 )
-@click.argument("sources", nargs=-1, metavar="[SOURCES]...", type=Place(allow_dash=True))
-@wish("--name", metavar="NAME", otherwise="the text's name, numbered if taken", help="The run's name.")
-@wish("--size", type=click.Choice(list(SIZES)), otherwise="by text and time", help="The model's size.")
-@wishes(TrainingConfig, *_LENGTH, time={"help": "Time budget, such as 90s, 3m or 1h30m, instead of epochs."})
-@wish("--resume", metavar="NAME", shell_complete=run_names, help="Continue this run exactly where it stopped.")
-@wish("--from", metavar="RUN", shell_complete=run_names, help="Fine-tune the model of this run or .keras file.")
+@click.argument("sources", nargs=-1, metavar="[SOURCES]...", type=AnyPath(allow_dash=True))
+@optional("--name", metavar="NAME", otherwise="the text's name, numbered if taken", help="The run's name.")
+@optional("--size", type=click.Choice(list(SIZES)), otherwise="by text and time", help="The model's size.")
+@optional_settings(TrainingConfig, *_LENGTH, time={"help": "Time budget, such as 90s, 3m or 1h30m, instead of epochs."})
+@optional("--resume", metavar="NAME", shell_complete=run_names, help="Continue this run exactly where it stopped.")
+@optional("--from", metavar="RUN", shell_complete=run_names, help="Fine-tune the model of this run or .keras file.")
 @checkpoints_option
-@wish(
+@optional(
     "--tensorboard",
     is_flag=False,
     flag_value="",
@@ -53,19 +53,19 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
     help="Write TensorBoard event files into the run's folder, or into FOLDER/NAME.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Show warnings and errors only.")
-@wishes(CorpusConfig, *CorpusConfig.declared, section="Text", glob={"metavar": "PATTERN"})
-@wishes(ModelConfig, *_MODEL, section="Model")
-@wishes(
+@optional_settings(CorpusConfig, *CorpusConfig.declared, section="Text", glob={"metavar": "PATTERN"})
+@optional_settings(ModelConfig, *_MODEL, section="Model")
+@optional_settings(
     TrainingConfig,
     *_LEARNING,
     section="Learning",
     save_every={
-        "type": Pace(),
+        "type": DurationOrSteps(),
         "help": "Interval between saves: a time, such as 30s, or steps, such as 200.",
         "otherwise": f"{TrainingConfig.declared['save_every'].default_text}s",
     },
 )
-@wishes(TrainingConfig, *_MACHINE, section="Machine")
+@optional_settings(TrainingConfig, *_MACHINE, section="Machine")
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train a model on a text and save it in a run folder.
