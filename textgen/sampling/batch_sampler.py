@@ -28,7 +28,7 @@ _AHEAD = 4096
 
 
 class BatchSampler:
-    """Draws the ids of several samples side by side.
+    """Draws the ids of several samples in one batch.
 
     A sample depends on its own generator alone, not on the others in the batch; see `referee`.
 
@@ -37,7 +37,7 @@ class BatchSampler:
         context: `(characters,)`, at least one id, from which the network's state follows.
         prompt: `(characters,)`, the ids that the repetition penalty counts besides the drawn ones.
         config: the controls.
-        chance: a random generator for each sample.
+        generators: a random generator for each sample.
         banned: an id that is never drawn, or None.
 
     Attributes:
@@ -50,18 +50,18 @@ class BatchSampler:
         context: Ids,
         prompt: Ids,
         config: SamplingConfig,
-        chance: Sequence[np.random.Generator],
+        generators: Sequence[np.random.Generator],
         *,
         banned: int | None = None,
     ) -> None:
-        count = len(chance)
+        count = len(generators)
         logits, state = engine.read(context[None], engine.initial_state(1, quiet=count > 1), last=True)
         self.samples = list(range(count))
-        self._engine, self._config, self._chance, self._banned = engine, config, chance, banned
+        self._engine, self._config, self._generators, self._banned = engine, config, generators, banned
         self._logits = logits.repeat(count, axis=0)
         self._state = state if count == 1 else state.take([0] * count)
         self._referee = Referee(engine, state, count) if count > 1 else None
-        self._drawn: list[list[int]] = [[] for _ in chance]
+        self._drawn: list[list[int]] = [[] for _ in generators]
         self._last: Ids = np.empty(count, np.intp)
         self._position = 0
         self._block = max(1, _AHEAD // logits.shape[1])
@@ -110,7 +110,7 @@ class BatchSampler:
     def _draw_ahead(self) -> None:
         """Draws Gumbel noise for the next characters: minus the logarithm of exponential random numbers."""
         for row, sample in enumerate(self.samples):
-            self._chance[sample].standard_exponential(out=self._noise[row])
+            self._generators[sample].standard_exponential(out=self._noise[row])
         np.maximum(self._noise, _TINY, out=self._noise)
         np.negative(np.log(self._noise, out=self._noise), out=self._noise)
 

@@ -122,5 +122,5 @@ def label(text: str, suggestion: Suggestion) -> str:
     """
     begun = re.search(r"\S*\Z", text)
     word = ((begun[0] if begun else "") + suggestion.text).strip(" ").replace("\n", "\u21b5")
-    chance = suggestion.probability
-    return f"{word} {chance:.0%}" if chance >= 0.005 else f"{word} <1%"
+    probability = suggestion.probability
+    return f"{word} {probability:.0%}" if probability >= 0.005 else f"{word} <1%"

@@ -68,7 +68,7 @@ class Stream(Iterator[str]):
 def write_samples(
     engine: Engine, tokenizer: CharTokenizer, prompt: str, config: SamplingConfig, *, count: int = 1, logprobs: int = 0
 ) -> list[Sample]:
-    """Writes samples of one prompt side by side.
+    """Writes samples of one prompt in one batch.
 
     Args:
         engine: the network.
@@ -142,12 +142,12 @@ class _Writing:
         self._alphabet = tokenizer.characters + "\ufffd"
         self._top = logprobs
         if self.goes_on:
-            chance = [
+            generators = [
                 np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index,))))
                 for index in range(count)
             ]
             context = context_ids(tokenizer, ids)
-            self._sampler = BatchSampler(engine, context, ids, config, chance, banned=tokenizer.unknown_id)
+            self._sampler = BatchSampler(engine, context, ids, config, generators, banned=tokenizer.unknown_id)
 
     def step(self) -> None:
         """Draws the next character of each unfinished sample."""

@@ -56,7 +56,7 @@ class Network:
 
     @property
     def states_per_layer(self) -> int:
-        """Tensors in one layer's state: 2 where the cell has a cell state beside its output (h and c), else 1."""
+        """Tensors in one layer's state: 2 where the cell has a cell state (h and c), else 1."""
         return self.config.facts.states
 
     def zero_state(self, batch: int) -> State:
@@ -69,7 +69,7 @@ class Network:
         return tf.random.stateless_uniform((batch,), self._seed(step, 63)) < share
 
     def _seed(self, step: Tensor, purpose: int, part: Tensor | int = 0) -> Tensor:
-        """A seed of its own for each step, purpose (0 to 63) and part of a step (0 or 1)."""
+        """A distinct seed for each step, purpose (0 to 63) and part of a step (0 or 1)."""
         seed = self.seed % (2**31)
         # A run's seed is never negative, so a negative one is free for the second part.
         own = tf.where(tf.equal(part, 0), seed, -1 - seed)
