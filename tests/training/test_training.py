@@ -201,7 +201,7 @@ def test_a_run_that_diverges_goes_back_lowers_the_rate_and_goes_on(text: Path, t
     assert len(recorder.warnings) == 1
     assert "diverged at step 21" in recorder.warnings[0]
     progress = read_checkpoint(run.last).metadata.progress
-    assert (progress.recoveries, progress.rate_factor) == (1, 0.5)
+    assert (progress.rescues, progress.rate_factor) == (1, 0.5)
     assert all(math.isfinite(row.val_loss) for row in run.history)
 
 
