@@ -130,7 +130,7 @@ def test_json_answers_hold_the_text_what_was_written_and_the_suggestions(story: 
 
 @pytest.mark.parametrize(
     ("request_line", "said"),
-    [("9", "There is no suggestion 9"), (":dance", "is no request"), (":", "is no request"), ("É", "never saw")],
+    [("9", "There is no suggestion 9"), (":dance", "is not a request"), (":", "is not a request"), ("É", "never saw")],
 )
 def test_what_cannot_be_done_is_said_and_the_session_goes_on(story: None, request_line: str, said: str) -> None:
     result = answer(f"the se\n{request_line}\n:text\n:quit\nnot read\n", "--json")
