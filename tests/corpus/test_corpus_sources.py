@@ -1,3 +1,4 @@
+import builtins
 import hashlib
 import io
 import os
@@ -73,6 +74,40 @@ class TestFinding:
         assert read(*paths) == "one\ntwo\nthree\nfour\nfive"
         assert read(*paths, keep_newlines=True) == "one\ntwo\nthree\r\nfour\rfive"
         assert read(*paths, chunk=1) == "one\ntwo\nthree\nfour\nfive"
+
+    def test_many_short_files_come_in_few_pieces(self, tmp_path: Path) -> None:
+        contents = [f"{n} é\r\n" if n % 3 else f"{n}" for n in range(400)]
+        for n, text in enumerate(contents):
+            (tmp_path / f"{n:03}.txt").write_bytes(text.encode())
+        (tmp_path / "050-long.txt").write_bytes(b"long\n" * 50_000)
+        texts = [text.replace("\r\n", "\n") if "\r" in text else f"{text}\n" for text in contents]
+        expected = "".join([*texts[:50], "long\n" * 50_000, *texts[50:]]).removesuffix("\n")
+        corpus, pieces = opened(tmp_path)
+        assert "".join(pieces) == expected
+        assert len(pieces) == 2
+        assert encode_corpus(corpus).sha256 == hashlib.sha256(expected.encode()).hexdigest()
+
+    def test_a_file_is_looked_at_and_opened_once_in_a_pass(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for n in range(50):
+            (tmp_path / f"{n}.txt").write_bytes(b"the sea\n")
+        calls = {"stat": 0, "open": 0}
+
+        def counted(name: str, function: Any) -> Any:
+            def call(*arguments: Any, **options: Any) -> Any:
+                calls[name] += 1
+                return function(*arguments, **options)
+
+            return call
+
+        corpus = open_corpus(tmp_path)
+        monkeypatch.setattr(os, "stat", counted("stat", os.stat))
+        monkeypatch.setattr(builtins, "open", counted("open", builtins.open))
+        assert encode_corpus(corpus).characters == 400
+        # One pass for the vocabulary and one for the ids.
+        assert calls["stat"] <= 60
+        assert calls["open"] == 100
 
     @pytest.mark.parametrize(
         ("path", "words"),

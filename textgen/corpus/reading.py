@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from textgen.config import CorpusConfig
+from textgen.corpus import sources
 from textgen.corpus.decoding import check_encoding, decode_source
 from textgen.corpus.normalization import normalize
 from textgen.corpus.sources import STANDARD_INPUT, Source, find_sources
 
 OnRead = Callable[[bytes], None]
+
+_SHORT = 16
+"""A file that has less than this part of a chunk is read together with others."""
 
 
 def _ignore(chunk: bytes) -> None:
@@ -105,13 +109,20 @@ class Corpus:
         )
 
     def _joined(self, on_read: OnRead) -> Iterator[str]:
-        last = "\n"
+        """The sources' texts one after the other; those of short ones come together, many of them in a piece."""
+        last, held, length = "\n", [""], 0
         for source in self._sources:
+            short = source.size < sources.CHUNK // _SHORT
             for number, piece in enumerate(self._decoded(source, on_read)):
                 if number == 0 and last not in "\n\r":
-                    yield "\n"
-                yield piece
+                    held.append("\n")
+                held.append(piece)
+                length += len(piece)
                 last = piece[-1]
+                if not short or length >= sources.CHUNK // _SHORT:
+                    yield "".join(held)
+                    held, length = [], 0
+        yield "".join(held)
 
 
 def open_corpus(
