@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from pathlib import Path
+import time
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -34,6 +35,31 @@ class TestFinding:
         assert read(tmp_path, glob="a/*.txt") == "a/z.txt\n"
         assert read(tmp_path, glob=".*.txt") == ".hidden.txt\n"
         assert read(tmp_path / "c.md", tmp_path / "a") == "c.md\na/b/y.txt\na/z.txt\n"
+
+    def test_several_globs_take_what_matches_any(self, tmp_path: Path) -> None:
+        for name in ("a.txt", "b.md", "c.log", "d/e.md"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(f"{name}\n".encode())
+        assert read(tmp_path, glob=("*.txt", "*.md")) == "a.txt\nb.md\nd/e.md\n"
+        assert read(tmp_path, glob=("*.md", "d/*", "*.md")) == "b.md\nd/e.md\n"
+        with pytest.raises(CorpusError, match=r"no file that matches '\*\.rst' or '\*\.tex'"):
+            open_corpus(tmp_path, config=CorpusConfig(glob=("*.rst", "*.tex")))
+        for glob in ((), ("*.txt", "")):
+            with pytest.raises(ConfigError, match="glob must be a pattern"):
+                open_corpus(tmp_path, config=CorpusConfig(glob=glob))
+
+    @given(
+        st.lists(st.text("ab.*?[]!-", min_size=1, max_size=5), min_size=1, max_size=3).map("/".join),
+        st.lists(st.text("ab.-", min_size=1, max_size=4), min_size=1, max_size=3).map("/".join),
+    )
+    def test_a_pattern_matches_as_pathlib_does(self, glob: str, path: str) -> None:
+        path = str(PurePosixPath(path))
+        try:
+            expected = PurePosixPath(path).match(glob)
+        except ValueError:
+            return
+        hidden = path.rpartition("/")[2].startswith(".") and not PurePosixPath(glob).name.startswith(".")
+        assert sources.Pattern(glob).matches(path) == (expected and not hidden)
 
     def test_the_glob_does_not_apply_to_files_that_are_named(self, tmp_path: Path) -> None:
         (tmp_path / "chat.log").write_bytes(b"ahoy")
@@ -271,6 +297,67 @@ class TestStreamedSources:
         path.unlink()
         assert encoded.characters == 9000
         assert "".join(corpus.pieces()) == "the sea, " * 1000
+
+    @posix
+    @pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}"])
+    @pytest.mark.parametrize("kind", ["pipe", "socket"])
+    def test_a_descriptor_is_a_stream(self, name: str, kind: str) -> None:
+        if name.startswith("/proc") and not Path("/proc/self/fd").is_dir():
+            pytest.skip("there is no /proc here")
+        if kind == "pipe":
+            end, other = os.pipe()
+            os.write(other, b"the sea")
+            os.close(other)
+        else:
+            reader, writer = socket.socketpair()
+            writer.sendall(b"the sea")
+            writer.close()
+            end = reader.detach()
+        try:
+            corpus = open_corpus(name.format(end))
+            encoded = encode_corpus(corpus)
+        finally:
+            os.close(end)
+        assert "".join(corpus.pieces()) == "the sea"
+        assert (encoded.name, encoded.sources, encoded.places) == ("stdin", ("-",), ("-",))
+
+    @posix
+    def test_a_descriptor_of_a_file_is_that_file(self, tmp_path: Path) -> None:
+        (tmp_path / "poem.txt").write_bytes(b"the sea")
+        with (tmp_path / "poem.txt").open("rb") as file:
+            corpus = open_corpus(f"/dev/fd/{file.fileno()}")
+        assert (corpus.name, corpus.sources) == ("poem", (str(tmp_path / "poem.txt"),))
+        assert corpus.places == corpus.sources
+        assert "".join(corpus.pieces()) == "the sea"
+
+    @posix
+    def test_a_stream_that_does_not_block_is_read_to_its_end(self) -> None:
+        end, other = os.pipe()
+        os.set_blocking(end, False)
+        writer = threading.Thread(target=lambda: [os.write(other, b"the sea, " * 900) for _ in range(90)])
+        with os.fdopen(end, "rb") as stream:
+            corpus = open_corpus("-", stdin=stream)
+            threading.Timer(0.1, writer.start).start()
+            threading.Timer(0.2, lambda: (writer.join(), os.close(other))).start()
+            assert corpus.bytes == 9 * 900 * 90
+
+    def test_a_text_is_ready_when_its_last_stream_has_ended(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_bytes(b"a")
+        stream = io.BytesIO(b"the sea")
+        since = time.monotonic()
+        assert open_corpus(tmp_path).ready(since) == since
+        corpus = open_corpus([tmp_path, "-"], stdin=stream)
+        ready = corpus.ready(since)
+        assert since <= ready <= time.monotonic()
+        assert stream.tell() == 7
+        assert corpus.ready(since) == ready
+        assert corpus.ready(ready + 9.0) == ready + 9.0
+
+    def test_the_places_of_a_text_are_absolute(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "a.txt").write_bytes(b"a")
+        monkeypatch.chdir(tmp_path)
+        corpus = open_corpus(["a.txt", ".", "-"], stdin=io.BytesIO(b"b"))
+        assert corpus.places == (str(tmp_path.resolve() / "a.txt"), str(tmp_path.resolve()), "-")
 
     def test_a_full_temporary_folder_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Full(io.BytesIO):

@@ -14,6 +14,7 @@ import select
 import stat
 import sys
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -42,6 +43,9 @@ class Source:
         descriptor: the stream as a descriptor, which stays open; None for a file or a `stream`.
         kept: the stream's bytes in a temporary file already.
 
+    Attributes:
+        arrived: the `time.monotonic()` at which a stream had been read to its end; None for a file, and before.
+
     Example:
         >>> import io
         >>> source = Source("standard input", stream=io.BytesIO(b"The sea"))
@@ -65,6 +69,9 @@ class Source:
         self._stream = stream
         self._descriptor = descriptor
         self._kept = kept
+        self.arrived = None if kept is None else time.monotonic()
+        if kept is not None:
+            weakref.finalize(self, kept.close)
         self._size: int | None = None
         self._is_file: bool | None = None
 
@@ -127,14 +134,14 @@ class Source:
             with contextlib.ExitStack() as stack:
                 with self._explained():
                     stream = self._stream or stack.enter_context(self._opened())
-                kept = _temporary_file(self.name)
+                kept = temporary_file(self.name)
                 weakref.finalize(self, kept.close)
                 while chunk := self._read(stream):
                     try:
                         kept.write(chunk)
                     except OSError as error:
-                        raise _cannot_keep(self.name, error) from error
-            self._kept = kept
+                        raise cannot_keep(self.name, error) from error
+            self._kept, self.arrived = kept, time.monotonic()
         return self._kept
 
     def _opened(self) -> BinaryIO:
@@ -329,14 +336,20 @@ def _standard_input(stdin: BinaryIO | None) -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _temporary_file(name: str) -> BinaryIO:
+def temporary_file(name: str) -> BinaryIO:
+    """A temporary file for a stream called `name`, deleted when it is closed.
+
+    Raises:
+        CorpusError: the folder for temporary files cannot be written.
+    """
     try:
         return tempfile.TemporaryFile(buffering=0)
     except OSError as error:
-        raise _cannot_keep(name, error) from error
+        raise cannot_keep(name, error) from error
 
 
-def _cannot_keep(name: str, error: OSError) -> CorpusError:
+def cannot_keep(name: str, error: OSError) -> CorpusError:
+    """The error for a stream called `name` that a temporary file has no space for."""
     return CorpusError(
         f"Cannot keep {name} in a temporary file: {system.explain(error)} "
         "The environment variable TMPDIR chooses another folder."

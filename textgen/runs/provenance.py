@@ -6,15 +6,19 @@ on as much as is asked for. It is the very text, by its fingerprint, or there is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol, TypeVar
 
 from textgen.corpus import Corpus, open_corpus
 from textgen.corpus.characters import CharacterCounts
+from textgen.corpus.sources import STANDARD_INPUT
+from textgen.corpus.strings import NAME
 from textgen.errors import CheckpointError, CorpusError, RunError
 from textgen.model.description import CorpusDescription
 from textgen.model.read import read_metadata
@@ -22,6 +26,24 @@ from textgen.runs.find import checkpoint_name
 from textgen.runs.run import LAST
 
 Progress = Callable[[int, int], None]
+
+
+_NEAR = 3
+"""The run's folder, that of all runs and the project's, where a renamed text is looked for."""
+
+
+class OwnTextError(RunError):
+    """A run's own text is not to be had.
+
+    Args:
+        message: the sentence for the user, without a remedy.
+        streamed: whether no file ever held it, as far as is known.
+        now: the fingerprint of what is in its place; None if nothing is.
+    """
+
+    def __init__(self, message: str, *, streamed: bool = False, now: str | None = None) -> None:
+        super().__init__(message)
+        self.streamed, self.now = streamed, now
 
 
 class Fingerprinted(Protocol):
@@ -72,7 +94,7 @@ def read_run_text(
     sources: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> RunText:
-    """Reads a run's own text in one pass, from where it was when the run was trained.
+    """Reads a run's own text in one pass, from wherever it is now: see `find_run_text`.
 
     Args:
         corpus: what the checkpoint says about the text.
@@ -82,12 +104,12 @@ def read_run_text(
         progress: called with the bytes done and all, now and then.
 
     Raises:
-        RunError: the text is not recorded, came from standard input, cannot be read any more, or has changed. The
+        OwnTextError: the text is not recorded, came from standard input, cannot be read any more, or has changed. The
             message is one sentence, without a remedy: what can be done depends on what the text is wanted for.
     """
     split = corpus.split
     if split is None:
-        raise RunError(_unrecorded(path))
+        raise OwnTextError(_unrecorded(path))
     return find_run_text(corpus, path, lambda found: _read(found, split, keep, progress), sources=sources)
 
 
@@ -100,6 +122,9 @@ def find_run_text(
 ) -> Text:
     """Reads a run's own text in a way of one's own, from the first place where it is still the same.
 
+    It is looked for where it was; then in the same place relative to the run, if both have moved; then beside the run
+    and beside its old place under another name.
+
     Args:
         corpus: what the checkpoint says about the text.
         path: the checkpoint, as in `read_run_text`.
@@ -107,19 +132,20 @@ def find_run_text(
         sources: where the text is now, instead of the recorded places.
 
     Raises:
-        RunError: as in `read_run_text`.
+        OwnTextError: as in `read_run_text`.
     """
     run = _title(path)
     sha256 = corpus.sha256
-    places: list[list[str | Path]] = [list(place) for place in (_last_sources(path), corpus.sources) if place]
-    if sha256 is None or not (places or sources):
-        raise RunError(_unrecorded(path))
-    places = [list(sources)] if sources else [place for place in places if "-" not in place]
-    if not places:
-        raise RunError(f"{run} was trained on standard input, which is gone.")
+    recorded = [list(place) for place in (_last_sources(path), corpus.sources) if place]
+    if sha256 is None or not (recorded or sources):
+        raise OwnTextError(_unrecorded(path))
+    files = [place for place in recorded if STANDARD_INPUT not in place]
+    if not (sources or files):
+        stream = "strings, which are" if corpus.name == NAME else "standard input, which is"
+        raise OwnTextError(f"{run} was trained on {stream} gone.", streamed=True)
     config = corpus.config
-    changed, unread = "", ""
-    for place in places:
+    changed, unread = None, ""
+    for place in [list(sources)] if sources else _places(files, corpus, path):
         try:
             text = read(open_corpus(place, config=config))
         except CorpusError as error:
@@ -129,10 +155,49 @@ def find_run_text(
             return text
         changed = changed or text.sha256
     if changed:
-        raise RunError(
-            f"{run} was trained on a text that has changed since (sha256 {sha256[:12]}, now {changed[:12]})."
+        raise OwnTextError(
+            f"{run} was trained on a text that has changed since (sha256 {sha256[:12]}, now {changed[:12]}).",
+            now=changed,
         )
-    raise RunError(f"{run} was trained on a text that is not there any more: {unread}")
+    raise OwnTextError(f"{run} was trained on a text that is not there any more: {unread}")
+
+
+def _places(
+    recorded: Sequence[Sequence[str]], corpus: CorpusDescription, path: Path | None
+) -> Iterator[Sequence[str | Path]]:
+    """Where a run's text may be: as recorded, then beside the run and relative to it, then under another name.
+
+    A project's folder that has moved keeps what is in it where it was: the end of a recorded path is looked for below
+    the run's folder, each folder above it, and the working folder, the longest end first.
+    """
+    yield from recorded
+    near = [Path.cwd()] if path is None else [*Path(path).resolve().parents, Path.cwd()]
+    seen = {tuple(map(str, place)) for place in recorded}
+    for place in recorded:
+        parts = [PurePath(source).parts for source in place]
+        for folder in near:
+            for first in range(min(map(len, parts))):
+                moved = [folder.joinpath(*_relative(part[first:])) for part in parts]
+                if tuple(map(str, moved)) not in seen and all(map(os.path.exists, moved)):
+                    seen.add(tuple(map(str, moved)))
+                    yield moved
+    if all(len(place) == 1 for place in recorded):
+        folders = [Path(place[0]).parent for place in recorded] + near[:_NEAR] + near[-1:]
+        yield from ([file] for file in _alike(folders, corpus) if (str(file),) not in seen)
+
+
+def _relative(parts: Sequence[str]) -> Sequence[str]:
+    """The parts of a path without its root."""
+    return [part for part in parts if part != PurePath(part).anchor]
+
+
+def _alike(folders: Sequence[Path], corpus: CorpusDescription) -> Iterator[Path]:
+    """The files in some folders that are as long as the text: a renamed one is known again by its fingerprint."""
+    for folder in dict.fromkeys(folders):
+        with contextlib.suppress(OSError):
+            for file in sorted(folder.iterdir()):
+                if file.is_file() and file.stat().st_size == corpus.bytes:
+                    yield file
 
 
 def _title(path: Path | None) -> str:

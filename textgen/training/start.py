@@ -7,13 +7,13 @@ business; here is only their order.
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Unpack
 
 import keras
 
 from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords
-from textgen.corpus import encode_corpus, open_corpus
+from textgen.corpus import Corpus, encode_corpus
 from textgen.errors import ConfigError
 from textgen.model.read import read_checkpoint
 from textgen.runs.create import create_run
@@ -21,7 +21,7 @@ from textgen.runs.events import Reporter
 from textgen.runs.find import resolve_checkpoint
 from textgen.runs.run import Run
 from textgen.system import physical_memory
-from textgen.training.arguments import Source, absolute, as_list, cache_folder, events_folder, open_streams
+from textgen.training.arguments import Source, cache_folder, events_folder, open_streams, open_text
 from textgen.training.placement import enough_memory, place
 from textgen.training.recipe import Recipe, least_memory, recommend
 from textgen.training.session import Session
@@ -29,8 +29,9 @@ from textgen.training.session import Session
 
 @keywords(TrainSettings)
 def train(
-    sources: Source | Sequence[Source],
+    sources: Source | Sequence[Source] | Corpus = (),
     *,
+    texts: Iterable[str] | None = None,
     name: str | None = None,
     size: Size | None = None,
     start_from: Source | None = None,
@@ -45,18 +46,21 @@ def train(
     """Trains a model on a text and keeps it in a run folder.
 
     Args:
-        sources: files, folders, or "-" for standard input.
+        sources: files, folders, or "-" for standard input; or what `textgen.corpus.open_corpus` opened.
+        texts: strings instead of sources, in a list or from a generator; a newline is added after one that does not end
+            with one. A continuation needs the same texts again.
         name: the run's name, a folder in `checkpoints`; None takes the corpus's name and a free number.
         size: a preset for the shape: "tiny", "small", "medium" or "large".
         start_from: a run or a checkpoint whose weights are the start (fine-tuning). The new text's characters that it
             knows keep their weights; new ones get fresh ones. Its shape is taken over.
         checkpoints: the folder of the run folders.
-        corpus: encoding, newlines, normalisation, rare characters and the validation split.
+        corpus: encoding, newlines, normalisation, rare characters and the validation split; None takes the defaults.
         tensorboard: write event files with the losses, the learning rate, the gradient's norm and the samples: True
             into the run's folder, a folder into one of the run's name there.
         callbacks: your own Keras callbacks; a Keras epoch is the span between two validations.
         reporter: hears of every event; None keeps quiet.
-        started: the `time.monotonic()` from which a budget of time counts; None is now.
+        started: the `time.monotonic()` from which a budget of time counts; None is now. It counts from when the text is
+            there, where that comes later from a pipe or a generator.
         **settings: any field of `textgen.ModelConfig` but `vocab_size`, and of `textgen.TrainingConfig`, such as
             `units`, `epochs`, `time` or `seed`; `help` of the two says what they mean and which values they take. One
             that is left out or None follows from the text and the budget (`textgen.training.recipe`).
@@ -85,7 +89,8 @@ def train(
         if size is not None:
             raise ConfigError("size must be left out where --from is given: the shape is that of its model.")
         wanted_model = _shape_of(base.model, wanted_model)
-    opened = open_corpus(as_list(sources), config=corpus or CorpusConfig())
+    opened = open_text(sources, texts, corpus)
+    started = opened.ready(started)
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding)
     placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
     recipe = recommend(
@@ -102,9 +107,8 @@ def train(
     _check_memory(recipe)
     run = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
     with run.kept_once_saved(), run.locked(), enough_memory():
-        where = absolute(as_list(sources))
         events = events_folder(tensorboard)
-        session = Session(run, encoded, recipe, reporter, callbacks, where, placement, streams, events)
+        session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)
         if base is not None:
             session.start_from(base.weights, base.tokenizer)
         session.begin(started)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ from textgen.cli.options import (
     Place,
     adapt_option,
     checkpoints_option,
+    errors_option,
     json_option,
     run_option,
     setting,
@@ -60,6 +59,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="The end")
 @wish("--prompt-file", metavar="FILE", type=Place(), help="The same from a file; - is standard input.")
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The encoding of files and of what is piped in.")
+@errors_option
 @click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before its continuation.")
 @click.option("--count", "-n", type=int, default=1, show_default=True, help="How many samples.")
 @wish("--seed", config=SamplingConfig)
@@ -130,8 +130,8 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
         # What is wrong with the arguments is told before the time is spent.
         config = SamplingConfig(**controls)
         writer.tokenizer.encode(prompt, unknown=config.unknown)
-        where = {"encoding": options["encoding"], "unknown": config.unknown, "corpus": options["corpus"] or ()}
-        writer = adapt(writer, options["adapt"], **where)
+        where = {name: options[name] for name in ("encoding", "errors")}
+        writer = adapt(writer, options["adapt"], unknown=config.unknown, corpus=options["corpus"] or (), **where)
         more["adapt"] = options["adapt"]
         name = f"{name}, adapted"
     shown: Callable[[str], str] = visible if is_terminal(sys.stdout) else str
@@ -230,19 +230,10 @@ def _report(seed: int, name: str) -> None:
 
 def _prompt(writer: Writer, options: dict[str, Any]) -> str:
     """The prompt from wherever it comes, read as the corpus was."""
-    from textgen.cli.reading import read_text
+    from textgen.cli.reading import is_piped, read_text
 
     path = options["prompt_file"]
-    if options["prompt"] is not None or (path is None and (options["adapt"] == "-" or not _is_piped())):
+    if options["prompt"] is not None or (path is None and (options["adapt"] == "-" or not is_piped())):
         return writer.as_trained(options["prompt"] or "")
-    text = read_text(writer, "-" if path is None else path, encoding=options["encoding"])
+    text = read_text(writer, "-" if path is None else path, encoding=options["encoding"], errors=options["errors"])
     return text.removesuffix("\n").removesuffix("\r")
-
-
-def _is_piped() -> bool:
-    """Whether standard input is a pipe or a file: something that somebody put there."""
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (AttributeError, OSError, ValueError):
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)

@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.command import Command, command, visible
-from textgen.cli.options import Place, adapt_option, checkpoints_option, json_option, run_option, setting, wish
+from textgen.cli.options import (
+    Place,
+    adapt_option,
+    checkpoints_option,
+    errors_option,
+    json_option,
+    run_option,
+    setting,
+    wish,
+)
 from textgen.config import CorpusConfig, EvaluationConfig, InsightConfig, Unknown, require
+from textgen.config.corpus import DecodingErrors
 
 if TYPE_CHECKING:
     from textgen.engine.scoring import Score
@@ -40,6 +50,7 @@ _MOST_PARTS = 64
 @checkpoints_option
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The files' encoding.")
+@errors_option
 @setting("--unknown", config=InsightConfig)
 @wish("--streams", config=EvaluationConfig)
 @wish("--limit", metavar="N", type=int, otherwise="all; 20,000 for --html", help="Read this many characters from FILE.")
@@ -60,6 +71,7 @@ def score(
     checkpoints: Path,
     adapt: str | None,
     encoding: str,
+    errors: DecodingErrors | None,
     unknown: Unknown,
     streams: int | None,
     limit: int | None,
@@ -82,9 +94,9 @@ def score(
     from textgen.cli.reading import load_writer, read_text
 
     writer, name = load_writer(run, checkpoints)
-    text = writer.as_trained(read_text(writer, file, encoding=encoding))
+    text = writer.as_trained(read_text(writer, file, encoding=encoding, errors=errors))
     if adapt is not None:
-        writer = adapt_to(writer, adapt, encoding=encoding, unknown=unknown)
+        writer = adapt_to(writer, adapt, encoding=encoding, errors=errors, unknown=unknown)
     scored = _score(writer, text[:limit], streams=streams, unknown=unknown)
     if html is not None:
         from textgen.analysis.surprisal import surprise
