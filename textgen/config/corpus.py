@@ -32,8 +32,7 @@ class CorpusConfig(Config):
     glob: str | tuple[str, ...] = setting(
         default="*.txt",
         expected="a pattern such as '*.txt'",
-        help="Which files of a folder belong to the text.",
-        details="A tuple of patterns takes the files that match any of them.",
+        help="Which files of a folder belong to the text; several patterns take what matches any of them.",
     )
     min_count: int = setting(
         default=1,

@@ -28,6 +28,9 @@ from textgen.runs.run import LAST
 Progress = Callable[[int, int], None]
 
 
+_LARGER = 5
+"""How many times the text's size files may have: in UTF-32, with CRLF. Others are not read."""
+
 _NEAR = 3
 """The run's folder, that of all runs and the project's, where a renamed text is looked for."""
 
@@ -145,15 +148,18 @@ def find_run_text(
         raise OwnTextError(f"{run} was trained on {stream} gone.", streamed=True)
     config = corpus.config
     changed, unread = None, ""
-    for place in [list(sources)] if sources else _places(files, corpus, path):
+    for place, guessed in [(sources, False)] if sources else _places(files, corpus, path):
         try:
-            text = read(open_corpus(place, config=config))
+            found = open_corpus(place, config=config)
+            if guessed and found.bytes > _LARGER * (corpus.bytes or 0):
+                continue
+            text = read(found)
         except CorpusError as error:
             unread = unread or str(error)
             continue
         if text.sha256 == sha256:
             return text
-        changed = changed or text.sha256
+        changed = changed or (None if guessed else text.sha256)
     if changed:
         raise OwnTextError(
             f"{run} was trained on a text that has changed since (sha256 {sha256[:12]}, now {changed[:12]}).",
@@ -164,26 +170,29 @@ def find_run_text(
 
 def _places(
     recorded: Sequence[Sequence[str]], corpus: CorpusDescription, path: Path | None
-) -> Iterator[Sequence[str | Path]]:
-    """Where a run's text may be: as recorded, then beside the run and relative to it, then under another name.
+) -> Iterator[tuple[Sequence[str | Path], bool]]:
+    """Where a run's text may be: as recorded, beside the run, relative to it, and at last under another name.
 
     A project's folder that has moved keeps what is in it where it was: the end of a recorded path is looked for below
     the run's folder, each folder above it, and the working folder, the longest end first.
+
+    Yields:
+        A place, and whether it is a guess, where another text would be no surprise.
     """
-    yield from recorded
+    yield from ((place, False) for place in recorded)
     near = [Path.cwd()] if path is None else [*Path(path).resolve().parents, Path.cwd()]
     seen = {tuple(map(str, place)) for place in recorded}
     for place in recorded:
         parts = [PurePath(source).parts for source in place]
-        for folder in near:
+        for number, folder in enumerate(near):
             for first in range(min(map(len, parts))):
                 moved = [folder.joinpath(*_relative(part[first:])) for part in parts]
                 if tuple(map(str, moved)) not in seen and all(map(os.path.exists, moved)):
                     seen.add(tuple(map(str, moved)))
-                    yield moved
+                    yield moved, number >= _NEAR
     if all(len(place) == 1 for place in recorded):
         folders = [Path(place[0]).parent for place in recorded] + near[:_NEAR] + near[-1:]
-        yield from ([file] for file in _alike(folders, corpus) if (str(file),) not in seen)
+        yield from (([file], True) for file in _alike(folders, corpus) if (str(file),) not in seen)
 
 
 def _relative(parts: Sequence[str]) -> Sequence[str]:

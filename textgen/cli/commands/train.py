@@ -30,7 +30,6 @@ STANDARD_INPUT = "-"
 _SHORT = 1 << 16
 """Bytes up to which a text is read before TensorFlow is loaded, to see whether it can be trained on."""
 
-_GLOB = "Which files of a folder belong to the text; can be given several times."
 _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "tensorboard", "quiet")
 
 
@@ -60,7 +59,7 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
     help="Write event files, too: into the run's folder, or into FOLDER/NAME.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Show warnings and errors only.")
-@wishes(CorpusConfig, *CorpusConfig.declared, section="Text", glob={"metavar": "PATTERN", "help": _GLOB})
+@wishes(CorpusConfig, *CorpusConfig.declared, section="Text", glob={"metavar": "PATTERN"})
 @wishes(ModelConfig, *_MODEL, section="Model")
 @wishes(
     TrainingConfig,
