@@ -1,7 +1,11 @@
 """`textgen sample` and `textgen score`: prompts, echoes, samples, figures."""
 
+import contextlib
+import io
 import json
 import math
+import os
+import socket
 import sys
 import unicodedata
 from dataclasses import replace
@@ -59,9 +63,42 @@ def test_what_is_piped_in_is_the_prompt(writer: Writer, tmp_path: Path, monkeypa
     assert sample("--prompt-file", "-", input="é\n".encode()).stdout == f"é{text(writer, 'é')}\n"
     path = tmp_path / "prompt.txt"
     path.write_text("the sea\n")
-    monkeypatch.setattr("textgen.cli.commands.sample._is_piped", lambda: True)
+    monkeypatch.setattr("textgen.cli.reading.is_piped", lambda: True)
     assert sample(input=path.read_bytes()).stdout.startswith("the sea")
     assert sample("--prompt", "a", input=path.read_bytes()).stdout.startswith("a")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX sockets")
+@pytest.mark.parametrize("kind", ["pipe", "socket", "file", "nothing", "closed", "object"])
+def test_what_is_no_terminal_and_not_known_to_be_empty_is_a_prompt(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textgen.cli.reading import is_piped
+
+    with contextlib.ExitStack() as stack:
+        stream: Any
+        if kind == "pipe":
+            end, other = os.pipe()
+            stack.callback(os.close, other)
+            stream = stack.enter_context(os.fdopen(end))
+        elif kind == "socket":
+            # As Node.js starts a process.
+            one, other_end = socket.socketpair()
+            stack.enter_context(one)
+            stack.enter_context(other_end)
+            stream = stack.enter_context(one.makefile("r"))
+        elif kind == "object":
+            stream = io.TextIOWrapper(io.BytesIO(b"the sea"))
+        else:
+            (tmp_path / "prompt.txt").touch()
+            path = Path(os.devnull) if kind == "nothing" else tmp_path / "prompt.txt"
+            stream = stack.enter_context(path.open(encoding="utf-8"))
+        if kind == "closed":
+            stream.close()
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert is_piped() == (kind not in ("nothing", "closed"))
+        monkeypatch.setattr("textgen.cli.reading.is_terminal", lambda stream: True)
+        assert not is_piped()
 
 
 def test_a_prompt_is_normalised_as_the_corpus_was(writer: Writer) -> None:
@@ -75,7 +112,9 @@ def test_another_encoding_is_named(writer: Writer, tmp_path: Path) -> None:
     path.write_bytes("é".encode("latin-1"))
     assert sample("--prompt-file", str(path), "--encoding", "latin-1").stdout.startswith("é")
     result = CliRunner().invoke(cli, ["sample", "--prompt-file", str(path)])
-    assert (result.exit_code, "--encoding" in result.stderr) == (1, True)
+    assert (result.exit_code, "--encoding cp1252" in result.stderr, "--errors skip" in result.stderr) == (1, True, True)
+    path.write_bytes("é".encode("latin-1") + "é".encode())
+    assert sample("--prompt-file", str(path), "--errors", "skip").stdout.startswith("é")
 
 
 def test_several_samples_are_parted_by_a_line(writer: Writer) -> None:

@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from textgen.cli.command import Option
-from textgen.config import Config, Setting
+from textgen.config import Config, CorpusConfig, Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -215,6 +215,11 @@ def adapt_option(function: F) -> F:
         type=AnyPath(allow_dash=True),
         help="First adapt the model to this text, its names and style; - is standard input.",
     )(function)
+
+
+def errors_option(function: F) -> F:
+    """`--errors`, for the texts that a command reads."""
+    return optional("--errors", config=CorpusConfig, otherwise="as in training")(function)
 
 
 def json_option(help: str) -> Callable[[F], F]:  # noqa: A002

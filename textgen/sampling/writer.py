@@ -93,13 +93,15 @@ class Writer:
         self.adaptation = adaptation
 
     def as_trained(self, text: str) -> str:
-        """Brings a text into the Unicode normalisation form of the training text."""
-        form = self.metadata.corpus.config.normalize
-        if form == "none" or text.isascii():
+        """Normalises a text's newlines and characters as those of the training text were."""
+        config = self.metadata.corpus.config
+        if not config.keep_newlines:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if config.normalize == "none" or text.isascii():
             return text
         from textgen.corpus.normalization import normalize
 
-        return "".join(normalize([text], form))
+        return "".join(normalize([text], config.normalize))
 
     def __repr__(self) -> str:
         config = self.config
@@ -128,7 +130,7 @@ class Writer:
         Example:
             writer.generate("The sea ", max_new_tokens=300, temperature=0.8, seed=7).text
         """
-        config = _sampling(controls)
+        config = self._sampling(controls)
         return write_samples(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)[0]
 
     @keywords(Controls, defaults=SamplingConfig)
@@ -140,7 +142,7 @@ class Writer:
         Text k depends on the seed and k alone; the first is that of `generate`. `count` is the number of texts, in
         [1, 65536]; the other arguments and errors are those of `generate`.
         """
-        config = _sampling(controls)
+        config = self._sampling(controls)
         return write_samples(
             self.engine, self.tokenizer, self.as_trained(prompt), config, count=count, logprobs=logprobs
         )
@@ -154,7 +156,7 @@ class Writer:
         Returns:
             An iterator of the pieces; its `sample` is the sample so far, with the seed.
         """
-        config = _sampling(controls)
+        config = self._sampling(controls)
         return Stream(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)
 
     def suggest(self, text: str, *, n: int = 5, unknown: Unknown = "replace") -> list[Suggestion]:
@@ -242,12 +244,12 @@ class Writer:
             adaptation=adaptation,
         )
 
-
-def _sampling(controls: Controls) -> SamplingConfig:
-    """The controls as a configuration, checked."""
-    values: dict[str, Any] = dict(controls)
-    if "temperature" in values and not isinstance(values["temperature"], (int, float)):
-        values["temperature"] = tuple(values["temperature"])
-    if "stop" in values:
-        values["stop"] = (values["stop"],) if isinstance(values["stop"], str) else tuple(values["stop"])
-    return SamplingConfig(**values)
+    def _sampling(self, controls: Controls) -> SamplingConfig:
+        """The controls as a configuration, checked, with the texts to stop at as the training text was."""
+        values: dict[str, Any] = dict(controls)
+        if "temperature" in values and not isinstance(values["temperature"], (int, float)):
+            values["temperature"] = tuple(values["temperature"])
+        if "stop" in values:
+            values["stop"] = (values["stop"],) if isinstance(values["stop"], str) else tuple(values["stop"])
+        config = SamplingConfig(**values)
+        return config.replace(stop=tuple(map(self.as_trained, config.stop)))

@@ -58,14 +58,13 @@ class Session:
         recipe: Recipe,
         reporter: Reporter,
         callbacks: Sequence[keras.callbacks.Callback],
-        sources: list[str],
         placement: Placement,
         streams: Streams,
         tensorboard: str | bool,
     ) -> None:
         self.run, self.encoded, self.recipe, self.reporter = run, encoded, recipe, reporter
         self.config, self.model_config = recipe.training, recipe.model
-        self.callbacks, self.sources = list(callbacks), sources
+        self.callbacks, self.sources = list(callbacks), encoded.places
         self.placement = placement
         shards = placement.shards(self.config.batch_size, self.config.shards)
         # What "auto" chose is stored with the run: `resume` must compute the same.

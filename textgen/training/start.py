@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Unpack
 
 import keras
 
 from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords
-from textgen.corpus import encode_corpus, open_corpus
+from textgen.corpus import Corpus, encode_corpus
 from textgen.errors import ConfigError
 from textgen.model.read import read_checkpoint
 from textgen.runs.create import create_run
@@ -17,7 +17,7 @@ from textgen.runs.events import Reporter
 from textgen.runs.find import resolve_checkpoint
 from textgen.runs.run import Run
 from textgen.system import physical_memory
-from textgen.training.arguments import Source, absolute, as_list, cache_folder, events_folder, open_streams
+from textgen.training.arguments import Source, cache_folder, events_folder, open_streams, open_text
 from textgen.training.placement import enough_memory, place
 from textgen.training.recipe import Recipe, least_memory, recommend
 from textgen.training.session import Session
@@ -25,8 +25,9 @@ from textgen.training.session import Session
 
 @keywords(TrainSettings)
 def train(
-    sources: Source | Sequence[Source],
+    sources: Source | Sequence[Source] | Corpus = (),
     *,
+    texts: Iterable[str] | None = None,
     name: str | None = None,
     size: Size | None = None,
     start_from: Source | None = None,
@@ -41,18 +42,21 @@ def train(
     """Trains a model on a text and saves it in a run folder.
 
     Args:
-        sources: files, folders, or "-" for standard input.
+        sources: files, folders, or "-" for standard input; or what `textgen.corpus.open_corpus` opened.
+        texts: strings instead of sources, in a list or from a generator; a newline is added after one that does not end
+            with one. `resume` needs the same texts again.
         name: the run's name, a folder in `checkpoints`; None takes the corpus's name, numbered if taken.
         size: a preset for the shape: "tiny", "small", "medium" or "large".
         start_from: a run or a checkpoint to fine-tune. Its shape is kept; characters that it does not know get
             freshly initialised weights.
         checkpoints: folder that holds the runs.
-        corpus: encoding, newlines, normalisation, rare characters and the validation split.
+        corpus: encoding, newlines, normalisation, rare characters and the validation split; None for the defaults.
         tensorboard: write event files with losses, learning rate, gradient norm and samples: True for the run's folder,
             a path for a subfolder of the run's name there.
         callbacks: your own Keras callbacks; an epoch is the interval between two validations.
         reporter: is told of every event; None reports nothing.
-        started: the `time.monotonic()` from which a time budget counts; None for now.
+        started: the `time.monotonic()` from which a time budget counts; None for now. Where the text comes later, from
+            a pipe or a generator, the budget counts from its end.
         **settings: any field of `textgen.ModelConfig` but `vocab_size`, and of `textgen.TrainingConfig`, such as
             `units`, `epochs`, `time` or `seed`; see `help` of the two. Those left out or None follow from the text and
             the budget (`textgen.training.recipe`).
@@ -81,7 +85,8 @@ def train(
         if size is not None:
             raise ConfigError("size must be left out with --from: the model keeps its shape.")
         wanted_model = _shape_of(base.model, wanted_model)
-    opened = open_corpus(as_list(sources), config=corpus or CorpusConfig())
+    opened = open_text(sources, texts, corpus)
+    started = opened.ready(started)
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding)
     placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
     recipe = recommend(
@@ -98,9 +103,8 @@ def train(
     _check_memory(recipe)
     run = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
     with run.kept_once_saved(), run.locked(), enough_memory():
-        where = absolute(as_list(sources))
         events = events_folder(tensorboard)
-        session = Session(run, encoded, recipe, reporter, callbacks, where, placement, streams, events)
+        session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)
         if base is not None:
             session.start_from(base.weights, base.tokenizer)
         session.begin(started)

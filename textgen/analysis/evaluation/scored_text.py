@@ -13,7 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from textgen.analysis.evaluation.evaluation import Split
-from textgen.config import CorpusConfig, Unknown
+from textgen.config import Unknown
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CorpusError, RunError
@@ -84,7 +84,7 @@ def given(writer: Writer, own: RunText | None, text: str, name: str, unknown: Un
         CorpusError: no character of it can be scored.
         UnknownCharacterError: it contains characters outside the vocabulary, and `unknown` is "error".
     """
-    text = writer.as_trained(_newlines(writer.metadata.corpus.config, text))
+    text = writer.as_trained(text)
     if not text:
         raise CorpusError("There is nothing to score: the text is empty.")
     same = own is not None and text == own.held_out
@@ -110,11 +110,6 @@ def _subject(
         unknown=outside - dropped,
         dropped=dropped,
     )
-
-
-def _newlines(settings: CorpusConfig, text: str) -> str:
-    """A text with its newlines normalised as the training text's were."""
-    return text if settings.keep_newlines else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def model_name(writer: Writer) -> str:

@@ -15,8 +15,17 @@ import click
 from click.exceptions import Exit
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import adapt_option, checkpoints_option, json_option, optional, run_option, setting
+from textgen.cli.options import (
+    adapt_option,
+    checkpoints_option,
+    errors_option,
+    json_option,
+    optional,
+    run_option,
+    setting,
+)
 from textgen.config import CorpusConfig, SamplingConfig
+from textgen.config.corpus import DecodingErrors
 from textgen.errors import UnknownCharacterError
 from textgen.sampling.drafts import Draft, label
 from textgen.system import is_terminal
@@ -54,6 +63,7 @@ NUMBER      accepts that suggestion
 @optional("--seed", config=SamplingConfig, otherwise="random")
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The encoding of --adapt's file.")
+@errors_option
 @click.option("--choices", type=click.IntRange(1, 9), default=5, show_default=True, help="Number of suggestions.")
 @click.option("--plain", is_flag=True, help="Use the line mode on a terminal, too.")
 @json_option("Use the line mode, with a JSON object for each line: text, written, suggestions.")
@@ -64,6 +74,7 @@ def complete(
     seed: int | None,
     adapt: str | None,
     encoding: str,
+    errors: DecodingErrors | None,
     choices: int,
     plain: bool,
     as_json: bool,
@@ -87,7 +98,7 @@ def complete(
 
     writer, _ = reading.load_writer(run, checkpoints)
     if adapt is not None:
-        writer = reading.adapt(writer, adapt, encoding=encoding, unknown="replace")
+        writer = reading.adapt(writer, adapt, encoding=encoding, errors=errors, unknown="replace")
     draft = Draft(
         writer, temperature=temperature, seed=int.from_bytes(os.urandom(4)) if seed is None else seed, choices=choices
     )

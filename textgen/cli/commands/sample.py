@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ from textgen.cli.options import (
     AnyPath,
     adapt_option,
     checkpoints_option,
+    errors_option,
     json_option,
     optional,
     run_option,
@@ -60,6 +59,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @optional("--prompt-file", metavar="FILE", type=AnyPath(), help="File with the text to continue; - is standard input.")
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="Encoding of files and of standard input.")
+@errors_option
 @click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before each sample.")
 @click.option("--count", "-n", type=int, default=1, show_default=True, help="Number of samples.")
 @optional("--seed", config=SamplingConfig)
@@ -130,8 +130,8 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
         # Report wrong arguments before spending the time.
         config = SamplingConfig(**controls)
         writer.tokenizer.encode(prompt, unknown=config.unknown)
-        where = {"encoding": options["encoding"], "unknown": config.unknown, "corpus": options["corpus"] or ()}
-        writer = adapt(writer, options["adapt"], **where)
+        where = {name: options[name] for name in ("encoding", "errors")}
+        writer = adapt(writer, options["adapt"], unknown=config.unknown, corpus=options["corpus"] or (), **where)
         more["adapt"] = options["adapt"]
         name = f"{name}, adapted"
     shown: Callable[[str], str] = visible if is_terminal(sys.stdout) else str
@@ -230,19 +230,10 @@ def _report(seed: int, name: str) -> None:
 
 def _prompt(writer: Writer, options: dict[str, Any]) -> str:
     """Reads the prompt from its option, a file or standard input, normalised as in training."""
-    from textgen.cli.reading import read_text
+    from textgen.cli.reading import is_piped, read_text
 
     path = options["prompt_file"]
-    if options["prompt"] is not None or (path is None and (options["adapt"] == "-" or not _is_piped())):
+    if options["prompt"] is not None or (path is None and (options["adapt"] == "-" or not is_piped())):
         return writer.as_trained(options["prompt"] or "")
-    text = read_text(writer, "-" if path is None else path, encoding=options["encoding"])
+    text = read_text(writer, "-" if path is None else path, encoding=options["encoding"], errors=options["errors"])
     return text.removesuffix("\n").removesuffix("\r")
-
-
-def _is_piped() -> bool:
-    """Whether standard input is a pipe or a file."""
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (AttributeError, OSError, ValueError):
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)

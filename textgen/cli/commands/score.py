@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.command import Command, command, visible
-from textgen.cli.options import AnyPath, adapt_option, checkpoints_option, json_option, optional, run_option, setting
+from textgen.cli.options import (
+    AnyPath,
+    adapt_option,
+    checkpoints_option,
+    errors_option,
+    json_option,
+    optional,
+    run_option,
+    setting,
+)
 from textgen.config import CorpusConfig, EvaluationConfig, InsightConfig, Unknown, require
+from textgen.config.corpus import DecodingErrors
 
 if TYPE_CHECKING:
     from textgen.engine.scoring import Score
@@ -40,6 +50,7 @@ _MOST_PARTS = 64
 @checkpoints_option
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The files' encoding.")
+@errors_option
 @setting("--unknown", config=InsightConfig)
 @optional("--streams", config=EvaluationConfig)
 @optional(
@@ -66,6 +77,7 @@ def score(
     checkpoints: Path,
     adapt: str | None,
     encoding: str,
+    errors: DecodingErrors | None,
     unknown: Unknown,
     streams: int | None,
     limit: int | None,
@@ -88,9 +100,9 @@ def score(
     from textgen.cli.reading import load_writer, read_text
 
     writer, name = load_writer(run, checkpoints)
-    text = writer.as_trained(read_text(writer, file, encoding=encoding))
+    text = writer.as_trained(read_text(writer, file, encoding=encoding, errors=errors))
     if adapt is not None:
-        writer = adapt_to(writer, adapt, encoding=encoding, unknown=unknown)
+        writer = adapt_to(writer, adapt, encoding=encoding, errors=errors, unknown=unknown)
     scored = _score(writer, text[:limit], streams=streams, unknown=unknown)
     if html is not None:
         from textgen.analysis.surprisal import surprise
