@@ -100,8 +100,8 @@ def train(
         recipe = _describe_start(recipe, str(start_from))
     streams = open_streams(encoded, recipe.training)
     _check_memory(recipe)
-    run = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
-    with run.kept_once_saved(), run.locked(), enough_memory():
+    created = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
+    with created as run, enough_memory():
         where = absolute(as_list(sources))
         events = events_folder(tensorboard)
         session = Session(run, encoded, recipe, reporter, callbacks, where, placement, streams, events)
