@@ -18,6 +18,7 @@ from textgen.runs.events import Reporter
 from textgen.runs.find import find_run
 from textgen.runs.run import Run
 from textgen.training.arguments import Source, absolute, as_list, cache_folder, events_folder, open_streams
+from textgen.training.disk_space import check_disk_space
 from textgen.training.placement import enough_memory, place
 from textgen.training.recipe import Recipe
 from textgen.training.session import Session
@@ -61,7 +62,8 @@ def resume(
         The finished run.
 
     Raises:
-        RunError: there is no such run, it has no last state, or the text has changed.
+        RunError: there is no such run, it has no last state, the text has changed, or the disk has no room for the
+            checkpoints.
         CorpusError: the text cannot be read.
         CheckpointError: the last state is damaged.
         TrainingError: training diverged again and again, or the last state could not be written.
@@ -97,6 +99,7 @@ def resume(
                 f"its weights: textgen train ... --from {run.name}"
             )
         recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
+        check_disk_space(run, recipe.model, training.batch_size)
         placement, streams = place(training.device, training.precision), open_streams(encoded, training)
         events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
         session = Session(run, encoded, recipe, reporter, callbacks, absolute(where), placement, streams, events)

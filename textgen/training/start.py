@@ -22,6 +22,7 @@ from textgen.runs.find import resolve_checkpoint
 from textgen.runs.run import Run
 from textgen.system import physical_memory
 from textgen.training.arguments import Source, absolute, as_list, cache_folder, events_folder, open_streams
+from textgen.training.disk_space import check_disk_space
 from textgen.training.placement import enough_memory, place
 from textgen.training.recipe import Recipe, least_memory, recommend
 from textgen.training.session import Session
@@ -68,7 +69,8 @@ def train(
         TypeError: there is no setting of that name.
         ConfigError: a setting is out of its range.
         CorpusError: the text is missing, empty, too short, binary or not decodable.
-        RunError: the name is taken, another process trains it, or the event files' folder cannot be written to.
+        RunError: the name is taken, another process trains it, the disk has no room for the checkpoints, or the event
+            files' folder cannot be written to.
         CheckpointError: `start_from` cannot be read.
         TrainingError: training diverged again and again, or the last state could not be written.
         KeyboardInterrupt: the user stopped it; the state is saved and `resume` continues.
@@ -102,6 +104,7 @@ def train(
     _check_memory(recipe)
     created = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
     with created as run, enough_memory():
+        check_disk_space(run, recipe.model, recipe.training.batch_size)
         where = absolute(as_list(sources))
         events = events_folder(tensorboard)
         session = Session(run, encoded, recipe, reporter, callbacks, where, placement, streams, events)
