@@ -21,6 +21,7 @@ from textgen.runs.find import find_run
 from textgen.runs.provenance import OwnTextError, find_run_text
 from textgen.runs.run import Run
 from textgen.training.arguments import Source, cache_folder, events_folder, is_given, open_streams, open_text
+from textgen.training.disk_space import check_disk_space
 from textgen.training.placement import enough_memory, place
 from textgen.training.recipe import Recipe
 from textgen.training.session import Session
@@ -67,7 +68,8 @@ def resume(
         The finished run.
 
     Raises:
-        RunError: there is no such run, it has no last state, or the text has changed.
+        RunError: there is no such run, it has no last state, the text has changed, or the disk has no room for the
+            checkpoints.
         CorpusError: the text cannot be read.
         CheckpointError: the last state is damaged.
         TrainingError: training kept diverging, or the last state could not be written.
@@ -99,6 +101,7 @@ def resume(
         else:
             encoded = _find_text(run, last, encode)
         recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
+        check_disk_space(run, recipe.model, training.batch_size)
         placement, streams = place(training.device, training.precision), open_streams(encoded, training)
         events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
         session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)

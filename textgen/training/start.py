@@ -18,6 +18,7 @@ from textgen.runs.find import resolve_checkpoint
 from textgen.runs.run import Run
 from textgen.system import physical_memory
 from textgen.training.arguments import Source, cache_folder, events_folder, open_streams, open_text
+from textgen.training.disk_space import check_disk_space
 from textgen.training.placement import enough_memory, place
 from textgen.training.recipe import Recipe, least_memory, recommend
 from textgen.training.session import Session
@@ -68,7 +69,8 @@ def train(
         TypeError: a setting is unknown.
         ConfigError: a setting is out of its range.
         CorpusError: the text is missing, empty, too short, binary or not decodable.
-        RunError: the name is taken, another process trains the run, or the event files' folder is not writable.
+        RunError: the name is taken, another process trains the run, the disk has too little space for the checkpoints,
+            or the event files' folder is not writable.
         CheckpointError: `start_from` cannot be read.
         TrainingError: training kept diverging, or the last state could not be written.
         KeyboardInterrupt: the user interrupted it; the state is saved, and `resume` continues.
@@ -101,8 +103,9 @@ def train(
         recipe = _describe_start(recipe, str(start_from))
     streams = open_streams(encoded, recipe.training)
     _check_memory(recipe)
-    run = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
-    with run.kept_once_saved(), run.locked(), enough_memory():
+    created = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
+    with created as run, enough_memory():
+        check_disk_space(run, recipe.model, recipe.training.batch_size)
         events = events_folder(tensorboard)
         session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)
         if base is not None:

@@ -178,7 +178,8 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
     if name is not None:
         check_name(name)
         if (checkpoints / name).exists():
-            create_run(name, checkpoints=checkpoints)
+            with create_run(name, checkpoints=checkpoints):
+                pass
     if not options["sources"]:
         return None
     opened = open_corpus(options["sources"], config=corpus)
