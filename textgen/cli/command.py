@@ -1,12 +1,14 @@
 """What all commands share: examples in their help, how they fail and how they end.
 
-Exit codes: 0, 1 for what a `TextgenError` or the operating system refused, 2 for wrong usage, 130 after Ctrl-C.
+Exit codes: 0, 1 for what a `TextgenError` or the operating system refused, 2 for wrong usage, 130 after Ctrl-C, 143
+after SIGTERM, 129 after SIGHUP.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
@@ -15,7 +17,7 @@ import click
 from click.exceptions import Exit
 
 from textgen.errors import TextgenError
-from textgen.system import abandon_output, explain, is_closed_pipe
+from textgen.system import abandon_output, ending, explain, is_closed_pipe
 
 INTERRUPTED = 130
 _DEBUG = "textgen.debug"
@@ -127,21 +129,36 @@ class Group(click.Group):
 
 @contextlib.contextmanager
 def _ending(ctx: click.Context | None = None) -> Iterator[None]:
-    """Turns what the body raises into one sentence and an exit code."""
+    """Turns what the body raises into one sentence and an exit code.
+
+    Every signal that asks the process to end is a `KeyboardInterrupt` in the body, as Ctrl-C is, so that a command
+    writes what it has before it leaves.
+    """
+    received = signal.SIGINT.value
+
+    def interrupt(number: int) -> None:
+        nonlocal received
+        received = number
+        raise KeyboardInterrupt(number)
+
     try:
-        try:
-            yield
-        finally:
-            # What is still held back must reach a full disk or a closed pipe here, not when the interpreter ends.
-            sys.stdout.flush()
+        with ending(interrupt):
+            try:
+                yield
+            finally:
+                # What is still held back must reach a full disk or a closed pipe here, not when the interpreter ends.
+                sys.stdout.flush()
     except (TextgenError, OSError, MemoryError) as error:
         if isinstance(error, OSError) and not error.filename:
             abandon_output()
+            # A terminal that hung up takes no last words.
+            if received != signal.SIGINT:
+                raise Exit(128 + received) from None
         if isinstance(error, OSError) and is_closed_pipe(error):
             raise Exit(0) from None
         fail(ctx, error)
     except KeyboardInterrupt:
-        raise Exit(INTERRUPTED) from None
+        raise Exit(128 + received) from None
 
 
 def fail(ctx: click.Context | None, error: BaseException) -> NoReturn:

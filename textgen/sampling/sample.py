@@ -34,7 +34,8 @@ class Sample:
         prompt: what it goes on from, as it was given.
         seed: of the call; given again, it brings the same text again.
         index: which sample of that seed it is, from 0.
-        finish_reason: "stop" before a stop text, "line" or "paragraph" at the end of one, "length" otherwise.
+        finish_reason: "stop" before a stop text, "line" or "paragraph" at the end of one, "length" after as many
+            characters as it may have, "interrupted" where it has not come to its end.
         config: the controls, the seed filled in.
         logprobs: an entry for each character of `text`; None if not asked for.
     """

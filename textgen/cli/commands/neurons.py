@@ -68,13 +68,13 @@ def neurons(
     text = read_text(writer, file, encoding=encoding)
     with reading_bar() as progress:
         found = watch(writer, text, limit=limit, unknown=unknown, progress=progress)
-    if html is not None:
-        write_page(html, found, file=file)
     if as_json:
         click.echo(json.dumps({"file": file, **found.to_json(top=top)}, ensure_ascii=False))
-        return
-    for line in _report(found, top):
-        click.echo(visible(line))
+    else:
+        for line in _report(found, top):
+            click.echo(visible(line))
+    if html is not None:
+        write_page(html, found, file=file)
 
 
 def _report(found: Neurons, top: int) -> list[str]:
