@@ -1,4 +1,4 @@
-# `make demo` and `make test` need nothing but Python 3.11 or newer; each makes what it needs in .venv.
+# `make demo` and `make test` need only Python 3.11 or newer; each installs what it needs into .venv.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,7 +21,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed lint
 	$(BIN)/python -m pytest
 
-# The two-minute loop: `make check T=tests/sampling`; without T the examples in the docstrings.
+# For example `make check T=tests/sampling`; the default T is the examples in the docstrings.
 check: $(VENV)/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check .
@@ -41,7 +41,7 @@ slow: $(VENV)/.installed
 docs: $(VENV)/.installed
 	$(BIN)/cog -r docs/commands.md docs/settings.md
 
-# The README's pictures, from the demo's run; needs chromium and chromedriver.
+# The README's images, from the demo's run; needs chromium and chromedriver.
 pictures: $(VENV)/.installed
 	$(BIN)/python docs/pictures.py $(RUN)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains on the bundled text for a time (2m unless given) and writes samples: bash docs/demo.sh 5m
+# Trains on the bundled text (default time budget: 2m) and writes samples: bash docs/demo.sh 5m
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,6 +21,6 @@ write --seed 1 --until paragraph
 write --seed 2 --until line --length 300 --temperature 0.6 --prompt "CAPTAIN THRUPP:"
 write --seed 3 --until line --length 300 --temperature 1 --prompt "My dear Keziah,"
 
-printf '\n%s\n' "What the model wrote while it learned: checkpoints/$name/samples.txt"
-printf '%s\n' "More of it: textgen sample --run $name"
-printf '%s\n' "The pictures of the README from this run: make pictures RUN=$name"
+printf '\n%s\n' "Samples during training: checkpoints/$name/samples.txt"
+printf '%s\n' "More samples: textgen sample --run $name"
+printf '%s\n' "The README's images from this run: make pictures RUN=$name"

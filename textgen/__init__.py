@@ -1,17 +1,15 @@
-"""textgen: train a character-level language model on any text, and write more of it.
+"""textgen: trains a character-level language model on any text, and generates more of it.
 
     import textgen
     run = textgen.train("poems.txt", size="small", epochs=20, seed=1)
     writer = textgen.load("checkpoints/poems")
     print(writer.generate("The sea ", max_new_tokens=300, temperature=0.8, seed=7).text)
 
-Importing the package brings in neither TensorFlow nor Keras; `train` does, when it is called.
+Importing the package imports neither TensorFlow nor Keras; `train` does, when it is called.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from textgen.system.versions import VERSION
 
 if TYPE_CHECKING:
     from textgen.analysis.curves import Curves, plot
@@ -32,10 +30,10 @@ if TYPE_CHECKING:
     )
     from textgen.runs.run import Run
     from textgen.sampling.writer import Writer, load
+    from textgen.system.versions import VERSION as __version__  # noqa: N811
     from textgen.training.resume import resume
     from textgen.training.start import train
 
-__version__ = VERSION
 
 _HOME = {
     "CharTokenizer": "corpus.tokenizer",
@@ -100,6 +98,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("textgen.system.versions").VERSION
     if name in _HOME:
         return getattr(import_module(f"textgen.{_HOME[name]}"), name)
     raise AttributeError(f"module 'textgen' has no attribute {name!r}")

@@ -1,12 +1,12 @@
-"""What can go wrong, as one tree.
+"""The exceptions that textgen raises.
 
     TextgenError
     +-- ConfigError (also ValueError)      a setting is out of its range
     +-- CorpusError                        a text is missing, empty, too small, binary or not decodable
-    +-- UnknownCharacterError              a text holds characters that the model never saw
-    +-- CheckpointError                    a checkpoint is missing, damaged, foreign or of another version
-    +-- RunError                           a run folder is missing, taken, locked or does not fit the corpus
-    +-- TrainingError                      training could not go on, or its last state could not be saved
+    +-- UnknownCharacterError              a text holds characters that are not in the vocabulary
+    +-- CheckpointError                    a checkpoint is missing, damaged, not by textgen or of another version
+    +-- RunError                           a run folder is missing, taken, locked or does not match the corpus
+    +-- TrainingError                      training could not continue, or its last state could not be saved
 
 Every message is one sentence or two: what is wrong, what was expected, what to do.
 The command line prints it and exits with 1; scripts catch `TextgenError`.
@@ -14,7 +14,7 @@ The command line prints it and exits with 1; scripts catch `TextgenError`.
 
 
 class TextgenError(Exception):
-    """The base of every error that textgen raises for a mistake it can explain."""
+    """The base class of all errors that textgen raises on purpose."""
 
 
 class ConfigError(TextgenError, ValueError):
@@ -39,12 +39,12 @@ class UnknownCharacterError(TextgenError):
 
 
 class CheckpointError(TextgenError):
-    """A checkpoint is missing, damaged, foreign, or of another format version."""
+    """A checkpoint is missing, damaged, not by textgen, or of another format version."""
 
 
 class RunError(TextgenError):
-    """A run folder is missing, taken, locked, or does not fit what was asked of it."""
+    """A run folder is missing, taken, locked, or does not match what was asked for."""
 
 
 class TrainingError(TextgenError):
-    """Training could not go on, or its last state could not be written."""
+    """Training could not continue, or its last state could not be saved."""

@@ -207,7 +207,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_1(at_home: Path, arguments: lis
         (["dance"], "No such command 'dance'"),
         (["train"], "Name the text to train on"),
         (["train", "corpora", "--time", "3"], "Write 3s, 3m or 3h."),
-        (["train", "corpora", "--time", "soon"], "'soon' is no duration"),
+        (["train", "corpora", "--time", "soon"], "'soon' is not a duration"),
         (["train", "--resume", "tiny", "--units", "9"], "--units cannot be given with --resume"),
         (["train", "--resume", "tiny", "--dropout", "0"], "--dropout cannot be given with --resume"),
         (["train", "corpora", "--cell", "elman"], "'elman' is not one of"),

@@ -45,7 +45,7 @@ def test_a_sample_is_what_the_adapted_writer_writes(writer: Writer, play: Path) 
     assert expected != writer.generate("said ", seed=3, max_new_tokens=40).text
     assert result.stderr.splitlines() == [
         "Note: The model does not say what text it was trained on. "
-        "So how much to learn from the text was judged by that text alone.",
+        "The gradient statistics come from the text itself instead.",
         "(letters, adapted, --seed 3)",
     ]
     values = json.loads(run(*line, "--json").stdout)

@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from small_models import ALPHABET, random_writer
 
 from textgen.cli import cli
+from textgen.config import CorpusConfig, ModelConfig
 from textgen.errors import UnknownCharacterError
+from textgen.model.description import CorpusDescription
+from textgen.model.metadata import Metadata
 from textgen.sampling.drafts import Draft
 from textgen.sampling.suggestions import Suggestion
 
@@ -89,7 +92,10 @@ def test_writing_twice_differs_and_follows_from_the_seed() -> None:
 
 
 def test_an_accent_typed_by_itself_is_known_with_its_letter() -> None:
-    made = draft(random_writer(type(ALPHABET)("\n aeé"), metadata={"corpus": {"settings": {"normalize": "nfc"}}}))
+    tokenizer = type(ALPHABET)("\n aeé")
+    corpus = CorpusDescription(settings=CorpusConfig(normalize="nfc").to_json())
+    metadata = Metadata(model=ModelConfig(vocab_size=5), tokenizer=tokenizer, corpus=corpus)
+    made = draft(random_writer(tokenizer, metadata=metadata))
     made.add("e")
     made.add("\N{COMBINING ACUTE ACCENT}")
     assert made.text == "e\N{COMBINING ACUTE ACCENT}"
@@ -130,7 +136,7 @@ def test_json_answers_hold_the_text_what_was_written_and_the_suggestions(story: 
 
 @pytest.mark.parametrize(
     ("request_line", "said"),
-    [("9", "There is no suggestion 9"), (":dance", "is no request"), (":", "is no request"), ("É", "never saw")],
+    [("9", "There is no suggestion 9"), (":dance", "is not a request"), (":", "is not a request"), ("É", "never saw")],
 )
 def test_what_cannot_be_done_is_said_and_the_session_goes_on(story: None, request_line: str, said: str) -> None:
     result = answer(f"the se\n{request_line}\n:text\n:quit\nnot read\n", "--json")

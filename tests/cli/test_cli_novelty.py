@@ -153,7 +153,7 @@ def test_sample_names_what_it_copied(writer: Writer, copying: str) -> None:
     assert result.stdout == plain.stdout == f"{copying}\n"
     assert result.stderr.startswith(plain.stderr)
     notes = result.stderr.removeprefix(plain.stderr).splitlines()
-    assert notes[0] == "The longest stretches that stand in the training text:"
+    assert notes[0] == "The longest spans copied from the training text:"
     assert notes[1].startswith(f"  {len(copying)} characters, {Path('corpus/a.txt')} line 10 (character ")
     assert len(notes) == 2
 
@@ -176,7 +176,7 @@ def test_copies_are_part_of_each_sample_in_json(writer: Writer, copying: str) ->
 
 def test_a_sample_that_copies_nothing(writer: Writer) -> None:
     result = run("sample", "--length", "5", "--seed", "1", "--check")
-    assert result.stderr.endswith("Nothing of 8 characters or more stands in the training text.\n")
+    assert result.stderr.endswith("No span of 8 characters or more is copied from the training text.\n")
 
 
 def test_copies_are_marked_by_colour_line_by_line() -> None:
@@ -188,7 +188,7 @@ def test_copies_are_marked_by_colour_line_by_line() -> None:
 
 def test_a_very_long_copy_is_shortened_and_repeated_ones_are_counted() -> None:
     shown = list(copies.in_place(span("a" * 5000, occurrences=7), colours=False))
-    assert shown[0].endswith("(character 1,234 of the text, there 7 times in all)")
+    assert shown[0].endswith("(character 1,234 of the text, one of 7 occurrences)")
     assert shown[1] == f"    [{'a' * 500} ... 4,300 characters ... {'a' * 200}]"
     (short,) = list(copies.in_short([span("word " * 60)]))[1:]
     assert len(short) < 150

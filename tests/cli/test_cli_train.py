@@ -335,10 +335,10 @@ def test_ctrl_c_saves_and_the_command_it_prints_ends_where_an_uncut_run_ends(
     for arguments in (seen[-1].split()[2:], ["poems.txt", "--name", "uncut", *TINY_OPTIONS]):
         result = run(*arguments)
         assert result.exit_code == 0, result.stderr
-        assert re.search(r"The best model: validation loss \d\.\d{4}, \d\.\d{3} bits per character\.", result.stderr)
+        assert re.search(r"Best model: validation loss \d\.\d{4}, \d\.\d{3} bits per character\.", result.stderr)
     assert everything(Run(Path("checkpoints/poems"))) == everything(Run(Path("checkpoints/uncut")))
     result = run("--resume", "poems")
-    assert "at its end already" in result.stderr
+    assert "has reached its end already" in result.stderr
 
 
 def test_a_text_from_a_pipe_is_trained_on_and_continued_with_the_same_pipe(

@@ -233,7 +233,7 @@ def test_writing_anew_replaces_the_last_writing_and_undo_goes_back_through_all()
     session = Session(Storyteller())
     session.play(
         "a", LINE, ("a is 1\n",), ANEW, ("a is 2\n",), UNDO, ("a is 1\n",), UNDO, ("a\n\n",), REDO, ("a is 1\n",), ANEW,
-        ("a is 3\n",), "b", ("\nb\n",), ANEW, ("nothing to write anew",),
+        ("a is 3\n",), "b", ("\nb\n",), ANEW, ("nothing to rewrite",),
     )  # fmt: skip
     assert session.draft.text == "a is 3\nb"
 

@@ -1,4 +1,4 @@
-"""What a field declares is what is checked, documented, and offered by commands and functions."""
+"""Fields are validated, documented and offered by commands and functions as they are declared."""
 
 import dataclasses
 import json

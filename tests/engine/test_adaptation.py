@@ -1,4 +1,4 @@
-"""Learning while reading: gradients against slow oracles, the rule by hand, and what a writer takes on from a text."""
+"""Dynamic evaluation: gradients against slow oracles, the update rule by hand, and how a writer adapts to a text."""
 
 import itertools
 from pathlib import Path
@@ -36,7 +36,7 @@ def ids(length: int, *, seed: int = 0, vocab: int = 7) -> np.ndarray:
 
 
 def calm_writer(cell: Any = "lstm") -> Writer:
-    """A writer whose states do not run wild, so that the last digits do not grow over a text."""
+    """A writer with small recurrent weights, so that rounding errors do not grow over a text."""
     shape = config(cell, vocab_size=ALPHABET.vocab_size, units=24, embedding=8)
     return Writer(config=shape, weights=random_weights(shape), tokenizer=ALPHABET)
 
@@ -54,12 +54,12 @@ def test_every_gradient_equals_finite_differences_in_float64(cell: str, layers: 
     text = ids(18).reshape(9, 2)
     state = network.read(text[:3], text[1:4], network.initial_state(2)).state
     inputs, targets = text[3:-1], text[4:]
-    stretch = network.read(inputs, targets, state)
-    deltas = network.backward(stretch)
+    segment = network.read(inputs, targets, state)
+    deltas = network.backward(segment)
     rng = np.random.default_rng(2)
     for row in (0, 1):
         gradient = network.parameters.like()
-        network.gradient(stretch, deltas, gradient, text=row)
+        network.gradient(segment, deltas, gradient, text=row)
         # Every array has its turn, and within it chance decides.
         starts = np.cumsum([0, *(array.size for array in arrays_of(gradient))])
         for place in [int(rng.integers(a, b)) for a, b in itertools.pairwise(starts) for _ in range(6)]:
@@ -93,9 +93,9 @@ def test_scores_and_gradients_are_those_of_the_kernels_that_trained(cell: Any, s
     weights = ModelWeights.from_arrays(model.get_weights())
     network = Network(Parameters.from_weights(shape, weights))
     text = ids(7)
-    stretch = network.read(text[:-1, None], text[1:, None], network.initial_state(1))
+    segment = network.read(text[:-1, None], text[1:, None], network.initial_state(1))
     gradient = network.parameters.like()
-    network.gradient(stretch, network.backward(stretch), gradient)
+    network.gradient(segment, network.backward(segment), gradient)
 
     trained = Trained(model, shape)
     with tf.GradientTape() as tape:
@@ -105,7 +105,7 @@ def test_scores_and_gradients_are_those_of_the_kernels_that_trained(cell: Any, s
     expected = [
         np.asarray(tf.convert_to_tensor(g)) for g in tape.gradient(loss, [v.value for v in model.trainable_variables])
     ]
-    np.testing.assert_allclose(stretch.logprobs[:, 0], -losses.numpy(), atol=1e-5)
+    np.testing.assert_allclose(segment.logprobs[:, 0], -losses.numpy(), atol=1e-5)
     if cell == "coupled":
         expected = [learned(array) if 0 < n < len(expected) - 2 else array for n, array in enumerate(expected)]
     for one, other in zip(gradient.to_weights().arrays(), expected, strict=True):
@@ -113,7 +113,7 @@ def test_scores_and_gradients_are_those_of_the_kernels_that_trained(cell: Any, s
 
 
 def learned(gradient: np.ndarray) -> np.ndarray:
-    """A gradient with respect to the columns i, f, g, o as one with respect to what is learned: f is minus i."""
+    """A gradient with respect to the columns i, f, g, o as one with respect to the trainable columns: f is minus i."""
     i, f, g, o = np.split(gradient, 4, axis=-1)
     return np.concatenate([i - f, f - i, g, o], axis=-1)
 
@@ -170,7 +170,7 @@ def test_the_state_is_carried_from_one_reading_to_the_next() -> None:
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_a_repeated_text_is_foretold_better_and_better() -> None:
+def test_a_repeated_text_is_predicted_better_and_better() -> None:
     writer = random_writer()
     text = np.tile(ids(60, vocab=ALPHABET.vocab_size), 20)
     static = score_ids(writer.engine, text)
@@ -255,9 +255,9 @@ def test_statistics_are_the_mean_squares_of_single_segments() -> None:
         state = network.initial_state(1)
         for n in range(count):
             part = text[stream * apart + 5 * n :][:6, None]
-            stretch = network.read(part[:-1], part[1:], state)
-            state = stretch.state
-            network.gradient(stretch, network.backward(stretch), gradient)
+            segment = network.read(part[:-1], part[1:], state)
+            state = segment.state
+            network.gradient(segment, network.backward(segment), gradient)
             squares.append(np.square(gradient.values / 5))
     assert got.segments == len(squares)
     np.testing.assert_allclose(got.root_mean_square, np.sqrt(np.mean(squares, axis=0)), rtol=1e-3, atol=1e-7)

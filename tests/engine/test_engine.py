@@ -39,7 +39,7 @@ def stepped(engine: Engine, ids: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(params=["table", "no table", "no small kernels"])
 def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs with the first layer's look-up table, as for too large a vocabulary, and as with another BLAS."""
+    """Runs with the first layer's look-up table, without it as for a large vocabulary, and as with another BLAS."""
     small = request.param != "no small kernels"
     monkeypatch.setattr("textgen.engine.matrix.has_small_kernels", lambda: small)
     monkeypatch.setattr("textgen.engine.engine.has_small_kernels", lambda: small)
@@ -108,7 +108,7 @@ def test_many_rows_are_shared_out_over_threads_and_stay_right(monkeypatch: pytes
         assert_close(engine.read(ids, engine.initial_state(37))[0], expected)
 
 
-def test_reading_in_stretches_is_reading_at_once() -> None:
+def test_reading_in_segments_is_reading_at_once() -> None:
     config = ModelConfig(**SHAPE, cell="gru")
     engine = Engine(config, random_weights(config))
     ids = texts(batch=1, time=2500)

@@ -28,7 +28,7 @@ def slow_logprobs(text: np.ndarray) -> np.ndarray:
     return logs[np.arange(len(text) - 1), text[1:]]
 
 
-def test_each_id_is_foretold_from_all_before_it() -> None:
+def test_each_id_is_predicted_from_all_before_it() -> None:
     text = ids(1300)
     np.testing.assert_allclose(score_ids(WRITER.engine, text), slow_logprobs(text), atol=1e-4)
 

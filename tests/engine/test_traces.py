@@ -1,4 +1,4 @@
-"""What an observed network tells of its layers, against the slow cells and against what it does unobserved."""
+"""Traces of the layers, against the slow cells and against an engine that is not observed."""
 
 from typing import Any
 

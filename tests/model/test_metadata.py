@@ -64,7 +64,7 @@ def changed(*path: Any, value: Any) -> dict[str, Any]:
 
 class TestDocument:
     def test_it_is_made_of_these_fields(self) -> None:
-        """Files and readers of every textgen of this format rest on them."""
+        """Files and readers of every textgen with this format depend on them."""
         document = WHOLE.to_json()
         assert {name: set(value) for name, value in document.items() if isinstance(value, dict)} == {
             "training": set(TrainingConfig().to_json()),

@@ -127,8 +127,8 @@ class TestRoundTrip:
         for cell, model in keras_models.items():
             np.testing.assert_allclose(opened[cell], model(ids).numpy(), atol=1e-6)
             engine = Engine(CONFIG.replace(cell=cell), read_checkpoint(tmp_path / f"{cell}.keras").weights)
-            odds = np.exp(engine.read(ids, engine.initial_state(2))[0])
-            np.testing.assert_allclose(opened[cell], odds / odds.sum(-1, keepdims=True), atol=1e-6)
+            exponentials = np.exp(engine.read(ids, engine.initial_state(2))[0])
+            np.testing.assert_allclose(opened[cell], exponentials / exponentials.sum(-1, keepdims=True), atol=1e-6)
 
     def test_reading_needs_no_keras_and_no_hdf5(self, good: Path) -> None:
         code = (

@@ -10,7 +10,7 @@ from placed import put_checkpoint
 
 @pytest.fixture
 def checkpoints(tmp_path: Path) -> Path:
-    """Three runs of different ages, a damaged one, and things that are none."""
+    """Three runs of different ages, a damaged one, and folders and files that are not runs."""
     folder = tmp_path / "checkpoints"
     put_checkpoint(folder / "poems" / "best.keras", age=300)
     put_checkpoint(folder / "poems" / "last.keras", age=200, metrics={"step": 90, "epoch": 4.5, "seconds": 13.5})

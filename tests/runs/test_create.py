@@ -1,4 +1,4 @@
-"""Folders for new runs."""
+"""Creating the folders of new runs."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Runs by name."""
+"""Finding runs by name."""
 
 from pathlib import Path
 from typing import Any

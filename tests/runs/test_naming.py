@@ -1,4 +1,4 @@
-"""Names that can be a folder's everywhere."""
+"""Run names that are valid folder names on every operating system."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""A run's own text: found, checked and parted as training did."""
+"""The text of a run: found, verified and split as in training."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A run's folder: what it tells, who may write to it, and its history."""
+"""A run's folder: its summary, its lock, and its history."""
 
 import csv
 import errno

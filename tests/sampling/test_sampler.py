@@ -29,7 +29,7 @@ def text(engine: Scripted, prompt: str = "", **chosen: Any) -> str:
     return write(engine, prompt, **chosen)[0].text
 
 
-def test_it_writes_what_the_network_foretells() -> None:
+def test_it_writes_what_the_network_predicts() -> None:
     assert text(script("sequentially"), max_new_tokens=12) == "sequentially"
 
 
@@ -225,7 +225,7 @@ def test_a_sample_is_plain_json_values() -> None:
     assert "logprobs" not in write(script("ab"), max_new_tokens=2)[0].to_json()
 
 
-def test_unknown_characters_of_a_prompt_are_errors_unless_wished_otherwise() -> None:
+def test_unknown_characters_of_a_prompt_are_errors_unless_asked_otherwise() -> None:
     with pytest.raises(UnknownCharacterError, match="É"):
         write(script("ab"), "É", max_new_tokens=2)
     engine = Scripted({"a": {"b": 1.0}, " ": {"c": 1.0}, "": {"z": 1.0}})

@@ -85,7 +85,7 @@ def test_the_unknown_character_is_never_suggested() -> None:
     assert all(set(text) <= set(" ab") for text in suggestions(engine, "b"))
 
 
-def test_unknown_characters_are_replaced_unless_wished_otherwise() -> None:
+def test_unknown_characters_are_replaced_unless_asked_otherwise() -> None:
     engine = Scripted({"": {"a": 0.5, " ": 0.5}}, tokenizer=WORDS)
     assert suggestions(engine, "É")
     with pytest.raises(UnknownCharacterError):

@@ -1,4 +1,4 @@
-"""The public face: what a user of the library calls."""
+"""The public API of a trained model: what a user of the library calls."""
 
 import inspect
 import os

@@ -27,7 +27,7 @@ WORDS = (
 
 
 def prose(seed: int, lines: int) -> str:
-    """Lines of words drawn at random: no two stretches of some length are the same."""
+    """Lines of words drawn at random: no two spans of some length are the same."""
     rng = random.Random(seed)
     return "".join(" ".join(rng.choices(WORDS, k=8)) + "\n" for _ in range(lines))
 

@@ -155,7 +155,7 @@ def test_peepholes_start_at_zero_are_learned_and_do_not_decay() -> None:
     learn(trainer, 2)
     assert all(peephole.numpy().all() for peephole in peepholes)
     before = [peephole.numpy() for peephole in peepholes]
-    trainer.forget()
+    trainer.reset_training_state()
     trainer.optimizer.apply([tf.zeros(v.shape) for v in trainer.plain.trainable_variables])
     for old, peephole in zip(before, peepholes, strict=True):
         np.testing.assert_array_equal(peephole.numpy(), old)

@@ -54,7 +54,7 @@ def by_kernel(
 
 
 def learned(cell: str, gradients: list[tf.Tensor]) -> list[np.ndarray]:
-    """Gradients by what is learned: a coupled cell's forget gate is minus its input gate."""
+    """Gradients with respect to the free weights: a coupled cell's forget gate is minus its input gate."""
     arrays = [np.asarray(gradient) for gradient in gradients]
     if cell == "coupled":
         for n, array in enumerate(arrays[:3]):

@@ -1,4 +1,4 @@
-"""The training view of a model against the Keras model itself, shards against whole batches, dropout's masks."""
+"""A network against the Keras model itself, shards against whole batches, and dropout masks."""
 
 import math
 

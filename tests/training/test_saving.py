@@ -1,4 +1,4 @@
-"""What a cut can cost and what a full disk may cost: how often states are saved, and what becomes of failed saves."""
+"""How often states are saved, and what happens after a failed save: the cost of a kill and of a full disk."""
 
 import math
 import shutil
@@ -123,7 +123,7 @@ def test_save_every_takes_seconds_and_steps(
 
 
 @pytest.mark.parametrize("given_text", ["0", "-1", "1.5", "2 stepps", "9" * 30, "1e3", "nans"])
-def test_no_other_pace_is_taken(given_text: str, text: Path) -> None:
+def test_no_other_save_interval_is_taken(given_text: str, text: Path) -> None:
     judge(run("train", str(text), f"--save-every={given_text}"), 1, 2)
 
 
@@ -264,7 +264,7 @@ def test_no_progress_from_a_stranger_s_file_goes_unchecked(changes: dict[str, An
 def test_progress_is_restored_as_it_was_saved() -> None:
     plan = Plan(steps=9, decay_start=3, validate_every=3, decay_done=0.5, whole_from=None)
     for best in (1.5, math.inf):
-        progress = Progress(plan, step=4, best=best, waits=2, rate_factor=0.5, rescues=1, earlier_seconds=7.0)
+        progress = Progress(plan, step=4, best=best, waits=2, rate_factor=0.5, recoveries=1, earlier_seconds=7.0)
         progress.history.append(Validation(step=3, loss=2.0))
         saved = SavedProgress.from_json(progress.saved(**WHERE).to_json())
         assert saved.seconds >= 7.0

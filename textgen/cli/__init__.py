@@ -1,7 +1,7 @@
 """The command line: `textgen COMMAND`.
 
-A command's module is imported when it is asked for, and the heavy libraries inside the commands that need them; only
-`train` brings in TensorFlow. Standard output carries what was asked for and nothing else; talk goes to standard error.
+A command's module is imported when it is invoked, and heavy libraries inside the commands that need them; only `train`
+imports TensorFlow. Results go to standard output, everything else to standard error.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import time
 
 STARTED = time.monotonic()
-"""When the process began, near enough: a budget of time counts from here."""
+"""About when the process started: a time budget counts from here."""
 
 import click  # noqa: E402
 
@@ -37,10 +37,10 @@ _COMMANDS = {
         "neurons": "textgen.cli.commands.neurons",
     },
 }
-"""The commands by the section of the help that they stand in, each with the module that holds it."""
+"""The commands by section of the help, each with its module."""
 
 _ALIASES = {"surprise": "textgen.cli.commands.score"}
-"""Former names of commands, which still answer."""
+"""Former names of commands, which still work."""
 
 _EXAMPLES = (
     "textgen train corpora/marrow_haven.txt",
@@ -64,7 +64,7 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point of the `textgen` command."""
-    # A process started without a stream (`>&-`) finds None there.
+    # A process started without a stream (`>&-`) has None there.
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115

@@ -1,4 +1,4 @@
-"""Bars for what takes a while, one after the other, on a terminal alone."""
+"""Progress bars on a terminal, one after the other."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def bars(stages: Mapping[str, tuple[str, str]]) -> Iterator[Callable[[str, int, 
     """Shows a bar for each stage that takes more than a second, where standard error is a terminal.
 
     Args:
-        stages: for each stage what is being done, and the unit that it is counted in.
+        stages: for each stage its title and its unit.
 
     Yields:
-        To be called with the stage, how much of it is done, and how much there is to do; None elsewhere.
+        A function of the stage, the amount done and the total; None without a terminal.
     """
     if not is_terminal(sys.stderr):
         yield None

@@ -1,6 +1,6 @@
-"""What all commands share: examples in their help, how they fail and how they end.
+"""Click command and group classes: examples in the help, error messages and exit codes.
 
-Exit codes: 0, 1 for what a `TextgenError` or the operating system refused, 2 for wrong usage, 130 after Ctrl-C, 143
+Exit codes: 0; 1 for a `TextgenError` or an error of the operating system; 2 for wrong usage; 130 after Ctrl-C, 143
 after SIGTERM, 129 after SIGHUP.
 """
 
@@ -24,10 +24,10 @@ _DEBUG = "textgen.debug"
 
 
 class Command(click.Command):
-    """A command with examples in its help and `--debug`.
+    """A command with `--debug` and examples in its help.
 
     Args:
-        examples: command lines that work on the bundled corpus, shown as they stand.
+        examples: command lines that work on the bundled corpus.
     """
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
@@ -36,7 +36,7 @@ class Command(click.Command):
         self.params.append(debug_option())
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the options, under a title for each section."""
+        """Writes the options by section."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
@@ -53,10 +53,10 @@ class Command(click.Command):
 
 
 class Option(click.Option):
-    """An option with a place in its command's help.
+    """An option with a section in its command's help.
 
     Args:
-        section: the title it stands under.
+        section: title of the section.
     """
 
     def __init__(self, *args: Any, section: str = "Options", **kwargs: Any) -> None:
@@ -65,11 +65,11 @@ class Option(click.Option):
 
 
 class Group(click.Group):
-    """A group that imports a command when it is asked for, and turns errors into one sentence and an exit code.
+    """A group that imports commands lazily, and turns errors into one sentence and an exit code.
 
     Args:
-        sections: for each section of the help, its commands' names and the module that holds each under that name.
-        aliases: former names that still answer, each with its module; the help leaves them out.
+        sections: for each section of the help, the names of its commands and their modules.
+        aliases: former names of commands, each with its module; not shown in the help.
         examples: command lines for the help.
     """
 
@@ -100,7 +100,7 @@ class Group(click.Group):
         return None if module is None else getattr(importlib.import_module(module), cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the commands, under a title for each section."""
+        """Writes the commands by section."""
         width = max(map(len, self._modules))
         for title, names in self._sections.items():
             commands = [(name, self.get_command(ctx, name)) for name in names]
@@ -114,12 +114,12 @@ class Group(click.Group):
         super().format_epilog(ctx, formatter)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Reads the arguments; `--help` and `--version` write what they have to say, and end here."""
+        """Parses the arguments; `--help` and `--version` write their text and exit here."""
         with _ending():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command and ends as documented, whatever happens in it."""
+        """Runs the command, and exits with the documented code for any error."""
         with _ending(ctx):
             result = super().invoke(ctx)
             if sys.stdout is not None:
@@ -162,7 +162,7 @@ def _ending(ctx: click.Context | None = None) -> Iterator[None]:
 
 
 def fail(ctx: click.Context | None, error: BaseException) -> NoReturn:
-    """Ends with exit code 1, and says why on standard error."""
+    """Writes an error to standard error and exits with code 1."""
     if ctx is not None and ctx.meta.get(_DEBUG):
         import traceback
 
@@ -177,12 +177,12 @@ def _sentence(error: BaseException) -> str:
         told = explain(error)
         return f"{error.filename}: {told}" if error.filename else told[:1].upper() + told[1:]
     if isinstance(error, MemoryError):
-        return "There is not enough memory for this. Close other programs, or choose something smaller."
+        return "There is not enough memory. Close other programs, or use a smaller model or text."
     return str(error)
 
 
 def visible(text: str) -> str:
-    r"""Text of unknown origin for a terminal: what would steer it stands as an escape instead.
+    r"""Escapes control characters of untrusted text for a terminal.
 
     >>> visible("one\ntwo\tthree \x1b[31mred")
     'one\ntwo\tthree \\x1b[31mred'
@@ -193,13 +193,13 @@ def visible(text: str) -> str:
 
 
 def _steers(character: str) -> bool:
-    """Whether a character is a control or a lone surrogate, rather than a space or an unassigned letter."""
+    """Whether a character is a control character or a lone surrogate."""
     code = ord(character)
     return code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000
 
 
 def write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
-    """Writes the help's section of examples, unwrapped so that they can be copied."""
+    """Writes the examples section of the help, unwrapped so that they can be copied."""
     if examples:
         with formatter.section("Examples"):
             for example in examples:
@@ -214,10 +214,10 @@ def debug_option() -> click.Option:
             ctx.meta[_DEBUG] = True
 
     return click.Option(
-        ["--debug"], is_flag=True, expose_value=False, callback=remember, help="Show where an error came from."
+        ["--debug"], is_flag=True, expose_value=False, callback=remember, help="Show the traceback of an error."
     )
 
 
 def command(name: str, *, examples: Sequence[str]) -> Callable[[Callable[..., Any]], Command]:
-    """Makes a function a command; its docstring is the help."""
+    """Decorator that makes a function a command; its docstring is the help."""
     return click.command(name, cls=Command, examples=examples)

@@ -1,4 +1,4 @@
-"""Stretches that were copied from a training text, as `novelty` and `sample --check` show them."""
+"""Formats spans copied from a training text, for `novelty` and `sample --check`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from textgen.analysis.memorisation import Span
 
 STAGES = {"reading": ("reading the training text", "B"), "sorting": ("sorting the training text", " char")}
-"""What the search for copies does, for `bars`."""
+"""Stages of the search for copied spans, for `bars`."""
 
 _HEAD, _TAIL = 500, 200
-"""Characters of a longer span that are shown."""
+"""Characters shown of a longer span, at its start and end."""
 
 _EXCERPT = 60
 
 
 def in_place(span: Span, *, colours: bool) -> Iterator[str]:
-    """The lines that show a span where it stands, marked by colour or by brackets."""
+    """The lines that show a span in its context, marked by colour or by brackets."""
     yield f"{span.length:,} characters, {_source(span)}"
     before = ("..." if span.start > len(span.before) else "") + span.before
     copied = span.text
@@ -37,13 +37,13 @@ def in_place(span: Span, *, colours: bool) -> Iterator[str]:
 
 
 def in_short(spans: Sequence[Span]) -> Iterator[str]:
-    """A line for each span."""
+    """One line for each span."""
     from textgen.analysis.memorisation.spans import SHORTEST
 
     if not spans:
-        yield f"Nothing of {SHORTEST} characters or more stands in the training text."
+        yield f"No span of {SHORTEST} characters or more is copied from the training text."
         return
-    yield "The longest stretches that stand in the training text:"
+    yield "The longest spans copied from the training text:"
     for span in spans:
         text = " ".join(span.text.split())
         text = text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 20]} ... {text[-15:]}"
@@ -51,7 +51,7 @@ def in_short(spans: Sequence[Span]) -> Iterator[str]:
 
 
 def shown_file(file: str) -> str:
-    """A file's path as a person would write it from here."""
+    """A file's path relative to the working folder if it is below it."""
     if file == "-":
         return "standard input"
     try:
@@ -62,7 +62,7 @@ def shown_file(file: str) -> str:
 
 
 def _source(span: Span) -> str:
-    times = f", there {span.occurrences:,} times in all" if span.occurrences > 1 else ""
+    times = f", one of {span.occurrences:,} occurrences" if span.occurrences > 1 else ""
     file = visible(shown_file(span.file))
     return f"{file} line {span.line:,} (character {span.offset:,} of the text{times})"
 

@@ -1,7 +1,7 @@
-"""The editor of `textgen complete` on a terminal: a text, and a model that suggests words and writes on request.
+"""The editor of `textgen complete` on a terminal: the model suggests words and writes on request.
 
-It needs the package `prompt_toolkit`. Whatever the model does happens in one thread beside the keyboard's, so that
-typing never waits; only taking a suggestion that has not come yet does.
+It needs the package `prompt_toolkit`. The model runs in its own thread, so that typing never waits; only accepting a
+suggestion that is not computed yet does.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _STYLE = Style.from_dict({"ghost": "ansibrightblack", "chosen": "reverse", "help
 
 
 class Editor:
-    """Edits a draft's text until the user ends it.
+    """Edits a draft's text.
 
     Args:
-        draft: takes the text, and asks the model.
+        draft: the text and the model.
         input: the keyboard.
         output: the terminal.
-        ghost: show the chosen suggestion behind the cursor, too; for a terminal with colours.
+        ghost: show the selected suggestion behind the cursor, too; for a terminal with colours.
     """
 
     def __init__(self, draft: Draft, *, input: Input, output: Output, ghost: bool = True) -> None:  # noqa: A002
@@ -79,10 +79,10 @@ class Editor:
         )
 
     def run(self, keep: Callable[[], None] = lambda: None) -> int:
-        """Takes keys until the end, and leaves the text in the draft whatever happens.
+        """Handles keys until the user ends the editor; the text is then in the draft, after errors too.
 
         Args:
-            keep: called then, before any other signal can end the process.
+            keep: called at the end, before another signal can end the process.
 
         Returns:
             The number of the signal that ended it, 0 for none.
@@ -107,7 +107,7 @@ class Editor:
 
     @property
     def suggestions(self) -> list[Suggestion]:
-        """What could follow at the cursor, as far as the model has said by now."""
+        """The suggestions at the cursor that are computed by now."""
         asked, found = self._found
         now = self._place()
         if now is None or not now.startswith(asked):
@@ -121,12 +121,12 @@ class Editor:
 
     @property
     def ghost(self) -> str:
-        """What stands behind the cursor: the chosen suggestion."""
+        """The text behind the cursor: the selected suggestion."""
         found = self.suggestions
         return _shown(found[self._chosen % len(found)].text) if found and self._ghost else ""
 
     def insert(self, text: str) -> None:
-        """Puts what the user wrote at the cursor, if the model knows its characters."""
+        """Inserts the user's text at the cursor, if the model knows its characters."""
         try:
             self._draft.check(self.buffer.document.text_before_cursor, text)
         except TextgenError as error:
@@ -135,7 +135,7 @@ class Editor:
             self.buffer.insert_text(text)
 
     def take(self, number: int | None = None) -> None:
-        """Takes a suggestion, counted from 0; None takes the chosen one. Waits for the model if it has not said yet."""
+        """Accepts a suggestion, counted from 0; None for the selected one. Waits until it is computed."""
         place = self._place()
         if place is None:
             return
@@ -146,7 +146,7 @@ class Editor:
             self.buffer.insert_text(self.suggestions[number].text)
 
     def choose_next(self) -> None:
-        """Chooses the next suggestion."""
+        """Selects the next suggestion."""
         self._chosen = (self._chosen + 1) % max(len(self.suggestions), 1)
 
     def write(self, until: Until) -> None:
@@ -156,16 +156,16 @@ class Editor:
             self._write(self.buffer.document, until)
 
     def write_anew(self) -> None:
-        """Lets the model write differently what it wrote last, if the text is still one that it left there."""
+        """Lets the model rewrite what it wrote last, if the text has not changed since."""
         if self._writing is not None:
             return
         if self._asked_to is None or self.buffer.text not in self._left:
-            self._message = "There is nothing to write anew."
+            self._message = "There is nothing to rewrite."
         else:
             self._write(*self._asked_to)
 
     def stop(self) -> bool:
-        """Stops the model's writing and keeps what is there; False if it is not writing."""
+        """Stops the model and keeps what it has written; False if it is not writing."""
         if self._writing is None:
             return False
         self._writing.set()
@@ -175,27 +175,27 @@ class Editor:
         return True
 
     def undo(self) -> None:
-        """Takes the last change back."""
+        """Undoes the last change."""
         self.stop()
         self.buffer.undo()
 
     def redo(self) -> None:
-        """Brings back what was undone last."""
+        """Redoes the last undone change."""
         self.stop()
         self.buffer.redo()
 
     def interrupt(self) -> None:
-        """Stops the model's writing, or ends the editor where there is none."""
+        """Stops the model, or ends the editor if the model is not writing."""
         if not self.stop():
             self.leave(signal.SIGINT)
 
     def leave(self, number: int = 0) -> None:
-        """Ends the editor, because of a signal or not."""
+        """Ends the editor; `number` is that of a signal, 0 for none."""
         if self.app.is_running and not self.app.is_done:
             self.app.exit(result=number)
 
     def hush(self) -> None:
-        """Takes the last message away."""
+        """Clears the last message."""
         self._message = ""
 
     def _write(self, before: Document, until: Until) -> None:
@@ -228,26 +228,26 @@ class Editor:
             self.stop()
 
     def _show(self, before: Document, written: str) -> None:
-        """Makes the text what stood there before and what the model has written since."""
+        """Sets the text to the one before with the model's text inserted."""
         start = before.text_before_cursor + written
         document = Document(start + before.text_after_cursor, len(start))
         self.buffer.set_document(document, bypass_readonly=True)
 
     def _place(self) -> str | None:
-        """The text that a suggestion would follow; None within a word and while the model writes."""
+        """The text before the cursor, to suggest from; None within a word and while the model writes."""
         document = self.buffer.document
         after = document.text_after_cursor[:1]
         within = bool(after) and is_word(after) and not is_whole_word(after)
         return None if within or self._writing is not None else document.text_before_cursor
 
     def _moved(self) -> None:
-        """Asks for suggestions at another place."""
+        """Requests suggestions for the new position."""
         self._chosen = 0
         self._asked.set()
         self.app.invalidate()
 
     async def _suggest(self) -> None:
-        """Asks the model for suggestions as long as the editor runs; only what was asked last counts."""
+        """Computes suggestions as long as the editor runs; only the last request counts."""
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -266,18 +266,18 @@ class Editor:
             self.leave(self._signal)
 
     def _fail(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Leaves with an error that nobody else took, so that it is told once the terminal is as it was."""
+        """Ends the editor with an unhandled error, which is reported once the terminal is restored."""
         if self.app.is_running and not self.app.is_done:
             self.app.exit(exception=context.get("exception") or RuntimeError(context["message"]))
 
     def _end(self, number: int) -> None:
-        """Leaves because of a signal."""
+        """Ends the editor because of a signal."""
         self._signal = number
         if self.app.is_running and self.app.loop is not None:
             self.app.loop.call_soon_threadsafe(self.leave, number)
 
     def _menu(self) -> StyleAndTextTuples:
-        """The suggestions as far as they fit, the chosen one marked."""
+        """The suggestions that fit the width, with the selected one marked."""
         room = self.app.output.get_size().columns
         fragments: StyleAndTextTuples = []
         begun = self.buffer.document.text_before_cursor
@@ -294,7 +294,7 @@ class Editor:
 
 
 class _Ghost(Processor):
-    """Shows the chosen suggestion behind the cursor, wherever in the text that is."""
+    """Shows the selected suggestion behind the cursor, anywhere in the text."""
 
     def __init__(self, editor: Editor) -> None:
         self._editor = editor
@@ -318,9 +318,9 @@ def edit(draft: Draft, terminal: TextIO, *, keep: Callable[[], None]) -> int:
     """Edits a draft on a terminal; the keys come from standard input.
 
     Args:
-        draft: takes the text.
+        draft: the text and the model.
         terminal: where the editor is shown.
-        keep: called at the end, when the terminal is as it was and no signal can end the process.
+        keep: called at the end, when the terminal is restored and no signal can end the process.
 
     Returns:
         The number of the signal that ended it, 0 for none.

@@ -1,4 +1,4 @@
-"""Brings in TensorFlow without its chatter; only `textgen train` does, once the arguments are known to be good."""
+"""Imports TensorFlow without its log messages; only `textgen train` does, after checking its arguments."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _NOTE = "Loading TensorFlow ..."
 def load_training(device: str | None = None) -> SimpleNamespace:
     """Imports `train` and `resume`.
 
-    TensorFlow's libraries log to the process's standard error before anything can tell them not to, so that stream
-    leads elsewhere during the import; if the import fails, what they wrote is shown after all.
+    TensorFlow's libraries log to the process's standard error before logging can be configured, so that stream is
+    redirected during the import; if the import fails, its contents are shown.
 
     Args:
         device: "cpu" keeps TensorFlow from looking for GPUs, which takes time and may log.
@@ -44,9 +44,9 @@ def load_training(device: str | None = None) -> SimpleNamespace:
 
 @contextlib.contextmanager
 def _objects_for_good() -> Iterator[None]:
-    """Keeps what TensorFlow makes when it is imported, a million objects that stay, out of garbage collections.
+    """Excludes the million permanent objects of TensorFlow's import from garbage collection.
 
-    They take a second of the import, and those at the interpreter's end another one.
+    That saves a second of the import, and another one when the interpreter exits.
     """
     if "tensorflow" in sys.modules:
         yield
@@ -74,7 +74,7 @@ def _note(text: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_errors() -> Iterator[None]:
-    """Leads the process's standard error, below Python's, into a file, and shows it if the body fails."""
+    """Redirects the process's standard error, at the file descriptor, into a file, and shows it if the body fails."""
     import tempfile
 
     try:

@@ -1,4 +1,4 @@
-"""The keys of the editor of `textgen complete`. It needs the package `prompt_toolkit`."""
+"""The key bindings of the editor of `textgen complete`; needs the package `prompt_toolkit`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JOINER = "\u200d"
 
 
 def bindings(editor: Editor) -> KeyBindings:
-    """What the keys do; all others do what they do in Emacs and the shell."""
+    """The editor's key bindings, in addition to those of Emacs and the shell."""
     keys = KeyBindings()
 
     def on(
@@ -79,7 +79,7 @@ def _size(buffer: Buffer, move: Callable[[str, int], int]) -> int:
 
 
 def _after(text: str, position: int) -> int:
-    r"""The place behind a character together with the marks that are drawn on it.
+    r"""The position after a character and its combining marks.
 
     >>> _after("e\N{COMBINING ACUTE ACCENT}a", 0), _after("sea", 1), _after("sea", 3)
     (2, 2, 3)
@@ -91,7 +91,7 @@ def _after(text: str, position: int) -> int:
 
 
 def _before(text: str, position: int) -> int:
-    r"""The place before a character together with the marks that are drawn on it.
+    r"""The position before a character and its combining marks.
 
     >>> _before("ae\N{COMBINING ACUTE ACCENT}", 3), _before("sea", 2), _before("sea", 0)
     (1, 1, 0)

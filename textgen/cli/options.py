@@ -1,4 +1,4 @@
-"""Types of values and options that commands share; what configurations declare makes most of the options."""
+"""Click parameter types and options that commands share, most of them made from configurations' fields."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CHECKPOINTS = Path("checkpoints")
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]
-    """Seconds, written with their units: 90s, 3m, 1h30m."""
+    """A duration with units, such as 90s, 3m or 1h30m, in seconds."""
 
     name = "duration"
     _PARTS = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Reads a duration.
+        """Parses a duration.
 
         >>> [Duration().convert(text, None, None) for text in ("90s", "3m", "1h30m", "1.5h", "2m 30s")]
         [90.0, 180.0, 5400.0, 5400.0, 150.0]
@@ -36,31 +36,31 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         parts = self._PARTS.fullmatch(text)
         if not text or parts is None:
             unit = f" Write {text}s, {text}m or {text}h." if re.fullmatch(r"\d+(\.\d+)?", text) else ""
-            self.fail(f"{value!r} is no duration such as 90s, 3m or 1h30m.{unit}", param, ctx)
+            self.fail(f"{value!r} is not a duration such as 90s, 3m or 1h30m.{unit}", param, ctx)
         hours, minutes, seconds = (float(part or 0.0) for part in parts.groups())
         return 3600.0 * hours + 60.0 * minutes + seconds
 
 
-class Pace(Duration):
-    """A time as `Duration` reads it, or a number of steps: 30s, 200, 200steps."""
+class DurationOrSteps(Duration):
+    """A duration or a number of steps, such as 30s, 200 or 200steps."""
 
     name = "pace"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Reads a pace: seconds are a float, steps an int.
+        """Parses either: seconds as a float, steps as an int.
 
-        >>> [Pace().convert(text, None, None) for text in ("30s", "1.5m", "200", "200 steps", "1step")]
+        >>> [DurationOrSteps().convert(text, None, None) for text in ("30s", "1.5m", "200", "200 steps", "1step")]
         [30.0, 90.0, 200, 200, 1]
         """
         steps = re.fullmatch(r"\s*(\d{1,18})\s*(steps?)?\s*", str(value), re.IGNORECASE | re.ASCII)
         return int(steps[1]) if steps else super().convert(value, param, ctx)
 
 
-class Place(click.Path):
-    """A path of any kind, refused only where no system could have it."""
+class AnyPath(click.Path):
+    """A path that need not exist; only impossible ones are errors."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Reads a path."""
+        """Parses a path."""
         try:
             return super().convert(value, param, ctx)
         except ValueError:
@@ -68,14 +68,14 @@ class Place(click.Path):
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]
-    """One number, or several parted by commas."""
+    """One number, or several separated by commas."""
 
     name = "numbers"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | tuple[float, ...]:
-        """Reads them.
+        """Parses one or several.
 
         >>> Numbers().convert("0.8", None, None), Numbers().convert("0.2, 0.5,1", None, None)
         (0.8, (0.2, 0.5, 1.0))
@@ -85,17 +85,17 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
         try:
             numbers = tuple(float(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} is no number, and no numbers parted by commas.", param, ctx)
+            self.fail(f"{value!r} is not a number or a comma-separated list of numbers.", param, ctx)
         return numbers[0] if len(numbers) == 1 else numbers
 
 
 def setting(*flags: str, config: type[Config], **kwargs: Any) -> Callable[[F], F]:
-    """An option for a configuration's field: name, type, default and help are those that the field declares.
+    """An option for a configuration's field, with the field's name, type, default and help.
 
     Args:
-        flags: the option, and the field's name where that differs.
+        flags: the option, and the field's name if it differs.
         config: the configuration.
-        kwargs: arguments of `click.option` that differ from what the field declares.
+        kwargs: arguments of `click.option` that override the field's.
     """
     declared = config.declared[_field(flags)]
     return click.option(
@@ -105,16 +105,16 @@ def setting(*flags: str, config: type[Config], **kwargs: Any) -> Callable[[F], F
     )
 
 
-def wish(
+def optional(
     *flags: str, config: type[Config] | None = None, otherwise: str | None = None, **kwargs: Any
 ) -> Callable[[F], F]:
-    """An option that is None unless it is given; the help tells what holds otherwise.
+    """An option that is None unless given; the help describes the default.
 
     Args:
-        flags: the option, and the field's name where that differs.
-        config: the configuration whose field declares type, help and what holds otherwise; None for no field.
-        otherwise: what holds otherwise, in words.
-        kwargs: arguments of `click.option` that differ from what the field declares.
+        flags: the option, and the field's name if it differs.
+        config: the configuration whose field has type, help and default; None for no field.
+        otherwise: the default, in words.
+        kwargs: arguments of `click.option` that override the field's.
     """
     if config is not None:
         declared = config.declared[_field(flags)]
@@ -124,36 +124,36 @@ def wish(
     return click.option(*_named(flags), cls=Option, default=None, **{**kwargs, "help": kwargs["help"] + note})
 
 
-def wishes(
+def optional_settings(
     config: type[Config], *fields: str, section: str = "Options", **special: Mapping[str, Any]
 ) -> Callable[[F], F]:
-    """An option that is None unless it is given for each of some fields, in this order.
+    """Options that are None unless given, for several fields of a configuration, in this order.
 
     Args:
-        config: the configuration that declares them.
+        config: the configuration.
         fields: their names.
-        section: the title they stand under.
-        special: for a field, arguments of `click.option` that differ from what it declares.
+        section: title of their section.
+        special: for a field, arguments of `click.option` that override its own.
     """
 
     def decorate(function: F) -> F:
         for name in reversed(fields):
             more = {"section": section, **special.get(name, {})}
-            function = wish(_flag(config.declared[name]), config=config, **more)(function)
+            function = optional(_flag(config.declared[name]), config=config, **more)(function)
         return function
 
     return decorate
 
 
 def _flag(declared: Setting) -> str:
-    """The option for a field; what is on, or turned on by training's recipe, can be turned off."""
+    """The option for a field; one that is on by default can be turned off."""
     flag = "--" + declared.name.replace("_", "-")
     both = declared.kind is bool and declared.default_text == "on"
     return f"{flag}/--no-{flag.removeprefix('--')}" if both else flag
 
 
 def _type(declared: Setting) -> dict[str, Any]:
-    """What Click is told about the type of a field."""
+    """The arguments of `click.option` for a field's type."""
     if declared.kind is bool:
         return {} if declared.default_text == "on" else {"is_flag": True}
     if declared.choices:
@@ -166,7 +166,7 @@ def _type(declared: Setting) -> dict[str, Any]:
 
 
 def _named(flags: Sequence[str]) -> tuple[str, ...]:
-    """Flags with the name of their parameter."""
+    """The flags and the parameter's name."""
     return (*[flag for flag in flags if flag.startswith("-")], _field(flags))
 
 
@@ -179,16 +179,16 @@ def checkpoints_option(function: F) -> F:
     """`--checkpoints`."""
     return click.option(
         "--checkpoints",
-        type=Place(path_type=Path),
+        type=AnyPath(path_type=Path),
         default=CHECKPOINTS,
         show_default=True,
         metavar="FOLDER",
-        help="The folder of the run folders.",
+        help="Folder that holds the runs.",
     )(function)
 
 
 def run_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> Sequence[CompletionItem]:
-    """The runs' names, for shell completion."""
+    """The names of the runs, for shell completion."""
     try:
         folders = [path.name for path in Path(ctx.params.get("checkpoints") or CHECKPOINTS).iterdir() if path.is_dir()]
     except OSError:
@@ -212,8 +212,8 @@ def adapt_option(function: F) -> F:
     return click.option(
         "--adapt",
         metavar="FILE",
-        type=Place(allow_dash=True),
-        help="First read this text and learn from it: its names, its manner; - is standard input.",
+        type=AnyPath(allow_dash=True),
+        help="First adapt the model to this text, its names and style; - is standard input.",
     )(function)
 
 

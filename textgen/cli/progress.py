@@ -1,6 +1,6 @@
-"""What training shows on standard error: lines before it starts, a bar while it runs, a line at each validation.
+"""Shows the progress of training on standard error: a summary, a progress bar and a line for each validation.
 
-On a terminal there is a bar, and a sample under each validation; anywhere else there are plain lines and nothing moves.
+On a terminal there is a bar, and a sample under each validation; elsewhere only plain lines.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Progress(Reporter):
     """Shows a run's events.
 
     Args:
-        quiet: show nothing but warnings.
-        stream: where to show it; None is standard error.
+        quiet: show only warnings.
+        stream: where to write; None for standard error.
 
     Attributes:
         run: the run's folder, once training has started.
-        steps: how many steps this process has done.
+        steps: number of steps done by this process.
     """
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
@@ -51,7 +51,7 @@ class Progress(Reporter):
         self._drawn = 0.0
 
     def encoding(self, done: int, total: int) -> None:
-        """Shows a bar where the text is long."""
+        """Shows a bar if the text is long."""
         if not self._moving:
             return
         if self._bar is None:
@@ -61,7 +61,7 @@ class Progress(Reporter):
             self.close()
 
     def started(self, summary: Summary) -> None:
-        """Shows what has been decided."""
+        """Shows the summary of the run."""
         self.close()
         self.run = Path(summary.run)
         self._pace = _Pace()
@@ -72,7 +72,7 @@ class Progress(Reporter):
             self.warned(problem)
 
     def stepped(self, *, step: int, steps: int | None, share: float, loss: float, characters: int) -> None:
-        """Moves the bar."""
+        """Updates the bar."""
         del step, steps
         self.steps += 1
         now = time.monotonic()
@@ -92,7 +92,7 @@ class Progress(Reporter):
         self._bar.refresh()
 
     def validated(self, row: Validation, *, best: bool) -> None:
-        """Shows the figures and, on a terminal, what the model writes by now."""
+        """Shows the losses and, on a terminal, a sample."""
         self._pace.pause()
         if self._quiet:
             return
@@ -110,13 +110,13 @@ class Progress(Reporter):
         self._say(f"{click.style('Warning:', fg='yellow')} {visible(message)}")
 
     def finished(self, message: str) -> None:
-        """Shows why the run is over."""
+        """Shows why the run has ended."""
         self.close()
         if not self._quiet:
             self._say(visible(message))
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -131,7 +131,7 @@ class Progress(Reporter):
 
 
 class _Pace:
-    """How quick training is, from its own recent steps, and how long it has still to go."""
+    """The speed of training over recent steps, and the remaining time."""
 
     def __init__(self) -> None:
         self.rate = 0.0
@@ -140,7 +140,7 @@ class _Pace:
         self._now = 0.0
 
     def step(self, now: float, *, share: float, characters: int) -> None:
-        """Counts a step that ended now."""
+        """Records a step that ended at `now`."""
         if self._first is None:
             self._first = (now, share)
         if self._last is not None:
@@ -149,11 +149,11 @@ class _Pace:
         self._last = self._now = now
 
     def pause(self) -> None:
-        """Leaves the time from here to the next step out of the rate."""
+        """Excludes the time until the next step from the rate."""
         self._last = None
 
     def left(self, share: float) -> float | None:
-        """Seconds to the end, if the rest goes as this process's part has gone; None before that can be told."""
+        """Estimated remaining seconds at this process's average speed; None before the second step."""
         if self._first is None or share <= self._first[1]:
             return None
         began, before = self._first

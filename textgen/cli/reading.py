@@ -1,4 +1,4 @@
-"""The model and the texts that `sample`, `complete` and `score` work on. No TensorFlow here."""
+"""Loads the model and the texts of the commands that use a run, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _ADAPTING = {
     "statistics": ("measuring gradients", " char"),
     "adapting": ("learning", " char"),
 }
-"""What adapting does, for `bars`."""
+"""Stages of adaptation, for `bars`."""
 
 _PATIENCE = 2.0
-"""Seconds without a text from standard input until the user is told."""
+"""Seconds without input from standard input until a hint is shown."""
 
 
 def load_writer(run: str | None, checkpoints: Path) -> tuple[Writer, str]:
-    """The writer that `--run` means, and what to call it: its run's name, or the file's path."""
+    """Loads the model of `--run`; returns it with its run's name or its file's path."""
     path = resolve_checkpoint(run, checkpoints=checkpoints)
     return load(path), checkpoint_name(path)
 
 
 def read_text(writer: Writer, source: str, *, encoding: str) -> str:
-    """A file's text, or standard input's for "-", with newlines and characters normalised as the corpus's were.
+    """Reads a file, or standard input for "-", with newlines and characters normalised as in training.
 
     Raises:
         CorpusError: it is missing, binary, or not valid in its encoding.
@@ -48,11 +48,11 @@ def read_text(writer: Writer, source: str, *, encoding: str) -> str:
 
 
 def adapt(writer: Writer, source: str, *, encoding: str, unknown: Unknown, corpus: Sequence[str] = ()) -> Writer:
-    """A writer that has read a file, or standard input for "-", and learned from it; says what it rests on.
+    """Adapts a writer to a file, or to standard input for "-", and reports on standard error.
 
     Raises:
         CorpusError: the file is missing, empty, binary, or not valid in its encoding.
-        TextgenError: as `Writer.adapt`.
+        TextgenError: see `Writer.adapt`.
     """
     import sys
 
@@ -70,18 +70,18 @@ def adapt(writer: Writer, source: str, *, encoding: str, unknown: Unknown, corpu
         return adapted
     if done.problem:
         click.echo(
-            f"Note: {visible(done.problem)} So how much to learn from the text was judged by that text alone.", err=True
+            f"Note: {visible(done.problem)} The gradient statistics come from the text itself instead.", err=True
         )
     if is_terminal(sys.stderr):
         click.echo(
-            f"(read {done.characters:,} characters, at {done.bits_per_character:.3f} bits each on the way)", err=True
+            f"(adapted to {done.characters:,} characters, {done.bits_per_character:.3f} bits per character)", err=True
         )
     return adapted
 
 
 @contextlib.contextmanager
 def _hint_at_waiting(source: str) -> Iterator[None]:
-    """Says what is waited for if standard input brings nothing."""
+    """Shows a hint if nothing comes from standard input."""
     if source != "-":
         yield
         return

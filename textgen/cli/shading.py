@@ -1,4 +1,4 @@
-"""A text coloured by how much each character surprised a model, for a terminal."""
+"""Shows a text on a terminal, coloured by the surprisal of each character."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _CODES_16 = ("", "", "32", "32", "33", "33", "31", "31;1")
 
 
 def show(score: Score) -> None:
-    """Writes the text to standard output: coloured where that can be, else with the mean bits of each line."""
+    """Writes the text to standard output: coloured if possible, otherwise with the mean bits of each line."""
     many = colours_of(sys.stdout)
     text = coloured(score, colours=many) if many else plain(score)
     click.echo(text.rstrip("\n") + "\n", color=True)
 
 
 def spans(score: Score) -> Iterator[tuple[int, str]]:
-    """Stretches of one shade: its number and the text."""
+    """The spans of text of one shade, each with the shade's number."""
     bits = (-score.logprobs / math.log(2.0)).tolist()
     pairs = zip(score.text, bits, strict=True)
     for number, group in itertools.groupby(pairs, key=lambda pair: level(pair[1])):
@@ -38,7 +38,7 @@ def spans(score: Score) -> Iterator[tuple[int, str]]:
 
 
 def coloured(score: Score, *, colours: Literal[16, 256]) -> str:
-    """The text for a terminal, after a line that says what the colours mean."""
+    """The coloured text, after a line with the legend."""
     codes = _CODES_256 if colours == 256 else _CODES_16
     key = "  ".join(_painted(text, codes[n]) for n, text in enumerate(legend()))
     text = "".join(_painted(visible(piece), codes[number]) for number, piece in spans(score))
@@ -46,7 +46,7 @@ def coloured(score: Score, *, colours: Literal[16, 256]) -> str:
 
 
 def plain(score: Score) -> str:
-    """The text without colours: the mean bits of each line before it."""
+    """The text without colours, each line after its mean bits."""
     bits = (-score.logprobs / math.log(2.0)).tolist()
     rows, start = [], 0
     for line in score.text.splitlines(keepends=True):
@@ -57,7 +57,7 @@ def plain(score: Score) -> str:
 
 
 def _painted(text: str, code: str) -> str:
-    """Text in a colour; a line break is a sign before it, since it would carry the colour to the terminal's edge."""
+    """Coloured text; a line break is shown as a sign and not coloured, or the colour would fill the line."""
     if not code:
         return text
     lines = [f"\x1b[{code}m{line}\x1b[0m" if line else "" for line in text.replace("\n", "\u21b5\n").split("\n")]

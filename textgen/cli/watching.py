@@ -1,4 +1,4 @@
-"""What the commands share that watch a run while it reads: a bar, and the page that comes of it."""
+"""The progress bar and the HTML page of the commands that observe a run on a text."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from textgen.cli.bars import bars
 from textgen.system import atomic_write
 
 
-class Shown(Protocol):
-    """Something that can show itself as a page."""
+class HtmlReport(Protocol):
+    """A result that can be written as an HTML page."""
 
     def to_html(self, *, title: str) -> str:
-        """The page."""
+        """The HTML page."""
 
 
-def write_page(path: Path, found: Shown, *, file: str) -> None:
-    """Writes the page about a text that came from `file`, "-" for standard input.
+def write_page(path: Path, found: HtmlReport, *, file: str) -> None:
+    """Writes the page of a result; `file` is the text's file, "-" for standard input.
 
     Raises:
         OSError: it cannot be written.
@@ -32,6 +32,6 @@ def write_page(path: Path, found: Shown, *, file: str) -> None:
 
 @contextlib.contextmanager
 def reading_bar() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar for a text that takes a while to read; called with the characters done and all. None without a terminal."""
+    """A progress bar, called with the characters done and the total; None without a terminal."""
     with bars({"reading": ("reading", " char")}) as progress:
         yield None if progress is None else partial(progress, "reading")

@@ -1,7 +1,7 @@
-"""The settings: frozen value objects, checked when they are made.
+"""The settings, as frozen dataclasses that are validated when they are created.
 
 Each field's default, range, unit and help are declared here and nowhere else: the command line, the signatures and the
-docs follow from it. The room knows no corpus, no file and no framework.
+docs are generated from them.
 """
 
 from textgen.config.adaptation import AdaptationConfig

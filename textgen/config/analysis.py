@@ -1,4 +1,4 @@
-"""The settings of the analyses: how a model is evaluated, tested for copies, and watched while it reads."""
+"""The settings of the analyses: evaluation, novelty, neurons and surprise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EvaluationConfig(Config):
         le=10**6,
         unit="characters",
         remedy="nanoGPT takes 256.",
-        help="Characters of a window that is read without context.",
+        help="Length of the windows that are each read without context.",
     )
     streams: int | None = setting(
         default=None,
@@ -24,11 +24,11 @@ class EvaluationConfig(Config):
         le=65_536,
         otherwise="1; more for a long text",
         remedy="Use 1 to read it as one text.",
-        help="In how many parts to read the text with carried state: 1 is exact, more is faster.",
+        help="Number of parts in which to read the text with carried state: 1 is exact, more is faster.",
         details="None takes one for every 125,000 characters, and at most 64.",
     )
     dynamic: bool = setting(
-        default=False, help="Also score a model that goes on learning from what it has read (dynamic evaluation)."
+        default=False, help="Also score a model that learns from what it has read (dynamic evaluation)."
     )
     seed: int = setting(
         default=0, ge=0, le=2**63 - 1, help="Seed of the bootstrap; the same one gives the same intervals."
@@ -39,21 +39,21 @@ class EvaluationConfig(Config):
 
 
 class NoveltyConfig(Config):
-    """What is written and shown to see how much a model copies."""
+    """How much a model copies: what is generated and shown."""
 
-    count: int = setting(default=20, ge=1, le=65_536, help="How many samples to write.")
+    count: int = setting(default=20, ge=1, le=65_536, help="Number of samples to generate.")
     max_new_tokens: int = setting(default=1000, ge=1, le=10**9, unit="characters", help="Characters of each sample.")
     spans: int = setting(
         default=10,
         ge=0,
         le=10_000,
         remedy="Use 0 for the figures alone.",
-        help="How many of the longest copies to show.",
+        help="Number of the longest copies to show.",
     )
 
 
 class InsightConfig(Config):
-    """What is looked at where a model is watched while it reads."""
+    """What is shown of a model while it reads a text."""
 
     limit: int = setting(
         default=20_000,
@@ -64,6 +64,6 @@ class InsightConfig(Config):
         help="Read this many characters from the text's start.",
     )
     alternatives: int = setting(
-        default=6, ge=1, le=20, help="How many of the likeliest characters to show at each position."
+        default=6, ge=1, le=20, help="Number of the likeliest characters to show at each position."
     )
     unknown: Unknown = setting(default="error", help="What to do with characters that the model never saw.")

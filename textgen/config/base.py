@@ -1,4 +1,4 @@
-"""The base of all configurations: frozen, checked when they are made, to and from JSON, documented by their fields."""
+"""The base class of all configurations: frozen dataclasses with validation, JSON and generated documentation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textgen.errors import ConfigError
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting,))
 class Config:
-    """A subclass is a frozen dataclass with keywords only; what its fields declare is checked and documented.
+    """A frozen dataclass with keyword-only fields, validated and documented from their declarations.
 
     Attributes:
         declared: each field's `Setting`, by name.
@@ -50,7 +50,7 @@ class Config:
 
     @classmethod
     def among(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of some values that are fields here."""
+        """The items of `values` that are fields of this configuration."""
         return {name: value for name, value in values.items() if name in cls.declared}
 
     def to_json(self) -> dict[str, Any]:
@@ -74,5 +74,5 @@ class Config:
             raise ConfigError(f"{cls.__name__} must hold all of its fields; got {sorted(values)}.") from error
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, checked again."""
+        """A copy with some fields changed, validated again."""
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]

@@ -1,6 +1,6 @@
-"""What is known of each recurrent cell: one row of facts a cell, which every other module reads.
+"""The table of the recurrent cells: gates, state and Keras layer of each.
 
-The arithmetic is elsewhere: `training.kernels.cells` has it in TensorFlow, `engine.cells` in NumPy.
+Their steps are in `training.kernels.cells` (TensorFlow) and `engine.cells` (NumPy).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ CELLS: tuple[Cell, ...] = get_args(Cell)
 
 @dataclass(frozen=True, kw_only=True)
 class KerasLayer:
-    """A Keras layer, by the names that an archive's `config.json` has for it.
+    """A Keras layer, by its names in `config.json`.
 
     Args:
         class_name: the class.
         module: where it is imported from.
-        registered_name: the name it is registered by; None for Keras's own.
+        registered_name: the name it is registered under; None for Keras's own layers.
     """
 
     class_name: str
@@ -29,25 +29,25 @@ class KerasLayer:
     registered_name: str | None = None
 
     def to_json(self) -> dict[str, str | None]:
-        """The names by Keras's keys."""
+        """The names under Keras's keys."""
         return {"module": self.module, "class_name": self.class_name, "registered_name": self.registered_name}
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellFacts:
-    """One cell. A gate is a block of `units` columns in the kernels, candidates included.
+    """The facts of one cell. A gate is a block of `units` columns in the kernels; the candidate counts as one.
 
     Args:
-        label: what people call it.
+        label: its usual name.
         layer: the Keras layer that holds its weights.
         gates: the gates in the order of Keras's columns.
-        sigmoid: those that are sigmoids; the others are tanhs.
-        states: arrays in the state: 1, the output h, or 2, the output and the cell state c.
-        apart: gates in which the input's and the recurrent product do not meet in a plain sum; each of the two products
-            then has a bias of its own.
-        tied: sigmoid gates whose block of weights is minus another's, which makes them 1 minus the other:
-            `{gate: other}`.
-        peepholes: gates that see the cell state through a weight a unit, in the order of Keras's rows.
+        sigmoid: the gates with a sigmoid; the others have a tanh.
+        states: arrays in the state: 1, the hidden state h, or 2, the hidden state and the cell state c.
+        apart: gates in which the input product and the recurrent product are not simply added, so that each has a bias
+            of its own (Keras's `reset_after`).
+        tied: `{gate: other}` for sigmoid gates whose weights are minus the other's, so that they are 1 minus the other.
+        peepholes: gates with a peephole connection from the cell state, one weight per unit, in the order of Keras's
+            rows.
     """
 
     label: str
@@ -66,7 +66,7 @@ class CellFacts:
 
     @property
     def bias_rows(self) -> int:
-        """Rows of Keras's bias: the input's, and the recurrent product's where the two stay apart."""
+        """Rows of Keras's bias: one, or with `apart` gates one for the input and one for the recurrent product."""
         return 2 if self.apart else 1
 
 
@@ -112,7 +112,7 @@ FACTS: dict[str, CellFacts] = {
 
 
 def cell_name(cell: object) -> str:
-    """A cell as people call it; it may come from a file.
+    """A cell's usual name; `cell` may come from an untrusted file.
 
     >>> cell_name("gru"), cell_name("coupled")
     ('GRU', 'coupled LSTM')

@@ -1,4 +1,4 @@
-"""The settings of a corpus: how files become one text."""
+"""The settings of a corpus: how files are decoded, normalized and split."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Unknown = Literal["error", "skip", "replace"]
 
 
 class CorpusConfig(Config):
-    """How files become one text."""
+    """How files are decoded, normalized and split into training and validation text."""
 
     encoding: str = setting(
         default="utf-8",
@@ -22,9 +22,7 @@ class CorpusConfig(Config):
     )
     keep_newlines: bool = setting(default=False, help="Keep CRLF and CR as they are; otherwise each becomes LF.")
     normalize: Normalization = setting(default="none", help="Unicode normalization form of the whole text.")
-    glob: str = setting(
-        default="*.txt", expected="a pattern such as '*.txt'", help="Which files of a folder belong to the text."
-    )
+    glob: str = setting(default="*.txt", expected="a pattern such as '*.txt'", help="Which files of a folder to read.")
     min_count: int = setting(
         default=1,
         ge=1,
@@ -37,5 +35,5 @@ class CorpusConfig(Config):
         ge=0,
         le=0.5,
         remedy="Use 0 to train on the whole text.",
-        help="Share of the text, from its end, held out for validation; 0 trains on the whole text.",
+        help="Share of the text, at its end, held out for validation; 0 trains on the whole text.",
     )

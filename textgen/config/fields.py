@@ -1,4 +1,4 @@
-"""Declares a setting: one field's default, range, unit and help, from which its checks and its documentation follow."""
+"""Declares a setting's default, range, unit and help, from which validation and documentation follow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def require(condition: bool, name: str, expected: str, got: object, remedy: str = "") -> None:
-    """Raises `ConfigError` in the one form that all settings share, unless `condition` holds.
+    """Raises `ConfigError`, in the form common to all settings, unless `condition` holds.
 
     >>> require(False, "top_p", "in (0, 1]", 1.5, "Use 1.0 to switch it off.")
     Traceback (most recent call last):
@@ -27,7 +27,7 @@ def require(condition: bool, name: str, expected: str, got: object, remedy: str 
 
 
 def _shown(got: object) -> str:
-    """A value at a length fit for a sentence: it may be a whole text, or a number of thousands of digits."""
+    """A value's repr, truncated to fit into a sentence: it may be a whole text, or an integer of any length."""
     try:
         text = repr(got)
     except ValueError:
@@ -37,26 +37,26 @@ def _shown(got: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One field of a configuration, with all that is declared about it.
+    """The declaration of one field of a configuration.
 
     Args:
         name: the field's name.
-        default: its default; `dataclasses.MISSING` where a value is required.
+        default: its default; `dataclasses.MISSING` if a value is required.
         kind: the type of a single value: `bool`, `int`, `float` or `str`.
-        choices: the values allowed; those of a `Literal` unless declared.
+        choices: the allowed values; those of a `Literal` unless declared.
         optional: whether None is allowed.
         several: whether a tuple of values is allowed.
         help: what it does, in one sentence of plain English.
         details: further sentences for the documentation.
-        ge: the least value allowed.
-        gt: the value above which it must be.
-        le: the greatest value allowed.
-        lt: the value below which it must be.
-        unit: what the number counts, such as "seconds".
+        ge: the inclusive lower bound.
+        gt: the exclusive lower bound.
+        le: the inclusive upper bound.
+        lt: the exclusive upper bound.
+        unit: the unit of the number, such as "seconds".
         off: the value that switches it off.
-        remedy: what to do about a wrong value, where that is not to switch it off.
-        otherwise: what holds in a command where the setting is left out, in words, where that is not the default.
-        expected: what a text must be.
+        remedy: advice after a wrong value, instead of the value that switches it off.
+        otherwise: what a command does without the setting, in words, where that is not the default.
+        expected: what a string must be.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Setting:
         """Refuses a value that is not allowed.
 
         Raises:
-            ConfigError: it is of another type or out of its range.
+            ConfigError: it is of the wrong type or out of range.
         """
         if value is None and self.optional:
             return
@@ -118,7 +118,7 @@ class Setting:
         if self.kind in (bool, str):
             return isinstance(value, self.kind)
         number = isinstance(value, int if self.kind is int else (int, float)) and not isinstance(value, bool)
-        # A whole number may be too large for `math.isnan`; only NaN differs from itself.
+        # An integer may be too large for `math.isnan`; only NaN differs from itself.
         return (
             number
             and value == value
@@ -130,7 +130,7 @@ class Setting:
 
     @property
     def allowed(self) -> str:
-        """Which values are allowed, as it is said in an error.
+        """The allowed values, as an error message names them.
 
         >>> Setting(name="top_p", default=1.0, kind=float, gt=0, le=1, help="").allowed
         'in (0, 1]'
@@ -159,7 +159,7 @@ class Setting:
 
     @property
     def default_text(self) -> str:
-        """What holds where the setting is left out; "" where there is nothing to say."""
+        """The default in words; "" if there is none."""
         if self.otherwise:
             return self.otherwise
         if isinstance(self.default, bool):
@@ -170,7 +170,7 @@ class Setting:
 
     @property
     def description(self) -> str:
-        """All about it in a paragraph: meaning, allowed values, unit and default."""
+        """Its meaning, allowed values, unit and default, in one paragraph."""
         parts = [self.line, self.details, f"Must be {self.allowed}{f', in {self.unit}' if self.unit else ''}."]
         if self.default is not MISSING:
             parts.append(f"Default: {self.default!r}{self._in_words()}.")
@@ -195,7 +195,7 @@ def setting(*, default: Any = MISSING, **declaration: Any) -> Any:
 
     Args:
         default: its default; without one a value is required.
-        **declaration: what `Setting` takes from `help` on; it refuses other names when the class is made.
+        **declaration: the arguments of `Setting` from `help` on, and `choices`.
 
     Example:
         class Drawing(Config):

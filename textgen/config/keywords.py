@@ -1,4 +1,4 @@
-"""Gives functions that take a configuration's fields as keywords a full signature, and refuses other names."""
+"""Gives functions that take a configuration's fields as keywords a full signature, and checks the names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 def keywords(table: type, *, defaults: type[Config] | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Spells out the `**settings: Unpack[table]` of a function where its signature is shown, and checks their names.
+    """A decorator that expands `**settings: Unpack[table]` in a function's signature and checks the names.
 
     Args:
         table: the `TypedDict` of the keywords.

@@ -1,4 +1,4 @@
-"""The settings of a model: the network's shape, and the presets for it."""
+"""The settings of a model: the network's architecture, and the size presets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Size = Literal["tiny", "small", "medium", "large"]
 
 
 class ModelConfig(Config):
-    """The network's shape."""
+    """The network's architecture."""
 
     vocab_size: int = setting(ge=1, le=1_114_113, help="Ids in the vocabulary.")
     cell: Cell = setting(
@@ -21,19 +21,19 @@ class ModelConfig(Config):
         choices=FACTS,
         help="The recurrent cell; coupled and gru reach the lowest loss.",
         details=(
-            '"peephole" is an LSTM whose gates see the cell state; "coupled" is an LSTM that forgets as much as it '
-            "takes in."
+            '"peephole" is an LSTM with connections from the cell state to the gates; "coupled" is an LSTM whose '
+            "forget gate is 1 minus its input gate."
         ),
     )
     layers: int = setting(default=2, ge=1, le=16, otherwise="by size", help="Recurrent layers, stacked.")
-    units: int = setting(default=384, ge=1, le=8192, otherwise="by size", help="State size of each layer.")
-    embedding: int = setting(
-        default=64, ge=1, le=8192, otherwise="by size", help="Size of a character's embedding vector."
+    units: int = setting(
+        default=384, ge=1, le=8192, otherwise="by size", help="Units of each recurrent layer: the size of its state."
     )
+    embedding: int = setting(default=64, ge=1, le=8192, otherwise="by size", help="Size of the character embedding.")
     skip: bool = setting(
         default=True,
-        help="Sum every layer's output into the head.",
-        details="After Graves (2013); otherwise the head sees the last layer only.",
+        help="Feed the sum of all layers' outputs to the output layer.",
+        details="Skip connections after Graves (2013); otherwise the output layer sees the last layer only.",
     )
     dropout: float = setting(
         default=0.2,
@@ -42,7 +42,7 @@ class ModelConfig(Config):
         off=0,
         otherwise="by passes over the text",
         help="Dropout of the layers' outputs.",
-        details="One mask a sequence.",
+        details="One mask per sequence.",
     )
     input_dropout: float = setting(
         default=0.05,
@@ -51,12 +51,12 @@ class ModelConfig(Config):
         off=0,
         otherwise="by passes over the text",
         help="Dropout of the embedding's output.",
-        details="One mask a sequence.",
+        details="One mask per sequence.",
     )
 
     @property
     def facts(self) -> CellFacts:
-        """What is known of the cell."""
+        """The cell's facts."""
         return FACTS[self.cell]
 
     @property
@@ -66,7 +66,7 @@ class ModelConfig(Config):
 
     @property
     def free_gates(self) -> int:
-        """Those of the `gates` that are computed and learned: a coupled cell's forget gate follows from its input gate.
+        """The `gates` that are computed and learned: a coupled cell's forget gate follows from its input gate.
 
         >>> [ModelConfig(vocab_size=65, cell=cell).free_gates for cell in ("lstm", "coupled")]
         [4, 3]
@@ -75,7 +75,7 @@ class ModelConfig(Config):
 
     @property
     def weights(self) -> int:
-        """How many numbers the model learns.
+        """The number of trainable weights.
 
         >>> ModelConfig(vocab_size=65, cell="lstm", layers=2, units=256, embedding=64).weights
         874881
@@ -84,7 +84,7 @@ class ModelConfig(Config):
 
     @property
     def stored(self) -> int:
-        """How many numbers its arrays hold: a coupled cell's forget gates, too, which are not learned apart.
+        """The number of stored weights, including a coupled cell's forget gates, which are tied to its input gates.
 
         >>> ModelConfig(vocab_size=65, layers=1, units=2, embedding=1, cell="coupled").stored
         292
@@ -120,4 +120,4 @@ SIZES: Mapping[Size, Mapping[str, int]] = {
     "medium": {"layers": 2, "units": 384, "embedding": 64},
     "large": {"layers": 2, "units": 512, "embedding": 64},
 }
-"""The presets: shapes alone. `recipe` chooses among them and fits the rest to the corpus and the budget."""
+"""The size presets. `textgen train` chooses one, and the other settings, by the corpus and the time budget."""

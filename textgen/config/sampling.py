@@ -1,4 +1,4 @@
-"""The settings of sampling: how the next character is chosen, and where the text ends."""
+"""The settings of sampling: how the next character is drawn, and where the text ends."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ Until = Literal["length", "line", "paragraph"]
 
 
 class SamplingConfig(Config):
-    """How the next character is chosen. The fields are applied in the order in which they stand here."""
+    """How the next character is drawn. The fields are applied in the order given here."""
 
     repetition_penalty: float = setting(
         default=1.0,
         ge=1,
         le=100,
         off=1.0,
-        help="Against loops: divides the odds of characters that were just written.",
-        details="These are the last `repetition_window` characters, the prompt included.",
+        help="Against loops: divides the probabilities of recent characters.",
+        details="Recent are the last `repetition_window` characters, including the prompt.",
     )
     repetition_window: int = setting(
-        default=64, ge=1, le=10**6, unit="characters", help="How many characters back the penalty looks."
+        default=64, ge=1, le=10**6, unit="characters", help="Number of recent characters that the penalty applies to."
     )
     temperature: float | tuple[float, ...] = setting(
         default=0.8,
         ge=0,
         le=1e6,
-        remedy="Use 0 for the likeliest character, 1.0 for the model's own odds.",
+        remedy="Use 0 for the likeliest character, 1.0 for the model's own probabilities.",
         help="Below 1 safer, above 1 wilder, 0 always the likeliest; several take turns.",
     )
-    top_k: int = setting(default=0, ge=0, le=10**9, off=0, help="Against slips: only the K likeliest characters.")
+    top_k: int = setting(default=0, ge=0, le=10**9, off=0, help="Sample from the K likeliest characters only.")
     top_p: float = setting(
         default=1.0,
         gt=0,
         le=1,
         off=1.0,
-        help="Against slips where the model is sure: only the likeliest that hold P together.",
+        help="Sample from the likeliest characters whose probabilities add up to P.",
     )
     min_p: float = setting(
         default=0.0,
         ge=0,
         le=1,
         off=0,
-        help="Sense at high temperatures: only those P times as likely as the likeliest.",
+        help="Sample from characters at least P times as likely as the likeliest.",
     )
     typical_p: float = setting(
         default=1.0,
         gt=0,
         le=1,
         off=1.0,
-        help="Against dullness: only those of about the expected surprise, up to P.",
+        help="Sample from characters of near-average surprise, whose probabilities add up to P.",
     )
     max_new_tokens: int = setting(
         default=500,
         ge=0,
         le=10**12,
         unit="characters",
-        help="Characters to write, the prompt not counted.",
+        help="Characters to generate, not counting the prompt.",
     )
     stop: tuple[str, ...] = setting(
         default=(),
@@ -69,7 +69,7 @@ class SamplingConfig(Config):
     )
     until: Until = setting(
         default="length",
-        help="Write on, past the length, to the end of a line or paragraph.",
+        help="Continue past the length to the end of a line or paragraph.",
         details="See `textgen.sampling.ending.Ending`.",
     )
     seed: int | None = setting(
@@ -77,7 +77,7 @@ class SamplingConfig(Config):
         ge=0,
         le=2**63 - 1,
         otherwise="drawn and reported",
-        help="The same seed writes the same text again.",
+        help="The same seed generates the same text again.",
     )
     unknown: Unknown = setting(
         default="error", help="What to do with characters of the prompt that the model never saw."
@@ -91,7 +91,7 @@ class SamplingConfig(Config):
 
     @property
     def temperatures(self) -> tuple[float, ...]:
-        """The temperatures that take turns, at least one."""
+        """The temperatures that alternate, at least one."""
         return self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
 
 

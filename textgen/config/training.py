@@ -1,4 +1,4 @@
-"""The settings of training: how a model learns, how long, and on what."""
+"""The settings of training: optimizer, schedule, regularization, length and device."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TrainingConfig(Config):
         le=65_536,
         unit="characters",
         help="Characters of each stream in a step; fewer for a short text.",
-        details="Gradients reach as far back.",
+        details="Gradients flow back no further (truncated backpropagation through time).",
     )
     learning_rate: float = setting(
         default=1e-2,
@@ -52,18 +52,18 @@ class TrainingConfig(Config):
         ge=0,
         le=10**9,
         unit="steps",
-        help="Steps over which the rate rises from zero, at most a quarter of all.",
+        help="Steps over which the learning rate rises from zero, at most a quarter of all.",
     )
     schedule: Schedule = setting(
         default="linear",
-        help="How the rate falls: linear after a constant phase, cosine from the warm-up on.",
+        help="Learning rate schedule: linear decay after a constant phase, or cosine from the warm-up on.",
     )
     decay_fraction: float = setting(
         default=0.6,
         ge=0,
         le=1,
         otherwise="0.9",
-        help="Share of all steps, at the end, over which a linear schedule falls.",
+        help="Share of all steps, at the end, over which a linear schedule decays.",
     )
     final_rate: float = setting(default=0.0, ge=0, le=1, help="The learning rate at the end, as a share of the peak.")
     halved_fraction: float = setting(
@@ -73,7 +73,7 @@ class TrainingConfig(Config):
         off=0,
         otherwise="0.35 for even lengths from 32",
         help="Share of all steps, at the start, with an update after each half sequence.",
-        details="Of no effect where `sequence_length` is odd.",
+        details="No effect if `sequence_length` is odd.",
     )
     logit_scale: float = setting(
         default=1.0,
@@ -82,7 +82,7 @@ class TrainingConfig(Config):
         off=1.0,
         otherwise="by passes over the text",
         help="The logits are multiplied by this in training, against overconfidence.",
-        details="Not in sampling: it is the temperature of Guo et al. (2017), set beforehand.",
+        details="Not in sampling, which is thus temperature scaling (Guo et al. 2017) by this fixed temperature.",
     )
     weight_decay: float = setting(
         default=0.1,
@@ -90,7 +90,7 @@ class TrainingConfig(Config):
         le=100,
         off=0,
         help="Decoupled weight decay of the kernels.",
-        details="As a share of the learning rate (AdamW).",
+        details="Relative to the learning rate (AdamW).",
     )
     weight_drop: float = setting(
         default=0.0,
@@ -98,7 +98,7 @@ class TrainingConfig(Config):
         lt=1,
         off=0,
         otherwise="by passes over the text",
-        help="Dropout of the recurrent kernels' weights, for each step.",
+        help="DropConnect on the recurrent kernels, drawn anew for each step.",
         details="After Merity et al. (2018).",
     )
     state_reset: float = setting(
@@ -106,8 +106,8 @@ class TrainingConfig(Config):
         ge=0,
         le=1,
         off=0,
-        help="Share of the streams whose state starts a step from zero.",
-        details="Drawn anew for each step; so the model also learns to write without a prompt.",
+        help="Share of the streams whose state is reset to zero before a step.",
+        details="Drawn anew for each step; so the model also learns to generate without a prompt.",
     )
     epochs: float | None = setting(
         default=None,
@@ -115,7 +115,7 @@ class TrainingConfig(Config):
         le=1e9,
         unit="passes",
         help="Passes over the training text.",
-        details="None where `time` or the text decides.",
+        details="None if `time` or the text decides.",
     )
     time: float | None = setting(
         default=None,
@@ -131,14 +131,14 @@ class TrainingConfig(Config):
         le=10**9,
         unit="validations",
         otherwise="never",
-        help="Stop after so many validations without a better loss.",
+        help="Stop after this many validations without a lower loss.",
     )
     validate_every: int | None = setting(
         default=None,
         ge=1,
         le=10**9,
         unit="steps",
-        otherwise="some twenty in a run",
+        otherwise="about twenty in a run",
         help="Steps between validations.",
     )
     save_every: float = setting(
@@ -153,7 +153,7 @@ class TrainingConfig(Config):
         help="Steps between saves of the last state, instead of `save_every`.",
     )
     seed: int = setting(
-        default=0, ge=0, le=2**63 - 1, help="Seed of all random numbers; the same one trains the same model."
+        default=0, ge=0, le=2**63 - 1, help="Seed of all random numbers; the same seed trains the same model."
     )
     precision: Precision = setting(
         default="auto", help="Type of the matrix products; auto measures which is faster here."
@@ -179,7 +179,7 @@ class TrainingConfig(Config):
 
     @property
     def halved_share(self) -> float:
-        """The share of all steps, at the start, that make two updates: none where a sequence has no halves.
+        """The share of all steps, at the start, with two updates; 0 if the sequence length is odd.
 
         >>> [TrainingConfig(halved_fraction=0.25, sequence_length=n).halved_share for n in (64, 65)]
         [0.25, 0.0]

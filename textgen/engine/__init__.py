@@ -1,12 +1,11 @@
-"""Ids and a state go in, logits and the next state come out: the trained network in NumPy alone.
+"""Runs a trained network in NumPy: ids and a state in, logits and the next state out.
 
     from textgen.engine import Engine
     engine = Engine(config, weights)
     logits, state = engine.step([id], engine.initial_state(1))
 
-`matrix` makes the products, `cells` the arithmetic of the gates, `state` carries what the network remembers,
-`engine` is the stack of layers, and a `trace` tells what went on in one of them. None of them knows a file, a
-character or how one is chosen.
+`engine` is the stack of layers, `matrix` the matrix products, `cells` one step of each recurrent cell, `state` the
+hidden and cell states, and `trace` the activations of one layer over time. Reading files and sampling are elsewhere.
 """
 
 from textgen.engine.engine import Engine

@@ -1,4 +1,4 @@
-"""The columns of a layer's arrays: from Keras's order of the gates to the one that the cell's step wants, and back."""
+"""Reorders the gate columns of a layer's weights between Keras's order and the order of the cell's step."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Columns:
     """A layer's columns, a block of `units` for each gate.
 
     Args:
-        facts: what is known of the cell.
-        order: the gates in the order of the cell's step, without those that follow from another.
+        facts: the cell's facts.
+        order: the gates in the order of the cell's step, without the tied ones.
         units: the width of a block.
 
     >>> columns = Columns.of(ModelConfig(vocab_size=3, cell="coupled", units=1))
@@ -42,37 +42,37 @@ class Columns:
 
     @classmethod
     def of(cls, config: ModelConfig) -> Columns:
-        """Those of a model's layers."""
+        """The columns of a model's layers."""
         return cls(config.facts, CELLS[config.cell].order, config.units)
 
     @property
     def count(self) -> int:
-        """How many there are in the cell's order."""
+        """The number of columns in the cell's order."""
         return len(self.order) * self.units
 
     @property
     def factors(self) -> Array:
-        """`(count,)` float32: a half where the gate is a sigmoid, which the step makes of a tanh, else 1."""
+        """`(count,)` float32: 0.5 for a sigmoid gate, which the step computes with a tanh, else 1."""
         return np.repeat(self._factors(self.order), self.units)
 
     def from_keras(self, array: Array) -> Array:
-        """A copy of an array of Keras's, `(..., gates * units)`, as `(..., count)`."""
+        """A copy of an array in Keras's order, `(..., gates * units)`, as `(..., count)`."""
         blocks = self._blocks(self.facts.gates, array)
         return np.concatenate([blocks[gate] for gate in self.order], axis=-1)
 
     def to_keras(self, array: Array) -> Array:
-        """The opposite of `from_keras`, as a copy: a tied gate's block is minus the other's."""
+        """The inverse of `from_keras`, as a copy: a tied gate's block is minus the other's."""
         blocks, tied = self._blocks(self.order, array), self.facts.tied
         return np.concatenate([-blocks[tied[g]] if g in tied else blocks[g] for g in self.facts.gates], axis=-1)
 
     def biases(self, bias: Array) -> tuple[Array, Array]:
-        """What is added to the input's product, and what to the recurrent product where the two stay apart.
+        """The bias of the input's product, and that of the recurrent product of the `CellFacts.apart` gates.
 
         Args:
-            bias: `(count,)` or, where products stay apart, `(2, count)`, in the cell's order, without factors.
+            bias: `(count,)`, or `(2, count)` for a cell with `apart` gates, in the cell's order, without factors.
 
         Returns:
-            `(count,)` and `(n,)` for the n columns of the gates that stay apart, both with factors.
+            `(count,)` and `(n,)` for the n columns of the `apart` gates, both with factors.
         """
         if bias.ndim == 1:
             return bias * self.factors, bias[:0]
@@ -80,7 +80,7 @@ class Columns:
         return np.where(apart, bias[0], bias[0] + bias[1]) * self.factors, (bias[1] * self.factors)[apart]
 
     def peepholes(self, peephole: Array | None) -> Array:
-        """The peepholes `(peepholes, units)` with factors; `(0, units)` of None."""
+        """The peephole weights `(peepholes, units)` with factors; `(0, units)` for None."""
         if peephole is None:
             return np.empty((0, self.units), np.float32)
         return peephole * self._factors(self.facts.peepholes)[:, None]

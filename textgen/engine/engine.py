@@ -1,4 +1,4 @@
-"""The stack of layers: one step for a batch of texts, or a whole stretch of text at once."""
+"""The stack of layers: steps a batch of texts by one character, or reads a whole segment at once."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ Array = NDArray[np.float32]
 Ids = NDArray[np.integer]
 T = TypeVar("T")
 
-_STRETCH = 1024
-"""Rows, texts times characters, of the input products of one stretch of reading."""
+_CHUNK = 1024
+"""Rows, texts times characters, whose input products are computed at once in `Engine.read`."""
 
 _STEP, _READ = 2**24, 2**22
-"""Multiplications of a step that are worth a thread of their own: in a single step, and in one of a stretch."""
+"""Multiplications per step from which another thread pays off: in `Engine.step`, and in `Engine.read`."""
 
-_ALONE = 2**62
-"""As many as no step has: one thread makes them all."""
+_SINGLE = 2**62
+"""More multiplications than any step has: one thread does them all."""
 
 
 class Engine:
     """A trained network: `e = embedding[id]`, then layer on layer, then `logits = out @ head_kernel + head_bias`.
 
-    `out` is the sum of all layers' outputs if `config.skip`, else the last layer's. float32 throughout. An engine never
-    changes; states hold all that does, so that several threads may use one engine, each with states of its own.
+    `out` is the sum of all layers' outputs if `config.skip`, else the last layer's. float32 throughout. An engine is
+    immutable, so several threads may use one, each with states of its own.
 
     Args:
         config: the network's shape.
         weights: its weights; they are copied.
-        threads: threads that share out the rows of a batch; None takes one for each processor core. One text alone,
-            and any batch where `matrix.has_small_kernels` is false, is left to the threads of the matrix library.
+        threads: threads that share the rows of a batch; None takes one for each processor core. A single text, and
+            any batch where `matrix.has_small_kernels` is false, is left to the threads of BLAS.
 
     Raises:
         ConfigError: the weights do not fit the configuration.
@@ -76,10 +76,10 @@ class Engine:
         """The state before the first character: zeros.
 
         Args:
-            batch: how many texts it is for.
-            quiet: leave the threads of the matrix library asleep also where there is one text alone. They make its
-                steps nearly twice as quick, but keep all cores busy for a tenth of a second after, where other texts
-                may need them. The logits are the same bit for bit.
+            batch: the number of texts.
+            quiet: do not use the threads of BLAS even for a single text. They make its steps nearly twice as fast,
+                but keep all cores busy for a tenth of a second afterwards, where other texts may need them. The logits
+                are bit for bit the same.
         """
         place = 0 if self._embedding is None else self._embedding.shape[1]
         width = self.config.layers * self.config.units
@@ -88,17 +88,17 @@ class Engine:
         return State(hidden, cell_state, quiet=quiet)
 
     def step(self, ids: Sequence[int] | Ids, state: State) -> tuple[Array, State]:
-        """Moves each text on by one character.
+        """Advances each text by one character.
 
         Args:
             ids: `(batch,)`, each below the vocabulary's size.
             state: before the step; it is updated in place.
 
         Returns:
-            The logits of the characters that follow, `(batch, vocab)` float32, and `state`.
+            The logits of the next character, `(batch, vocab)` float32, and `state`.
 
         Raises:
-            ValueError: `ids` and `state` are not of the same number of texts.
+            ValueError: `ids` and `state` differ in their number of texts.
         """
         lanes = self._lanes(state, _STEP)
         if len(ids) != state.batch:
@@ -106,15 +106,15 @@ class Engine:
         if len(lanes) == 1:
             return lanes[0].step(ids), state
         bounds = _bounds(len(ids), len(lanes))
-        parts = self._side_by_side([partial(lane.step, ids[a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)])
+        parts = self._in_parallel([partial(lane.step, ids[a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)])
         return np.concatenate(parts), state
 
     def read(self, ids: Ids, state: State, *, last: bool = False) -> tuple[Array, State]:
-        """Moves each text on by a stretch of characters, with large products for each layer's inputs.
+        """Advances each text by a segment of characters, with one large product for each layer's inputs.
 
         Args:
             ids: `(batch, time)`, at least one character, each below the vocabulary's size.
-            state: before the stretch; it is updated in place.
+            state: before the segment; it is updated in place.
             last: return only the logits after the last character.
 
         Returns:
@@ -123,11 +123,11 @@ class Engine:
         Raises:
             ValueError: `ids` is empty, or not of the state's number of texts.
         """
-        _require_stretch(ids, state)
-        times = max(1, _STRETCH // len(ids))
+        _check_ids(ids, state)
+        times = max(1, _CHUNK // len(ids))
         logits = np.empty((len(ids), 1 if last else ids.shape[1], self.config.vocab_size), np.float32)
         for start in range(0, ids.shape[1], times):
-            out = self._stretch(ids[:, start : start + times].T, state)
+            out = self._forward(ids[:, start : start + times].T, state)
             if not last:
                 logits[:, start : start + times] = self._logits(out).swapaxes(0, 1)
             elif start + times >= ids.shape[1]:
@@ -135,28 +135,28 @@ class Engine:
         return logits[:, 0] if last else logits, state
 
     def observe(self, ids: Ids, state: State) -> tuple[list[Trace], State]:
-        """Moves each text on by a stretch of characters and tells what went on in the layers.
+        """Advances each text by a segment of characters and returns the activations of every layer.
 
-        It takes memory for all of it, so a long text is best observed a thousand characters at a time.
+        They are all held in memory, so a long text is best observed a thousand characters at a time.
 
         Args:
             ids: `(batch, time)`, at least one character, each below the vocabulary's size.
-            state: before the stretch; it is updated in place.
+            state: before the segment; it is updated in place.
 
         Returns:
-            A trace of each layer, from the bottom, and `state`.
+            A trace of each layer, from the bottom up, and `state`.
 
         Raises:
             ValueError: `ids` is empty, or not of the state's number of texts.
         """
-        _require_stretch(ids, state)
+        _check_ids(ids, state)
         traces: list[Trace] = []
-        self._stretch(ids.T, state, traces)
+        self._forward(ids.T, state, traces)
         return traces, state
 
-    def _stretch(self, ids: Ids, state: State, traces: list[Trace] | None = None) -> Array:
-        """The head's input after each of `ids`, `(time, batch)`, as `(time, batch, units)`; fills `traces`."""
-        lanes = self._lanes(state, _READ if traces is None else _ALONE)
+    def _forward(self, ids: Ids, state: State, traces: list[Trace] | None = None) -> Array:
+        """The head's input after each of `ids`, `(time, batch)`, as `(time, batch, units)`; appends to `traces`."""
+        lanes = self._lanes(state, _READ if traces is None else _SINGLE)
         bounds = _bounds(state.batch, len(lanes))
         total: Array | None = None
         x: Array = np.empty(0, np.float32) if self._embedding is None else self._embedding[ids]
@@ -167,7 +167,7 @@ class Engine:
                 traces.append(lanes[0].trace(n, addends, x))
             else:
                 parts = zip(lanes, bounds, strict=True)
-                self._side_by_side([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in parts])
+                self._in_parallel([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in parts])
             if self._head.skip:
                 total = x.copy() if total is None else np.add(total, x, total)
         return x if total is None else total
@@ -176,7 +176,7 @@ class Engine:
         return self._times(self._head.kernel, out, self._head.bias)
 
     def _times(self, matrix: Matrix, x: Array, bias: Array) -> Array:
-        """`x @ matrix + bias` for `(time, batch, inputs)`; one text's is the same bit for bit with any threads."""
+        """`x @ matrix + bias` for `(time, batch, inputs)`; for one text bit for bit the same with any threads."""
         rows = x.reshape(-1, matrix.inputs)
         product = np.empty((len(rows), matrix.columns), np.float32)
         known = product[:, : len(bias)]
@@ -191,11 +191,11 @@ class Engine:
 
         blocks = -(-len(rows) // ROWS)
         parts = 1 if whole else max(1, min(self.threads, blocks, len(rows) * matrix.values.size // _READ))
-        self._side_by_side([partial(part, a * ROWS, b * ROWS) for a, b in _bounds(blocks, parts)])
+        self._in_parallel([partial(part, a * ROWS, b * ROWS) for a, b in _bounds(blocks, parts)])
         return product.reshape(*x.shape[:-1], matrix.columns)[..., : len(bias)]
 
     def _lanes(self, state: State, worth: int) -> list[Lane]:
-        """The rows of `state` shared out over threads that each have `worth` multiplications to make in a step."""
+        """The rows of `state` divided among threads, each with at least `worth` multiplications in a step."""
         if worth in state.lanes:
             return state.lanes[worth]
         threads = self.threads if has_small_kernels() else 1
@@ -206,8 +206,8 @@ class Engine:
         ]
         return state.lanes[worth]
 
-    def _side_by_side(self, calls: list[Callable[[], T]]) -> list[T]:
-        """The results of `calls`, made at the same time."""
+    def _in_parallel(self, calls: list[Callable[[], T]]) -> list[T]:
+        """The results of `calls`, which run at the same time."""
         others = [self._pool.submit(call) for call in calls[1:]]
         return [calls[0](), *(other.result() for other in others)]
 
@@ -216,13 +216,13 @@ class Engine:
         return ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="textgen-engine")
 
 
-def _require_stretch(ids: Ids, state: State) -> None:
+def _check_ids(ids: Ids, state: State) -> None:
     if ids.ndim != 2 or len(ids) != state.batch or not ids.size:
         raise ValueError(f"ids must be (batch, time) of {state.batch} texts like the state; got {ids.shape}.")
 
 
 def _bounds(rows: int, parts: int) -> list[tuple[int, int]]:
-    """Where to cut `rows` rows into `parts` parts of nearly the same size."""
+    """The bounds of `parts` parts of `rows` rows, of nearly the same size."""
     cuts = [rows * n // parts for n in range(parts + 1)]
     return list(pairwise(cuts))
 

@@ -1,7 +1,6 @@
-"""Some rows of a state, bound to the weights: their steps need no look-up and hardly an allocation.
+"""Steps some rows of a state in preallocated buffers; a state has one lane for each thread that works on it.
 
-Goes in: ids. Comes out: logits, and these rows of the state have moved on. A state has one lane for each thread that
-works on it.
+A step takes one id per row, `(rows,)`, updates those rows in place and returns their logits, `(rows, vocab)`.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ Product = Callable[[], object]
 
 
 class Lane:
-    """Steps for the rows that `hidden` and `cell_state` show.
+    """Steps the rows that `hidden` and `cell_state` are views of.
 
     Args:
         layers: from the bottom up.
-        head: makes logits of their outputs.
+        head: the output layer.
         embedding: `(vocab, embedding)`, or None where the first layer has a table.
-        hidden: `(rows, width)`, the embedded id if there is an `embedding`, then each layer's output.
+        hidden: `(rows, width)`, the embedded id if there is an `embedding`, then each layer's hidden state.
         cell_state: `(rows, width)`, each layer's cell state.
-        quiet: whether to leave the threads of the matrix library asleep.
+        quiet: do not use the threads of BLAS.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class Lane:
         self._head_bias = head.bias
 
     def step(self, ids: Sequence[int] | Ids) -> Array:
-        """Moves on by one id for each row; returns the logits, `(rows, vocab)`."""
+        """Advances each row by one id; returns the logits, `(rows, vocab)`."""
         chosen: int | Ids = int(ids[0]) if self._one else np.asarray(ids)
         if self._embedding is not None:
             self._embedded[...] = self._embedding[chosen]
@@ -96,10 +95,10 @@ class Lane:
         return logits[None] if self._one else logits
 
     def recur(self, layer: int, addends: Array, outputs: Array) -> None:
-        """Moves one layer on over time.
+        """Runs one layer over time.
 
         Args:
-            layer: which, from the bottom.
+            layer: its index, from the bottom.
             addends: `(time, rows, gates * units)`, the layer's input products plus the bias.
             outputs: `(time, rows, units)`, written.
         """
@@ -113,7 +112,7 @@ class Lane:
             written[...] = output
 
     def trace(self, layer: int, addends: Array, outputs: Array) -> Trace:
-        """As `recur`, a step at a time; tells the cell state and how far their gates were open after each."""
+        """As `recur`, but also returns the cell state and the gates' activations after each step."""
         cell, cell_state = self._recurrences[layer][1], self._cell_states[layer]
         cell_states: list[Array] = []
         gates: list[dict[str, Array]] = []
@@ -144,7 +143,7 @@ class Lane:
 
 
 def _over_time(values: list[Array], times: int, rows: int) -> Array:
-    """A step's values each, as `(rows, time, width)`."""
+    """The values of each step, stacked to `(rows, time, width)`."""
     return np.stack(values).reshape(times, rows, values[0].shape[-1]).swapaxes(0, 1)
 
 

@@ -1,7 +1,7 @@
-"""A layer's weights, laid out for the engine.
+"""Converts a layer's weights from Keras's layout to the engine's.
 
-Goes in: weights in Keras's layouts and gate orders. Comes out: matrices with the gates' columns in the order and with
-the factors that the cell wants, and a table that holds the whole input product of the first layer for each id.
+The gates' columns get the order and the factors of the cell's step. The first layer gets a look-up table with its
+input product for each id, `(vocab, gates * units)`, so that it needs neither the embedding nor a product.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from textgen.model.weights import LayerWeights, ModelWeights
 Array = NDArray[np.float32]
 
 _TABLE = 2**22
-"""Numbers that a look-up table may have; a larger vocabulary is embedded and multiplied like any input."""
+"""The most numbers in a look-up table; a larger vocabulary is embedded and multiplied like any input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,17 +29,16 @@ class Layer:
     """One recurrent layer.
 
     Args:
-        facts: what is known of the cell.
-        cell: the arithmetic of its gates.
+        facts: the cell's facts.
+        cell: the cell's step.
         units: the size of its output.
         inputs: `(inputs, columns)`.
         recurrent: `(units, columns)`.
-        both: `(inputs + units, columns)`, the two one above the other, where one product serves for both.
-        bias: `(gates * units,)`, all that is added to the input's product.
-        recurrent_bias: `(n,)`, what is added to the recurrent products of the `CellFacts.apart` gates.
-        peephole: `(peepholes, units)`, the weights with which gates see the cell state, times their factors;
-            `(0, units)` if none does.
-        table: `(vocab, gates * units)`, each id's input product plus the bias; only of a first layer.
+        both: `(inputs + units, columns)`, `inputs` above `recurrent`, where one product serves for both; else None.
+        bias: `(gates * units,)`, added to the input's product.
+        recurrent_bias: `(n,)`, added to the recurrent products of the `CellFacts.apart` gates.
+        peephole: `(peepholes, units)`, the peephole weights times their factors; `(0, units)` without peepholes.
+        table: `(vocab, gates * units)`, each id's input product plus the bias; only in a first layer.
     """
 
     facts: CellFacts
@@ -79,7 +78,7 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """What makes logits of the layers' outputs.
+    """The output layer: a dense layer that gives the logits.
 
     Args:
         kernel: `(units, columns)`, `columns` the vocabulary's size, padded.

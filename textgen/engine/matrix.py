@@ -1,18 +1,16 @@
-"""A matrix of weights, laid out for the product that is made with it.
+"""A weight matrix in the memory layout in which its products with vectors and batches are fastest.
 
-Goes in: one vector or a batch of rows. Comes out: their product with the weights, in a buffer of the caller's.
-The module knows no layer and no gate.
+A product takes `(inputs,)` or `(rows, inputs)` and writes `(columns,)` or `(rows, columns)` to a given buffer.
 
-The columns lie one after the other in memory. One vector is a single matrix-vector product, bound by the time that
-reading the weights takes; BLAS shares it out over its threads. Several rows are one product for BLAS to share out, or
-where it has kernels for small products, are cut into such: at most `ROWS` rows, each with a few columns that stay in
-the cache. BLAS then neither copies the weights into a layout of its own nor starts threads, which makes a batch up to
-three times as quick, and lets the engine's threads work on several rows without ever waiting for each other.
+Columns are contiguous in memory. The product of one vector is bound by memory bandwidth, and BLAS divides it among its
+threads. That of several rows is one matrix product; where BLAS has kernels for small matrices it is divided into small
+products of at most `ROWS` rows and as many columns as stay in the cache. BLAS then neither repacks the weights nor
+starts threads, which makes a batch up to three times as fast, and the engine's threads never wait for each other.
 
-The order of the additions in a product, and so its last bit, depends on how BLAS cuts it. Columns are padded to a
-multiple of `COLUMNS`, so that 1, 2, 3, 4, 6, 8, 12, 16 or 24 BLAS threads get whole groups of columns and one vector's
-product is the same bit for bit with any of these, and when it is made `quietly`, a few columns at a time in the calling
-thread. Small products are never cut.
+The order of the additions in a product, and so its last bit, depends on how BLAS divides it. Columns are padded to a
+multiple of `COLUMNS`, so that 1, 2, 3, 4, 6, 8, 12, 16 or 24 BLAS threads get whole groups of columns: the product of
+one vector is bit for bit the same with any of these, and also when it is computed `quietly`, a few columns at a time in
+the calling thread. BLAS never divides a small product.
 """
 
 from __future__ import annotations
@@ -27,27 +25,27 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 ROWS = 16
-"""Rows of a small product; whoever shares rows out over threads cuts at multiples of it."""
+"""Rows of a small product; callers that divide rows among threads do so at multiples of it."""
 
 COLUMNS = 96
-"""Matrices are as wide as a multiple of this."""
+"""The width of a matrix is a multiple of this."""
 
 _WIDTH = 32
 """Columns of a small product."""
 
 _UNTHREADED = 2**18
-"""Multiplications up to which OpenBLAS makes a product of matrices in the calling thread."""
+"""Multiplications up to which OpenBLAS computes a matrix product in the calling thread."""
 
 _QUIET = 9216
-"""Multiplications below which it makes a vector's product in the calling thread."""
+"""Multiplications below which it computes a matrix-vector product in the calling thread."""
 
 _FEW = 7
-"""Rows that are quicker made one by one than copying the weights for them takes."""
+"""Rows up to which matrix-vector products one by one are faster than a matrix product, which repacks the weights."""
 
 
 @functools.cache
 def has_small_kernels() -> bool:
-    """Whether BLAS multiplies small matrices as they lie in memory: OpenBLAS does with AVX-512."""
+    """Whether BLAS multiplies small matrices without repacking them: OpenBLAS does with AVX-512."""
     about = np.show_config(mode="dicts")
     blas = about.get("Build Dependencies", {}).get("blas", {}).get("name", "")
     found = about.get("SIMD Extensions", {}).get("found", [])
@@ -55,7 +53,7 @@ def has_small_kernels() -> bool:
 
 
 def padded(columns: int) -> int:
-    """The width of a matrix with so many columns.
+    """The width of a matrix for `columns` columns.
 
     >>> padded(65), padded(96), padded(2048)
     (96, 96, 2112)
@@ -64,7 +62,7 @@ def padded(columns: int) -> int:
 
 
 class Matrix:
-    """Weights `(inputs, columns)`, float32, columns contiguous; `columns` is `padded`.
+    """Weights `(inputs, columns)`, float32, in column-major order; `columns` is `padded`.
 
     >>> matrix = Matrix.zeros(2, 3)
     >>> matrix.values[:, :3] = [[1, 2, 3], [4, 5, 6]]
@@ -85,12 +83,12 @@ class Matrix:
 
     @property
     def inputs(self) -> int:
-        """The height."""
+        """The number of rows of the matrix."""
         return int(self.values.shape[0])
 
     @property
     def columns(self) -> int:
-        """The width, padding included."""
+        """The number of columns, padding included."""
         return int(self.values.shape[1])
 
     def part(self, start: int, stop: int) -> Self:
@@ -103,7 +101,7 @@ class Matrix:
         Args:
             x: `(inputs,)` or `(rows, inputs)`; what it holds at the time of the call counts.
             out: `(columns,)` or `(rows, columns)`.
-            quietly: make a vector's product without the threads of BLAS, which keep cores busy for some time after.
+            quietly: compute a vector's product without the threads of BLAS, which keep cores busy for a while after.
         """
         if x.ndim == 1:
             return self._bind_vector(x, out, quietly)

@@ -1,14 +1,13 @@
-"""How well a model foretells a text: the log-probability of each character.
+"""Computes the log-probability (natural logarithm) that a model gives to each character of a text.
 
-Ids go in, natural logarithms of probabilities come out. The arithmetic is the engine's, exact and deterministic; what
-differs between the protocols is what each character is foretold from:
+The protocols differ in the context from which each character is predicted:
 
-- `score_ids` with one stream: from everything before it. The state is carried through the whole text.
-- `score_ids` with several streams: the text is cut into as many parts of the same length, read side by side, and each
-  begins without context. Many times as quick, and for parts of some thousand characters nearly the same result.
-- `score_windows`: from what precedes it in its window, as nanoGPT evaluates.
+- `score_ids` with one stream: all characters before it. The state is carried through the whole text.
+- `score_ids` with several streams: the text is split into parts of the same length, read in parallel, and each begins
+  without context. Many times faster, and nearly the same result for parts of some thousand characters.
+- `score_windows`: the characters before it in its window, as nanoGPT evaluates.
 
-In each, all ids but the first are foretold exactly once.
+In each, every id but the first is predicted exactly once, and results are deterministic.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ from textgen.engine import Engine
 Ids = NDArray[np.integer]
 Progress = Callable[[int, int], None]
 Observe = Callable[[NDArray[np.float32], Ids], None]
-"""Sees logits, `(n, vocab)` with a greatest value of 0 in each row, and the ids that came, `(n,)`, while both pass by.
+"""A callback that gets logits, `(n, vocab)` with a maximum of 0 in each row, and the ids that followed, `(n,)`.
 
-Each id that is foretold is seen once; with one stream, in the order of the text. The arrays are copies.
+It sees each predicted id once; with one stream, in the order of the text. The arrays are copies.
 """
 
 _LOGITS = 2**21
@@ -39,7 +38,7 @@ _LOGITS = 2**21
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A text as a model sees it.
+    """The log-probabilities that a model gives to a text.
 
     Args:
         text: the characters that were scored.
@@ -61,7 +60,7 @@ class Score:
 
     @property
     def bits_per_character(self) -> float:
-        """What coding the text with the model would cost."""
+        """The mean negative log-probability in bits: what coding the text with the model would cost."""
         return self.nats_per_character / math.log(2.0)
 
 
@@ -74,19 +73,19 @@ def score_text(
     unknown: Unknown = "error",
     progress: Progress | None = None,
 ) -> Score:
-    """Scores each character of a text; the first one is foretold as in `textgen.corpus.context`.
+    """Scores each character of a text; the first one is predicted from the context of `textgen.corpus.context`.
 
     Args:
         engine: the network.
         tokenizer: its vocabulary.
         text: at least one character.
-        streams: in how many parts to read it; see the module.
-        unknown: what becomes of characters that the model never saw: see `CharTokenizer.encode`. Where they become the
-            unknown id, the probability is that of any such character.
-        progress: called with the characters done and all, now and then.
+        streams: the number of parts to read it in; see the module.
+        unknown: how characters outside the vocabulary are encoded: see `CharTokenizer.encode`. The probability of the
+            unknown id is that of any such character.
+        progress: called now and then with the characters done and the total.
 
     Raises:
-        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+        UnknownCharacterError: the text holds characters outside the vocabulary, and `unknown` is "error".
         ConfigError: nothing of the text is left to score, or `streams` is out of its range.
     """
     ids = tokenizer.encode(text, unknown=unknown)
@@ -109,10 +108,10 @@ def score_ids(
     Args:
         engine: the network.
         ids: `(n,)`, at least two.
-        streams: in how many parts of the same length to read them; each part begins from the initial state, with the
-            last id before it.
-        progress: called with the ids done and all, now and then.
-        observe: sees the logits as they pass by; see `Observe`.
+        streams: the number of parts of the same length to read them in; each part begins from the initial state, with
+            the last id before it.
+        progress: called now and then with the ids done and the total.
+        observe: called with the logits; see `Observe`.
 
     Returns:
         `(n - 1,)`: that of `ids[1:]`.
@@ -122,28 +121,28 @@ def score_ids(
     """
     whole = isinstance(streams, int) and streams >= 1
     require(whole, "streams", "a whole number of at least 1", streams, "Use 1 for the exact score of one text.")
-    foretold = len(ids) - 1
-    length = -(-foretold // min(streams, foretold))
-    rows = -(-foretold // length)
+    predicted = len(ids) - 1
+    length = -(-predicted // min(streams, predicted))
+    rows = -(-predicted // length)
     inputs = np.zeros(rows * length, ids.dtype)
     targets = np.zeros_like(inputs)
-    inputs[:foretold], targets[:foretold] = ids[:-1], ids[1:]
+    inputs[:predicted], targets[:predicted] = ids[:-1], ids[1:]
     shape = (rows, length)
-    logprobs = _score(engine, inputs.reshape(shape), targets.reshape(shape), progress, observe, count=foretold)
-    return logprobs.reshape(-1)[:foretold]
+    logprobs = _score(engine, inputs.reshape(shape), targets.reshape(shape), progress, observe, count=predicted)
+    return logprobs.reshape(-1)[:predicted]
 
 
 def score_windows(
     engine: Engine, ids: Ids, *, length: int = 256, batch_size: int = 64, progress: Progress | None = None
 ) -> NDArray[np.float64]:
-    """The log-probability of each id but the first, in windows side by side that each begin from the initial state.
+    """The log-probability of each id but the first, in adjacent windows that each begin from the initial state.
 
     Args:
         engine: the network.
         ids: `(n,)`, at least two.
-        length: ids in a window; the last window is shorter where they do not divide.
+        length: ids in a window; the last window may be shorter.
         batch_size: windows read at once.
-        progress: called with the ids done and all, now and then.
+        progress: called now and then with the ids done and the total.
 
     Returns:
         `(n - 1,)`: that of `ids[1:]`.
@@ -153,20 +152,20 @@ def score_windows(
     """
     for name, value in (("length", length), ("batch_size", batch_size)):
         require(isinstance(value, int) and value >= 1, name, "a whole number of at least 1", value)
-    foretold = len(ids) - 1
-    result = np.empty(foretold)
-    full = foretold // length
+    predicted = len(ids) - 1
+    result = np.empty(predicted)
+    full = predicted // length
     for first in range(0, full, batch_size):
         part = slice(first * length, min(first + batch_size, full) * length)
         inputs, targets = ids[:-1][part].reshape(-1, length), ids[1:][part].reshape(-1, length)
         result[part] = _score(engine, inputs, targets, None).reshape(-1)
         if progress is not None:
-            progress(part.stop, foretold)
-    if foretold % length:
-        rest = slice(full * length, foretold)
+            progress(part.stop, predicted)
+    if predicted % length:
+        rest = slice(full * length, predicted)
         result[rest] = _score(engine, ids[:-1][None, rest], ids[1:][None, rest], None)[0]
         if progress is not None:
-            progress(foretold, foretold)
+            progress(predicted, predicted)
     return result
 
 
@@ -181,22 +180,22 @@ def _score(
 ) -> NDArray[np.float64]:
     """The log-probabilities of `targets` after `inputs`, both `(streams, time)`, from the initial state.
 
-    `observe` sees the first `count` of them, counted stream after stream: the rest is padding.
+    `observe` gets the first `count` of them, counted stream after stream: the rest is padding.
     """
     streams, time = inputs.shape
     state = engine.initial_state(streams)
     result = np.empty((streams, time))
-    stretch = max(1, min(1024, _LOGITS // (streams * engine.config.vocab_size)))
-    for start in range(0, time, stretch):
-        part = slice(start, start + stretch)
+    chunk = max(1, min(1024, _LOGITS // (streams * engine.config.vocab_size)))
+    for start in range(0, time, chunk):
+        part = slice(start, start + chunk)
         logits, state = engine.read(inputs[:, part], state)
         logits -= logits.max(axis=-1, keepdims=True)
-        came = targets[:, part]
-        chosen = np.take_along_axis(logits, came[..., None].astype(np.intp), axis=-1)[..., 0]
+        followed = targets[:, part]
+        chosen = np.take_along_axis(logits, followed[..., None].astype(np.intp), axis=-1)[..., 0]
         if observe is not None:
-            real = np.arange(streams)[:, None] * time + np.arange(start, start + came.shape[1]) < count
-            observe(logits[real], came[real])
+            real = np.arange(streams)[:, None] * time + np.arange(start, start + followed.shape[1]) < count
+            observe(logits[real], followed[real])
         result[:, part] = chosen - np.log(np.exp(logits, out=logits).sum(axis=-1, dtype=np.float64))
         if progress is not None:
-            progress(min(start + stretch, time) * streams, time * streams)
+            progress(min(start + chunk, time) * streams, time * streams)
     return result

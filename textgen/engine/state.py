@@ -1,7 +1,4 @@
-"""What a network remembers between two characters, for one or several texts.
-
-The module knows no weights; the engine writes a state's arrays in place.
-"""
+"""The recurrent state of a network, for one or several texts."""
 
 from __future__ import annotations
 
@@ -20,14 +17,14 @@ Array = NDArray[np.float32]
 class State:
     """The state of `batch` texts; made by `Engine.initial_state`.
 
-    A step updates it in place. What should outlast the step is a `copy`.
+    A step updates it in place; take a `copy` to keep the state before it.
 
     Attributes:
-        hidden: `(batch, width)` float32, the outputs of all layers side by side.
-        cell_state: `(batch, width)` float32, the cell states of all layers side by side; of width 0 where cells have
-            none.
-        quiet: whether its steps leave the threads of the matrix library asleep.
-        lanes: the engine's own: what its steps are bound to.
+        hidden: `(batch, width)` float32, the hidden states of all layers, concatenated.
+        cell_state: `(batch, width)` float32, the cell states of all layers, concatenated; of width 0 for cells
+            without one.
+        quiet: whether its steps do without the threads of BLAS.
+        lanes: private to the engine: its lanes for this state.
     """
 
     def __init__(self, hidden: Array, cell_state: Array, *, quiet: bool) -> None:
@@ -38,18 +35,18 @@ class State:
 
     @property
     def batch(self) -> int:
-        """How many texts it belongs to."""
+        """The number of texts."""
         return len(self.hidden)
 
     def copy(self) -> State:
-        """An independent state of the same value."""
+        """An independent copy."""
         return State(self.hidden.copy(), self.cell_state.copy(), quiet=self.quiet)
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> State:
-        """An independent state of the texts `rows`, in that order; a row may come several times."""
+        """A copy of the state of the texts `rows`, in that order; a row may occur several times."""
         index = np.asarray(rows, np.intp)
         return State(self.hidden[index], self.cell_state[index], quiet=self.quiet)
 
     def put(self, row: int, other: State) -> None:
-        """Writes the one text that `other` belongs to over the text `row`."""
+        """Replaces the state of the text `row` by `other`, the state of one text."""
         self.hidden[row], self.cell_state[row] = other.hidden[0], other.cell_state[0]

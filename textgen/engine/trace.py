@@ -1,4 +1,4 @@
-"""What one layer did over a stretch of text, for whoever wants to look inside. The module knows no weights."""
+"""The activations of one layer over a segment of text."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A layer after each character.
+    """A layer's activations after each character.
 
     Args:
-        output: `(batch, time, units)`, what it handed on.
+        output: `(batch, time, units)`, its output.
         cell_state: `(batch, time, units)`, its cell state; of width 0 where the cell has none.
-        gates: for each gate by name, `(batch, time, units)`, how far it was open, in [0, 1]. An LSTM's are input,
+        gates: for each gate by name, `(batch, time, units)`, its activation in [0, 1]. An LSTM's are input,
             forget and output; a GRU's are update (1 keeps the old output) and reset; a simple network has none.
     """
 
@@ -28,5 +28,5 @@ class Trace:
 
     @property
     def state(self) -> Array:
-        """What each unit holds, in [-1, 1], `(batch, time, units)`: the tanh of its cell state, else its output."""
+        """Each unit's value in [-1, 1], `(batch, time, units)`: the tanh of its cell state, or else its output."""
         return np.tanh(self.cell_state) if self.cell_state.shape[-1] else self.output

@@ -1,20 +1,20 @@
-"""The artefact: one `.keras` file that holds a model, its vocabulary and where both came from.
+"""Reads and writes checkpoints: `.keras` files that hold a model, its vocabulary and its provenance.
 
 Keras writes its own members (`config.json`, `model.weights.h5`), and the file opens with `keras.saving.load_model`
-where textgen is not installed (a peephole model's after `import textgen.peephole`). Two members of ours ride along:
+where textgen is not installed (a peephole model's after `import textgen.peephole`). textgen adds two members:
 
-    textgen.json         what the model is and where it came from: `metadata.Metadata`
-    training_state.npz   what an exact continuation needs besides; only in `last.keras`
+    textgen.json         the metadata: `metadata.Metadata`
+    training_state.npz   the rest of what `--resume` needs to continue exactly; only in `last.keras`
 
 The modules:
 
     weights       a model's arrays by name and shape
-    transfer      the same for another vocabulary
-    archive       a zip read as data from a stranger
-    keras_file    Keras's members of it
+    transfer      a model's weights for another vocabulary
+    archive       a safe reader of untrusted zip archives
+    keras_file    Keras's members of the archive
     metadata      `textgen.json`, typed; its parts are `description` (the text), `results` (metrics and history) and
-                  `progress` (where training stood), made of single `values`
-    read, write   what all members mean together
+                  `progress` (the progress of training), made of single `values`
+    read, write   read and write a whole checkpoint
 
-Keras is imported where a file is written, in `write`, and nowhere else here.
+Keras is imported only in `write`, when a file is written.
 """

@@ -1,9 +1,8 @@
-"""A zip archive of stored members, read as data from a stranger.
+"""Reads untrusted zip archives of uncompressed members as bytes, JSON values or NumPy arrays.
 
-Goes in: a file. Comes out: members as bytes, JSON values or NumPy arrays, or one sentence on why not. Everything is
-checked against the file's own size before it is read, and nothing is ever unpacked, unpickled or executed: a member
-lies in the file as it is, so no member is larger than the file. The standard library's `zipfile` takes far more than
-that, and more time to import. The module knows nothing of Keras and nothing of what the members mean.
+Every size is checked against that of the file before it is read, and nothing is ever decompressed, unpickled or
+executed, so no member is larger than the file. The standard library's `zipfile` accepts far more than that, and takes
+longer to import.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ _ARRAY = re.compile(
 
 @dataclass(frozen=True)
 class Member:
-    """Where a member lies in the file.
+    """The place of a member in the file.
 
     Args:
         start: the offset of its first byte.
-        size: its bytes.
-        crc: their CRC-32.
+        size: its size in bytes.
+        crc: its CRC-32.
     """
 
     start: int
@@ -59,12 +58,12 @@ class Archive:
 
     Args:
         file: the open file.
-        path: what messages call it.
-        start: where the archive begins in the file.
-        size: its bytes.
+        path: its path, for messages.
+        start: the offset of the archive in the file.
+        size: its size in bytes.
 
     Raises:
-        CheckpointError: it is no zip archive, damaged, or made in a way that no checkpoint is.
+        CheckpointError: it is not a zip archive, is damaged, or uses features of zip that no checkpoint does.
     """
 
     def __init__(self, file: BinaryIO, *, path: Path, start: int, size: int) -> None:
@@ -81,11 +80,11 @@ class Archive:
         self._file.close()
 
     def read(self, name: str, *, sha256: str | None = None) -> bytes:
-        """A member's bytes, checked.
+        """A member's bytes, once their digest is checked.
 
         Args:
             name: the member.
-            sha256: the hexadecimal digest they must have; None checks the archive's own CRC-32.
+            sha256: the hexadecimal digest they must have; None checks the CRC-32 in the archive instead.
 
         Raises:
             CheckpointError: there is no such member, or its bytes are not what was written.
@@ -105,10 +104,10 @@ class Archive:
         return data
 
     def json(self, name: str) -> Any:
-        """A member's JSON value; `NaN` and `Infinity` are numbers here.
+        """A member's JSON value; `NaN` and `Infinity` are accepted as numbers.
 
         Raises:
-            CheckpointError: there is no such member, it is damaged, larger than `MAX_JSON`, or no JSON in UTF-8.
+            CheckpointError: there is no such member, it is damaged, larger than `MAX_JSON`, or not JSON in UTF-8.
         """
         if self._member(name).size > MAX_JSON:
             raise self.problem(f"{name} in it holds {self._member(name).size:,} bytes, at most {MAX_JSON:,} are read")
@@ -118,7 +117,7 @@ class Archive:
             raise self.problem(f"{name} in it is not the JSON that textgen writes") from None
 
     def digest(self, name: str) -> str:
-        """The hexadecimal SHA-256 of a member, read piece by piece."""
+        """The hexadecimal SHA-256 of a member, read in chunks."""
         import hashlib
 
         member, digest = self._member(name), hashlib.sha256()
@@ -127,7 +126,7 @@ class Archive:
         return digest.hexdigest()
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
-        """The arrays of a member that is an uncompressed `.npz` of numbers, as `npz` makes it.
+        """The arrays of a member that is an uncompressed `.npz` of numbers, as `npz` writes it.
 
         Raises:
             CheckpointError: there is no such member, it is damaged, or holds something other than plain numbers.
@@ -137,7 +136,7 @@ class Archive:
         return {key.removesuffix(".npy"): inner._array(key) for key in inner.members}
 
     def problem(self, what: str) -> CheckpointError:
-        """An error about this archive, with the remedy."""
+        """An error about this archive, with what to do about it."""
         return CheckpointError(f"{self.path} cannot be read: {what}. Use another checkpoint, or copy this one again.")
 
     def _changed(self, name: str) -> CheckpointError:
@@ -159,7 +158,7 @@ class Archive:
         return data
 
     def _directory(self) -> dict[str, Member]:
-        """The members as the central directory and, to the letter, their own headers have them."""
+        """The members, once the central directory and the headers of the members agree in every field."""
         if self.size < 4 or self._read(0, 4) != b"PK\x03\x04":
             raise self.problem("it is not a .keras file" if self.size else "it is empty")
         end = self.size - _END.size
@@ -232,7 +231,7 @@ def read_archive(path: PathLike) -> Archive:
         The archive, for a `with` statement.
 
     Raises:
-        CheckpointError: there is no such file, it cannot be opened, or it is no archive of stored members.
+        CheckpointError: there is no such file, it cannot be opened, or it is not an archive of uncompressed members.
     """
     path = Path(path)
     try:
@@ -247,7 +246,7 @@ def read_archive(path: PathLike) -> Archive:
         why = explain(error) if isinstance(error, OSError) else f"{error}."
         raise CheckpointError(f"{path} cannot be opened: {why}") from error
     try:
-        # A writer may have put another file in its place since it was looked at.
+        # The file may have been replaced since `stat`.
         return Archive(file, path=path, start=0, size=os.fstat(file.fileno()).st_size)
     except BaseException:
         file.close()
@@ -255,13 +254,13 @@ def read_archive(path: PathLike) -> Archive:
 
 
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Arrays of numbers as an uncompressed `.npz`, which `numpy.load` reads too.
+    """The bytes of an uncompressed `.npz` of arrays of numbers, which `numpy.load` reads too.
 
     Args:
-        arrays: names, in ASCII, to arrays of whole, real or truth values.
+        arrays: integer, real or boolean arrays by name, in ASCII.
 
     Raises:
-        ValueError: an array holds something else, or a name is not plain.
+        ValueError: an array has another type, or a name is not printable ASCII.
     """
     import io
     import zipfile

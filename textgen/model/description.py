@@ -1,4 +1,4 @@
-"""What a checkpoint says about the text that its model was trained on."""
+"""The description of the training text in a checkpoint's metadata."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from textgen.model.values import count, is_texts, not_as_written, text
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusDescription:
-    """The text that a model was trained on, as far as it is known.
+    """The text that a model was trained on; None where a value is not recorded.
 
     Args:
         name: the corpus's short name.
         sources: its files, in order; "-" is standard input.
-        characters: its length.
+        characters: its length in characters.
         bytes: the size of the normalized text in UTF-8.
-        distinct: how many different characters it has.
-        sha256: the fingerprint of the normalized text in UTF-8, in hexadecimal.
-        split: how many characters, from the start, were trained on; the rest validates.
+        distinct: the number of distinct characters.
+        sha256: the SHA-256 of the normalized text in UTF-8, in hexadecimal.
+        split: the number of characters, from the start, that were trained on; the rest is the validation text.
         settings: how the files became one text: the fields of `CorpusConfig`.
     """
 
@@ -52,10 +52,10 @@ class CorpusDescription:
 
     @property
     def config(self) -> CorpusConfig:
-        """The settings that this version of textgen knows; what is not recorded has its default.
+        """The settings that this version of textgen knows; those not recorded have their defaults.
 
         Raises:
-            ConfigError: one is out of its range.
+            ConfigError: a setting is out of its range.
         """
         known = {each.name for each in dataclasses.fields(CorpusConfig)}
         return CorpusConfig.from_json({name: value for name, value in self.settings.items() if name in known})
@@ -69,7 +69,7 @@ class CorpusDescription:
         """The description that `to_json` wrote.
 
         Raises:
-            ValueError: the sources are no texts, or the settings have no names.
+            ValueError: the sources are not a list of strings, or the settings are not an object.
         """
         sources, settings = values.get("sources", []), values.get("settings", {})
         if not (is_texts(sources) and isinstance(settings, dict)):

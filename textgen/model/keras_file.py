@@ -1,4 +1,4 @@
-"""Keras's own members of a `.keras` file, understood without Keras."""
+"""Reads Keras's own members of a `.keras` file without Keras."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ WEIGHTS = "model.weights.h5"
 KERAS_CONFIG = "config.json"
 
 _CODE = ("Lambda", "__lambda__", "function", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
-"""Keras's names for what holds code or loads it from elsewhere."""
+"""Keras's names for layers and functions that hold code or load it from elsewhere."""
 
 
 def weight_places(data: bytes, config: ModelConfig) -> dict[str, int]:
-    """Where each array lies in Keras's weights file.
+    """The offset of each array in Keras's weights file.
 
     Args:
-        data: the file as Keras has just written it; it is not for files from elsewhere.
-        config: the shape of the model.
+        data: the file, as Keras has just written it; it must be trusted, since HDF5 reads it.
+        config: the model's architecture.
 
     Returns:
-        For each name of `ModelWeights.shapes` the offset of its first byte.
+        For each name of `ModelWeights.shapes`, the offset of its first byte.
 
     Raises:
-        ConfigError: the file holds other arrays, or not in one plain piece each.
+        ConfigError: the file holds other arrays, or one that is not contiguous and uncompressed.
     """
     import io
 
@@ -52,18 +52,18 @@ def weight_places(data: bytes, config: ModelConfig) -> dict[str, int]:
 
 
 def _datasets(file: Any) -> Iterator[tuple[str, list[Any]]]:
-    """Each layer's name with its arrays in Keras's order; a recurrent layer's are its cell's."""
+    """Each layer's name with its arrays in Keras's order; for a recurrent layer, those of its cell."""
     for group in file.get("layers", {}).values():
         variables = group["cell/vars"] if "cell" in group else group["vars"]
         yield group["vars"].attrs["name"], [variables[key] for key in sorted(variables, key=int)]
 
 
 def refuse_code(archive: Archive) -> None:
-    """Refuses a file that Keras, should the user open it there, could run code from; textgen itself does not read it.
+    """Refuses a file that could run code when the user opens it in Keras; textgen itself never runs any of it.
 
     Raises:
-        CheckpointError: the configuration names a layer or function that holds code or loads it, or one from outside
-            Keras that is no cell's.
+        CheckpointError: the configuration names a layer or function that holds or loads code, or one from outside Keras
+            other than textgen's cells.
     """
     admitted = [facts.layer.to_json() for facts in FACTS.values() if facts.layer.registered_name is not None]
     values = [archive.json(KERAS_CONFIG)]

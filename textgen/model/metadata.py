@@ -1,10 +1,8 @@
-"""What a checkpoint says about its model: the document `textgen.json`, typed, with its one reader and its one writer.
+"""The metadata of a checkpoint, `textgen.json`, as a dataclass that converts from and to JSON.
 
-`Metadata.from_json` takes the values of a document that may come from a stranger, and `to_json` gives them back. Keys
-that are not known, which a newer textgen of the same format may have added, are ignored. What a model cannot be used
-without is checked and refused; a figure or a text of another kind than expected is unknown, and the model can be used.
-
-The module knows no file: `textgen.model.read` and `textgen.model.write` do.
+`Metadata.from_json` takes untrusted values. It ignores unknown keys, which a newer textgen of the same format may have
+added, and refuses a document without what the model needs; any other value of the wrong type becomes None. The file is
+read in `textgen.model.read` and written in `textgen.model.write`.
 """
 
 from __future__ import annotations
@@ -49,20 +47,20 @@ class Metadata:
     """The whole of `textgen.json`.
 
     Args:
-        model: the network's shape.
+        model: the network's architecture.
         tokenizer: its vocabulary.
-        training: the recipe, the fields of `TrainingConfig`; whoever continues the run has to check them.
+        training: the training settings, the fields of `TrainingConfig`, unchecked.
         corpus: the text it was trained on.
-        metrics: what the model had come to.
+        metrics: the model's metrics when the file was written.
         history: a row for each validation, oldest first.
-        progress: where training stood; None in files that no run is continued from.
-        created: when the run was begun, in UTC and ISO 8601.
-        versions: the versions of what wrote the file.
+        progress: the progress of training; None in files that training cannot be resumed from.
+        created: when the run was started, in UTC and ISO 8601.
+        versions: the versions of Python and the libraries that wrote the file.
         textgen: the version of textgen that wrote it.
         members: each other member's SHA-256, in hexadecimal.
         weights: for each array of the model, the offset of its first byte in `model.weights.h5`.
 
-    The last four, `write_checkpoint` fills in.
+    `write_checkpoint` fills in the last four.
     """
 
     model: ModelConfig
@@ -101,8 +99,8 @@ class Metadata:
         """The metadata of a document of this `FORMAT`.
 
         Raises:
-            ValueError: a section is missing or of another kind, the model or the vocabulary is none, or they do not fit
-                each other. The message is a clause about the file, such as "its model is not one that textgen knows".
+            ValueError: a section is missing or of the wrong type, the model or the vocabulary is invalid, or their
+                sizes differ. The message is a clause about the file, such as "its model is not one that textgen knows".
         """
         for name, kind in _SECTIONS.items():
             if not isinstance(values.get(name), kind):
@@ -143,7 +141,7 @@ def _tokenizer(values: Mapping[str, Any]) -> CharTokenizer:
 
 
 def _progress(values: Any) -> SavedProgress | None:
-    """A progress that is none does not keep the model from being used; only the run cannot be continued."""
+    """The progress; None where it is invalid: the model can be used, but training cannot be resumed."""
     try:
         return SavedProgress.from_json(values)
     except ValueError:
@@ -151,6 +149,6 @@ def _progress(values: Any) -> SavedProgress | None:
 
 
 def shortened(error: object) -> str:
-    """An error's message without its full stop, at a length fit for a sentence: it may quote the file."""
+    """An error's message without its full stop, truncated to fit into a sentence: it may quote the file."""
     text = str(error).rstrip(".")
     return text if len(text) < 200 else text[:200] + " ..."

@@ -1,4 +1,4 @@
-"""Where a run's training stood when its last state was written: what a continuation needs besides arrays of numbers."""
+"""The progress of training, as `last.keras` records it for `--resume` beside the training state's arrays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textgen.model.values import is_texts
 
 @dataclass(frozen=True, kw_only=True)
 class SavedPlan:
-    """A run's plan in steps; `textgen.training.schedule.Plan` says what the fields mean."""
+    """A run's schedule in steps; `textgen.training.schedule.Plan` documents the fields."""
 
     steps: int | None
     decay_start: int | None
@@ -25,10 +25,10 @@ class SavedPlan:
         """The plan that `SavedProgress.to_json` wrote.
 
         Raises:
-            ValueError: a value is missing or of another kind.
+            ValueError: a value is missing or of the wrong type.
         """
         values = values if isinstance(values, dict) else {}
-        # Runs from before batches could be halved and ends moved say neither.
+        # Older runs record neither.
         decay_done, whole_from = values.get("decay_done", 0.0), values.get("whole_from", 0)
         if not (isinstance(decay_done, (int, float)) and 0.0 <= decay_done <= 1.0):
             raise ValueError("decay_done must be a share in [0, 1]")
@@ -43,19 +43,19 @@ class SavedPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class SavedProgress:
-    """Where a run's training stood.
+    """The progress of a run's training.
 
     Args:
-        plan: the course in steps.
-        step: steps done.
-        best: the lowest validation loss so far (training loss where nothing validates); None before the first.
+        plan: the schedule in steps.
+        step: training steps done.
+        best: the lowest validation loss so far (training loss without validation); None before the first.
         waits: validations since the best one.
-        rate_factor: what recoveries from divergence have made of the learning rate.
-        rescues: how often the run went back to its best weights.
-        seconds: time of training so far, over all processes.
+        rate_factor: the factor by which recoveries from divergence have reduced the learning rate.
+        rescues: the number of recoveries from divergence, each a return to the best weights.
+        seconds: training time so far, over all processes.
         sources: the files of the text, at least one, as absolute paths; "-" is standard input.
-        created: when the run was begun, in UTC and ISO 8601.
-        tensorboard: where event files go: a folder, True for the run's own, False for nowhere.
+        created: when the run was started, in UTC and ISO 8601.
+        tensorboard: the folder of the event files: a path, True for the run's own, False for none.
     """
 
     plan: SavedPlan
@@ -78,7 +78,7 @@ class SavedProgress:
         """The progress that `to_json` wrote.
 
         Raises:
-            ValueError: a value is missing or of another kind.
+            ValueError: a value is missing or of the wrong type.
         """
         values = values if isinstance(values, dict) else {}
         sources, created, tensorboard = values.get("sources"), values.get("created"), values.get("tensorboard", False)

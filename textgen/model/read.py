@@ -1,7 +1,7 @@
-"""Reads a checkpoint, with NumPy alone, and checks every byte that it rests on.
+"""Reads a checkpoint with NumPy alone, and verifies the SHA-256 of every member.
 
-Keras stores arrays in one piece and uncompressed, and their places are noted when a file is written. That spares the
-reader HDF5 (its library, and everything that a hostile file could ask of it) and a copy of the weights.
+Keras stores arrays contiguous and uncompressed, and `textgen.json` records their offsets. So the reader needs neither
+HDF5 (a large attack surface for hostile files) nor a copy of the weights.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ TRAINING_STATE = "training_state.npz"
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What sampling and fine-tuning need.
+    """A model with its metadata, as sampling and fine-tuning need it.
 
     Args:
         path: the file it was read from.
-        weights: the model's numbers, read-only, in Keras's layouts.
+        weights: the model's weights, read-only, in Keras's layout.
         metadata: the whole of `textgen.json`.
     """
 
@@ -43,7 +43,7 @@ class Checkpoint:
 
     @property
     def model(self) -> ModelConfig:
-        """The network's shape."""
+        """The network's architecture."""
         return self.metadata.model
 
     @property
@@ -53,13 +53,13 @@ class Checkpoint:
 
 
 def read_checkpoint(path: PathLike) -> Checkpoint:
-    """Reads a model, without Keras, and checks every byte it rests on.
+    """Reads a model without Keras, and verifies the SHA-256 of every member.
 
     Args:
         path: a `.keras` file that `write_checkpoint` wrote.
 
     Raises:
-        CheckpointError: the file is missing, damaged, foreign or of another version; nothing in it was executed.
+        CheckpointError: the file is missing, damaged, not by textgen or of another format. Nothing in it is executed.
     """
     with read_archive(path) as archive:
         metadata = _metadata(archive)
@@ -71,20 +71,20 @@ def read_checkpoint(path: PathLike) -> Checkpoint:
 
 
 def read_metadata(path: PathLike) -> Metadata:
-    """Reads the file's `textgen.json` alone, without its weights: quick.
+    """Reads the file's `textgen.json` alone, without its weights, which is fast.
 
     Raises:
-        CheckpointError: as for `read_checkpoint`, except that damage to other members goes unseen.
+        CheckpointError: as for `read_checkpoint`, except that damage to other members is not noticed.
     """
     with read_archive(path) as archive:
         return _metadata(archive)
 
 
 def read_training_state(path: PathLike) -> dict[str, NDArray[Any]]:
-    """Reads the arrays that an exact continuation needs; they are read-only.
+    """Reads the arrays from which training resumes exactly; they are read-only.
 
     Raises:
-        CheckpointError: the file is missing, damaged or foreign, or was written without a training state.
+        CheckpointError: the file is missing, damaged or not by textgen, or holds no training state.
     """
     with read_archive(path) as archive:
         metadata = _metadata(archive)
@@ -101,7 +101,7 @@ def describe(path: PathLike) -> dict[str, Any]:
     """A checkpoint's metadata as `textgen info --json` prints it, without the weights.
 
     Returns:
-        checkpoint (the path), vocabulary (size, characters, has_unknown), weights (how many numbers), model, training,
+        checkpoint (the path), vocabulary (size, characters, has_unknown), weights (their number), model, training,
         corpus, metrics, history, versions, created, textgen.
 
     Raises:
@@ -121,7 +121,7 @@ def describe(path: PathLike) -> dict[str, Any]:
 
 
 def _metadata(archive: Archive) -> Metadata:
-    """`textgen.json`, once its version is known to be right."""
+    """`textgen.json`, once its format version is checked."""
     if METADATA not in archive.members:
         raise archive.problem(f"textgen did not write it, it holds no {METADATA}")
     values = archive.json(METADATA)
@@ -150,7 +150,7 @@ def _check_digest(archive: Archive, name: str, metadata: Metadata) -> None:
 
 
 def _weights(archive: Archive, metadata: Metadata) -> ModelWeights:
-    """The weights, as views on the member's bytes."""
+    """The weights, as views of the member's bytes."""
     config, places = metadata.model, metadata.weights
     size = archive.members[WEIGHTS].size if WEIGHTS in archive.members else 0
     if 4 * config.stored > size:

@@ -1,4 +1,4 @@
-"""What training has come to: the metrics of a checkpoint, and the rows of a run's history."""
+"""The results of training: the metrics of a checkpoint, and the rows of a run's history."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from textgen.model.values import count, not_as_written, number, text
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """What a model had come to when its file was written, as far as it is known.
+    """A model's metrics when its file was written; None where a value is not recorded.
 
     Args:
         step: training steps done.
         epoch: passes over the training text.
         loss: mean training loss before the last validation, in nats per character.
-        val_loss: loss on the text held out at the last validation; None where nothing validates.
-        best_val_loss: the lowest of them (the lowest training loss where nothing validates).
-        bits_per_character: the last loss in bits, of the validation where there is one.
-        seconds: time of training, over all processes.
-        characters_seen: characters trained on, each as often as it was.
+        val_loss: loss on the validation text at the last validation; None without validation text.
+        best_val_loss: the lowest validation loss (training loss without validation text).
+        bits_per_character: the last validation loss (or training loss) in bits.
+        seconds: training time, over all processes.
+        characters_seen: characters trained on, counting repetitions.
     """
 
     step: int | None = None
@@ -56,17 +56,17 @@ class Metrics:
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """One row of a run's history: what was known at a validation.
+    """One row of a run's history: the metrics of a validation.
 
     Args:
         step: training steps done.
         epoch: passes over the training text.
-        seconds: time of training, over all processes.
-        characters: characters trained on, each as often as it was.
-        loss: mean training loss since the validation before, in nats per character.
-        val_loss: loss on the text held out; None where nothing validates.
-        learning_rate: the rate of the last step.
-        sample: what the model wrote; "" where that is not recorded.
+        seconds: training time, over all processes.
+        characters: characters trained on, counting repetitions.
+        loss: mean training loss since the previous validation, in nats per character.
+        val_loss: loss on the validation text; None without validation text.
+        learning_rate: the learning rate of the last step.
+        sample: a text that the model generated; "" where it is not recorded.
     """
 
     step: int
@@ -97,7 +97,7 @@ class Validation:
         """The row that `to_json` wrote.
 
         Raises:
-            ValueError: it is no row, or has no step.
+            ValueError: it is not an object, or has no step.
         """
         step = count(values.get("step")) if isinstance(values, dict) else None
         if step is None:

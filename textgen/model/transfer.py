@@ -1,7 +1,4 @@
-"""A model's weights for another vocabulary: where fine-tuning starts.
-
-The module knows no file, no framework and no training.
-"""
+"""Converts a model's weights to another vocabulary, as the initial weights of fine-tuning."""
 
 from __future__ import annotations
 
@@ -14,16 +11,16 @@ from textgen.model.weights import ModelWeights
 def transfer(
     weights: ModelWeights, known: CharTokenizer, fresh: ModelWeights, tokenizer: CharTokenizer
 ) -> ModelWeights:
-    """A model's weights for another vocabulary.
+    """Converts a model's weights to another vocabulary.
 
     Args:
-        weights: the existing model's.
+        weights: the existing model's weights.
         known: its vocabulary.
-        fresh: newly initialised weights of the same shape for the new vocabulary.
+        fresh: newly initialised weights of the same architecture for the new vocabulary.
         tokenizer: the new vocabulary.
 
     Returns:
-        The existing weights, with the rows of characters known to both in their new places and fresh rows for others.
+        The existing weights, with the rows of shared characters at their new ids and fresh rows for the others.
     """
     old = {character: n for n, character in enumerate(known.characters)}
     pairs = [(n, old[character]) for n, character in enumerate(tokenizer.characters) if character in old]

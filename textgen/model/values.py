@@ -1,4 +1,4 @@
-"""Single values of `textgen.json`, which may come from a stranger: each is of the expected kind, or unknown."""
+"""Checks single values of an untrusted `textgen.json`: each has the expected type, or becomes None."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ METADATA = "textgen.json"
 
 
 def number(value: Any) -> float | None:
-    """A finite number as it is, anything else as None.
+    """Returns a finite number unchanged, and None for anything else.
 
     >>> number(1.5), number(2), number(True), number("1.5"), number(float("nan"))
     (1.5, 2, None, None, None)
@@ -18,7 +18,7 @@ def number(value: Any) -> float | None:
 
 
 def count(value: Any) -> int | None:
-    """A whole number of at least 0 as it is, anything else as None.
+    """Returns a whole number of at least 0 unchanged, and None for anything else.
 
     >>> count(7), count(-1), count(7.0), count(True), count(10**400)
     (7, None, None, None, None)
@@ -27,15 +27,15 @@ def count(value: Any) -> int | None:
 
 
 def text(value: Any) -> str | None:
-    """A text as it is, anything else as None."""
+    """Returns a string unchanged, and None for anything else."""
     return value if isinstance(value, str) else None
 
 
 def is_texts(value: Any) -> bool:
-    """Whether a value is a list of texts, which may be empty."""
+    """Whether a value is a list of strings, which may be empty."""
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def not_as_written(section: str) -> ValueError:
-    """The error about a section that no textgen wrote so: a clause about the file."""
+    """The error about an invalid section; its message is a clause about the file."""
     return ValueError(f"its {METADATA} is not as textgen writes it at {section!r}")

@@ -1,8 +1,4 @@
-"""A model's numbers as NumPy arrays, in Keras's own layouts and gate orders.
-
-Goes in: arrays from a checkpoint or a Keras model. Comes out: a checked, named set of weights.
-The module knows no file, no framework and no arithmetic.
-"""
+"""A model's weights as named NumPy arrays, in Keras's layout and gate order."""
 
 from __future__ import annotations
 
@@ -26,9 +22,9 @@ class LayerWeights:
 
     Args:
         kernel: `(inputs, gates * units)`, from the layer below.
-        recurrent_kernel: `(units, gates * units)`, from the layer's own last output.
-        bias: `(gates * units,)`; for a GRU `(2, 3 * units)`, the inputs' and the recurrent bias.
-        peephole: `(peepholes, units)`, from the cell state to the gates that see it; None where no gate does.
+        recurrent_kernel: `(units, gates * units)`, from the layer's own previous output.
+        bias: `(gates * units,)`; for a GRU `(2, 3 * units)`, the input bias and the recurrent bias.
+        peephole: `(peepholes, units)`, from the cell state to the gates; None without peepholes.
     """
 
     kernel: Array
@@ -85,10 +81,10 @@ class ModelWeights:
 
     @classmethod
     def from_arrays(cls, arrays: Sequence[Array]) -> Self:
-        """The weights from arrays in the order of `shapes`; the opposite of `arrays`.
+        """The weights from arrays in the order of `shapes`; the inverse of `arrays`.
 
         Raises:
-            ConfigError: no model has so many arrays.
+            ConfigError: no model has this number of arrays.
         """
         between = arrays[1:-2]
         each = 4 if len(between) > 3 and _has_peephole(between[1], between[3]) else 3
@@ -108,11 +104,11 @@ class ModelWeights:
         yield from (self.head_kernel, self.head_bias)
 
     def validate(self, config: ModelConfig) -> None:
-        """Checks that these are the weights of such a model, and numbers.
+        """Checks that the weights match a configuration and are finite.
 
         Raises:
-            ConfigError: an array is missing, has another shape or type than `config` asks for, or holds NaN or
-                infinity, or a coupled cell's forget gate is not its input gate's opposite; the message names it.
+            ConfigError: an array is missing, has another shape or type than `config` requires, or holds NaN or
+                infinity, or a coupled cell's forget gate is not minus its input gate; the message names it.
         """
         if len(self.layers) != config.layers:
             raise ConfigError(f"The weights must have {config.layers} recurrent layers; got {len(self.layers)}.")
@@ -138,7 +134,7 @@ def _require_tied(name: str, array: Array, config: ModelConfig) -> None:
 
 
 def _has_peephole(recurrent_kernel: Array, after: Array) -> bool:
-    """Whether the array after a layer's bias is its peepholes, and not the kernel of the next layer."""
+    """Whether the array after a layer's bias is its peephole weights rather than the kernel of the next layer."""
     units = recurrent_kernel.shape[0] if recurrent_kernel.ndim else 0
     return any(
         recurrent_kernel.shape == (units, len(facts.gates) * units) and after.shape == (len(facts.peepholes), units)

@@ -1,6 +1,6 @@
-"""Writes a checkpoint: Keras's own members of the file, and ours.
+"""Writes a checkpoint: Keras's own members of the file and textgen's.
 
-The only module of the room that imports Keras, when it writes.
+The only module of `textgen.model` that imports Keras, and only when it writes.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ def write_checkpoint(
     metadata: Metadata,
     training_state: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
-    """Writes a model in the place of `path`, whole or not at all.
+    """Writes a model to `path` atomically.
 
-    The new file is written beside `path`, read back, flushed to disk and moved. Whatever goes wrong before that
-    leaves `path` as it was.
+    The new file is written beside `path`, read back, flushed to disk and moved. Until then, `path` is unchanged
+    whatever goes wrong.
 
     Args:
         path: the file to write; its name ends in `.keras` and its folder exists.
         keras_model: what `textgen.training.keras_model.build_model` returned.
-        metadata: what `textgen.json` is to say; `versions`, `textgen`, `members` and `weights` are filled in here.
-        training_state: arrays of numbers under names of printable ASCII; None writes none.
+        metadata: the contents of `textgen.json`; `versions`, `textgen`, `members` and `weights` are filled in here.
+        training_state: arrays of numbers by names in printable ASCII; None writes none.
 
     Raises:
-        CheckpointError: the disk is full, the folder is not writable, the weights are not finite or do not fit
+        CheckpointError: the disk is full, the folder is not writable, or the weights are not finite or do not match
             `metadata`; the message says which, and what to do.
     """
     path = Path(path)
@@ -64,7 +64,7 @@ def write_checkpoint(
 
 
 class _UnfitError(Exception):
-    """What was about to be written would not be readable."""
+    """The new file could not be read back, or its weights are invalid."""
 
 
 def _kept(path: Path) -> str:

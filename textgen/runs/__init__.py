@@ -1,10 +1,10 @@
-"""Run folders and what stands in them. No TensorFlow.
+"""Run folders and the files in them, without TensorFlow.
 
 run          a run's folder and its files
-find         the run that a name means; all runs
-create       folders for new runs
-naming       names that can be a folder's
-history      the table of a run's validations
-provenance   the text that a run was trained on
-events       what a run that trains tells whoever shows it
+find         finds a run by name, lists runs
+create       creates the folders of new runs
+naming       valid run names
+history      `metrics.csv` and `samples.txt`
+provenance   reads the text that a run was trained on
+events       the events of training, for progress displays
 """

@@ -1,4 +1,4 @@
-"""Folders for new runs."""
+"""Creates the folders of new runs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from textgen.system import PathLike, explain
 
 
 def create_run(name: str, *, checkpoints: PathLike = CHECKPOINTS, exact: bool = True) -> Run:
-    """Makes the folder of a new run; nothing that exists is touched.
+    """Creates the folder of a new run, without changing anything that exists.
 
     Args:
         name: the run's name; any text where `exact` is False.
-        checkpoints: the folder of the run folders, made where it is missing.
-        exact: take this very name; otherwise make a name from it and add -2, -3, ... until it is free.
+        checkpoints: the folder of the run folders, created if missing.
+        exact: use exactly this name; otherwise derive a valid name from it, with -2, -3, ... added until it is free.
 
     Raises:
-        RunError: the name is taken or cannot be a folder's, or the folder cannot be made.
+        RunError: the name is taken or invalid, or the folder cannot be created.
     """
     if exact:
         check_name(name)
@@ -42,7 +42,7 @@ def create_run(name: str, *, checkpoints: PathLike = CHECKPOINTS, exact: bool = 
 
 
 def _claim(run: Run) -> bool:
-    """Makes a run's folder, or takes an empty one; False where it holds something or a process trains it."""
+    """Creates a run's folder or takes an empty one; False if it is not empty or a process trains in it."""
     try:
         run.path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -1,6 +1,6 @@
-"""What training tells whoever watches it: events, each a method that does nothing here.
+"""The events of training, as methods of a `Reporter` that does nothing.
 
-The library never prints; the command line passes a reporter that does. The module knows no terminal and no framework.
+The library never prints; the command line passes a reporter that does.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from textgen.model.results import Validation
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What is known before the first step, a line for each field.
+    """A summary of the run before its first step, one line for each field.
 
     Args:
-        corpus: name, characters, files and fingerprint.
-        vocabulary: distinct characters.
-        split: what trains and what validates.
-        model: shape, number of weights, and why this size.
-        device: where it runs, and the products' type.
-        budget: how long it will take.
-        run: the folder of the run.
-        problems: things that the user may want to change.
+        corpus: name, characters, files and SHA-256.
+        vocabulary: the number of distinct characters.
+        split: the sizes of the training and the validation text.
+        model: architecture, number of weights, and why this size.
+        device: the device, and the type of the matrix products.
+        budget: the length of the training.
+        run: the run's folder.
+        problems: warnings about things that the user may want to change.
     """
 
     corpus: str
@@ -37,21 +37,21 @@ class Summary:
 
 
 class Reporter:
-    """Hears of a run's events and ignores them; subclasses show them."""
+    """Receives the events of a run and ignores them; subclasses override the methods to show them."""
 
     def encoding(self, done: int, total: int) -> None:
-        """The corpus is being read: bytes done, of how many."""
+        """The corpus is being read: the bytes done and the total."""
 
     def started(self, summary: Summary) -> None:
-        """Everything is decided and the first step follows."""
+        """All settings are chosen, and the first step follows."""
 
     def stepped(self, *, step: int, steps: int | None, share: float, loss: float, characters: int) -> None:
         """A step is done.
 
         Args:
-            step: steps done over the whole run.
-            steps: the run's last step, if that is known.
-            share: how much of the run is done, from 0 to 1.
+            step: steps done, over the whole run.
+            steps: the run's last step; None if unknown.
+            share: the share of the run that is done, from 0 to 1.
             loss: mean nats per character since the last validation.
             characters: characters in a step.
         """
@@ -60,12 +60,12 @@ class Reporter:
         """A validation is done.
 
         Args:
-            row: its figures and the sample, as in the run's history.
-            best: whether no validation before was better.
+            row: its metrics and sample, as in the run's history.
+            best: whether its loss is the lowest so far.
         """
 
     def warned(self, message: str) -> None:
-        """Something went wrong and training goes on."""
+        """Something went wrong, and training goes on."""
 
     def finished(self, message: str) -> None:
-        """The run is over, for the reason in the message."""
+        """Training has ended, for the reason in the message."""

@@ -1,4 +1,4 @@
-"""Runs and checkpoints by name: the run that a name means, the newest one, all of them."""
+"""Finds runs and checkpoints by name, and lists all runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from textgen.system import PathLike, explain
 
 
 def list_runs(checkpoints: PathLike = CHECKPOINTS) -> list[Run]:
-    """The runs in a folder, newest first; damaged ones too, which say so by their `problem`.
+    """Lists the runs in a folder, newest first, including damaged ones, whose `problem` says what is wrong.
 
     Args:
-        checkpoints: the folder of the run folders; where it is missing there are no runs.
+        checkpoints: the folder of the run folders; if it is missing, there are no runs.
 
     Raises:
         RunError: the folder cannot be read.
@@ -33,15 +33,15 @@ def list_runs(checkpoints: PathLike = CHECKPOINTS) -> list[Run]:
 
 
 def find_run(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS, whole: bool = True) -> Run:
-    """The run of that name, or in that folder, or the newest.
+    """Finds a run by its name or folder, or the newest run.
 
     Args:
         name: a run's name or folder; None takes the newest run that has a checkpoint.
         checkpoints: the folder of the run folders.
-        whole: refuse a named run that has no checkpoint.
+        whole: whether a named run must have a checkpoint.
 
     Raises:
-        RunError: there is none, or it has no checkpoint; the message names similar ones.
+        RunError: there is no such run, or it has no checkpoint; the message suggests similar names.
     """
     if name is None:
         for run in list_runs(checkpoints):
@@ -60,14 +60,14 @@ def find_run(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINT
 
 
 def resolve_checkpoint(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINTS) -> Path:
-    """The checkpoint file that a run's name, a run's folder or a path to a file means.
+    """Finds the checkpoint file by a run's name, a run's folder or the path of a file.
 
     Args:
-        name: what the user gave; None takes the newest run.
+        name: the run or the file, as the user gave it; None takes the newest run.
         checkpoints: the folder of the run folders.
 
     Returns:
-        The file of the run's best model (its last state where there is no best one yet), or the given file.
+        The file of the run's best model (its last state if there is no best one yet), or the given file.
 
     Raises:
         RunError: there is no such run or file.
@@ -80,7 +80,7 @@ def resolve_checkpoint(name: PathLike | None = None, *, checkpoints: PathLike = 
 
 
 def checkpoint_name(path: Path) -> str:
-    """What to call a checkpoint: its run's name, or the path of a file that stands alone.
+    """A checkpoint's display name: its run's name, or the path of a file outside a run.
 
     >>> checkpoint_name(Path("checkpoints/poems/best.keras")), checkpoint_name(Path("poems.keras"))
     ('poems', 'poems.keras')

@@ -1,7 +1,4 @@
-"""A run's history in its files: a row for each validation in `metrics.csv`, and its samples in `samples.txt`.
-
-The module knows what stands in the files, not where they are.
-"""
+"""Formats and parses a run's history: `metrics.csv` with a row for each validation, and `samples.txt`."""
 
 from __future__ import annotations
 
@@ -32,15 +29,15 @@ def table(history: Sequence[Validation]) -> str:
 
 
 def rows(table: str) -> list[Validation]:
-    r"""The rows of a `metrics.csv`, which need not be whole: a last line without its end, or one with a field that is
-    no number, is left out.
+    r"""The rows of a `metrics.csv`, which may be incomplete: a last line without a line break, and lines with a field
+    that is not a number, are left out.
 
     >>> rows("step,epoch,seconds,characters,loss,val_loss,learning_rate\n9,0.5,1.5,640,3.0,,0.01\n18,1.0,3.0,12")[0]
     Validation(step=9, epoch=0.5, seconds=1.5, characters=640, loss=3.0, val_loss=None, learning_rate=0.01, sample='')
     """  # noqa: D205
     whole = table[: table.rfind("\n") + 1]
     found = []
-    # Unlike `csv.DictReader`, splitting by hand has nothing to say against a text that is no table at all.
+    # Unlike `csv.DictReader`, splitting by hand accepts any text, even one that is not CSV.
     lines = [line.split(",") for line in whole.splitlines()]
     for fields in lines[1:]:
         if len(fields) == len(COLUMNS) == len(lines[0]):
@@ -57,7 +54,7 @@ def samples(history: Sequence[Validation]) -> str:
 
 
 def _number(name: str, field: str) -> float | int | None:
-    """A field of the table; nan for what is no number."""
+    """A field of the table; NaN if it is not a number."""
     try:
         return None if field == "" else int(field) if name in _COUNTS else float(field)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Names that can be a folder's on every operating system."""
+"""Checks and derives run names that are valid folder names on every operating system."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def check_name(name: str) -> None:
-    """Checks that a name can be a folder's on every operating system.
+    """Checks that a name is a valid folder name on every operating system.
 
     >>> check_name("poems/sea")
     Traceback (most recent call last):
@@ -37,7 +37,7 @@ def check_name(name: str) -> None:
 
 
 def safe_name(text: str) -> str:
-    """A run's name made from any text.
+    """Derives a valid run name from any text.
 
     >>> safe_name("Poems / of the sea?"), safe_name("con"), safe_name("..")
     ('Poems-of-the-sea', 'con-run', 'run')

@@ -1,7 +1,6 @@
-"""The text that a run was trained on: found again, checked, and parted as training parted it.
+"""Finds the text that a run was trained on, verifies its SHA-256, and splits it as training did.
 
-What a checkpoint says about its text goes in and the text comes out: all of what was held out, and of what was trained
-on as much as is asked for. It is the very text, by its fingerprint, or there is none. The module knows no network.
+The validation text is returned whole, and as much of the training text as is asked for.
 """
 
 from __future__ import annotations
@@ -24,32 +23,32 @@ from textgen.runs.run import LAST
 Progress = Callable[[int, int], None]
 
 
-class Fingerprinted(Protocol):
-    """Something that knows the fingerprint of the text it was read from."""
+class Hashed(Protocol):
+    """Something read from a text, with the SHA-256 of that text."""
 
     @property
     def sha256(self) -> str:
-        """The fingerprint of the normalised text in UTF-8, in hexadecimal."""
+        """The SHA-256 of the normalized text in UTF-8, in hexadecimal."""
 
 
-Text = TypeVar("Text", bound=Fingerprinted)
+Text = TypeVar("Text", bound=Hashed)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RunText:
-    """A run's own text.
+    """The text that a run was trained on.
 
     Args:
         name: the corpus's name.
         sources: the files it was read from, in order.
-        characters: all of them.
-        split: how many of them, from the start, were trained on.
-        sha256: the fingerprint of the whole, normalised, in UTF-8.
-        counts: how often each character occurs in what was trained on.
-        training: the end of what was trained on, in UTF-8, of whole characters.
-        training_bytes: how long all of what was trained on is, in UTF-8.
-        before: the last character that was trained on; "" if there is none.
-        held_out: the rest of the text, never trained on; "" if there is none.
+        characters: its length in characters.
+        split: the number of characters, from the start, that were trained on.
+        sha256: the SHA-256 of the whole normalized text in UTF-8.
+        counts: how often each character occurs in the training text.
+        training: the end of the training text, in UTF-8, of whole characters.
+        training_bytes: the length of the whole training text in UTF-8.
+        before: the last character of the training text; "" if there is none.
+        held_out: the validation text, never trained on; "" if there is none.
     """
 
     name: str
@@ -72,18 +71,18 @@ def read_run_text(
     sources: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> RunText:
-    """Reads a run's own text in one pass, from where it was when the run was trained.
+    """Reads the text of a run in one pass, from where it was when the run was trained.
 
     Args:
-        corpus: what the checkpoint says about the text.
-        path: the checkpoint. The last state beside it knows the text's place whatever the working folder is now.
+        corpus: the checkpoint's description of the text.
+        path: the checkpoint; `last.keras` beside it records the absolute paths of the text.
         keep: the most bytes of `RunText.training`, at least 1.
-        sources: where the text is now, instead of the recorded places.
-        progress: called with the bytes done and all, now and then.
+        sources: where the text is now, instead of the recorded paths.
+        progress: called now and then with the bytes done and the total.
 
     Raises:
         RunError: the text is not recorded, came from standard input, cannot be read any more, or has changed. The
-            message is one sentence, without a remedy: what can be done depends on what the text is wanted for.
+            message is one sentence, without a remedy, since that depends on the purpose.
     """
     split = corpus.split
     if split is None:
@@ -98,13 +97,13 @@ def find_run_text(
     *,
     sources: Sequence[str | Path] = (),
 ) -> Text:
-    """Reads a run's own text in a way of one's own, from the first place where it is still the same.
+    """Reads the text of a run with a given function, from the first recorded path where it is unchanged.
 
     Args:
-        corpus: what the checkpoint says about the text.
+        corpus: the checkpoint's description of the text.
         path: the checkpoint, as in `read_run_text`.
-        read: reads a corpus to something with its fingerprint.
-        sources: where the text is now, instead of the recorded places.
+        read: reads a corpus and returns something with its SHA-256.
+        sources: where the text is now, instead of the recorded paths.
 
     Raises:
         RunError: as in `read_run_text`.
@@ -144,7 +143,7 @@ def _unrecorded(path: Path | None) -> str:
 
 
 def _last_sources(path: Path | None) -> Sequence[str]:
-    """The places that a run's last state remembers, as absolute paths."""
+    """The paths that a run's last state records, as absolute paths."""
     if path is None:
         return ()
     try:
@@ -189,7 +188,7 @@ def _read(corpus: Corpus, split: int, keep: int, progress: Progress | None) -> R
 
 
 class _Tail:
-    """The end of some bytes that come in pieces; memory for little more than that."""
+    """Collects bytes in pieces and keeps little more than the last `keep` of them."""
 
     def __init__(self, keep: int) -> None:
         self.length = 0
@@ -206,5 +205,5 @@ class _Tail:
     @property
     def data(self) -> bytes:
         data = b"".join(self._pieces)[-self._keep :]
-        # Bytes from 0x80 to 0xBF go on with a character that began before the cut.
+        # Bytes from 0x80 to 0xBF continue a character that began before the cut.
         return data.lstrip(bytes(range(0x80, 0xC0))) if len(data) < self.length else data

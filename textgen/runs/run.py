@@ -1,14 +1,14 @@
-"""Runs: one folder each, with what training keeps and what `textgen runs` and `textgen info` tell.
+"""A run's folder: reads its files and summarizes them, locks it, and writes its history.
 
     checkpoints/<name>/
-      best.keras      lowest validation loss; what sampling takes
-      last.keras      newest, with all that an exact continuation needs
+      best.keras      the model with the lowest validation loss, for sampling
+      last.keras      the newest state, with all that `--resume` needs
       metrics.csv     a row for each validation
-      samples.txt     what the model wrote at each validation
-      tensorboard/    event files, where they were asked for
+      samples.txt     a sample of the model at each validation
+      tensorboard/    event files, with `--tensorboard`
       run.lock        only while a process trains the run
 
-Here a run is read, locked and written to; `find` finds and lists runs, `create` makes their folders.
+`find` finds and lists runs, `create` creates their folders.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TENSORBOARD = "tensorboard"
 
 
 class Run:
-    """A run's folder, which need not exist or be whole.
+    """A run's folder, which may be missing or incomplete.
 
     Args:
         path: the folder; its last part is the run's name.
@@ -46,7 +46,7 @@ class Run:
         name: the run's name.
         best: the file of the best model.
         last: the file of the last state.
-        metrics: the file of the validations' figures.
+        metrics: the file of the validations' metrics.
         samples: the file of the validations' samples.
     """
 
@@ -62,7 +62,7 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The file to sample from: the best model, or the last state where no best one has been written.
+        """The file to sample from: the best model, or the last state if there is no best one yet.
 
         Raises:
             RunError: there is neither.
@@ -79,18 +79,18 @@ class Run:
 
     @property
     def live(self) -> bool:
-        """Whether a process trains the run at this moment."""
+        """Whether a process is training the run."""
         return self._lock.held
 
     @property
     def saved(self) -> float:
-        """When a checkpoint was last written, in seconds since 1970; the folder's own time where there is none."""
+        """The time of the last save, in seconds since 1970; the folder's own time without a checkpoint."""
         times = [t for t in map(_modified, (self.best, self.last)) if t is not None]
         return max(times) if times else _modified(self.path) or 0.0
 
     @functools.cached_property
     def metadata(self) -> Metadata:
-        """What `checkpoint` says about its model.
+        """The metadata of `checkpoint`.
 
         Raises:
             RunError: there is no checkpoint.
@@ -116,7 +116,7 @@ class Run:
 
     @property
     def problem(self) -> str | None:
-        """One sentence on why the run cannot be sampled from; None where it can, as far as its metadata tells."""
+        """Why the run cannot be sampled from, in one sentence; None if its metadata is valid."""
         try:
             _ = self.metadata
         except (RunError, CheckpointError) as error:
@@ -124,7 +124,7 @@ class Run:
         return None
 
     def summary(self) -> dict[str, Any]:
-        """The run in one row, as JSON values; unknown ones are None.
+        """The run in one row, as JSON values; None where a value is unknown.
 
         Returns:
             name, path, corpus, characters, cell, layers, units, weights, epochs, steps, val_loss (nats per character,
@@ -184,11 +184,11 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other processes from training the run, and clears away what a killed one left half-written.
+        """Locks the run against training by other processes, and removes temporary files of a killed one.
 
         Raises:
-            RunError: another live process trains it, the folder takes no lock, or what is no file stands in the place
-                of one that training writes.
+            RunError: another process is training it, the folder cannot be locked, or one of the files that training
+                writes is a folder or a pipe.
         """
         try:
             free = self._lock.acquire()
@@ -205,7 +205,7 @@ class Run:
 
     @contextlib.contextmanager
     def kept_once_saved(self) -> Iterator[None]:
-        """Takes a new run's folder away again if the body fails before anything is in it."""
+        """Removes a new run's folder if the body fails before anything is saved in it."""
         try:
             yield
         except BaseException:
@@ -216,16 +216,16 @@ class Run:
             raise
 
     def events_folder(self, within: PathLike | Literal[True] = True) -> Path:
-        """Where the run's event files for TensorBoard go.
+        """The folder of the run's event files for TensorBoard.
 
         Args:
-            within: True for the run's own folder; another one gets a folder of the run's name, so that it can take
-                several runs.
+            within: True for the run's own folder; in another one, a subfolder with the run's name, so that several runs
+                can share it.
         """
         return self.path / TENSORBOARD if within is True else Path(within) / self.name
 
     def write_history(self, history: Sequence[Validation]) -> None:
-        """Writes `metrics.csv` and `samples.txt` anew, each whole or not at all.
+        """Rewrites `metrics.csv` and `samples.txt`, each atomically.
 
         Args:
             history: a row for each validation, oldest first.
@@ -241,13 +241,13 @@ class Run:
                 raise CheckpointError(f"{path} cannot be written: {explain(error)}") from error
 
     def _check_files(self) -> None:
-        """Refuses what could not be replaced, before training begins; links are replaced."""
+        """Refuses folders and pipes in the place of files that training writes; links are replaced."""
         for path in (self.best, self.last, self.metrics, self.samples):
             if path.exists() and not (path.is_file() or path.is_symlink()):
                 raise RunError(f"The run {self.name!r} cannot be trained: {path} is a folder or a pipe. Remove it.")
 
     def _newest(self) -> Metadata:
-        """The metadata of the last state where it can be read, else of the best model."""
+        """The metadata of the last state if it can be read, else of the best model."""
         try:
             return read_metadata(self.last)
         except CheckpointError:
@@ -255,16 +255,16 @@ class Run:
 
 
 def taken(run: Run) -> str:
-    """Why a run that another process trains cannot be trained, in a sentence with the remedy."""
+    """The error message for a run that another process is training."""
     holder = run._lock.holder or "another process"
     return f"The run {run.name!r} is being trained by {holder}. Wait for it, stop it, or choose another --name."
 
 
 def check_folder(folder: PathLike) -> None:
-    """Looks whether event files can go to a folder, which need not be there, without making it.
+    """Checks that event files can be written to a folder, which may not exist yet, without creating it.
 
     Raises:
-        RunError: it is a file or lies in one, or it cannot be written to.
+        RunError: it is a file or inside one, or it is not writable.
     """
     there = Path(folder)
     try:

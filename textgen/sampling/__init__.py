@@ -1,12 +1,16 @@
-"""From a network's logits to texts: controls, drawing, where a text ends.
+"""Sampling: turns a network's logits into texts.
 
-    margin          how close the decisions of the controls and of a draw were
+    margin          how far logits may move before a control or a draw decides otherwise
     logits          the controls, pure functions on `(batch, vocab)`
-    referee         a sample's logits as if it were drawn alone
+    referee         makes a sample independent of the others in its batch
     batch_sampler   draws ids for one or several samples
     ending          where a text ends
     sample          a text that was written
-    sampler         all of them together: prompt to samples, at once or piece by piece
+    sampler         the sampling loop: a prompt to samples, at once or as a stream
+    suggestions     the likeliest continuations to the end of a word
+    adapting        adapts a model's weights to a text
+    drafts          the text that a user and a model write together
+    writer          the public API: `load` and `Writer`
 
 Importing the package imports none of them.
 """

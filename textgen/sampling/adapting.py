@@ -1,7 +1,4 @@
-"""A model and a text to a model that has read the text, with the statistics of the run's own text where it is found.
-
-Text goes in; new weights come out, with what they rest on. The parts know their own business; here is their order.
-"""
+"""Adapts a model's weights to a text by dynamic evaluation, with gradient statistics of the training text if found."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from textgen.runs.provenance import RunText, read_run_text
 Progress = Callable[[str, int, int], None]
 
 _TRAINING = 4 << 20
-"""Bytes of the training text, from its end, over which the places for the statistics are spread."""
+"""Bytes of the training text, from its end, from which the segments for the statistics are taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +30,12 @@ class Adaptation:
     """What a writer was adapted to.
 
     Args:
-        characters: how many it read and learned from.
-        nats_per_character: the mean negative log-probability of the text while it was read, each character by what had
-            been learned before it.
-        settings: how it learned.
-        problem: why the usual size of the gradients comes from the text itself and not from the training text, in a
-            sentence; "" where it comes from the training text.
+        characters: length of the text it was adapted to.
+        nats_per_character: the mean negative log-probability of the text, each character predicted before the weights
+            learned from it.
+        settings: the adaptation's hyperparameters.
+        problem: why the gradient statistics come from the text itself and not from the training text, in a sentence; ""
+            where they come from the training text.
     """
 
     characters: int
@@ -48,7 +45,7 @@ class Adaptation:
 
     @property
     def bits_per_character(self) -> float:
-        """The same in bits."""
+        """`nats_per_character` in bits."""
         return self.nats_per_character / math.log(2.0)
 
 
@@ -65,26 +62,25 @@ def adapt_weights(
     unknown: Unknown = "error",
     progress: Progress | None = None,
 ) -> tuple[ModelWeights, Adaptation]:
-    """The weights of a model that has read a text and learned from it.
+    """Adapts a model's weights to a text.
 
     Args:
         config: the model's shape.
-        weights: its weights; they stay as they are.
+        weights: its weights, which are not changed.
         tokenizer: its vocabulary.
-        text: what to read, at least one character; it follows on nothing.
-        settings: how to learn.
+        text: at least one character; read without any context before it.
+        settings: the hyperparameters.
         description: what the checkpoint says about the training text.
         path: the checkpoint.
-        corpus: where the training text is now; empty takes the recorded places.
-        unknown: what becomes of characters that the model never saw: see `CharTokenizer.encode`.
-        progress: called with what is being done ("reading", "statistics" or "adapting"), how much of it is done, and
-            how much there is to do.
+        corpus: current paths of the training text; empty takes the recorded ones.
+        unknown: how characters that the model never saw are treated: see `CharTokenizer.encode`.
+        progress: called with the stage ("reading", "statistics" or "adapting"), the amount done and the total.
 
     Raises:
         UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
-        ConfigError: nothing of the text is left to read, or it is longer than `settings.longest`.
-        RunError: there is a `corpus`, and it is not the training text.
-        TrainingError: the rate is so high that the model came apart.
+        ConfigError: no character of the text is left, or it is longer than `settings.longest`.
+        RunError: `corpus` is given and is not the training text.
+        TrainingError: the model diverged because the learning rate is too high.
     """
     ids = tokenizer.encode(text, unknown=unknown)
     require(len(ids) > 0, "text", "at least one character that the model knows", text)
@@ -109,7 +105,7 @@ def adapt_weights(
     whole = np.concatenate([context_ids(tokenizer, ids[:0]), ids])
     usual = training_statistics(config, weights, tokenizer, own, settings, progress=progress)
     if usual is None:
-        problem = problem or "There is next to no training text."
+        problem = problem or "The training text is too short."
         usual = gather_statistics(
             config, weights, whole, settings, progress=lambda done, all_: report("statistics", done, all_)
         )
@@ -130,18 +126,18 @@ def training_statistics(
     *,
     progress: Progress | None = None,
 ) -> GradientStatistics | None:
-    """The statistics of what a run was trained on.
+    """The gradient statistics of a run's training text.
 
     Args:
         config: the model's shape.
         weights: its weights.
         tokenizer: its vocabulary.
-        own: the run's own text; None if it is not to be had.
-        settings: how it will learn.
-        progress: called with "statistics", the characters done and all, now and then.
+        own: the run's own text; None if it is not available.
+        settings: the hyperparameters.
+        progress: called now and then with "statistics", the characters done and the total.
 
     Returns:
-        None where there is no training text to speak of.
+        None where there is no training text, or less than two characters.
     """
     data = b"" if own is None else own.training
     # The text may be cut within a character: in UTF-8 the bytes after a character's first one are 10xxxxxx.

@@ -1,7 +1,7 @@
-"""Draws ids for one or several samples of one prompt, a character of each at a time.
+"""Draws the ids of one or several samples of a prompt, one character of each at a time.
 
-Goes in: a network, the prompt's ids, the controls and a source of chance for each sample. Comes out: ids. The module
-knows no characters and not when a text ends.
+Takes a network, the prompt's ids, the controls and a random generator for each sample; `ending` decides when a text
+ends.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ Array = NDArray[np.float64]
 Ids = NDArray[np.integer]
 
 _TINY = 1e-300
-"""Less than any exponential number but 0, which has no logarithm."""
+"""Replaces an exponential random number of 0, which has no logarithm; smaller than any other."""
 
 _AHEAD = 4096
-"""Random numbers drawn ahead for each sample, at least those of one character."""
+"""Random numbers drawn at once for each sample, but at least those for one character."""
 
 
 class BatchSampler:
-    """Draws the ids of several samples side by side.
+    """Draws the ids of several samples in one batch.
 
-    What a sample gets depends on its own chance alone, not on which others are written with it; see `referee`.
+    A sample depends on its own generator alone, not on the others in the batch; see `referee`.
 
     Args:
         engine: the network.
         context: `(characters,)`, at least one id, from which the network's state follows.
-        prompt: `(characters,)`, the ids that count for the repetition penalty beside the drawn ones.
+        prompt: `(characters,)`, the ids that the repetition penalty counts besides the drawn ones.
         config: the controls.
-        chance: a generator for each sample.
+        generators: a random generator for each sample.
         banned: an id that is never drawn, or None.
 
     Attributes:
-        samples: the numbers of the samples that are still written, in the order of the rows that `draw` returns.
+        samples: the indices of the unfinished samples, in the order of the rows that `draw` returns.
     """
 
     def __init__(
@@ -50,18 +50,18 @@ class BatchSampler:
         context: Ids,
         prompt: Ids,
         config: SamplingConfig,
-        chance: Sequence[np.random.Generator],
+        generators: Sequence[np.random.Generator],
         *,
         banned: int | None = None,
     ) -> None:
-        count = len(chance)
+        count = len(generators)
         logits, state = engine.read(context[None], engine.initial_state(1, quiet=count > 1), last=True)
         self.samples = list(range(count))
-        self._engine, self._config, self._chance, self._banned = engine, config, chance, banned
+        self._engine, self._config, self._generators, self._banned = engine, config, generators, banned
         self._logits = logits.repeat(count, axis=0)
         self._state = state if count == 1 else state.take([0] * count)
         self._referee = Referee(engine, state, count) if count > 1 else None
-        self._drawn: list[list[int]] = [[] for _ in chance]
+        self._drawn: list[list[int]] = [[] for _ in generators]
         self._last: Ids = np.empty(count, np.intp)
         self._position = 0
         self._block = max(1, _AHEAD // logits.shape[1])
@@ -71,11 +71,11 @@ class BatchSampler:
 
     @property
     def logprobs(self) -> Array:
-        """`(samples, vocab)`: the natural logarithms of the probabilities of the last draw, without the controls."""
+        """`(samples, vocab)`: the log-probabilities of the last draw in nats, before the controls."""
         return log_softmax(self._logits.astype(np.float64))
 
     def draw(self) -> Ids:
-        """Draws the next id of each sample that is still written, `(samples,)`."""
+        """Draws the next id of each unfinished sample, `(samples,)`."""
         if self._position % self._block == 0:
             self._draw_ahead()
         if self._position:
@@ -99,7 +99,7 @@ class BatchSampler:
         return ids
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Goes on with the samples in these rows only; at least one."""
+        """Keeps the samples in these rows only; at least one."""
         index = np.asarray(rows, np.intp)
         self.samples = [self.samples[row] for row in rows]
         self._state, self._logits = self._state.take(index), self._logits[index]
@@ -108,14 +108,14 @@ class BatchSampler:
             self._window.keep(index)
 
     def _draw_ahead(self) -> None:
-        """Gumbel noise for the next characters: minus the logarithm of exponential numbers."""
+        """Draws Gumbel noise for the next characters: minus the logarithm of exponential random numbers."""
         for row, sample in enumerate(self.samples):
-            self._chance[sample].standard_exponential(out=self._noise[row])
+            self._generators[sample].standard_exponential(out=self._noise[row])
         np.maximum(self._noise, _TINY, out=self._noise)
         np.negative(np.log(self._noise, out=self._noise), out=self._noise)
 
     def _chosen(self, rows: slice | list[int], margin: Margin | None = None) -> Ids:
-        """What these rows' logits, the controls and the noise come to."""
+        """The ids drawn for these rows from their logits, after the controls."""
         logits = self._logits[rows].astype(np.float64)
         if self._banned is not None:
             logits[:, self._banned] = -np.inf
@@ -129,19 +129,19 @@ class BatchSampler:
         return draw(left, self._noise[rows, self._position % self._block], margin)
 
     def _compute_alone(self, row: int, referee: Referee) -> None:
-        """Computes the logits and the state of the sample in `row` anew, as if it were alone."""
+        """Recomputes the logits and the state of the sample in `row` in a batch of one."""
         sample = self.samples[row]
         self._logits[[row]], state = referee.logits(sample, self._drawn[sample])
         self._state.put(row, state)
 
 
 class Window:
-    """The last ids of each text, prompt and drawn ones together.
+    """The most recent ids of each text, of the prompt and drawn.
 
     Args:
-        prompt: `(characters,)`, what all texts begin with.
-        texts: how many there are.
-        size: how many ids of each count.
+        prompt: `(characters,)`, the beginning of all texts.
+        texts: number of texts.
+        size: ids kept of each.
 
     >>> window = Window(np.array([1, 2, 3]), 2, 4)
     >>> for ids in ([4, 5], [6, 7]):
@@ -162,10 +162,10 @@ class Window:
         return self._ring[:, : self._seen]
 
     def add(self, ids: Ids) -> None:
-        """Appends an id to each text, `(texts,)`; the oldest falls out."""
+        """Appends an id to each text, `(texts,)`; the oldest is dropped."""
         self._ring[:, self._seen % self._size] = ids
         self._seen += 1
 
     def keep(self, rows: Ids) -> None:
-        """Goes on with the texts `rows` only."""
+        """Keeps the texts `rows` only."""
         self._ring = self._ring[rows]

@@ -1,4 +1,4 @@
-"""The text that a user and a model write together in `textgen complete`. It knows no terminal."""
+"""The text that a user and a model write together in `textgen complete`, without the terminal."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from textgen.sampling.writer import Writer
 
 CONTEXT = 1000
-"""How many characters of the draft the model reads again for suggestions."""
+"""Characters at the end of the draft that suggestions are computed from."""
 
 _CLUSTER = 8
-"""Characters that normalisation may make one of."""
+"""Characters that normalisation may compose into one."""
 
 _SEEDS = 1 << 63
 
 
 class Draft:
-    """A text, what could follow, and what it was before.
+    """A text with suggestions for its continuation and an undo history.
 
     Args:
         writer: the model.
-        temperature: how freely it writes.
-        seed: all of its chance follows from it.
-        choices: how many suggestions to make.
+        temperature: softmax temperature of what it writes.
+        seed: of all random numbers.
+        choices: number of suggestions.
 
     Attributes:
         text: the text so far.
@@ -44,25 +44,25 @@ class Draft:
 
     @property
     def line(self) -> str:
-        """The line that is being written."""
+        """The current line."""
         return self.text[self.text.rfind("\n") + 1 :]
 
     @property
     def suggestions(self) -> list[Suggestion]:
-        """How the text could go on to the end of the word, the likeliest first."""
+        """The likeliest continuations of the text to the end of the word, best first."""
         if self._suggested is None or self._suggested[0] != self.text:
             self._suggested = (self.text, self.suggest(self.text))
         return self._suggested[1]
 
     def suggest(self, text: str) -> list[Suggestion]:
-        """How another text could go on to the end of the word, the likeliest first."""
+        """The likeliest continuations of another text to the end of the word, best first."""
         return list(self._writer.suggest(text[-CONTEXT:], n=self._choices))
 
     def check(self, before: str, text: str) -> None:
-        """Refuses a text to add that the model could not go on from; an accent counts with the letter before it.
+        """Checks that the model knows the characters of a text to add; an accent counts with the letter before it.
 
         Raises:
-            UnknownCharacterError: it holds characters that the model does not know.
+            UnknownCharacterError: it holds characters that the model never saw.
         """
         self._writer.tokenizer.encode(self._writer.as_trained(before[-_CLUSTER:] + text))
 
@@ -70,7 +70,7 @@ class Draft:
         """Appends what the user wrote.
 
         Raises:
-            UnknownCharacterError: it holds characters that the model does not know; the text stays as it was.
+            UnknownCharacterError: it holds characters that the model never saw; the draft stays as it was.
         """
         self.check(self.text, text)
         self._keep()
@@ -86,20 +86,20 @@ class Draft:
         return True
 
     def write(self, until: Until) -> Iterator[str]:
-        """Lets the model write on, to the end of a line or a paragraph, and yields the pieces as they are added."""
+        """Lets the model continue to the end of a line or paragraph, and yields the pieces as they are added."""
         self._keep()
         for piece in self.stream(self.text, until):
             self.text += piece
             yield piece
 
     def stream(self, text: str, until: Until) -> Iterator[str]:
-        """What the model writes on from another text, piece by piece; differently each time."""
+        """Streams the model's continuation of another text; each call draws a new one."""
         self._drawn += 1
         seed = (self._seed + self._drawn) % _SEEDS
         return iter(self._writer.stream(text, max_new_tokens=1, until=until, temperature=self._temperature, seed=seed))
 
     def clear(self) -> None:
-        """Starts afresh."""
+        """Empties the text."""
         if self.text:
             self._keep()
             self.text = ""
@@ -114,7 +114,7 @@ class Draft:
 
 
 def label(text: str, suggestion: Suggestion) -> str:
-    r"""The word that a suggestion makes of the end of a text, and its probability, on one line.
+    r"""The word that a suggestion completes at the end of a text, and its probability, on one line.
 
     >>> from textgen.sampling.suggestions import Suggestion
     >>> label("the se", Suggestion("a", 0.75)), label("the", Suggestion("\n\nsea", 0.001))
@@ -122,5 +122,5 @@ def label(text: str, suggestion: Suggestion) -> str:
     """
     begun = re.search(r"\S*\Z", text)
     word = ((begun[0] if begun else "") + suggestion.text).strip(" ").replace("\n", "\u21b5")
-    chance = suggestion.probability
-    return f"{word} {chance:.0%}" if chance >= 0.005 else f"{word} <1%"
+    probability = suggestion.probability
+    return f"{word} {probability:.0%}" if probability >= 0.005 else f"{word} <1%"

@@ -1,7 +1,7 @@
-"""Where a text ends: after so many characters, before a stop text, or at the end of a line or a paragraph.
+"""Decides where a text ends: after `max_new_tokens`, before a stop text, or at the end of a line or paragraph.
 
-Goes in: one character after the other. Comes out: what of them may be shown. A character that could be the beginning of
-a stop text is held back until it is known not to be. The module knows no model and no ids.
+Takes one character at a time and returns what may be shown. Characters that could begin a stop text are held back until
+it is certain that they do not.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ OVERRUN = {"length": 0, "line": 1_000, "paragraph": 4_000}
 
 
 class Ending:
-    """Watches one text.
+    """The end of one text.
 
-    `max_new_tokens` characters are written, stop texts and what is held back counted. With `until` the text goes on
-    to the end of the line or paragraph that it is in by then: up to and including the line break, or the empty line.
-    Line breaks before the first visible character do not end it, so that a text that goes on after a whole line is a
-    line too. It ends `OVERRUN` characters later at the latest.
+    `max_new_tokens` characters are written, stop texts and held-back characters included. With `until` the text
+    continues to the end of the line or paragraph that it is in by then, line break or empty line included.
+    Line breaks before the first visible character do not end it, so that a text that follows a whole line is a
+    line, too. It ends `OVERRUN` characters later at the latest.
 
     Args:
         config: `max_new_tokens`, `stop` and `until` are read.
@@ -51,8 +51,7 @@ class Ending:
         """Takes the next character.
 
         Returns:
-            What may be shown, maybe nothing: together with all earlier pieces, the text as far as it is certain. The
-            last piece completes it.
+            The next piece of the text, possibly empty. The last piece completes it.
         """
         self._left -= 1
         if self._until != "length":

@@ -1,15 +1,14 @@
-"""Controls: pure functions from logits to logits, and the draw.
+"""Sampling controls: pure functions from logits to logits, and the draw of an id.
 
-Goes in: `(batch, vocab)` float64 logits. Comes out: a new array of the same shape, in which a character that a control
-drops has the logit `-inf`. Each control has a value that switches it off, and then returns its argument. No control
-drops everything. Where it is handed a `Margin`, it says there how close its decision was. The module knows no model, no
-character and no chance: the numbers that a draw rests on are handed in.
+Each control takes `(batch, vocab)` float64 logits and returns a new array of the same shape, in which a dropped id has
+the logit `-inf`. Each has a value that switches it off, and then returns its argument; none drops every id. Given a
+`Margin`, a control records there how close its decision was. The random numbers of a draw are an argument.
 
-`controlled` applies them in the order of the fields of `SamplingConfig`, each to what the one before it left:
+`controlled` applies them in the order of the fields of `SamplingConfig`, each to the output of the one before:
 
     repetition_penalty -> temperature -> top_k -> top_p -> min_p -> typical_p -> draw
 
-So `top_p` and what follows measure probabilities after the temperature, among the characters that are left.
+So `top_p` and the later ones use the probabilities after the temperature, among the remaining ids.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ def controlled(
     Args:
         logits: `(batch, vocab)`.
         config: the controls; its temperatures are not read.
-        temperature: the one whose turn it is.
-        recent: `(batch, characters)`, ids that the repetition penalty looks back at; None for none.
-        margin: for how close the decisions were; None where it does not matter.
+        temperature: that of this character.
+        recent: `(batch, characters)`, recent ids for the repetition penalty; None for none.
+        margin: records how close the decisions were; None records nothing.
     """
     if recent is not None:
         logits = penalize_repetition(logits, recent, config.repetition_penalty)
@@ -53,9 +52,9 @@ def controlled(
 
 
 def penalize_repetition(logits: Array, recent: Ids, penalty: float) -> Array:
-    """Divides the odds of the characters in `recent` by `penalty`, however often they occur there; 1 is off.
+    """Divides the odds of the ids in `recent` by `penalty`, once however often they occur there; 1 is off.
 
-    Keskar et al. 2019 scale the logits themselves, which depends on their arbitrary zero; odds do not.
+    Keskar et al. 2019 scale the logits, so that the effect depends on their arbitrary zero; odds do not.
 
     >>> penalize_repetition(np.zeros((1, 3)), np.array([[2, 2]]), math.e)
     array([[ 0.,  0., -1.]])
@@ -69,7 +68,7 @@ def penalize_repetition(logits: Array, recent: Ids, penalty: float) -> Array:
 
 
 def temper(logits: Array, temperature: float, margin: Margin | None = None) -> Array:
-    """Divides the logits, less the largest, by `temperature`; 0 keeps only the likeliest, the first of equals.
+    """Divides the logits, less the largest, by `temperature`; 0 keeps only the likeliest id, the first of ties.
 
     >>> temper(np.array([[1.0, 3.0, 3.0]]), 0.5)
     array([[-4.,  0.,  0.]])
@@ -89,7 +88,7 @@ def temper(logits: Array, temperature: float, margin: Margin | None = None) -> A
 
 
 def keep_top_k(logits: Array, k: int, margin: Margin | None = None) -> Array:
-    """Keeps the `k` likeliest; of equals at the border, those with the lower ids. 0 and k >= vocab are off.
+    """Keeps the `k` likeliest ids; of ties, those with the lower ids. 0 and k >= vocab are off.
 
     >>> keep_top_k(np.array([[1.0, 2.0, 2.0, 2.0]]), 2)
     array([[-inf,   2.,   2., -inf]])
@@ -103,7 +102,7 @@ def keep_top_k(logits: Array, k: int, margin: Margin | None = None) -> Array:
 
 
 def keep_top_p(logits: Array, p: float, margin: Margin | None = None) -> Array:
-    """Keeps the smallest set of the likeliest that together hold the probability `p` (Holtzman et al. 2020); 1 is off.
+    """Keeps the smallest set of likeliest ids with total probability `p` (nucleus, Holtzman et al. 2020); 1 is off.
 
     >>> keep_top_p(np.log([[0.2, 0.5, 0.3]]), 0.6).round(2)
     array([[ -inf, -0.69, -1.2 ]])
@@ -120,7 +119,7 @@ def keep_top_p(logits: Array, p: float, margin: Margin | None = None) -> Array:
 
 
 def keep_min_p(logits: Array, share: float, margin: Margin | None = None) -> Array:
-    """Keeps what is at least `share` times as likely as the likeliest (Nguyen et al. 2024); 0 is off.
+    """Keeps ids at least `share` times as likely as the likeliest (Nguyen et al. 2024); 0 is off.
 
     >>> keep_min_p(np.log([[0.2, 0.5, 0.3]]), 0.5).round(2)
     array([[ -inf, -0.69, -1.2 ]])
@@ -134,10 +133,9 @@ def keep_min_p(logits: Array, share: float, margin: Margin | None = None) -> Arr
 
 
 def keep_typical(logits: Array, p: float, margin: Margin | None = None) -> Array:
-    """Keeps what surprises about as much as was to be expected; 1 is off.
+    """Keeps the ids whose surprisal is closest to the entropy (locally typical sampling); 1 is off.
 
-    Locally typical sampling (Meister et al. 2023): the characters whose surprise, the negative logarithm of their
-    probability, is nearest to its mean, until they hold the probability `p` together.
+    Meister et al. 2023: the smallest such set with total probability `p`; surprisal is the negative log-probability.
 
     >>> keep_typical(np.log([[0.6, 0.3, 0.1]]), 0.2).round(2)
     array([[-inf, -1.2, -inf]])
@@ -161,7 +159,7 @@ def keep_typical(logits: Array, p: float, margin: Margin | None = None) -> Array
 
 
 def _distance_from_expected(logits: Array) -> Array:
-    """How far each character's surprise is from the expected one, in nats; `inf` for what is dropped already."""
+    """The distance of each id's surprisal from the entropy, in nats; `inf` for dropped ids."""
     logs = log_softmax(logits)
     likely = np.where(np.isfinite(logs), logs, 0.0)
     negative_entropy = np.add.reduce(np.exp(logs) * likely, axis=-1, keepdims=True)
@@ -169,35 +167,35 @@ def _distance_from_expected(logits: Array) -> Array:
 
 
 def log_softmax(logits: Array) -> Array:
-    """The natural logarithms of the probabilities."""
+    """The log-probabilities in nats."""
     shifted = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
     return np.subtract(shifted, np.log(np.add.reduce(np.exp(shifted), axis=-1, keepdims=True)), out=shifted)
 
 
 def likelihoods(logits: Array) -> Array:
-    """Numbers in proportion to the probabilities; the likeliest has 1."""
+    """The probabilities, scaled so that the likeliest is 1."""
     shifted = logits - np.maximum.reduce(logits, axis=-1, keepdims=True)
     return np.exp(shifted, out=shifted)
 
 
 def likeliest_first(logits: Array) -> NDArray[np.intp]:
-    """The ids of each row by falling logit, equals by rising id."""
+    """The ids of each row by descending logit, ties by ascending id."""
     return np.negative(logits).argsort(axis=-1, kind="stable")
 
 
 def draw(logits: Array, noise: Array, margin: Margin | None = None) -> NDArray[np.intp]:
-    """Draws an id for each row: where the logit plus Gumbel noise is largest (Gumbel 1954).
+    """Draws an id for each row by the Gumbel-max trick: where the logit plus the noise is largest (Gumbel 1954).
 
-    Other than in inverting the cumulative distribution, a logit that is off in its last bits changes the draw only
-    where the two largest sums are about equal, however many ids there are.
+    Unlike with the inverse of the cumulative distribution, rounding errors of the logits change a draw only where the
+    two largest sums are about equal, whatever the number of ids.
 
     Args:
         logits: `(batch, vocab)`.
         noise: `(batch, vocab)`, finite, from the standard Gumbel distribution.
-        margin: for how close the draws were; None where it does not matter.
+        margin: records how close the draws were; None records nothing.
 
     Returns:
-        `(batch,)`; an id whose logit is `-inf` is never among them.
+        `(batch,)`; never an id whose logit is `-inf`.
 
     >>> draw(np.log([[0.5, 0.5], [0.9, 0.1]]), np.array([[0.3, 0.2], [0.3, 0.2]]))
     array([0, 0])
@@ -211,14 +209,14 @@ def draw(logits: Array, noise: Array, margin: Margin | None = None) -> NDArray[n
 
 
 def _reached(sums: Array, targets: Array) -> NDArray[np.intp]:
-    """Where the sums of each row reach its target."""
+    """The first index at which the sums of each row reach its target."""
     if len(sums) == 1:
         return np.asarray(sums[0].searchsorted(targets))
     return np.asarray(np.add.reduce(sums < targets[:, None], axis=-1, dtype=np.intp))
 
 
 def _keep_highest(logits: Array, lowest: Array, kept: NDArray[np.intp]) -> Array:
-    """Keeps the `kept` highest of each row, the first of equals; `lowest` is the last of them, `(batch,)`."""
+    """Keeps the `kept` highest logits of each row, the first of ties; `lowest` is the last of them, `(batch,)`."""
     borders = lowest[:, None]
     high = logits >= borders
     if np.count_nonzero(high) != kept.sum():

@@ -1,7 +1,7 @@
-"""By how much logits may move without changing what the controls keep and what is drawn.
+"""Measures by how much logits may change without changing what the controls keep and what is drawn.
 
-Each control reports here how close its own decision was. The module knows none of them: a decision is a set of ids that
-are kept, by falling key, and what decided how many.
+Each control reports its decision here: the set of ids that it keeps, by descending key, and what determined their
+number.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ Mask = NDArray[np.bool_]
 
 
 class Margin:
-    """The least margin over all decisions of a step.
+    """The smallest margin over all decisions of a step.
 
-    While each logit of a row moves by less than the row's margin, up or down and each by itself, every decision stays,
-    up to rounding. A margin may be smaller than it had to be.
+    While each logit of a row changes by less than the row's margin, no decision changes, up to rounding. The margin is
+    a lower bound.
 
     Args:
-        rows: how many rows of logits there are.
+        rows: number of rows of logits.
 
     Attributes:
-        nats: `(rows,)`, the margins, in nats of the network's logits; `inf` until something is decided.
-        scale: nats of the network's logits for each nat of those at hand, which is the temperature they were divided
-            by.
+        nats: `(rows,)`, the margins, in nats of the network's logits; `inf` before the first decision.
+        scale: nats of the network's logits for each nat of the current ones: the temperature they were divided by.
 
     >>> margin = Margin(1)
     >>> margin.order(np.array([[3.0, 1.0, 0.0]]), np.array([[True, False, False]]))
@@ -38,36 +37,36 @@ class Margin:
         self.scale = 1.0
 
     def narrow(self, gaps: Array, *, slope: float = 2.0) -> None:
-        """A decision that changes only once a difference reaches zero.
+        """Records a decision that changes only once a difference reaches zero.
 
         Args:
             gaps: `(rows,)`, the differences.
-            slope: by how much a difference shrinks at most where each logit moves by one.
+            slope: the most by which a difference shrinks where each logit changes by one.
         """
         np.minimum(self.nats, gaps / slope * self.scale, out=self.nats)
 
     def order(self, keys: Array, kept: Mask, *, slope: float = 2.0) -> None:
-        """The ids of the highest keys are kept.
+        """Records that the ids with the highest keys are kept.
 
         Args:
             keys: `(rows, vocab)`.
             kept: `(rows, vocab)`, which ids are kept; at least one of each row.
-            slope: by how much the difference of two keys changes at most where each logit moves by one.
+            slope: the most by which the difference of two keys changes where each logit changes by one.
         """
         lowest = np.where(kept, keys, np.inf).min(axis=-1)
         self.narrow(lowest - np.where(kept, -np.inf, keys).max(axis=-1), slope=slope)
 
     def mass(self, likelihoods: Array, keys: Array, kept: Mask, target: float, *, slope: float | None = None) -> None:
-        """The ids of the highest keys are kept, as many as it takes for the probability `target`.
+        """Records that the ids with the highest keys are kept, as many as reach the probability `target`.
 
         Args:
             likelihoods: `(rows, vocab)`, in proportion to the probabilities.
             keys: `(rows, vocab)`.
             kept: `(rows, vocab)`, which ids are kept; at least one of each row.
             target: in (0, 1).
-            slope: by how much the difference of two keys changes at most where each logit moves by one; None where the
-                keys are the logits themselves. Ids near the border that change places are then about equally likely,
-                so that only other keys must keep their last place.
+            slope: the most by which the difference of two keys changes where each logit changes by one; None where the
+                keys are the logits themselves. Ids near the border that swap places are then about equally likely,
+                so that only for other keys the last kept id must stay the same.
         """
         self.order(keys, kept, slope=2.0 if slope is None else slope)
         ids = np.where(kept, keys, np.inf)

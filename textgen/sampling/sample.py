@@ -1,4 +1,4 @@
-"""A text that was written, and how it came about. Data alone; `sampler` makes it."""
+"""The result of sampling: a text, and the controls and log-probabilities it was drawn with."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from textgen.sampling.ending import FinishReason
 
 @dataclass(frozen=True)
 class CharacterLogprob:
-    """How likely a character of a sample was to the network itself, before any control.
+    """The log-probability of a sample's character under the network, before any control.
 
     Args:
-        character: the one that was drawn.
-        logprob: the natural logarithm of its probability.
-        top: the likeliest characters with theirs, falling; the unknown character is U+FFFD.
+        character: the drawn character.
+        logprob: its log-probability in nats.
+        top: the likeliest characters with theirs, descending; the unknown character is U+FFFD.
     """
 
     character: str
@@ -27,16 +27,16 @@ class CharacterLogprob:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A text that was written.
+    """A sampled text.
 
     Args:
-        text: what was written, without the prompt and without the stop text.
-        prompt: what it goes on from, as it was given.
-        seed: of the call; given again, it brings the same text again.
-        index: which sample of that seed it is, from 0.
-        finish_reason: "stop" before a stop text, "line" or "paragraph" at the end of one, "length" after as many
-            characters as it may have, "interrupted" where it has not come to its end.
-        config: the controls, the seed filled in.
+        text: the text, without the prompt and the stop text.
+        prompt: the prompt, as it was given.
+        seed: of the call; the same seed gives the same text.
+        index: of the sample among those of the seed, from 0.
+        finish_reason: "stop" before a stop text, "line" or "paragraph" at the end of one, "length" after the greatest
+            number of characters, "interrupted" where the text has not come to its end.
+        config: the controls, with the seed.
         logprobs: an entry for each character of `text`; None if not asked for.
     """
 

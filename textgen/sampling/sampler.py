@@ -1,10 +1,10 @@
-"""Writes samples: a prompt and the controls go in, texts come out, whole or piece by piece.
+"""The sampling loop: writes samples of a prompt, whole or piece by piece.
 
-The loop is here; `batch_sampler` draws ids, and `ending` knows when a text ends. The module knows no file.
+`batch_sampler` draws the ids, and `ending` decides when a text ends.
 
-Sample k draws from a generator of its own, seeded by `SeedSequence(seed, spawn_key=(k,))`. The same network, prompt,
-controls and seed give the same text, however many samples are written beside it and however many threads work; see
-`referee` for the networks with which this holds.
+Sample k draws from its own generator, seeded by `SeedSequence(seed, spawn_key=(k,))`. The same network, prompt,
+controls and seed give the same text for any number of samples and threads; see `referee` for the networks with which
+this holds.
 """
 
 from __future__ import annotations
@@ -25,17 +25,16 @@ from textgen.sampling.sample import CharacterLogprob, Sample
 
 
 class Stream(Iterator[str]):
-    """Writes one text and hands it out in pieces, each as soon as it is certain.
+    """Iterates over the pieces of one text, each as soon as it is certain.
 
-    No piece is empty, and no part of a stop text is ever among them. What is wrong with a prompt is said at once, not
-    at the first piece.
+    No piece is empty or holds part of a stop text. Errors in the arguments are raised here, not at the first piece.
 
     Args:
         engine: the network.
         tokenizer: its vocabulary.
-        prompt: what the text goes on from; see `textgen.corpus.context` for an empty one.
+        prompt: the text to continue; see `textgen.corpus.context` for an empty one.
         config: the controls.
-        logprobs: how many of the likeliest characters to note at each place; 0 notes nothing.
+        logprobs: number of likeliest characters to record at each position; 0 records nothing.
 
     Raises:
         UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
@@ -57,12 +56,12 @@ class Stream(Iterator[str]):
         raise StopIteration
 
     def close(self) -> None:
-        """Ends the text where it is."""
+        """Ends the text here."""
         self._writing = None
 
     @property
     def sample(self) -> Sample:
-        """What has been handed out so far; once the pieces have come to an end, the whole sample."""
+        """The sample so far; after the last piece, the whole sample."""
         return self._draft.sample
 
 
@@ -99,15 +98,15 @@ class Streams(Iterator[list[str]]):
 def write_samples(
     engine: Engine, tokenizer: CharTokenizer, prompt: str, config: SamplingConfig, *, count: int = 1, logprobs: int = 0
 ) -> list[Sample]:
-    """Writes samples of one prompt side by side.
+    """Writes samples of one prompt in one batch.
 
     Args:
         engine: the network.
         tokenizer: its vocabulary.
-        prompt: what they go on from; see `textgen.corpus.context` for an empty one.
+        prompt: the text to continue; see `textgen.corpus.context` for an empty one.
         config: the controls.
-        count: how many samples, in [1, 65536]; each is what it would be without the others.
-        logprobs: how many of the likeliest characters to note at each place; 0 notes nothing.
+        count: number of samples, in [1, 65536]; each is independent of the others.
+        logprobs: number of likeliest characters to record at each position; 0 records nothing.
 
     Raises:
         UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
@@ -121,7 +120,7 @@ def write_samples(
 
 
 class _Draft:
-    """A sample while it is written; `piece` is what its last character brought."""
+    """An unfinished sample; `piece` is the text that its last character added."""
 
     def __init__(self, prompt: str, index: int, seed: int, config: SamplingConfig, *, noted: bool) -> None:
         self.ending = Ending(config)
@@ -149,7 +148,7 @@ class _Draft:
 
 
 class _Writing:
-    """Samples of one prompt in the making; `goes_on` until all have ended."""
+    """Unfinished samples of one prompt; `goes_on` until all have ended."""
 
     def __init__(
         self,
@@ -173,15 +172,15 @@ class _Writing:
         self._alphabet = tokenizer.characters + "\ufffd"
         self._top = logprobs
         if self.goes_on:
-            chance = [
+            generators = [
                 np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index,))))
                 for index in range(count)
             ]
             context = context_ids(tokenizer, ids)
-            self._sampler = BatchSampler(engine, context, ids, config, chance, banned=tokenizer.unknown_id)
+            self._sampler = BatchSampler(engine, context, ids, config, generators, banned=tokenizer.unknown_id)
 
     def step(self) -> list[str]:
-        """Writes the next character of each sample that has not ended; returns what it brought to each of all."""
+        """Draws the next character of each unfinished sample; returns what it adds to each sample."""
         pieces = [""] * len(self.drafts)
         numbers = self._sampler.samples
         drafts = [self.drafts[sample] for sample in numbers]

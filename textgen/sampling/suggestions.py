@@ -1,8 +1,4 @@
-"""The likeliest ways for a text to go on, to the end of a word.
-
-A text goes in; continuations and their probabilities come out. A beam over characters: hypotheses grow by a character
-at a time, the likeliest are kept, and one is complete where its first word ends.
-"""
+"""Suggests the likeliest continuations of a text to the end of a word, by beam search over characters."""
 
 from __future__ import annotations
 
@@ -24,13 +20,13 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 LONGEST = 40
-"""Characters that a continuation may have."""
+"""Maximum length of a continuation in characters."""
 
 LEAST = 1e-6
-"""Probability below which a continuation is not worth a suggestion."""
+"""Minimum probability of a suggestion."""
 
 _LEAD = 4
-"""Characters of it that may come before its word."""
+"""Maximum number of characters before its word."""
 
 _UNSPACED = (
     (0x0E00, 0x0EFF),
@@ -43,7 +39,7 @@ _UNSPACED = (
     (0xF900, 0xFAFF),
     (0x20000, 0x3FFFF),
 )
-"""Code points of scripts that do not part words: Thai, Lao, Burmese, Khmer, kana, Chinese characters."""
+"""Code points of scripts without spaces between words: Thai, Lao, Burmese, Khmer, kana, Chinese characters."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class Suggestion:
 
     Args:
         text: what to append.
-        probability: that the text goes on with just this, and that the word ends there.
+        probability: that exactly this follows, and that the word ends there.
     """
 
     text: str
@@ -69,7 +65,7 @@ def is_word(character: str) -> bool:
 
 
 def is_whole_word(character: str) -> bool:
-    """Whether a character is taken for a word by itself, because its script does not part words.
+    """Whether a character counts as a word by itself, because its script has no spaces between words.
 
     >>> [is_whole_word(c) for c in "a山の"]
     [False, True, True]
@@ -82,19 +78,19 @@ def suggest(
 ) -> list[Suggestion]:
     """The likeliest continuations of `text` to the end of a word.
 
-    Within a word, a continuation is the rest of it, or if the word may be whole as it stands, what parts it from the
-    next word and that one. What ends a word is the next character that is not `is_word`; it is not part of the
-    continuation, but its probability is part of the continuation's.
+    Within a word, a continuation is the rest of it; if the word may be complete already, it is the separator and the
+    next word. A word ends before the next character that is not `is_word`; that character is not part of the
+    continuation, but its probability is included.
 
     Args:
         engine: the network.
         tokenizer: its vocabulary.
-        text: what has been written so far; see `textgen.corpus.context` for an empty one.
-        n: how many, in [1, 100]; fewer if there are no more with a probability of `LEAST`.
-        unknown: what becomes of characters of `text` that the model never saw: see `CharTokenizer.encode`.
+        text: the text so far; see `textgen.corpus.context` for an empty one.
+        n: number of continuations, in [1, 100]; fewer if no others reach the probability `LEAST`.
+        unknown: how characters that the model never saw are treated: see `CharTokenizer.encode`.
 
     Returns:
-        The continuations found, falling by probability.
+        The continuations by descending probability.
 
     Raises:
         UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
@@ -132,7 +128,7 @@ def suggest(
 
 
 def _highest(values: Array, n: int) -> list[tuple[int, int]]:
-    """The places, row and column, of the `n` highest finite values, falling."""
+    """The indices, row and column, of the `n` highest finite values, descending."""
     flat = values.ravel()
     best = np.argpartition(flat, -n)[-n:] if n < len(flat) else np.arange(len(flat))
     best = best[np.argsort(-flat[best], kind="stable")]
@@ -141,7 +137,7 @@ def _highest(values: Array, n: int) -> list[tuple[int, int]]:
 
 @functools.lru_cache(maxsize=4)
 def _kinds_of(characters: str, size: int) -> tuple[Mask, Mask, Mask]:
-    """Which ids are parts of words, words by themselves, and other characters; the unknown one is none of these."""
+    """Masks of the ids that are parts of words, words by themselves, and others; the unknown id is in none."""
     words, wholes, others = np.zeros((3, size), np.bool_)
     for place, character in enumerate(characters):
         words[place], wholes[place] = is_word(character), is_whole_word(character)

@@ -1,4 +1,4 @@
-"""A trained model to write with: the public face of sampling, completion and scoring, without TensorFlow."""
+"""The public API of a trained model: sampling, completion, scoring and adaptation, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _ADAPTATION = AdaptationConfig()
 
 
 def load(run: PathLike | None = None) -> Writer:
-    """The writer of a run or of a checkpoint file.
+    """Loads the model of a run or of a checkpoint file.
 
     Args:
         run: a run's name, a run's folder, or a `.keras` file; None takes the newest run.
 
     Raises:
         RunError: there is no such run.
-        CheckpointError: the checkpoint is missing, damaged or foreign.
+        CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
     """
     from textgen.model.read import read_checkpoint
     from textgen.runs.find import resolve_checkpoint
@@ -58,18 +58,18 @@ def load(run: PathLike | None = None) -> Writer:
 class Writer:
     """Writes, completes and scores text with one trained model.
 
-    A writer never changes: what it writes follows from the arguments alone.
+    A writer is immutable: its output depends on the arguments alone.
 
     Args:
         config: the network's shape.
         weights: its weights.
         tokenizer: its vocabulary.
-        metadata: what is known of the model; None where that is its shape and its vocabulary alone.
+        metadata: the checkpoint's metadata; None for the shape and the vocabulary alone.
         path: the checkpoint, if it came from one.
-        adaptation: what it was adapted to, if `adapt` made it.
+        adaptation: what `adapt` did, if it made this writer.
 
     Raises:
-        ConfigError: weights, vocabulary and configuration do not fit one another.
+        ConfigError: weights, vocabulary and configuration do not match.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Writer:
         self.adaptation = adaptation
 
     def as_trained(self, text: str) -> str:
-        """A text with its characters in the Unicode normalisation form that the training text was brought to."""
+        """Brings a text into the Unicode normalisation form of the training text."""
         form = self.metadata.corpus.config.normalize
         if form == "none" or text.isascii():
             return text
@@ -113,9 +113,9 @@ class Writer:
         """Writes one text.
 
         Args:
-            prompt: what it goes on from, of any length. Without one it begins as after a line break.
-            logprobs: how many of the likeliest characters to note at each place, as the model itself saw them before
-                any control; 0 notes nothing.
+            prompt: the text to continue, of any length. An empty one starts a text as after a line break.
+            logprobs: number of likeliest characters to record at each position, with the model's log-probabilities
+                before any control; 0 records nothing.
             **controls: any field of `textgen.SamplingConfig`, such as `temperature`, `top_p`, `max_new_tokens` or
                 `seed`; `help` of it says what they do and which values they take. `temperature` and `stop` may also be
                 lists, and `stop` a single text.
@@ -135,10 +135,10 @@ class Writer:
     def generate_many(
         self, prompt: str = "", *, count: int, logprobs: int = 0, **controls: Unpack[Controls]
     ) -> list[Sample]:
-        """Writes several texts side by side, which is many times as quick as one after the other.
+        """Writes several texts in one batch, many times as fast as one after the other.
 
-        The text of number k depends on the seed and k alone: the first is what `generate` writes. `count` is how many,
-        in [1, 65536]; the other arguments and what is raised are as for `generate`.
+        Text k depends on the seed and k alone; the first is that of `generate`. `count` is the number of texts, in
+        [1, 65536]; the other arguments and errors are those of `generate`.
         """
         config = _sampling(controls)
         return write_samples(
@@ -147,12 +147,12 @@ class Writer:
 
     @keywords(Controls, defaults=SamplingConfig)
     def stream(self, prompt: str = "", *, logprobs: int = 0, **controls: Unpack[Controls]) -> Stream:
-        """Writes the text of `generate` piece by piece.
+        """Streams the text of `generate` piece by piece.
 
-        The arguments and what is raised are as for `generate`; errors come at once, not at the first piece.
+        The arguments and errors are those of `generate`; errors are raised by the call, not at the first piece.
 
         Returns:
-            An iterator of the pieces; its `sample` is what has been handed out so far, with the seed.
+            An iterator of the pieces; its `sample` is the sample so far, with the seed.
         """
         config = _sampling(controls)
         return Stream(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)
@@ -191,34 +191,33 @@ class Writer:
         corpus: PathLike | Sequence[PathLike] = (),
         progress: Progress | None = None,
     ) -> Writer:
-        """A writer that has read a text and learned from it: it has taken on the text's names and manner.
+        """A writer adapted to a text, so that it predicts the text's names and style better.
 
-        It reads the text once, and learns from each piece after it has read it, as in dynamic evaluation (Krause et al.
-        2018): see `textgen.engine.adaptation.rule`. This writer stays as it is.
+        Dynamic evaluation (Krause et al. 2018): one pass over the text, with an update of the weights after each
+        segment; see `textgen.engine.adaptation.rule`. This writer is not changed.
 
         Args:
-            text: what to read, at least one character; some pages show, a few lines hardly do.
-            segment: characters that are learned from at once, in [1, 1000].
-            learning_rate: how far a weight moves for a gradient of its usual size, in [0, 1]; more learns more from
-                less, up to where the model forgets how to write.
-            decay: how far, for each segment, a weight goes back to where training left it, at least 0.
-            epsilon: what is added to a weight's usual gradient before dividing by it, as a share of the average one.
-            sample: characters of the training text over which the usual gradients are gathered. Where that text is not
-                to be had, `text` itself serves, and the new writer's `adaptation.problem` says why.
-            longest: the most characters of `text`.
-            unknown: what becomes of characters that the model never saw: see `CharTokenizer.encode`.
-            corpus: where the training text is now: files or folders; empty takes the place where it was.
-            progress: called with what is being done ("reading", "statistics" or "adapting"), how much of it is done,
-                and how much there is to do.
+            text: at least one character; a few pages have a clear effect, a few lines hardly any.
+            segment: characters for each update, in [1, 1000].
+            learning_rate: the step of a weight whose gradient has its root mean square size, in [0, 1]; higher
+                learns faster, until the model diverges.
+            decay: decay of a weight towards its trained value, for each segment, at least 0.
+            epsilon: added to a weight's root mean square gradient before dividing by it, as a share of the average one.
+            sample: characters of the training text for the gradient statistics. Where that text is not available,
+                `text` itself is used, and the new writer's `adaptation.problem` says why.
+            longest: maximum length of `text` in characters.
+            unknown: how characters that the model never saw are treated: see `CharTokenizer.encode`.
+            corpus: current paths of the training text, files or folders; empty takes the recorded ones.
+            progress: called with the stage ("reading", "statistics" or "adapting"), the amount done and the total.
 
         Returns:
-            Another writer, with what it read in `adaptation`.
+            Another writer, which describes the text in `adaptation`.
 
         Raises:
-            ConfigError: a value is out of its range, the text is too long, or nothing of it is left to read.
+            ConfigError: a value is out of its range, the text is too long, or no character of it is left.
             UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
-            RunError: there is a `corpus`, and it is not the training text.
-            TrainingError: the learning rate is so high that the model came apart.
+            RunError: `corpus` is given and is not the training text.
+            TrainingError: the model diverged because the learning rate is too high.
 
         Example:
             writer = textgen.load("shakespeare").adapt(Path("my_play.txt").read_text())

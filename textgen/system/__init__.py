@@ -1,4 +1,4 @@
-"""Everything that differs between Linux, macOS and Windows.
+"""Hides the differences between Linux, macOS and Windows.
 
 Atomic file writes, flushes to disk, file locks, signal handling, terminal capabilities, physical memory.
 """

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, on every operating system, and what its refusals mean."""
+"""Writes files atomically on every operating system, and explains its errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import BinaryIO
 PathLike = str | os.PathLike[str]
 
 ASIDE = ".textgen-"
-"""Names of files that are still being written start with this."""
+"""The prefix of temporary files, which are still being written."""
 
 _REPLACE_ATTEMPTS = 20
 
@@ -33,7 +33,7 @@ _REMEDIES: Mapping[int, str] = {
     errno.ELOOP: "its symbolic links lead in a circle. Check the path",
     errno.EMFILE: "too many files are open. Close some, or raise the limit (ulimit -n)",
     errno.ENFILE: "too many files are open. Close some programs",
-    errno.ENOLCK: "this disk knows no locks. Choose a local disk",
+    errno.ENOLCK: "this disk does not support locks. Choose a local disk",
     errno.ENOTSUP: "this disk cannot do that. Choose a local disk",
 }
 if hasattr(errno, "EDQUOT"):
@@ -41,19 +41,19 @@ if hasattr(errno, "EDQUOT"):
 
 
 def open_regular(path: PathLike, flags: int) -> int:
-    """Opens a regular file by its own name, for files whose place a stranger may have prepared.
+    """Opens a regular file safely in a folder that may be untrusted.
 
-    No symbolic link is followed, no pipe is waited for and no device is touched.
+    Symbolic links are not followed, and pipes and devices are refused without waiting for them.
 
     Args:
-        path: the file; its folder's links are followed.
-        flags: as for `os.open`; a new file gets the mode that the umask allows.
+        path: the file; links in the path of its folder are followed.
+        flags: as for `os.open`; the mode of a new file follows from the umask.
 
     Returns:
         The descriptor, for the caller to close.
 
     Raises:
-        OSError: there is something else of that name, or the file cannot be opened; `explain` puts it into words.
+        OSError: it is not a regular file, or cannot be opened; `explain` gives the reason.
     """
     path = Path(path)
     strange = OSError(
@@ -62,7 +62,7 @@ def open_regular(path: PathLike, flags: int) -> int:
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISREG(path.lstat().st_mode):
             raise strange
-    # What was looked at may be something else by now.
+    # The file may have been replaced since `lstat`.
     cautious = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags | cautious, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -73,22 +73,21 @@ def open_regular(path: PathLike, flags: int) -> int:
 
 @contextlib.contextmanager
 def atomic_path(path: PathLike, *, follow_link: bool = False) -> Iterator[Path]:
-    """A free path beside `path`; the file that the body writes there becomes `path`, whole and flushed to disk.
+    """Yields a temporary path beside `path`; the file that the body writes there atomically becomes `path`.
 
-    Leaving the body flushes the file, moves it over `path` and flushes the folder. When anything fails, the new file
-    is removed and `path` keeps what it held. A process that is killed on the way leaves a file for
-    `remove_leftovers`.
+    Leaving the body flushes the file to disk, moves it over `path` and flushes the folder. If anything fails, the
+    temporary file is removed and `path` is unchanged. A killed process leaves it for `remove_leftovers`.
 
     Args:
         path: the file to write; its folder must exist.
-        follow_link: where `path` is a symbolic link, replace the file that it points to, for a place that the user
-            chose. Otherwise the link itself is replaced: a folder from a stranger may hold links to anywhere.
+        follow_link: if `path` is a symbolic link, replace the file that it points to; for paths that the user chose.
+            Otherwise the link itself is replaced: an untrusted folder may hold links to anywhere.
 
     Yields:
-        A path in the same folder with the same suffix, where nothing is yet.
+        An unused path in the same folder with the same suffix.
 
     Raises:
-        OSError: the file cannot be flushed or moved; `explain` puts it into words.
+        OSError: the file cannot be flushed or moved; `explain` gives the reason.
     """
     target = Path(os.path.realpath(path)) if follow_link else Path(path)
     replaceable = target.is_symlink() or target.is_file() or target.is_dir()
@@ -111,19 +110,19 @@ def atomic_path(path: PathLike, *, follow_link: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_write(path: PathLike, *, follow_link: bool = False) -> Iterator[BinaryIO]:
-    """A binary file that becomes `path` when the body ends well, and vanishes otherwise.
+    """Yields a binary file that atomically becomes `path` if the body succeeds, and is removed otherwise.
 
-    What `path` held before is there until the moment at which the new contents are, whole and flushed to disk.
+    `path` keeps its old contents until the new ones are complete and flushed to disk.
 
     Args:
         path: the file to write; its folder must exist.
         follow_link: as for `atomic_path`.
 
     Yields:
-        A new file, open for reading and writing, that can seek.
+        A new file, open for reading and writing, seekable.
 
     Raises:
-        OSError: the disk is full, the folder is not writable, ...; `explain` puts it into words.
+        OSError: the disk is full, the folder is not writable, ...; `explain` gives the reason.
 
     Example:
         >>> folder = getfixture("tmp_path")
@@ -138,14 +137,14 @@ def atomic_write(path: PathLike, *, follow_link: bool = False) -> Iterator[Binar
 
 
 def remove_leftovers(folder: PathLike, *, older_than: float = 0.0) -> int:
-    """Removes what killed processes left half-written in a folder.
+    """Removes temporary files that killed processes left in a folder.
 
     Args:
-        folder: the folder to clear; not its sub-folders.
-        older_than: spare files changed in the last so many seconds, which another process may still be writing.
+        folder: the folder, without its subfolders.
+        older_than: keep files changed within this many seconds, which another process may still be writing.
 
     Returns:
-        How many files were removed.
+        The number of files removed.
     """
     removed = 0
     latest = time.time() - older_than
@@ -159,9 +158,9 @@ def remove_leftovers(folder: PathLike, *, older_than: float = 0.0) -> int:
 
 
 def flush_to_disk(descriptor: int) -> None:
-    """Waits until the disk holds what was written to an open file.
+    """Flushes an open file to disk.
 
-    On macOS `fsync` stops at the drive's own cache, and `F_FULLFSYNC` goes through it where the file system can.
+    On macOS `fsync` does not flush the drive's own cache; `F_FULLFSYNC` does, where the file system supports it.
     """
     if sys.platform == "darwin":
         import fcntl
@@ -173,9 +172,9 @@ def flush_to_disk(descriptor: int) -> None:
 
 
 def flush_folder(folder: PathLike) -> None:
-    """Waits until the disk holds a folder's entries, so that a move survives a loss of power.
+    """Flushes a folder's entries to disk, so that a move survives a power failure.
 
-    Windows has no such call and needs none; file systems without one are passed over.
+    Does nothing on Windows, which has no such call, and on file systems that do not support it.
     """
     if sys.platform != "win32":
         try:
@@ -190,7 +189,7 @@ def flush_folder(folder: PathLike) -> None:
 
 
 def explain(error: OSError) -> str:
-    """What the operating system refused and what to do, for the end of a sentence.
+    """Explains an error of the operating system and what to do, for the end of a sentence.
 
     >>> "Cannot write poems.txt: " + explain(OSError(errno.ENOSPC, "No space left on device"))
     'Cannot write poems.txt: the disk is full. Free some space.'
@@ -200,7 +199,7 @@ def explain(error: OSError) -> str:
 
 
 def _replace(source: Path, target: Path) -> None:
-    """Moves a file over another; on Windows it waits for readers that hold the old one open for a moment."""
+    """Moves a file over another; on Windows it retries for two seconds while readers have the old one open."""
     for attempt in range(_REPLACE_ATTEMPTS):
         try:
             source.replace(target)

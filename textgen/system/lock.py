@@ -1,4 +1,4 @@
-"""A lock on a file that at most one live process holds, on every operating system."""
+"""A file lock between processes, on every operating system."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LONGEST = 200
 class FileLock:
     """A lock on a file that at most one live process holds.
 
-    The operating system keeps it, by way of `filelock`, so it ends with the process, however that dies. The file says
-    who holds it and is removed on release. Only a regular file is ever locked or written: a symbolic link, a pipe or a
-    folder in its place is an error, and a file that has a second name is locked but not written.
+    The operating system releases it when the process ends, however that happens. The file names its holder and is
+    removed on release. Only a regular file is ever locked or written: a symbolic link, a pipe or a folder in its place
+    is an error, and a file with several hard links is locked but not written.
 
     Args:
-        path: the lock's file; its folder must exist.
+        path: the lock file; its folder must exist.
 
     Example:
         >>> path = getfixture("tmp_path") / "run.lock"
@@ -40,10 +40,10 @@ class FileLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Takes the lock if it is free, and tells whether this object holds it now.
+        """Acquires the lock if it is free, without blocking; returns whether this object holds it now.
 
         Raises:
-            OSError: the file cannot be made, it is no regular file, or the disk knows no locks.
+            OSError: the file cannot be created, is not a regular file, or the file system does not support locks.
         """
         if self._descriptor is not None:
             return True
@@ -65,11 +65,11 @@ class FileLock:
         return False
 
     def release(self) -> None:
-        """Gives the lock up and removes its file; does nothing if this object does not hold it."""
+        """Releases the lock and removes its file; does nothing if this object does not hold it."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
-        # Windows removes no open file; elsewhere the file must go before another process can take the lock.
+        # Windows cannot remove an open file; elsewhere it must be removed before another process can take the lock.
         if sys.platform != "win32":
             with contextlib.suppress(OSError):
                 self.path.unlink()
@@ -80,7 +80,7 @@ class FileLock:
 
     @property
     def held(self) -> bool:
-        """Whether a live process, this one included, holds the lock; False also where there is no file."""
+        """Whether a process, including this one, holds the lock; False if there is no file."""
         if self._descriptor is not None:
             return True
         try:
@@ -90,7 +90,7 @@ class FileLock:
         try:
             if _lock(descriptor):
                 return False
-            # Another process that asks at this moment takes the lock for an instant.
+            # Another process that checks at the same time takes the lock for an instant.
             time.sleep(_PAUSE)
             return not _lock(descriptor)
         except OSError:
@@ -100,7 +100,7 @@ class FileLock:
 
     @property
     def holder(self) -> str:
-        """What the holder wrote about itself: "process 1234 on sea, since 2026-01-31 21:04:05"; may be empty."""
+        """The holder in words, such as "process 1234 on sea, since 2026-01-31 21:04:05"; may be empty."""
         try:
             with os.fdopen(open_regular(self.path, os.O_RDONLY), "rb", buffering=0) as file:
                 file.seek(1)
@@ -117,7 +117,7 @@ class FileLock:
         self.release()
 
     def _open_to_ask(self) -> int:
-        """The file as far as it can be opened: some disks lock only what may be written."""
+        """Opens the file for writing, which some file systems require for a lock, or else for reading."""
         try:
             return open_regular(self.path, os.O_RDWR)
         except OSError as error:
@@ -126,7 +126,7 @@ class FileLock:
         return open_regular(self.path, os.O_RDONLY)
 
     def _is_current(self, descriptor: int) -> bool:
-        """Whether the path still leads to the open file: a holder that released it has removed it."""
+        """Whether the path still refers to the open file, which a holder removes on release."""
         try:
             return os.path.samestat(os.fstat(descriptor), self.path.lstat())
         except FileNotFoundError:
@@ -134,14 +134,14 @@ class FileLock:
 
 
 def _lock(descriptor: int) -> bool:
-    """Takes a lock on an open file without waiting, and tells whether it was free; closing the file ends the lock."""
+    """Locks an open file without blocking; returns whether it was free. Closing the file releases the lock."""
     from filelock import lock_descriptor
 
     return lock_descriptor(descriptor, blocking=False)
 
 
 def _sign(descriptor: int) -> None:
-    """Writes who holds the lock, behind a space: on Windows nobody else can read the first byte, which is locked."""
+    """Writes the holder after a space: on Windows other processes cannot read the first byte, which is locked."""
     import platform
 
     if os.fstat(descriptor).st_nlink != 1:

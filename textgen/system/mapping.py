@@ -1,4 +1,4 @@
-"""Memory-mapped arrays, and how to release their resident pages."""
+"""Memory-maps arrays and releases their resident pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The amount of physical memory, on every operating system."""
+"""Determines the amount of physical memory, on every operating system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals that request the process to end, handled gracefully on every operating system."""
+"""Handles the signals that ask the process to end, on every operating system."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ENDING = ("SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Interruption:
-    """Whether the user or the system has requested the process to end.
+    """Whether the user or the system has asked the process to end.
 
     Attributes:
         requested: True after the first signal.
@@ -56,7 +56,7 @@ def interruptible() -> Iterator[Interruption]:
         interruption.requested, interruption.signal = True, number
         restore()
 
-    for number in _heeded("SIGINT", *_ENDING):
+    for number in _handled("SIGINT", *_ENDING):
         before[number] = signal.signal(number, first)
     try:
         yield interruption
@@ -81,7 +81,7 @@ def ending(act: Callable[[int], None]) -> Iterator[None]:
     """
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in _heeded(*_ENDING):
+        for number in _handled(*_ENDING):
             before[number] = signal.signal(number, lambda number, _: act(number))
     try:
         yield
@@ -90,7 +90,7 @@ def ending(act: Callable[[int], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _heeded(*names: str) -> list[int]:
-    """The numbers of signals that this system has and this process does not ignore."""
+def _handled(*names: str) -> list[int]:
+    """The numbers of the signals that exist on this system and are not ignored by this process."""
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     return [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]

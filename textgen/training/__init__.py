@@ -1,12 +1,12 @@
-"""Training on Keras and TensorFlow, which are imported here and nowhere else but where a checkpoint is written.
+"""Training with Keras and TensorFlow, which are imported only here and where a checkpoint is written.
 
-    start, resume   `train`: a text and settings to a run; `resume`: a run's last state to a longer one
-    recipe          the settings that suit a text and a budget
-    session         one process's part of a run
-    loop            rounds of training steps, each with a validation at its end
-    time_budget, recovery, saving, tensorboard    callbacks: what happens between the steps
-    trainer         a training step, a validation step, and the state that must survive
-    network         logits over time, through `kernels` on a CPU or Keras's own layers
+    start, resume   `train` starts a run; `resume` continues one from its last state
+    recipe          chooses the model and the hyperparameters for a text and a budget
+    session         the part of a run that one process trains
+    loop            the training loop, with a validation at the end of each round of steps
+    time_budget, recovery, saving, tensorboard    Keras callbacks
+    trainer         training and validation steps, and the state that a checkpoint keeps
+    network         the model's logits over time, by `kernels` on a CPU or by Keras's own layers
 
 Importing the package imports none of them.
 """

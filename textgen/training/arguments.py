@@ -1,4 +1,4 @@
-"""The arguments that `train` and `resume` share, as a session takes them."""
+"""Converts the arguments that `train` and `resume` share into what a session takes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def as_list(sources: Source | Sequence[Source]) -> list[Source]:
 
 
 def absolute(sources: Sequence[Source]) -> list[str]:
-    """The places of a text so that a continuation finds them from another folder."""
+    """The paths of a text made absolute, so that `resume` finds them from another folder."""
     return [str(source) if str(source) == "-" else str(Path(source).resolve()) for source in sources]
 
 
 def cache_folder(checkpoints: Source) -> Path:
-    """Where large texts are kept encoded; a hidden folder is no run."""
+    """The folder that caches large encoded texts; it is hidden, so it is not listed as a run."""
     return Path(checkpoints) / ".cache"
 
 
 def events_folder(tensorboard: Source | bool) -> str | bool:
-    """Where event files go, so that a continuation finds them from another folder."""
+    """The event files' folder made absolute, so that `resume` finds it from another folder."""
     if isinstance(tensorboard, bool):
         return tensorboard
     check_folder(tensorboard)
@@ -37,7 +37,7 @@ def events_folder(tensorboard: Source | bool) -> str | bool:
 
 
 def open_streams(encoded: EncodedCorpus, training: TrainingConfig) -> Streams:
-    """The training text as the batches of a run."""
+    """The batches of a run's training text."""
     return Streams(
         encoded.training,
         batch_size=training.batch_size,

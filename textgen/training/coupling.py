@@ -1,11 +1,10 @@
-"""Tied blocks of weights, as they are learned and as Keras's layer holds them.
+"""Converts between the free and the stored weights of cells with tied gates.
 
-A coupled cell forgets as much as it takes in, `f = 1 - i`, and is a stock LSTM: with `1 - sigmoid(x) = sigmoid(-x)` the
-block of the forget gate is minus the block of the input gate, in the kernel, the recurrent kernel and the bias. What is
-learned is three blocks, i, g, o; what is stored is four, i, f, g, o. `CellFacts.tied` says so of any cell; the arrays
-of a cell without tied blocks stay as they are. Sums, products with numbers, squares and roots treat a number and its
-opposite alike to the last bit, and so do Adam, its decoupled decay and clipping, which are made of them: given opposite
-gradients, the optimizer keeps the tie exactly.
+A coupled cell has `f = 1 - i` and is stored as a stock LSTM: since `1 - sigmoid(x) = sigmoid(-x)`, the forget gate's
+block is minus the input gate's, in the kernel, the recurrent kernel and the bias. Three blocks are learned, i, g, o;
+four are stored, i, f, g, o. `CellFacts.tied` lists a cell's tied gates; the arrays of cells without any are not
+changed. Sums, scaling, squares and roots treat a number and its negative alike to the last bit, and so do AdamW and
+clipping, which consist of them: given negated gradients, the optimizer keeps the tie exactly.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Tensor = Any
 
 
 def free(facts: CellFacts, stored: Tensor) -> Tensor:
-    """The blocks that are learned: `(..., gates * units)` to `(..., free * units)`."""
+    """The free blocks: `(..., gates * units)` to `(..., free * units)`."""
     if not facts.tied:
         return stored
     blocks = _blocks(facts.gates, stored)
@@ -31,7 +30,7 @@ def free(facts: CellFacts, stored: Tensor) -> Tensor:
 
 
 def tied(facts: CellFacts, learned: Tensor) -> Tensor:
-    """The blocks that are stored: `(..., free * units)` to `(..., gates * units)`; the opposite of `free`."""
+    """The stored blocks: `(..., free * units)` to `(..., gates * units)`; the inverse of `free`."""
     if not facts.tied:
         return learned
     blocks = _blocks(facts.free, learned)
@@ -39,7 +38,7 @@ def tied(facts: CellFacts, learned: Tensor) -> Tensor:
 
 
 def repeated(facts: CellFacts, learned: Tensor) -> Tensor:
-    """As `tied`, with the learned block itself, not its opposite, in the tied block's place: for masks."""
+    """Like `tied`, but a tied block is a copy of the free one, not its negative: for dropout masks."""
     if not facts.tied:
         return learned
     blocks = _blocks(facts.free, learned)
@@ -47,9 +46,9 @@ def repeated(facts: CellFacts, learned: Tensor) -> Tensor:
 
 
 def free_gradients(config: ModelConfig, gradients: Sequence[Tensor]) -> list[Tensor]:
-    """The gradients with respect to what is learned, from those with respect to what is stored.
+    """The gradients with respect to the free weights, from those with respect to the stored ones.
 
-    By the chain rule a weight's gradient is its own less that of its opposite.
+    By the chain rule, the gradient of a tied weight is subtracted from that of its free one.
 
     Args:
         config: the model's shape.
@@ -59,11 +58,11 @@ def free_gradients(config: ModelConfig, gradients: Sequence[Tensor]) -> list[Ten
 
 
 def tied_gradients(config: ModelConfig, gradients: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients with respect to what is learned as those of what is stored, with which an optimizer keeps the tie.
+    """The gradients of the free weights as gradients of the stored ones, with which an optimizer keeps the tie.
 
     Args:
         config: the model's shape.
-        gradients: what `free_gradients` returned, scaled or not.
+        gradients: as `free_gradients` returns them, scaled or not.
     """
     return _each(config, tied, gradients)
 

@@ -1,8 +1,7 @@
-"""From a configuration to a plain Keras model.
+"""Builds the plain Keras model of a configuration.
 
-Only stock layers are used, so that a saved model opens with `keras.saving.load_model` where textgen is not installed;
-the peephole cell alone, which Keras does not have, needs `import textgen.peephole` first. It knows nothing of training:
-ids go in, probabilities come out.
+It consists of stock layers, so a saved model opens with `keras.saving.load_model` where textgen is not installed; only
+the peephole cell, which Keras does not have, needs `import textgen.peephole` first.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ from textgen.training.coupling import tied
 
 
 def layer_class(cell: str) -> type[keras.layers.RNN]:
-    """The Keras layer that holds a cell's weights."""
+    """The Keras layer class of a cell."""
     layer = FACTS[cell].layer
     found: type[keras.layers.RNN] = getattr(importlib.import_module(layer.module), layer.class_name)
     return found
 
 
 def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
-    """Builds the network, freshly initialised.
+    """Builds and initialises the network.
 
-    Embedding, `config.layers` recurrent layers with one dropout mask a sequence on each output
+    Embedding, `config.layers` recurrent layers with one dropout mask per sequence on each output
     (Gal and Ghahramani 2016), the layers' outputs summed where `config.skip` (Graves 2013), and a dense softmax head.
 
     Args:
         config: the shape.
-        seed: the initial weights follow from it.
+        seed: of the initial weights.
 
     Returns:
         A model from ids `(batch, time)` int32 to probabilities `(batch, time, vocab_size)` float32. Its layers are
@@ -77,10 +76,10 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
 
 
 def _tie(layer: keras.layers.RNN, facts: CellFacts) -> None:
-    """Initialises a layer's weights afresh with the free blocks alone, and what follows from them.
+    """Initialises a layer's free blocks, and its tied blocks from them.
 
-    A tied gate keeps the bias it starts with: an LSTM's forget gate's 1 (Jozefowicz et al. 2015) makes the input gate's
-    one of -1 where the two are coupled.
+    A tied gate keeps its initial bias: the 1 of an LSTM's forget gate (Jozefowicz et al. 2015) gives a coupled input
+    gate the bias -1.
     """
     cell = layer.cell
     inputs, units, free = cell.kernel.shape[0], cell.units, len(facts.free)

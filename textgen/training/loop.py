@@ -1,9 +1,9 @@
-"""The training loop: rounds of training steps, each with a validation at its end.
+"""The training loop: rounds of training steps, each followed by a validation.
 
-A round is what Keras calls an epoch, so that users' own callbacks (early stopping, TensorBoard) see `val_loss` at
-`on_epoch_end`. A batch follows from its step, is a few arrays and takes microseconds to cut, so nothing is prefetched:
-`Model.fit` would take the batches through a `tf.data` pipeline, whose threads cost more than they bring and can hold
-up the end of the process for half a minute.
+A round is an epoch to Keras callbacks, so that users' own (early stopping, TensorBoard) see `val_loss` at
+`on_epoch_end`. A batch is a function of its step and takes microseconds to cut, so nothing is prefetched: `Model.fit`
+would use a `tf.data` pipeline, whose threads cost more than they save and can delay the end of the process by half a
+minute.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from textgen.training.progress import Progress
 from textgen.training.trainer import Trainer
 
 _ENDLESS = 2**40
-"""What callbacks are told of the number of epochs, which is not known beforehand."""
+"""The number of epochs that callbacks are given; the real one is not known beforehand."""
 
 
 def fit(
@@ -31,14 +31,14 @@ def fit(
     training: Streams,
     held_out: HeldOut | None,
 ) -> None:
-    """Trains until the plan is done or a callback sets `stop_training`, which ends the round with a validation.
+    """Trains until the plan's last step or until a callback sets `stop_training`; the last round is validated, too.
 
     Args:
-        trainer: what learns.
-        progress: the run's counters; the step is counted here.
+        trainer: the model to train.
+        progress: the run's counters; `step` is incremented here.
         callbacks: called as Keras's `fit` calls them.
-        training: the batch of each step.
-        held_out: the text of the validations; None for none, and no `val_loss`.
+        training: the batches, by step.
+        held_out: the validation batches; None for no validation and no `val_loss`.
     """
     learn = tf.function(trainer.train_step, autograph=False)
     score = tf.function(trainer.test_step, autograph=False)

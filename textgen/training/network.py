@@ -1,9 +1,8 @@
-"""The model's logits for training and validation: stacks the layers of a Keras model over time.
+"""Computes a Keras model's logits for training and validation.
 
-The weights stay the Keras layers' own variables; this module only reads them. On a CPU the recurrent layers run
-through `kernels`; on a GPU through Keras's layers themselves, which have cuDNN there. Dropout comes from stateless
- random numbers, so that a step's masks follow from `(seed, step)` and nothing has to be saved.
-The module knows no optimizer, no data and no file.
+The weights are the Keras layers' own variables. On a CPU the recurrent layers run in `kernels`; on a GPU in Keras's
+layers, which use cuDNN. Dropout uses stateless random numbers, so that a step's masks depend on `(seed, step)` alone
+and no generator has to be saved.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ State = list[list[Tensor]]
 
 
 class Network:
-    """The training view of a model that `textgen.training.keras_model.build_model` made.
+    """The forward pass of a model from `textgen.training.keras_model.build_model`, with dropout and carried state.
 
     Args:
         model: the Keras model whose variables are used.
@@ -31,7 +30,7 @@ class Network:
         compute_dtype: type of the matrix products' factors in the kernels, float32 or bfloat16.
         kernels: run the recurrent layers through `textgen.training.kernels`; otherwise through Keras's layers.
         weight_drop: share of each recurrent kernel's weights dropped in a training step.
-        seed: dropout's masks follow from it and from the step.
+        seed: of the dropout masks, together with the step.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class Network:
 
     @property
     def states_per_layer(self) -> int:
-        """Tensors in one layer's state: 2 where the cell has a cell state beside its output (h and c), else 1."""
+        """Tensors in one layer's state: 2 where the cell has a cell state (h and c), else 1."""
         return self.config.facts.states
 
     def zero_state(self, batch: int) -> State:
@@ -66,18 +65,18 @@ class Network:
         return [[tf.zeros(shape) for _ in range(self.states_per_layer)] for _ in self._layers]
 
     def resets(self, step: Tensor, batch: int, share: float) -> Tensor:
-        """Which streams begin a step from a state of zero: `(batch,)` booleans, each True with probability `share`."""
+        """The streams that start a step from a zero state: `(batch,)` booleans, each True with probability `share`."""
         return tf.random.stateless_uniform((batch,), self._seed(step, 63)) < share
 
     def _seed(self, step: Tensor, purpose: int, part: Tensor | int = 0) -> Tensor:
-        """A seed of its own for each step, purpose (0 to 63) and part of a step (0 or 1)."""
+        """A distinct seed for each step, purpose (0 to 63) and part of a step (0 or 1)."""
         seed = self.seed % (2**31)
-        # Of the numbers below zero, which no run's seed is, the second part takes one of its own.
+        # A run's seed is never negative, so a negative one is free for the second part.
         own = tf.where(tf.equal(part, 0), seed, -1 - seed)
         return tf.stack([tf.cast(own, tf.int32), tf.cast(step, tf.int32) * 64 + purpose])
 
     def masks(self, step: Tensor, batch: int, part: Tensor | int = 0) -> Masks:
-        """Dropout's masks of one update for a whole batch.
+        """The dropout masks of one update for a whole batch.
 
         Args:
             step: the step's number, an integer tensor.
@@ -110,7 +109,7 @@ class Network:
         Args:
             ids: `(batch, time)` integers, of a shape known to the graph.
             state: the state before the first step, as `zero_state` gives it.
-            masks: dropout's masks; None for none.
+            masks: dropout masks; None for none.
 
         Returns:
             `(time * batch, vocab)` float32, time-major, and the state after the last step.
@@ -144,7 +143,7 @@ class Network:
 
 
 class Masks:
-    """Dropout's masks of one step, scaled so that means are kept; None where a rate is zero.
+    """The dropout masks of one step, scaled to keep the expected value; None where a rate is zero.
 
     Args:
         inputs: `(embedding, 1, batch)`, one mask for all steps of a stream.
@@ -167,7 +166,7 @@ class Masks:
 
 
 def _with_state(layer: keras.layers.RNN) -> keras.layers.RNN:
-    """The same layer, on the same variables, that also returns its state; the saved model's has no need to."""
+    """A layer with the same variables that also returns its state, which the saved model's does not."""
     twin = type(layer).from_config({**layer.get_config(), "return_state": True})
     twin.cell = layer.cell
     twin.build((None, None, layer.cell.kernel.shape[0]))

@@ -1,4 +1,4 @@
-"""AdamW that steps only where its momentum and the gradient agree. It knows no model, no data and no schedule."""
+"""AdamW that updates only the weights whose momentum and gradient agree in sign."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import tensorflow as tf
 Tensor = Any
 
 _LEAST_SHARE = 0.1
-"""The share of agreeing weights below which the others' steps no longer grow: in small arrays few may be left."""
+"""The smallest share of agreeing weights by which steps are divided: in small arrays few weights may agree."""
 
 
 @keras.saving.register_keras_serializable("textgen")
 class CautiousAdamW(keras.optimizers.AdamW):
     """AdamW (Loshchilov and Hutter 2019) with the mask of Liang et al. 2024, "Cautious Optimizers".
 
-    Where a weight's momentum points against its newest gradient, the weight only decays in this step; the others step
-    further, by the inverse of their share and up to ten times. Unlike the paper's, that is the share among the weights
-    that have a gradient at all: an embedding's rows of characters that are not in the batch would otherwise drive those
-    that are. Moments, weight decay and arguments are AdamW's, and so is what has to be saved.
+    Where the signs of a weight's momentum and gradient differ, the weight only decays in this step; the steps of the
+    others are divided by their share, which is taken to be at least a tenth. Unlike in the paper, that is the share
+    among the weights with a nonzero gradient: otherwise the embeddings of characters that are not in the batch would
+    enlarge the steps of those that are. Moments, weight decay, arguments and saved variables are those of AdamW.
 
     Example:
         >>> optimizer = CautiousAdamW(learning_rate=0.5, weight_decay=0.1)
@@ -29,10 +29,10 @@ class CautiousAdamW(keras.optimizers.AdamW):
     """
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
-        """One array's step.
+        """Updates one array.
 
         Args:
-            gradient: the loss's gradient by the array.
+            gradient: of the loss with respect to the array.
             variable: the array.
             learning_rate: a scalar.
         """

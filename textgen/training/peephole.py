@@ -1,7 +1,7 @@
 """The peephole LSTM as a Keras layer: the one cell of `textgen` that Keras does not have.
 
-Importing the module registers the layer, and `keras.saving.load_model` then opens a peephole model's archive. Training
-on a CPU runs through `textgen.training.kernels`, which has the same arithmetic; a GPU, and Keras's own users, run this.
+Importing the module registers the layer, so that `keras.saving.load_model` opens a peephole model. Training on a CPU
+uses `textgen.training.kernels` instead, which computes the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Tensor = Any
 
 
 class _Cell(keras.layers.Layer):
-    """One step; `PeepholeLSTM` tells which."""
+    """One step of `PeepholeLSTM`."""
 
     def __init__(self, units: int, kernel_initializer: Any, recurrent_initializer: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -99,7 +99,7 @@ class PeepholeLSTM(keras.layers.RNN):
         super().__init__(cell, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` makes an equal layer of."""
+        """The arguments of an equal layer, for `from_config`."""
         config = super().get_config()
         del config["cell"]
         return {**config, **self.cell.get_config()}
@@ -111,4 +111,4 @@ class PeepholeLSTM(keras.layers.RNN):
 
 
 PeepholeLSTM.__module__ = "textgen.peephole"
-"""The public name, which archives carry: it stays whatever room the layer is in."""
+"""The public name, which saved models contain: it must not change if this module moves."""

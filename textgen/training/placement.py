@@ -1,6 +1,6 @@
-"""Where training runs, and how: CPU or GPU, threads, shards, and the type of the matrix products.
+"""Chooses the device, threads, shards and matrix product dtype of training.
 
-TensorFlow's threads can only be set before its runtime starts; where someone else has started it, they stay.
+TensorFlow's threads can only be set before its runtime starts; if it has started already, they are left alone.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from textgen.errors import ConfigError, TrainingError
 
 _UNITS, _COLUMNS = 512, 32
 _SHARE = 0.75
-"""What of a step's product rate a training step keeps, beside its overhead a time step (see `recipe`)."""
+"""The share of the measured product rate that a training step reaches, without its overhead (see `recipe`)."""
 _GPU_SPEED = 5e12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """What `place` found.
+    """The result of `place`.
 
     Args:
         name: for people, such as "CPU, 2 cores, bfloat16 products".
         device: TensorFlow's name of the device, such as "/CPU:0".
         kernels: whether the recurrent layers run through `textgen.training.kernels`.
-        threads: operations that run side by side, each on one thread; 1 where TensorFlow arranges that itself.
+        threads: operations that run in parallel, each on one thread; 1 where TensorFlow decides.
         compute_dtype: type of the matrix products' factors.
-        speed: multiplications and additions in a second that training may reach, from a short measurement.
+        speed: multiply-adds per second that training may reach, from a short measurement.
     """
 
     name: str
@@ -43,11 +43,11 @@ class Placement:
     speed: float
 
     def shards(self, batch_size: int, asked: int | None = None) -> int:
-        """The parts into which a batch is cut: one a thread where each keeps 8 streams; always a divisor.
+        """The number of shards of a batch: one per thread if each keeps 8 streams; always a divisor.
 
         Args:
             batch_size: streams in a batch.
-            asked: the number that the user wants; None lets threads and batch decide.
+            asked: the number that the user gave; None for threads and batch to decide.
         """
         wanted = asked if asked is not None else min(self.threads, max(1, batch_size // 8))
         return max(count for count in range(1, min(wanted, batch_size) + 1) if batch_size % count == 0)
@@ -61,15 +61,15 @@ def cores() -> int:
 
 
 def place(device: Device, precision: Precision) -> Placement:
-    """Decides where and how a model trains, and sets TensorFlow's threads where that is still possible.
+    """Chooses the device and its settings, and sets TensorFlow's threads where that is still possible.
 
-    On a CPU each shard of a batch is worked on by one thread, since shards then never wait for one another inside a
-    small product; on a GPU Keras's own layers use cuDNN and the batch stays whole.
+    On a CPU each shard of a batch runs on one thread, so that shards never wait for one another inside a small
+    product; on a GPU Keras's own layers use cuDNN and the batch is not split.
 
     Args:
         device: "auto" takes a GPU if TensorFlow has one.
         precision: "auto" takes bfloat16 where the processor has the instructions and a short measurement shows
-            it to be quicker.
+            it to be faster.
 
     Raises:
         ConfigError: a GPU was asked for and TensorFlow has none.
@@ -101,10 +101,10 @@ def place(device: Device, precision: Precision) -> Placement:
 
 @contextlib.contextmanager
 def enough_memory() -> Iterator[None]:
-    """Puts it into a sentence where the body asks the device for more memory than it has.
+    """Turns an out-of-memory error of the device into a `TrainingError`.
 
     Raises:
-        TrainingError: it did.
+        TrainingError: the body ran out of memory.
     """
     try:
         yield
@@ -116,7 +116,7 @@ def enough_memory() -> Iterator[None]:
 
 
 def _one_thread_an_operation() -> bool:
-    """Gives each operation one thread and lets as many run as there are cores; False if the runtime has started."""
+    """Gives each operation one thread and runs one operation per core; False if the runtime has started."""
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(cores())
@@ -126,7 +126,7 @@ def _one_thread_an_operation() -> bool:
 
 
 def _has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; unknown systems count as not."""
+    """Whether the processor has bfloat16 instructions; False on unknown systems."""
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:  # noqa: PTH123
             flags = next((line for line in file if line.startswith(("flags", "Features"))), "")
@@ -136,7 +136,7 @@ def _has_bfloat16() -> bool:
 
 
 def _product_seconds(dtype: tf.DType, repeats: int = 15) -> float:
-    """The least seconds of one step's product, `(4 units, units)` by `(units, columns)`, on one thread."""
+    """The minimum time in seconds of one step's product, `(4 units, units)` by `(units, columns)`, on one thread."""
     with tf.device("/CPU:0"):
         weights = tf.cast(tf.ones((4 * _UNITS, _UNITS)), dtype)
         state = tf.cast(tf.ones((_UNITS, _COLUMNS)), dtype)

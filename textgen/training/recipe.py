@@ -1,6 +1,6 @@
-"""Which model and which settings suit a text and a budget: the rules, and the reasons they give.
+"""Recommends a model and hyperparameters for a text and a budget, with reasons.
 
-The figures come from measurements on several texts (`benchmarks/README.md`). The module knows no file and no framework.
+The constants come from measurements on several texts (`benchmarks/README.md`).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from textgen.config import SIZES, ModelConfig, Size, TrainingConfig
 from textgen.display.format import short_duration
 
 SPEED = 3e11
-"""Multiplications and additions in a second that training is taken to reach where nothing has been measured."""
+"""Multiply-adds per second that training is assumed to reach where nothing has been measured."""
 
 STEP_OVERHEAD = 1.4e-4
-"""Seconds that a layer's time step takes, forward and back, besides its products."""
+"""Seconds of a layer's time step, forward and backward, besides its matrix products."""
 
 _START = 8.0
-"""Seconds of a budget that go by before the first step: starting TensorFlow and building its graph."""
+"""Seconds of a budget before the first step: starting TensorFlow and building its graph."""
 
 _LEARNING = 0.94
-"""The share of the rest that goes into steps; validations, samples and saves take what is left."""
+"""The share of the rest that is spent in training steps; the others are validations, samples and saves."""
 
 _SMALLEST_STREAM = 8
 _SHORTEST_HALVED = 32
@@ -31,13 +31,13 @@ _SHORTEST_HALVED = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What `recommend` decided.
+    """The result of `recommend`.
 
     Args:
         model: the network's shape.
-        training: how it learns, with `epochs` or `time` set.
-        reason: why this size, for people.
-        budget: how long training takes and why, for people.
+        training: the training settings, with `epochs` or `time` set.
+        reason: why this size, in words.
+        budget: how long training takes and why, in words.
     """
 
     model: ModelConfig
@@ -47,7 +47,7 @@ class Recipe:
 
 
 def default_time(characters: int) -> float:
-    """Seconds of training that suit a text, where the user names neither a time nor epochs.
+    """The default time budget in seconds, where the user gives neither time nor epochs.
 
     Args:
         characters: length of the training text.
@@ -63,20 +63,20 @@ def default_time(characters: int) -> float:
 
 
 def step_seconds(model: ModelConfig, batch_size: int, sequence_length: int, *, speed: float = SPEED) -> float:
-    """About how long a training step takes: 6 operations a weight and character, and an overhead a time step.
+    """Estimated seconds of a training step: 6 operations per weight and character, and an overhead per time step.
 
     Args:
         model: the network's shape.
         batch_size: streams in a batch.
         sequence_length: time steps.
-        speed: operations in a second.
+        speed: operations per second.
     """
     operations = 6.0 * (model.weights - model.vocab_size * model.embedding) * batch_size * sequence_length
     return operations / speed + STEP_OVERHEAD * model.layers * sequence_length
 
 
 def least_memory(model: ModelConfig, batch_size: int, sequence_length: int) -> int:
-    """Bytes that training cannot do without: weights, gradients, Adam's moments and the start, and a step's values.
+    """Lower bound of the memory of training in bytes: weights, initial weights, gradients, moments and activations.
 
     Args:
         model: the network's shape.
@@ -100,15 +100,15 @@ def recommend(
     training: Mapping[str, Any] | None = None,
     speed: float = SPEED,
 ) -> Recipe:
-    """Fits a model and its training to a text.
+    """Recommends a model and its training settings for a text.
 
     Args:
         characters: length of the training text.
         vocab_size: ids in the vocabulary.
-        size: a preset; None lets the text and the time decide.
-        model: fields of `ModelConfig` that the user has set.
-        training: fields of `TrainingConfig` that the user has set.
-        speed: multiplications and additions in a second that training may reach on this machine.
+        size: a preset; None for text and time to decide.
+        model: fields of `ModelConfig` that the user gave.
+        training: fields of `TrainingConfig` that the user gave.
+        speed: multiply-adds per second that training may reach on this machine.
 
     Returns:
         The configurations and their reasons.
@@ -153,7 +153,7 @@ def recommend(
 
 
 def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
-    """The largest preset that still sees the text often enough in the time, and that the text can fill."""
+    """The largest preset that makes enough passes over the text in the time and is not too large for the text."""
     fits: Mapping[Size, int] = {"tiny": 0, "small": 30_000, "medium": 400_000, "large": 800_000}
     enough: Mapping[Size, float] = {"tiny": 0.0, "small": 1.0, "medium": 3.0, "large": 16.0}
     chosen: Size = "tiny"
@@ -167,10 +167,10 @@ def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
 
 
 def _by_epochs(epochs: float, *, halved: bool) -> dict[str, dict[str, Any]]:
-    """What follows from how often the text is seen.
+    """The hyperparameters that depend on the number of passes over the text.
 
-    Too much dropout costs a short budget as much as too little costs a long one; a long one likes a lower rate. The
-    oftener the text is seen, the surer of it the model grows, and the more is taken back by the scale of its logits.
+    Short budgets need less dropout, long ones more dropout and a lower learning rate. With more passes the model grows
+    overconfident, which a smaller scale of its logits corrects.
     """
     often = math.log2(max(epochs / 5.0, 1.0))
     dropout = min(0.015 * epochs, 0.075) + min(0.09 * often, 0.4)
@@ -189,7 +189,7 @@ def _by_epochs(epochs: float, *, halved: bool) -> dict[str, dict[str, Any]]:
 
 
 def _batch(characters: int, training: dict[str, Any]) -> dict[str, Any]:
-    """Fewer and shorter streams for a text that the usual batch would swallow in a few steps."""
+    """Fewer and shorter streams for a text that the default batch would cover in a few steps."""
     asked = "batch_size" in training or "sequence_length" in training
     defaults = TrainingConfig()
     batch = training.get("batch_size", defaults.batch_size)

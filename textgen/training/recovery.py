@@ -1,4 +1,4 @@
-"""Takes a run that diverges back to its best weights and lowers its learning rate."""
+"""Callback that recovers from divergence: it restores the best weights and halves the learning rate."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from textgen.runs.events import Reporter
 from textgen.training.progress import Progress
 
 RECOVERIES = 3
-"""How often a run that diverges goes back to its best weights before it ends with an error."""
+"""Recoveries from divergence before the run ends with an error."""
 
 
 class DivergenceRecovery(keras.callbacks.Callback):
-    """Takes a run that diverges back to its best weights, with half the learning rate.
+    """Restores the best weights of a run that diverges, and halves its learning rate.
 
-    A step has diverged when its loss is not finite, its gradient's norm is not finite, or its loss is more than
-    twice that of a uniform guess over the vocabulary.
+    A step has diverged if its loss or gradient norm is not finite, or if its loss is more than twice that of a
+    uniform distribution over the vocabulary.
 
     Args:
         progress: the run's counters.
-        reporter: hears of each recovery.
+        reporter: is told of each recovery.
         vocab_size: characters in the vocabulary.
-        best: puts the best weights so far into the model.
+        best: restores the best weights so far.
 
     Raises:
         TrainingError: from `fit`, when training diverges once more after `RECOVERIES` recoveries.
@@ -39,23 +39,23 @@ class DivergenceRecovery(keras.callbacks.Callback):
         self._restore_best = best
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Looks at the step's loss."""
+        """Checks the step's loss and gradient norm."""
         del batch, logs
         trainer, progress = self.model, self.progress
         loss, norm = float(trainer.last_loss), float(trainer.gradient_norm)
         if loss <= self._ceiling and math.isfinite(norm):
             return
-        if progress.rescues == RECOVERIES:
+        if progress.recoveries == RECOVERIES:
             raise TrainingError(
                 f"Training diverged {RECOVERIES + 1} times (last at step {progress.step}). The best model is kept; "
                 "train again with a lower --learning-rate."
             )
-        progress.rescues += 1
+        progress.recoveries += 1
         progress.rate_factor *= 0.5
         self._restore_best()
-        trainer.forget()
+        trainer.reset_training_state()
         trainer.reset_metrics()
         self.reporter.warned(
-            f"Training diverged at step {progress.step}; going on from the best weights so far with "
+            f"Training diverged at step {progress.step}; training continues from the best weights with "
             f"{progress.rate_factor:g} of the learning rate."
         )

@@ -1,4 +1,4 @@
-"""From a run's last state on: `resume` continues a run exactly where it stopped."""
+"""Continues a run from its last state, exactly where it stopped."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ def resume(
 ) -> Run:
     """Continues a run from its last state as if it had never stopped.
 
-    Weights, optimizer, recurrent state, position in the text, schedule, best value and counters all go on; on a CPU
-    with the same number of shards the result is the same, bit for bit, as that of a run never cut.
+    Weights, optimizer, recurrent state, position in the text, schedule, best value and counters are restored; on a
+    CPU with the same number of shards the result is bit for bit that of an uninterrupted run.
 
     Args:
         name: the run's name or folder.
-        checkpoints: the folder of the run folders.
-        sources: the same text, where it has moved or came from standard input; empty takes the recorded files.
-        epochs: a new end, in passes over the text, counted from the run's beginning.
-        time: a new end, in seconds of training, counted from the run's beginning.
-        device: where to go on; None is where it was.
-        shards: parts of a batch worked on side by side; None is what it was.
-        tensorboard: write event files, as in `train`; None goes on as before, in the run's folder where another one is
-            gone. No step is there twice.
+        checkpoints: folder that holds the runs.
+        sources: the same text, if it has moved or came from standard input; empty takes the recorded files.
+        epochs: a new total number of epochs, from the run's start.
+        time: a new total time budget in seconds, from the run's start.
+        device: device to train on; None for the same as before.
+        shards: parts of a batch computed in parallel; None for the same as before.
+        tensorboard: write event files, as in `train`; None continues as before, in the run's folder if another one no
+            longer exists. No step is written twice.
         callbacks: your own Keras callbacks.
-        reporter: hears of every event; None keeps quiet.
-        started: the `time.monotonic()` from which this part of the time counts; None is now.
+        reporter: is told of every event; None reports nothing.
+        started: the `time.monotonic()` from which this process's time counts; None for now.
 
     Returns:
         The finished run.
@@ -64,8 +64,8 @@ def resume(
         RunError: there is no such run, it has no last state, or the text has changed.
         CorpusError: the text cannot be read.
         CheckpointError: the last state is damaged.
-        TrainingError: training diverged again and again, or the last state could not be written.
-        KeyboardInterrupt: the user stopped it again.
+        TrainingError: training kept diverging, or the last state could not be written.
+        KeyboardInterrupt: the user interrupted it again.
     """
     started = clock.monotonic() if started is None else started
     reporter = reporter or Reporter()
@@ -107,18 +107,18 @@ def resume(
 
 
 def _progress(last: Checkpoint) -> SavedProgress:
-    """How far a run had come when its last state was written."""
+    """The counters stored with a run's last state."""
     progress, corpus = last.metadata.progress, last.metadata.corpus
     if progress is None or not corpus.settings or corpus.sha256 is None:
         raise CheckpointError(
-            f"{last.path} does not say how far its training had come, so it cannot be continued. "
+            f"{last.path} does not record the progress of its training, so it cannot be continued. "
             f"Start a new run from its weights: textgen train ... --from {last.path}"
         )
     return progress
 
 
 def _events_before(run: Run, progress: SavedProgress) -> str | bool:
-    """Where event files went so far; a checkpoint from a stranger names no other folder than one that has them."""
+    """The folder of the event files so far; a recorded folder counts only if it holds event files already."""
     before = progress.tensorboard
     if isinstance(before, str) and not event_files(run.events_folder(before)):
         return True

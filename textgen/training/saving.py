@@ -1,4 +1,4 @@
-"""Keeps what training brings: metrics, samples, the best and the last state, also where the user interrupts it."""
+"""Callbacks that save the metrics, the samples, the best and the last state, also on interruption."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from textgen.training.progress import Progress
 
 
 class Interrupted(Exception):  # noqa: N818
-    """The user asked training to stop; the last state has been saved."""
+    """The user interrupted training; the last state has been saved."""
 
 
 class CheckpointCallback(keras.callbacks.Callback):
-    """Writes the metrics, the samples, the best and the last state, and stops a run that no longer improves.
+    """Saves the metrics, the samples, the best and the last state, and stops early after `patience` validations.
 
-    A state that cannot be written is a warning, and is tried again at the next save; `failure` holds it until then.
+    A failed save is a warning, is kept in `failure`, and is retried at the next save.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._cost = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Saves the last state when it is time to.
+        """Saves the last state when it is due.
 
-        Where that goes by time, saving stays under 2 % of it; where it goes by steps, the user has decided.
+        By time, saving takes less than 2 % of training; by steps, the interval is the user's choice.
         """
         del batch, logs
         if not self.progress.round_done and self._is_due():
@@ -60,7 +60,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         return time.monotonic() - self._saved >= max(self.config.save_every, 50.0 * self._cost)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keeps what the round brought."""
+        """Records the round's validation, and saves."""
         del epoch
         progress, config = self.progress, self.config
         value = float(logs.get("val_loss", logs["loss"]))
@@ -84,13 +84,13 @@ class CheckpointCallback(keras.callbacks.Callback):
             self.reporter.finished(f"No better loss in {config.patience} validations: stopped early.")
 
     def save(self, *, best: bool = False) -> None:
-        """Writes the last state, and the best one where `best`."""
+        """Writes the last state, and the best one if `best`."""
         start = time.monotonic()
         try:
             self._save_files(best)
         except CheckpointError as error:
             self.failure = error
-            self.reporter.warned(f"{error} Training goes on and saving is tried again.")
+            self.reporter.warned(f"{error} Training continues, and saving is retried.")
         else:
             self.failure = None
         self._saved = time.monotonic()
@@ -98,9 +98,9 @@ class CheckpointCallback(keras.callbacks.Callback):
 
 
 class InterruptionCallback(keras.callbacks.Callback):
-    """Ends training after the step in which the user asked for it, once the last state is saved.
+    """Ends training after the step in which the user interrupted it, once the last state is saved.
 
-    At the end of a round that is the first step of the next one, since the validation's result would be lost.
+    At the end of a round it waits for the first step of the next one, so that the validation is not lost.
     """
 
     def __init__(self, progress: Progress, checkpoints: CheckpointCallback, asked: Callable[[], bool]) -> None:
@@ -108,7 +108,7 @@ class InterruptionCallback(keras.callbacks.Callback):
         self.progress, self._checkpoints, self._asked = progress, checkpoints, asked
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Saves and leaves if the user asked."""
+        """Saves and raises `Interrupted` if the user asked for it."""
         del batch, logs
         if self._asked() and not self.progress.round_done:
             self._checkpoints.save()

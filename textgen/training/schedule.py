@@ -1,7 +1,7 @@
-"""How far a run goes and how fast it learns at each step: pure functions of the step.
+"""The length of a run and its learning rate schedule, as pure functions of the step.
 
-The module knows no clock and no framework. A budget in seconds becomes a number of steps elsewhere
-(`time_budget.TimeBudget`); until then `Plan.steps` is None and a linear schedule simply stays at its peak.
+`time_budget.TimeBudget` turns a time budget into a number of steps; until then `Plan.steps` is None and a linear
+schedule stays at its peak.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ class Plan:
     """The plan of a run, in steps.
 
     Args:
-        steps: the last step; None while a budget of time has not been turned into steps.
-        decay_start: the step at which a linear schedule starts to fall; None with `steps`.
+        steps: the last step; None while a time budget has not been turned into steps.
+        decay_start: the step at which a linear schedule starts to decay; None if `steps` is.
         validate_every: steps from one validation to the next.
-        decay_done: how much of its fall the rate has behind it at `decay_start`, as a share; above 0 where the end was
-            moved on the way.
-        whole_from: the step from which batches are learned from whole, no longer in halves; None with `steps`, where
-            the budget's clock decides.
+        decay_done: the share of the decay already done at `decay_start`; above 0 if the end was moved during it.
+        whole_from: the step from which a batch is one update, no longer two halves; None if `steps` is, when the time
+            decides.
     """
 
     steps: int | None
@@ -44,7 +43,7 @@ class Plan:
         return cls(steps=steps, decay_start=steps - decay, validate_every=validate_every, whole_from=whole)
 
     def halves(self, step: int) -> bool:
-        """Whether the step with this number, from 0, learns from its batch in two halves."""
+        """Whether the step with this number, from 0, makes two updates, one per half of its batch."""
         return self.whole_from is None or step < self.whole_from
 
     def ends_round(self, step: int) -> bool:
@@ -55,8 +54,8 @@ class Plan:
 def learning_rate(config: TrainingConfig, plan: Plan, step: int) -> float:
     """The learning rate of a step.
 
-    Warm-up is linear. Then a "linear" schedule holds the peak until `plan.decay_start` and falls in a straight line,
-    a "cosine" one follows half a cosine to the end (Loshchilov and Hutter 2017); both end at `config.final_rate`.
+    Warm-up is linear. Then a "linear" schedule holds the peak until `plan.decay_start` and decays linearly, a "cosine"
+    one follows half a cosine to the end (Loshchilov and Hutter 2017); both end at `config.final_rate`.
 
     Args:
         config: peak, warm-up, shape and end of the schedule.
@@ -81,7 +80,7 @@ def learning_rate(config: TrainingConfig, plan: Plan, step: int) -> float:
 
 
 def fallen(config: TrainingConfig, plan: Plan, step: int) -> float:
-    """How much of its fall the rate has behind it at a step, from 0 to 1.
+    """The share of the learning rate's decay that is done at a step, in [0, 1].
 
     Args:
         config: warm-up and shape of the schedule.

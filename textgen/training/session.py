@@ -1,7 +1,4 @@
-"""One process's part of a run: builds the model, drives training, and says what is to be kept.
-
-`train` and `resume` decide what is trained on what; here the parts meet.
-"""
+"""The part of a run that one process trains: builds the model, runs the training loop and saves the results."""
 
 from __future__ import annotations
 
@@ -52,7 +49,7 @@ SAMPLE_LENGTH = 240
 
 
 class Session:
-    """One process's part of a run."""
+    """The part of a run that one process trains, for `train` and `resume`."""
 
     def __init__(
         self,
@@ -71,7 +68,7 @@ class Session:
         self.callbacks, self.sources = list(callbacks), sources
         self.placement = placement
         shards = placement.shards(self.config.batch_size, self.config.shards)
-        # What "auto" came to is part of the run: a continuation must compute the same.
+        # What "auto" chose is stored with the run: `resume` must compute the same.
         self.config = self.config.replace(precision=placement.compute_dtype.name, shards=shards)
         self.streams = streams
         self.tensorboard = tensorboard
@@ -106,7 +103,7 @@ class Session:
         return HeldOut(ids, streams=streams, sequence_length=VALIDATION_LENGTH)
 
     def start_from(self, weights: ModelWeights, known: CharTokenizer) -> None:
-        """Takes over an existing model's weights; characters it does not know keep their fresh rows."""
+        """Starts from an existing model's weights; rows of characters it does not know keep their initial values."""
         fresh = ModelWeights.from_arrays(self.model.get_weights())
         self.model.set_weights(transfer(weights, known, fresh, self.encoded.tokenizer).arrays())
         self.initial = self.model.get_weights()
@@ -116,7 +113,7 @@ class Session:
         self.progress = Progress(plan=self._plan(), started=started)
 
     def extend(self) -> None:
-        """Makes a new plan for a run that goes on to another end."""
+        """Makes a new plan for a run that is continued to another end."""
         self.progress.plan = self._plan()
 
     def _plan(self) -> Plan:
@@ -132,7 +129,7 @@ class Session:
         )
 
     def _cadence(self, steps: int) -> int:
-        """Steps between validations: some twenty in a run, fewer where they would take over 4 % of the time."""
+        """Steps between validations: about twenty in a run, fewer if they would take over 4 % of the time."""
         if self.held_out is None:
             return max(1, math.ceil(steps / 20))
         trained = steps * self.config.batch_size * self.config.sequence_length
@@ -147,7 +144,7 @@ class Session:
         history: Sequence[Validation],
         started: float,
     ) -> None:
-        """Puts everything back as it was when the last state was written."""
+        """Restores everything from the last state."""
         self.model.set_weights(weights.arrays())
         try:
             self.trainer.restore(arrays)
@@ -160,7 +157,7 @@ class Session:
         self.created = progress.created
 
     def fit(self) -> Run:
-        """Trains to the end of the plan."""
+        """Trains to the end of the plan, and returns the run."""
         progress, config, reporter = self.progress, self.config, self.reporter
         events = self._events()
         reporter.started(self._summary())
@@ -206,7 +203,7 @@ class Session:
         return writer.generate("", max_new_tokens=SAMPLE_LENGTH, temperature=0.8, seed=step).text
 
     def _back_to_best(self) -> None:
-        """The best weights so far, or those of the start."""
+        """Restores the best weights so far, or the initial ones."""
         weights = self.initial
         if self.unwritten is not None:
             weights = self.unwritten[0]
@@ -231,7 +228,7 @@ class Session:
         self.run.write_history(self.progress.history)
 
     def _save_best(self, metadata: Metadata) -> None:
-        """Writes the best model; where that fails, it is kept in memory for the next save."""
+        """Writes the best model; if that fails, it is kept in memory for the next save."""
         self.unwritten = None
         try:
             write_checkpoint(self.run.best, self.model, metadata=metadata)
@@ -240,7 +237,7 @@ class Session:
             raise
 
     def _save_unwritten(self, weights: list[np.ndarray], metadata: Metadata) -> None:
-        """Writes a best model from before, whose weights the model has for as long."""
+        """Writes an earlier best model, whose weights are put into the model meanwhile."""
         now = self.model.get_weights()
         self.model.set_weights(weights)
         try:
@@ -271,7 +268,7 @@ class Session:
         )
 
     def _expected_end(self) -> str:
-        """When a run with a budget of time ends by the clock on the wall."""
+        """The wall-clock time at which a run with a time budget ends."""
         left = (self.config.time or 0.0) - self.progress.seconds
         if self.config.time is None or left <= 0.0:
             return ""

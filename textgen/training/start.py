@@ -1,8 +1,4 @@
-"""From a text to a run: `train` starts one.
-
-This module joins the parts: corpus, recipe, model, trainer, callbacks and checkpoint. Each of them knows its own
-business; here is only their order.
-"""
+"""Starts a run: joins corpus, recipe, model, trainer, callbacks and checkpoints."""
 
 from __future__ import annotations
 
@@ -42,36 +38,36 @@ def train(
     started: float | None = None,
     **settings: Unpack[TrainSettings],
 ) -> Run:
-    """Trains a model on a text and keeps it in a run folder.
+    """Trains a model on a text and saves it in a run folder.
 
     Args:
         sources: files, folders, or "-" for standard input.
-        name: the run's name, a folder in `checkpoints`; None takes the corpus's name and a free number.
+        name: the run's name, a folder in `checkpoints`; None takes the corpus's name, numbered if taken.
         size: a preset for the shape: "tiny", "small", "medium" or "large".
-        start_from: a run or a checkpoint whose weights are the start (fine-tuning). The new text's characters that it
-            knows keep their weights; new ones get fresh ones. Its shape is taken over.
-        checkpoints: the folder of the run folders.
+        start_from: a run or a checkpoint to fine-tune. Its shape is kept; characters that it does not know get
+            freshly initialised weights.
+        checkpoints: folder that holds the runs.
         corpus: encoding, newlines, normalisation, rare characters and the validation split.
-        tensorboard: write event files with the losses, the learning rate, the gradient's norm and the samples: True
-            into the run's folder, a folder into one of the run's name there.
-        callbacks: your own Keras callbacks; a Keras epoch is the span between two validations.
-        reporter: hears of every event; None keeps quiet.
-        started: the `time.monotonic()` from which a budget of time counts; None is now.
+        tensorboard: write event files with losses, learning rate, gradient norm and samples: True for the run's folder,
+            a path for a subfolder of the run's name there.
+        callbacks: your own Keras callbacks; an epoch is the interval between two validations.
+        reporter: is told of every event; None reports nothing.
+        started: the `time.monotonic()` from which a time budget counts; None for now.
         **settings: any field of `textgen.ModelConfig` but `vocab_size`, and of `textgen.TrainingConfig`, such as
-            `units`, `epochs`, `time` or `seed`; `help` of the two says what they mean and which values they take. One
-            that is left out or None follows from the text and the budget (`textgen.training.recipe`).
+            `units`, `epochs`, `time` or `seed`; see `help` of the two. Those left out or None follow from the text and
+            the budget (`textgen.training.recipe`).
 
     Returns:
         The finished run.
 
     Raises:
-        TypeError: there is no setting of that name.
+        TypeError: a setting is unknown.
         ConfigError: a setting is out of its range.
         CorpusError: the text is missing, empty, too short, binary or not decodable.
-        RunError: the name is taken, another process trains it, or the event files' folder cannot be written to.
+        RunError: the name is taken, another process trains the run, or the event files' folder is not writable.
         CheckpointError: `start_from` cannot be read.
-        TrainingError: training diverged again and again, or the last state could not be written.
-        KeyboardInterrupt: the user stopped it; the state is saved and `resume` continues.
+        TrainingError: training kept diverging, or the last state could not be written.
+        KeyboardInterrupt: the user interrupted it; the state is saved, and `resume` continues.
 
     Example:
         run = textgen.train("poems.txt", size="small", epochs=20, seed=1)
@@ -83,7 +79,7 @@ def train(
     wanted_model, wanted_training = ModelConfig.among(wanted), TrainingConfig.among(wanted)
     if base is not None:
         if size is not None:
-            raise ConfigError("size must be left out where --from is given: the shape is that of its model.")
+            raise ConfigError("size must be left out with --from: the model keeps its shape.")
         wanted_model = _shape_of(base.model, wanted_model)
     opened = open_corpus(as_list(sources), config=corpus or CorpusConfig())
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding)
@@ -112,12 +108,12 @@ def train(
 
 
 def _check_memory(recipe: Recipe) -> None:
-    """Refuses what could never fit, before it fills the machine."""
+    """Checks that training fits into the machine's memory."""
     there = physical_memory()
     needed = least_memory(recipe.model, recipe.training.batch_size, recipe.training.sequence_length)
     if there is not None and needed > there:
         raise ConfigError(
-            f"Training this needs at least {needed / 1e9:.1f} GB of memory, and there are {there / 1e9:.1f}. "
+            f"Training this needs at least {needed / 1e9:.1f} GB of memory, but this machine has {there / 1e9:.1f} GB. "
             "Choose fewer units or layers, or a smaller batch size or sequence length."
         )
 
@@ -127,7 +123,7 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def _shape_of(base: ModelConfig, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The shape of the model to start from; dropout may differ, nothing else."""
+    """The shape of the model to fine-tune; only dropout may differ."""
     shape = {name: getattr(base, name) for name in ("cell", "layers", "units", "embedding", "skip")}
     for name, value in wanted.items():
         if name in shape and shape[name] != value:

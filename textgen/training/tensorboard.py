@@ -1,7 +1,7 @@
-"""A run's figures and samples as event files for TensorBoard.
+"""Callback that writes a run's metrics and samples as event files for TensorBoard.
 
-TensorFlow writes them by itself; the `tensorboard` package is needed to look at them, not to write them. That is why
-the summaries' kinds stand here: `tf.summary.scalar` and `tf.summary.text` would ask that package for them.
+The `tensorboard` package is needed to view them, not to write them; `tf.summary.scalar` and `tf.summary.text` would
+import it, so the summaries' metadata is made here.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from textgen.system import atomic_path, explain
 from textgen.training.progress import Progress
 
 _SUFFIX = ".textgen"
-"""The end of our files' names: in a folder that others use, too, no other file is touched."""
+"""The suffix of our files' names, so that no other file in a shared folder is touched."""
 _EVERY_STEP = 1000
 _SPARSELY = 10
 _FLUSH_MILLISECONDS = 5000
 
 
 class EventWriter(keras.callbacks.Callback):
-    """Writes what happens in training into event files.
+    """Writes metrics and samples of training into event files.
 
-    Each of a run's first thousand steps, and every tenth after them, gives `loss` (nats per character, of that step
-    alone), `learning_rate` and `gradient_norm` (before clipping). Each validation gives `val_loss`,
-    `bits_per_character` and, as text, `sample`. The step is that of the whole run. A continuation first takes away
-    what a killed process wrote of later steps, and adds the validations that are missing, so that each point is there
-    once. Events that cannot be written are a warning, and no more are tried; training goes on.
+    Each of a run's first thousand steps, and every tenth after them, writes `loss` (nats per character, of that step
+    alone), `learning_rate` and `gradient_norm` (before clipping). Each validation writes `val_loss`,
+    `bits_per_character` and, as text, `sample`. The step is that of the whole run. A continued run first removes
+    later steps that a killed process wrote, and adds missing validations, so that each point exists once. A failed
+    write is a warning, after which no more events are written; training continues.
 
     Args:
-        folder: where the files go; it is made when the first event is written.
+        folder: the files' folder, created with the first event.
         progress: the run's counters and history.
-        reporter: hears of a failure.
+        reporter: is told of a failure.
 
     Raises:
-        RunError: the folder cannot be written to, or a new run would find another one's events there.
+        RunError: the folder is not writable, or it holds the events of another run.
     """
 
     def __init__(self, folder: Path, progress: Progress, reporter: Reporter) -> None:
@@ -63,7 +63,7 @@ class EventWriter(keras.callbacks.Callback):
         self._broken = False
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Makes what is there the beginning of what follows."""
+        """Removes later steps from existing files, and adds missing validations."""
         del logs
         with self._failing_softly():
             known = _rewind(self.folder, self.progress.step)
@@ -72,7 +72,7 @@ class EventWriter(keras.callbacks.Callback):
                     self._write_validation(row)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Writes the step's figures."""
+        """Writes the step's metrics."""
         del batch, logs
         step = self.progress.step
         if step > _EVERY_STEP and step % _SPARSELY != 0:
@@ -88,12 +88,12 @@ class EventWriter(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Writes the validation that the history has gained."""
+        """Writes the newest validation of the history."""
         del epoch, logs
         self._write_validation(self.progress.history[-1])
 
     def close(self) -> None:
-        """Writes out what is held back."""
+        """Flushes and closes the file."""
         if self._writer is not None:
             with self._failing_softly():
                 self._writer.close()
@@ -125,7 +125,7 @@ class EventWriter(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def _failing_softly(self) -> Iterator[None]:
-        """Turns a refusal of the disk into a warning, the last one."""
+        """Turns a failed write into a warning, after which nothing more is written."""
         try:
             yield
         except (tf.errors.OpError, OSError) as error:
@@ -136,27 +136,27 @@ class EventWriter(keras.callbacks.Callback):
 
 
 def _kind(plugin: str, data: str) -> Any:
-    """What TensorBoard reads a summary with."""
+    """The metadata that selects TensorBoard's plugin for a summary."""
     kind = tf.compat.v1.SummaryMetadata
     return kind(plugin_data=kind.PluginData(plugin_name=plugin), data_class=data)
 
 
 def _preformatted(text: str) -> bytes:
-    """A sample as the Markdown that TensorBoard shows: indented by four, so that it stands as it is."""
+    """A sample as Markdown for TensorBoard: indented by four, so that it is shown verbatim."""
     return "\n".join(f"    {line}" for line in text.split("\n")).encode("utf-8", "replace")
 
 
 def event_files(folder: Path) -> list[Path]:
-    """The files that `EventWriter` has written to a folder, oldest first; none where there is no such folder."""
+    """The files that `EventWriter` has written to a folder, oldest first; empty if the folder does not exist."""
     found = folder.glob(f"events.out.tfevents.*{_SUFFIX}")
     return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 
 def _rewind(folder: Path, step: int) -> int:
-    """Takes events of later steps, and what a killed process left half-written, out of our files in a folder.
+    """Removes events of later steps, and half-written ones of a killed process, from our files in a folder.
 
     Returns:
-        The step of the last validation that is left; 0 without one.
+        The step of the last remaining validation; 0 if there is none.
     """
     last = 0
     for path in event_files(folder):
@@ -178,9 +178,9 @@ def _rewind(folder: Path, step: int) -> int:
 
 
 def _records(path: Path) -> tuple[list[bytes], bool]:
-    """The records of a file, and whether it is whole."""
+    """The records of a file, and whether it is complete."""
     records: list[bytes] = []
-    # The thread that autotuning starts can hold up the end of the process for half a minute.
+    # The autotuning thread can delay the end of the process by half a minute.
     options = tf.data.Options()
     options.autotune.enabled = False
     try:

@@ -1,4 +1,4 @@
-"""Sets the learning rate of each step and turns a budget of seconds into a number of steps."""
+"""Callback that sets each step's learning rate and turns a time budget into a number of steps."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from textgen.training.progress import Progress
 from textgen.training.schedule import fallen, learning_rate
 
 _WARM, _MEASURED = 3, 10
-"""A run's first steps, which also compile, and the steps that a measurement of its pace needs at least."""
+"""A run's first steps, which also compile, and the minimum number of steps to measure the speed."""
 
 _WHOLE_PACE = 0.92
-"""What a step takes that learns from its batch whole, as a share of what it takes in halves."""
+"""The time of a step with one update, as a share of that with two halves."""
 
 _WINDOWS = 50
-"""How often in a run its pace is looked at."""
+"""Number of speed measurements in a run."""
 
 _OFF, _MOVE, _FALL = 0.02, 0.5, 0.02
-"""By which share of the budget the pace must lead past or short of it for the end to be moved; by which share of what
-is left it moves at most at once; the share of all steps that the rate always has to come to rest."""
+"""Share of the budget by which the expected end must be off to be moved; share of the remaining steps by which it moves
+at most at once; share of all steps that is always left for the decay."""
 
 
 class TimeBudget(keras.callbacks.Callback):
-    """Sets each step's learning rate and turns a budget of seconds into a number of steps.
+    """Sets each step's learning rate and turns a time budget into a number of steps.
 
-    While a linear schedule is at its peak nothing depends on how many steps there will be, so the run's own speed is
-    measured until the rate has to fall; then the number of steps is fixed. Where the pace later leads elsewhere,
-    because the machine's changed or the first measurement was off, the end is moved, and the rate goes on falling from
-    where it is. A run that is continued keeps the end it had.
+    At the peak of a linear schedule nothing depends on the number of steps, so the speed is measured until the decay
+    has to start; then the number of steps is fixed. If the speed changes later, the end is moved, and the rate decays
+    from its current value. A continued run keeps its end.
     """
 
     def __init__(self, progress: Progress, config: TrainingConfig, reporter: Reporter, *, held_out: int) -> None:
@@ -48,12 +47,12 @@ class TimeBudget(keras.callbacks.Callback):
         self._planned_here = False
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Tells the trainer how a continued run learns."""
+        """Sets whether the first step is done in halves."""
         del logs
         self._set_halves()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Sets the step's rate."""
+        """Sets the step's learning rate."""
         del batch, logs
         rate = learning_rate(self.config, self.progress.plan, self.progress.step) * self.progress.rate_factor
         self.model.optimizer.learning_rate = rate
@@ -61,7 +60,7 @@ class TimeBudget(keras.callbacks.Callback):
             self._set_halves()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Measures the pace, moves the end where it has to, and reports the step."""
+        """Measures the speed, moves the end if needed, and reports the step."""
         del batch
         progress = self.progress
         self._steps_here += 1
@@ -82,7 +81,7 @@ class TimeBudget(keras.callbacks.Callback):
             self._round_end = progress.seconds
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Notes how long the validation, the sample and the save between two rounds took."""
+        """Records the time that the last validation, sample and save took."""
         del epoch, logs
         if self._round_end is None:
             return
@@ -99,24 +98,24 @@ class TimeBudget(keras.callbacks.Callback):
         return min(self.progress.seconds / (self.config.time or math.inf), 1.0)
 
     def _measure(self) -> None:
-        """Begins to measure the pace."""
+        """Starts a measurement of the speed."""
         self._mark, self._aside = (self.progress.step, self.progress.seconds), 0.0
 
     def _pace(self) -> float:
-        """Seconds of a step, since the measurement began."""
+        """Seconds per step since the measurement started."""
         first, since = self._mark or (self.progress.step, self.progress.seconds)
         return max((self.progress.seconds - since - self._aside) / max(self.progress.step - first, 1), 1e-6)
 
     def _round(self) -> float:
-        """Seconds of a validation, with its sample and save: the last one's, or a guess before the first."""
+        """Seconds of a validation with its sample and save: of the last one, or an estimate before the first."""
         if self._round_seconds is not None:
             return self._round_seconds
         size = self.config.batch_size * self.config.sequence_length
-        # Scoring takes a third to two thirds of what learning does; a sample and a save take a moment more.
+        # Scoring takes a third to two thirds of the time of training; a sample and a save add some.
         return self._pace() * self._held_out / size / 1.5 + 0.5
 
     def _between(self) -> float:
-        """The share of a validation's seconds that falls on a step."""
+        """Seconds of validation per step."""
         return self._round() / self.progress.plan.validate_every
 
     def _budget(self) -> None:
@@ -138,7 +137,7 @@ class TimeBudget(keras.callbacks.Callback):
             self._measure()
 
     def _move(self, steps: int) -> None:
-        """Sets the end, from here on; the pace is measured anew where this ends the steps in halves."""
+        """Moves the end of the run; the speed is measured again if this ends the steps in halves."""
         plan, step = self.progress.plan, self.progress.step
         done = fallen(self.config, plan, step)
         whole = max(step, round(self.config.halved_share * steps)) if plan.halves(step) else plan.whole_from
@@ -147,9 +146,9 @@ class TimeBudget(keras.callbacks.Callback):
             self._measure()
 
     def _affordable(self, seconds: float) -> int:
-        """The step at which so many seconds are over, with the validations on the way and the last one.
+        """The step that is reached in a number of seconds, validations included.
 
-        What is left of the steps in halves goes at the pace measured, and the others more quickly by a known share.
+        The remaining steps in halves are assumed to take the measured time, the others a fixed share of it.
         """
         step, plan, pace, between = self.progress.step, self.progress.plan, self._pace(), self._between()
         seconds -= self._round()

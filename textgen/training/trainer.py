@@ -1,7 +1,7 @@
-"""One training step and one validation step, as a Keras model that callbacks know.
+"""The training and validation steps, as a Keras model for callbacks.
 
-The trainer wraps the plain model: it carries the recurrent state from batch to batch, cuts a batch into shards,
-and reports the loss. What it learns lives in the plain model's own variables. It knows no file and no clock.
+The trainer wraps the plain model, whose variables it trains: it carries the recurrent state from batch to batch, splits
+a batch into shards and reports the loss.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Trainer(keras.Model):
     """Truncated backpropagation through time over parallel streams, each position a target.
 
     Args:
-        network: the training view of the model.
+        network: the model's forward pass.
         plain: the Keras model itself.
         config: batch size, clipping, Adam's settings.
-        shards: parts of a batch worked on side by side; divides `config.batch_size` and `validation_streams`.
+        shards: parts of a batch computed in parallel; divides `config.batch_size` and `validation_streams`.
         validation_streams: parallel streams of the held-out text.
 
     `train_step` takes batches `(inputs, targets, reset)`: two `(batch, time)` integer tensors, and whether the state
-    starts from zero; `test_step` takes `(inputs, targets, weights, reset)`.
+    is reset to zero; `test_step` takes `(inputs, targets, weights, reset)`.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class Trainer(keras.Model):
         self.network = network
         self.shards = shards
         self._loss = keras.metrics.Mean(name="loss")
-        self._state = _Carried(network, config.batch_size)
-        self._validation_state = _Carried(network, validation_streams)
+        self._state = _CarriedState(network, config.batch_size)
+        self._validation_state = _CarriedState(network, validation_streams)
         self.last_loss = tf.Variable(0.0, trainable=False)
         self.gradient_norm = tf.Variable(0.0, trainable=False)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -72,7 +72,7 @@ class Trainer(keras.Model):
         return self.plain(inputs)
 
     def train_step(self, data: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
-        """Learns from one batch; returns the mean loss so far."""
+        """Trains on one batch; returns the mean loss so far."""
         inputs, targets, reset = data
         if self._state_reset > 0.0:
             reset = tf.logical_or(reset, self.network.resets(self.steps_done, inputs.shape[0], self._state_reset))
@@ -92,7 +92,7 @@ class Trainer(keras.Model):
         return {"loss": self._loss.result()}
 
     def _in_halves(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, Tensor]:
-        """Two updates from one batch, the second after the first half of its time: means of loss and norm."""
+        """Makes two updates, one per half of the batch's time steps; returns the means of loss and norm."""
         batch, time = inputs.shape
         half = time // 2
         self._state.write(state)
@@ -103,12 +103,12 @@ class Trainer(keras.Model):
             one_loss, one_norm = self._learn(here, following, self._state.read(tf.constant(False)), part)
             return part + 1, loss + 0.5 * one_loss, norm + 0.5 * one_norm
 
-        # A loop, since a graph that holds the update twice takes a second longer to build.
+        # A loop, since a graph with two copies of the update takes a second longer to build.
         _, loss, norm = tf.while_loop(lambda part, *_: part < 2, update, (0, 0.0, 0.0))
         return loss, norm
 
     def _learn(self, inputs: Tensor, targets: Tensor, state: State, part: Tensor | int = 0) -> tuple[Tensor, Tensor]:
-        """One update; carries the state on and returns the mean loss and the gradient's norm before clipping."""
+        """Makes one update and stores the state; returns the mean loss and the gradient norm before clipping."""
         variables = [variable.value for variable in self.plain.trainable_variables]
         masks = self.network.masks(self.steps_done, inputs.shape[0], part)
         count = tf.cast(tf.size(targets), tf.float32)
@@ -136,9 +136,9 @@ class Trainer(keras.Model):
     def _over_shards(
         self, inputs: Tensor, targets: Tensor, weights: Tensor | None, state: State, masks: Masks | None
     ) -> tuple[Tensor, Tensor, State]:
-        """The summed loss of a batch, the one to learn from, whose logits are scaled, and the state after it.
+        """The summed loss of a batch, the training loss (with scaled logits), and the state after it.
 
-        Shards need nothing of one another.
+        Shards are independent of one another.
         """
         batch = inputs.shape[0]
         shards = self.shards if batch % self.shards == 0 else 1
@@ -156,7 +156,7 @@ class Trainer(keras.Model):
         return tf.add_n(losses), tf.add_n(scaled), after
 
     def capture(self) -> dict[str, np.ndarray]:
-        """All that an exact continuation needs besides the weights: arrays by name."""
+        """All that an exact continuation needs besides the weights, as arrays by name."""
         arrays = {f"optimizer/{n:04d}": v.numpy() for n, v in enumerate(self.optimizer.variables)}
         arrays |= {f"state/{n:04d}": v.numpy() for n, v in enumerate(self._state.variables)}
         arrays |= {f"loss/{n:04d}": v.numpy() for n, v in enumerate(self._loss.variables)}
@@ -164,7 +164,7 @@ class Trainer(keras.Model):
         return {name: np.asarray(value) for name, value in arrays.items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Takes back what `capture` gave.
+        """Restores the arrays of `capture`.
 
         Raises:
             ValueError: an array is missing or of another shape.
@@ -179,8 +179,8 @@ class Trainer(keras.Model):
         for name, variable in variables.items():
             variable.assign(arrays[name])
 
-    def forget(self) -> None:
-        """Starts the optimizer's moments and the recurrent state afresh; the optimizer's step count stays."""
+    def reset_training_state(self) -> None:
+        """Sets the optimizer's moments and the recurrent state to zero; the optimizer's step count is kept."""
         for variable in self.optimizer.variables:
             if len(variable.shape) > 0:
                 variable.assign(np.zeros(variable.shape, "float32"))
@@ -188,8 +188,8 @@ class Trainer(keras.Model):
             variable.assign(tf.zeros_like(variable))
 
 
-class _Carried:
-    """A recurrent state in variables, so that it outlives a step."""
+class _CarriedState:
+    """A recurrent state in variables, which is kept from step to step."""
 
     def __init__(self, network: Network, batch: int) -> None:
         self._layers = [[tf.Variable(t, trainable=False) for t in layer] for layer in network.zero_state(batch)]
@@ -199,7 +199,7 @@ class _Carried:
         return [variable for layer in self._layers for variable in layer]
 
     def read(self, reset: Tensor) -> State:
-        """The state, zero where `reset`, one boolean for all streams or one for each, says so."""
+        """The state, set to zero where `reset` is True: one boolean for all streams or one for each."""
         keep = 1.0 - tf.cast(reset, tf.float32)
         return [[variable * keep for variable in layer] for layer in self._layers]
 

@@ -1,1 +1,1 @@
-"""The commands of `textgen`, a file each; `textgen.cli` imports one when it is asked for."""
+"""The commands of `textgen`, one per file; `textgen.cli` imports them lazily."""

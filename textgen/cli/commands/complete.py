@@ -15,23 +15,23 @@ import click
 from click.exceptions import Exit
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import adapt_option, checkpoints_option, json_option, run_option, setting, wish
+from textgen.cli.options import adapt_option, checkpoints_option, json_option, optional, run_option, setting
 from textgen.config import CorpusConfig, SamplingConfig
 from textgen.errors import UnknownCharacterError
 from textgen.sampling.drafts import Draft, label
 from textgen.system import is_terminal
 
 _HELP = """\
-TEXT        a new line of the text; the first starts it
-+TEXT       goes on in the same line
-NUMBER      takes that suggestion
-:line       lets the model write to the end of the line
-:paragraph  lets it write to the end of the paragraph
-:undo       takes the last change back
+TEXT        adds a line
++TEXT       continues the last line
+NUMBER      accepts that suggestion
+:line       lets the model finish the line
+:paragraph  lets the model finish the paragraph
+:undo       undoes the last change
 :text       shows the whole text
-:new        starts afresh
-:quit       ends, as the end of the input does
-\\TEXT       a line that begins with one of these signs"""
+:new        starts a new text
+:quit       exits, as the end of input does
+\\TEXT       adds a line that looks like one of these"""
 
 
 @command(
@@ -49,14 +49,14 @@ NUMBER      takes that suggestion
     "--temperature",
     config=SamplingConfig,
     type=float,
-    help="How freely lines and paragraphs are written; lower is safer.",
+    help="Softmax temperature of written lines and paragraphs; lower is safer.",
 )
-@wish("--seed", config=SamplingConfig, otherwise="drawn anew")
+@optional("--seed", config=SamplingConfig, otherwise="random")
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The encoding of --adapt's file.")
-@click.option("--choices", type=click.IntRange(1, 9), default=5, show_default=True, help="How many suggestions.")
-@click.option("--plain", is_flag=True, help="Work line by line on a terminal too.")
-@json_option("Line by line, with one JSON object for each: text, written, suggestions.")
+@click.option("--choices", type=click.IntRange(1, 9), default=5, show_default=True, help="Number of suggestions.")
+@click.option("--plain", is_flag=True, help="Use the line mode on a terminal, too.")
+@json_option("Use the line mode, with a JSON object for each line: text, written, suggestions.")
 def complete(
     run: str | None,
     checkpoints: Path,
@@ -70,18 +70,18 @@ def complete(
 ) -> None:
     """Write together with a model, with suggestions as you type.
 
-    On a terminal you edit the text with the usual keys, and the likeliest end of the word stands behind the cursor: Tab
-    takes it, Shift-Tab goes to the next, Alt-1 to Alt-9 take one by its number. Ctrl-L lets the model write a line at
-    the cursor, Ctrl-P a paragraph, Ctrl-R writes that differently, Ctrl-C stops it. Ctrl-U undoes, Ctrl-Y redoes,
-    Ctrl-D ends. If standard output is a file or a pipe, it gets the whole text at the end. This needs the package
+    On a terminal you edit the text with the usual keys, and the likeliest end of the word is shown behind the cursor:
+    Tab accepts it, Shift-Tab selects the next, Alt-1 to Alt-9 accept one by number. Ctrl-L lets the model write a line
+    at the cursor, Ctrl-P a paragraph; Ctrl-R rewrites that, Ctrl-C stops it. Ctrl-U undoes, Ctrl-Y redoes, Ctrl-D
+    exits. If standard output is a file or a pipe, the whole text is written to it at the end. This needs the package
     prompt_toolkit: pip install 'textgen-chars[complete]'.
 
-    Anywhere else each line is a request: a text, the number of a suggestion, :line, :paragraph, :undo, :text, :new or
-    :quit; +TEXT goes on in the same line.
+    Elsewhere, in the line mode, each line is a request: a text, the number of a suggestion, :line, :paragraph, :undo,
+    :text, :new or :quit; +TEXT continues the last line.
     """
     SamplingConfig(temperature=temperature, seed=seed)
     if adapt == "-":
-        raise click.UsageError("--adapt must be a file here: standard input is what you write.")
+        raise click.UsageError("--adapt must be a file here: standard input is your text.")
 
     from textgen.cli import reading
 
@@ -103,13 +103,13 @@ def complete(
 
 
 def _terminal() -> TextIO | None:
-    """The terminal to edit on; None where there is none, or none that an editor can be shown on."""
+    """The terminal to edit on; None if there is none, or none that can show the editor."""
     terminal = next((stream for stream in (sys.stderr, sys.stdout) if is_terminal(stream)), None)
     if terminal is None or not is_terminal(sys.stdin) or os.environ.get("TERM") == "dumb":
         return None
     if importlib.util.find_spec("prompt_toolkit") is None:
         click.echo(
-            "Note: this goes line by line, as the package prompt_toolkit is missing. "
+            "Note: using the line mode, because the package prompt_toolkit is not installed. "
             "Get the editor with: pip install 'textgen-chars[complete]'",
             err=True,
         )
@@ -130,7 +130,7 @@ def _requests() -> Iterator[str]:
 
 
 def _answer(draft: Draft, request: str, *, as_json: bool) -> KeyboardInterrupt | None:
-    """Does what a line asks for and shows what came of it on standard output; returns what interrupted it."""
+    """Executes a request and writes the result to standard output; returns what interrupted it."""
     before, problem, interruption = draft.text, None, None
     try:
         problem = _obey(draft, request)
@@ -156,10 +156,10 @@ def _answer(draft: Draft, request: str, *, as_json: bool) -> KeyboardInterrupt |
 
 
 def _obey(draft: Draft, request: str) -> str | None:
-    """Changes the draft; returns what is wrong with the request."""
+    """Changes the draft; returns an error message, or None."""
     asked = request.strip()
     if asked.isascii() and asked.isdecimal() and draft.text:
-        return None if draft.pick(int(asked)) else f"There is no suggestion {asked}. Write \\{asked} for the text."
+        return None if draft.pick(int(asked)) else f"There is no suggestion {asked}. Write \\{asked} to add it as text."
     commands: dict[str, Any] = {
         ":line": lambda: list(draft.write("line")),
         ":paragraph": lambda: list(draft.write("paragraph")),
@@ -171,7 +171,7 @@ def _obey(draft: Draft, request: str) -> str | None:
     if asked.startswith(":"):
         name = next((name for name in commands if len(asked) > 1 and name.startswith(asked)), None)
         if name is None:
-            return f"{asked} is no request; :help lists them. Write \\{asked} for the text."
+            return f"{asked} is not a request; :help lists them. Write \\{asked} to add it as text."
         commands[name]()
     elif request.startswith("+"):
         draft.add(request[1:])
@@ -182,14 +182,14 @@ def _obey(draft: Draft, request: str) -> str | None:
 
 
 def _edit(draft: Draft, terminal: TextIO) -> None:
-    """Lets the user edit the text on a terminal, and leaves it there and on standard output, whatever ended it."""
+    """Edits the text on a terminal, and writes it there and to standard output at the end."""
     from textgen.cli.editor import edit
 
     def keep() -> None:
         if not is_terminal(sys.stdout):
             click.echo(draft.text)
             sys.stdout.flush()
-        # The terminal may be what has gone.
+        # The terminal may be gone.
         with contextlib.suppress(OSError):
             click.echo(visible(draft.text), file=terminal)
 

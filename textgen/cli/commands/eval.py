@@ -1,4 +1,4 @@
-"""`textgen eval`: how good a run is."""
+"""`textgen eval`: measures how well a run predicts held-out text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
+from textgen.cli.options import AnyPath, checkpoints_option, json_option, optional, run_names, setting
 from textgen.config import CorpusConfig, EvaluationConfig
 from textgen.display.format import table
 
@@ -38,34 +38,33 @@ _STAGES = {
     ),
 )
 @click.argument("run", required=False, shell_complete=run_names)
-@click.argument("file", required=False, type=Place(allow_dash=True))
+@click.argument("file", required=False, type=AnyPath(allow_dash=True))
 @checkpoints_option
 @click.option(
     "--corpus",
     multiple=True,
-    type=Place(),
+    type=AnyPath(),
     metavar="PATH",
-    help="Where the run's own text is now, if it has moved; can be given several times.",
+    help="Path of the run's own text, if it has moved; can be given several times.",
 )
 @setting("--windows", metavar="N", config=EvaluationConfig)
-@wish("--streams", config=EvaluationConfig)
+@optional("--streams", config=EvaluationConfig)
 @setting("--dynamic", config=EvaluationConfig)
 @setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
 @setting("--unknown", config=EvaluationConfig, help="What to do with characters of FILE that the model never saw.")
 @setting("--seed", config=EvaluationConfig)
-@json_option("One JSON object with everything.")
+@json_option("Write everything as one JSON object.")
 def eval(  # noqa: A001
     run: str | None, file: str | None, checkpoints: Path, encoding: str, as_json: bool, **options: Any
 ) -> None:
     """Measure how well a run predicts held-out text.
 
-    RUN is a run's name or folder, or a .keras file; without it, the newest run is judged. FILE is a text, or - for
-    standard input; without it, the text is what the run held out from its own and never trained on.
+    RUN is a run's name or folder, or a .keras file; the default is the newest run. FILE is a text, or - for standard
+    input; the default is the run's validation split.
 
-    Tells nats and bits per character, perplexity and a 95 % interval for two ways of reading: the whole text with the
-    state carried along, and windows of N characters that each begin without context; which softmax temperature would
-    have been best; and what xz, bz2 and gzip need for the same text after the run's training text, beside mere
-    frequencies (unigram) and no knowledge at all (uniform).
+    Reports nats and bits per character, perplexity and a 95 % confidence interval for two protocols: the whole text
+    with the state carried over, and windows of N characters that each start without context. Also reports the best
+    softmax temperature, and baselines: uniform, unigram, and xz, bz2 and gzip primed with the training text.
     """
     from textgen.analysis.evaluation import evaluate
     from textgen.cli.bars import bars
@@ -88,7 +87,7 @@ def eval(  # noqa: A001
 
 
 def _is_text(argument: str, checkpoints: Path) -> bool:
-    """Whether the only argument is FILE: it is no run, and a file that is no checkpoint by its name."""
+    """Whether the only argument is FILE: it names no run, but a file other than a .keras one."""
     from textgen.errors import RunError
     from textgen.runs.find import find_run
 
@@ -103,7 +102,7 @@ def _is_text(argument: str, checkpoints: Path) -> bool:
 
 
 def _report(found: Evaluation, name: str) -> list[str]:
-    """The lines for a person, none wider than 80 columns but for a long name."""
+    """The report's lines, none wider than 80 columns but for a long name."""
     head = [
         f"run   {name}" + (f", {found.checkpoint}" if found.checkpoint != name else ""),
         f"text  {'held out, ' if found.split == 'held-out' else ''}{found.source}",
@@ -114,15 +113,15 @@ def _report(found: Evaluation, name: str) -> list[str]:
         rows.append(_row(each.title, each.nats, each.interval))
         if each is found.carried:
             rows.append(_row(f"  at temperature {found.calibration.temperature:.2f}", found.calibration.nats))
-    rows += [_row(_title(rival), rival.nats) for rival in found.baselines]
+    rows += [_row(_title(baseline), baseline.nats) for baseline in found.baselines]
     lines = [*head, "", *table(rows, right=(1, 2, 3, 4)), "", *_wrapped(found.verdict)]
     return [*lines, "", *(line for note in found.notes for line in _wrapped(note))] if found.notes else lines
 
 
-def _title(rival: Baseline) -> str:
-    if not rival.is_compressor:
-        return rival.name
-    return f"{rival.name} after training text" if rival.after_training else f"{rival.name} alone"
+def _title(baseline: Baseline) -> str:
+    if not baseline.is_compressor:
+        return baseline.name
+    return f"{baseline.name} after training text" if baseline.after_training else f"{baseline.name} alone"
 
 
 def _row(title: str, nats: float, interval: Interval | None = None) -> tuple[str, ...]:

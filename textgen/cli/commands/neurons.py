@@ -1,4 +1,4 @@
-"""`textgen neurons`: what the units of a run follow in a text, and how far its gates are open."""
+"""`textgen neurons`: correlations of a run's units with features of a text, and saturation of its gates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
+from textgen.cli.options import AnyPath, checkpoints_option, json_option, optional, run_names, setting
 from textgen.config import CorpusConfig, InsightConfig, Unknown, cell_name
 from textgen.display.format import table
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("run", shell_complete=run_names)
-@click.argument("file", type=Place(allow_dash=True))
+@click.argument("file", type=AnyPath(allow_dash=True))
 @checkpoints_option
-@wish(
+@optional(
     "--html",
-    type=Place(path_type=Path),
+    type=AnyPath(path_type=Path),
     metavar="OUT",
-    help="Also write a page where a unit is picked and its state colours the text.",
+    help="Also write a page that colours the text by the state of a chosen unit.",
 )
 @click.option(
-    "--top", type=click.IntRange(1, 100), default=3, show_default=True, help="Units to name for each feature."
+    "--top", type=click.IntRange(1, 100), default=3, show_default=True, help="Number of units for each feature."
 )
 @setting("--limit", metavar="N", config=InsightConfig)
 @setting("--encoding", config=CorpusConfig, help="The file's encoding.")
 @setting("--unknown", config=InsightConfig)
-@json_option("One JSON object.")
+@json_option("Write one JSON object.")
 def neurons(
     run: str,
     file: str,
@@ -56,9 +56,9 @@ def neurons(
 
     RUN is a run's name or folder, or a .keras file. FILE is a text, or - for standard input.
 
-    For each feature of the text the units whose state follows it best, with Pearson's correlation; layers and units are
-    counted from 1. Then for each gate the share of time at which it is above 0.9 and below 0.1. After Karpathy, Johnson
-    and Fei-Fei (2015).
+    Shows, for each feature of the text, the units whose state correlates best with it (Pearson); layers and units are
+    counted from 1. Then, for each gate, the share of time steps at which it is above 0.9 and below 0.1 (Karpathy,
+    Johnson and Fei-Fei 2015).
     """
     from textgen.analysis.neurons import neurons as watch
     from textgen.cli.reading import load_writer, read_text
@@ -78,7 +78,7 @@ def neurons(
 
 
 def _report(found: Neurons, top: int) -> list[str]:
-    """The lines for a person."""
+    """The report's lines."""
     passage, (layers, units, _) = found.passage, found.states.shape
     lines = [
         f"model  {passage.model}, {layers} x {units} {cell_name(found.cell)}",
@@ -93,7 +93,7 @@ def _report(found: Neurons, top: int) -> list[str]:
                 rows.append((name, str(unit.layer), str(unit.unit), f"{unit.correlation:+.2f}"))
         lines += table(rows, right=(1, 2, 3))
     else:
-        lines.append("Nothing in this text varies that has a name here: give a longer one.")
+        lines.append("No feature varies in this text; give a longer one.")
     if found.gates:
         rows = [("layer", "gate", "above 0.9", "below 0.1")]
         rows += [

@@ -1,4 +1,4 @@
-"""`textgen novelty`: how much of what a run writes is copied."""
+"""`textgen novelty`: measures how much of a run's samples is copied from the training text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import Place, checkpoints_option, json_option, run_names, setting, wish
+from textgen.cli.options import AnyPath, checkpoints_option, json_option, optional, run_names, setting
 from textgen.config import CorpusConfig, NoveltyConfig, SamplingConfig
 from textgen.display.format import table
 from textgen.system import colours
@@ -34,25 +34,30 @@ _WRITING = ("count", "max_new_tokens", "temperature", "top_k", "top_p", "seed")
     ),
 )
 @click.argument("run", required=False, shell_complete=run_names)
-@wish("--text", metavar="FILE", type=Place(allow_dash=True), help="Judge this text; - is standard input.")
+@optional(
+    "--text",
+    metavar="FILE",
+    type=AnyPath(allow_dash=True),
+    help="Check this text instead of samples; - is standard input.",
+)
 @setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
 @setting("--count", "-n", config=NoveltyConfig)
 @setting("--length", "max_new_tokens", config=NoveltyConfig)
-@setting("--temperature", config=SamplingConfig, help="The lower, the more is copied; several take turns.")
+@setting("--temperature", config=SamplingConfig, help="Softmax temperature; several, separated by commas, take turns.")
 @setting("--top-k", config=SamplingConfig)
 @setting("--top-p", config=SamplingConfig)
-@wish("--seed", config=SamplingConfig)
+@optional("--seed", config=SamplingConfig)
 @setting("--spans", metavar="N", config=NoveltyConfig)
-@wish(
+@optional(
     "--corpus",
     metavar="PATH",
-    type=Place(allow_dash=True),
+    type=AnyPath(allow_dash=True),
     multiple=True,
-    otherwise="where it was",
-    help="Where the run's training text is now; can be given several times.",
+    otherwise="its recorded path",
+    help="Path of the run's training text; can be given several times.",
 )
 @checkpoints_option
-@json_option("One JSON object with everything.")
+@json_option("Write everything as one JSON object.")
 @click.pass_context
 def novelty(
     ctx: click.Context,
@@ -65,15 +70,14 @@ def novelty(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Measure how much of what a run writes is copied.
+    """Measure how much of a run's samples is copied.
 
-    RUN is a run's name or folder, or a .keras file; without it, the newest run is taken. It writes samples, unless
-    --text names a text to judge in their place.
+    RUN is a run's name or folder, or a .keras file; the default is the newest run. It writes samples, unless --text
+    names a text to check in their place.
 
-    Tells the share of 8-, 16- and 32-grams that do not stand in the training text, beside the same for the text that
-    was held out from training: people who write in one manner say some things in the same words, and a model that
-    does so no more often than they do copies nothing. Then come the longest stretches that stand in the training
-    text word for word, where they are in the sample and where they come from. Needs the extra textgen-chars[novelty].
+    Reports the share of 8-, 16- and 32-grams that do not occur in the training text, for the sample and, as the
+    baseline, for the held-out text: some n-grams recur in any two texts of one style. Then shows the longest spans that
+    occur verbatim in the training text, in context and with their source. Needs the extra textgen-chars[novelty].
     """
     if text is not None:
         _refuse_writing(ctx)
@@ -97,18 +101,20 @@ def novelty(
 
 
 def _refuse_writing(ctx: click.Context) -> None:
-    """Refuses options for samples where none are written."""
+    """Refuses sampling options together with --text."""
     refused = [
         max(param.opts, key=len)
         for param in ctx.command.params
         if param.name in _WRITING and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
     ]
     if refused:
-        raise click.UsageError(f"{', '.join(refused)} cannot be given with --text, which is not written anew.", ctx)
+        raise click.UsageError(
+            f"{', '.join(refused)} cannot be given with --text, which writes no samples. Leave it out.", ctx
+        )
 
 
 def _report(found: Novelty, name: str, text: str | None) -> list[str]:
-    """The lines for a person."""
+    """The report's lines."""
     from textgen.analysis.memorisation.report import NGRAMS
     from textgen.cli.copies import in_place
 
@@ -118,14 +124,14 @@ def _report(found: Novelty, name: str, text: str | None) -> list[str]:
         ("", *(f"new {n}-grams" for n in NGRAMS), "longest copy"),
         _row("sample" if found.written else "text", found.sample),
     ]
-    yardstick = "none: the run was trained on its whole text"
+    baseline = "none: the run was trained on its whole text"
     if found.held_out is not None:
         head.append(_row("held-out text", found.held_out))
-        yardstick = f"all of it, {found.held_out.characters:,} characters" if found.whole else _extent(found.held_out)
+        baseline = f"all of it, {found.held_out.characters:,} characters" if found.whole else _extent(found.held_out)
     lines = [
         visible(f"run            {name}, trained on {found.training_characters:,} characters"),
         visible(f"{'sample' if found.written else 'text':<15}{_extent(found.sample)}{controls}"),
-        f"held-out text  {yardstick}",
+        f"held-out text  {baseline}",
         "",
         *table(head, right=range(1, 5)),
         "",
@@ -142,7 +148,7 @@ def _report(found: Novelty, name: str, text: str | None) -> list[str]:
 
 
 def _extent(figures: Figures) -> str:
-    """How much text some figures are of."""
+    """The size of the text that figures are about."""
     characters, passages = figures.characters, figures.passages
     if passages == 1:
         return f"{characters:,} characters"

@@ -1,4 +1,4 @@
-"""`textgen plot`: the learning curves of runs, in a file or on the terminal."""
+"""`textgen plot`: draws the learning curves of runs, in a file or on the terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import get_args
 import click
 
 from textgen.cli.command import command
-from textgen.cli.options import Place, checkpoints_option, run_names
+from textgen.cli.options import AnyPath, checkpoints_option, run_names
 from textgen.display.plots.chart import Against, Unit
 from textgen.display.plots.terminal import GLYPHS
 from textgen.system import can_show, colours
 
 _ROWS = 20
 _AROUND = 8
-"""Lines of a terminal that axes, key and prompt take."""
+"""Lines of a terminal that axes, legend and prompt take."""
 
 
 @command(
@@ -30,24 +30,26 @@ _AROUND = 8
 )
 @click.argument("runs", nargs=-1, metavar="[RUNS]...", shell_complete=run_names)
 @click.option(
-    "--out", "-o", type=Place(path_type=Path), metavar="FILE", help="Draw into this .png, .svg or .pdf file instead."
+    "--out", "-o", type=AnyPath(path_type=Path), metavar="FILE", help="Write a .png, .svg or .pdf file instead."
 )
 @click.option(
     "--against",
     type=click.Choice(get_args(Against)),
     default="steps",
     show_default=True,
-    help="What the curves run along.",
+    help="Quantity on the x axis.",
 )
-@click.option("--unit", type=click.Choice(get_args(Unit)), default="nats", show_default=True, help="Of the left axis.")
-@click.option("--log", is_flag=True, help="Make that a logarithmic axis.")
+@click.option(
+    "--unit", type=click.Choice(get_args(Unit)), default="nats", show_default=True, help="Unit of the left axis."
+)
+@click.option("--log", is_flag=True, help="Make the left axis logarithmic.")
 @checkpoints_option
 def plot(runs: tuple[str, ...], out: Path | None, against: Against, unit: Unit, log: bool, checkpoints: Path) -> None:
     """Draw the learning curves of runs.
 
-    RUNS are runs' names or folders, or .keras files; without any, the newest run is drawn. Each curve has the loss in
-    training and on the text held out, in nats and in bits per character, with the best point marked. Times are those of
-    training, summed over a run's continuations.
+    RUNS are runs' names or folders, or .keras files; the default is the newest run. Shows training and validation loss,
+    in nats and in bits per character, with the best validation marked. Times are training times, summed over a run's
+    continuations.
 
     A file needs matplotlib: pip install 'textgen-chars[plot]'
     """

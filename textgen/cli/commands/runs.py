@@ -1,4 +1,4 @@
-"""`textgen runs` and `textgen info`: what has been trained."""
+"""`textgen runs` and `textgen info`: list the runs, and show one."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _COLUMNS = ("run", "corpus", "size", "epochs", "val loss", "bits/char", "age")
     examples=("textgen runs", "textgen runs --json"),
 )
 @checkpoints_option
-@json_option("One JSON object a line for each run.")
+@json_option("Write one JSON object per line for each run.")
 def runs(checkpoints: Path, as_json: bool) -> None:
     """List the runs, newest first.
 
-    Corpus, size of the model, passes over the text, loss on the text held out (nats per character), the same in bits
-    per character, and how long ago it was saved.
+    Shows corpus, model size, epochs, validation loss in nats and in bits per character, and the time since the last
+    save.
     """
     from textgen.runs.find import list_runs
 
@@ -63,11 +63,11 @@ def runs(checkpoints: Path, as_json: bool) -> None:
 )
 @click.argument("name", required=False, shell_complete=run_names)
 @checkpoints_option
-@json_option("One JSON object with everything.")
+@json_option("Write everything as one JSON object.")
 def info(name: str | None, checkpoints: Path, as_json: bool) -> None:
     """Show a run's model, vocabulary, settings and history.
 
-    NAME is a run's name or folder, or a .keras file; without it, the newest run is told.
+    NAME is a run's name or folder, or a .keras file; the default is the newest run.
     """
     from textgen.model.read import describe, read_metadata
 
@@ -91,7 +91,7 @@ def info(name: str | None, checkpoints: Path, as_json: bool) -> None:
 
 
 def _find(name: str | None, checkpoints: Path) -> tuple[Path, Run | None]:
-    """The checkpoint that a name means, and its run; a file that is named has none."""
+    """The checkpoint that a name stands for, and its run; None for a file."""
     from textgen.runs.find import find_run, resolve_checkpoint
 
     if name is not None and resolve_checkpoint(name, checkpoints=checkpoints) == Path(name):
@@ -115,7 +115,7 @@ def _row(summary: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _sections(path: Path, metadata: Metadata, run: Run | None) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What `textgen info` tells: titles, each with labels and values; empty values are left out."""
+    """The sections of `textgen info`, each with labels and values; empty values are left out."""
     corpus, metrics = metadata.corpus, metadata.metrics
     model, tokenizer = metadata.model, metadata.tokenizer
     sections = [
@@ -160,7 +160,7 @@ def _sections(path: Path, metadata: Metadata, run: Run | None) -> list[tuple[str
 
 
 def _history(history: Sequence[Validation]) -> list[tuple[str, ...]]:
-    """The validations as rows of a table; of many, some twenty spread over all."""
+    """The validations as rows of a table; of many, about twenty spread evenly."""
     head: tuple[str, ...] = ("step", "epoch", "time", "loss", "val loss", "rate")
     every = max(1, -(-len(history) // 20))
     shown = [row for n, row in enumerate(history) if (len(history) - 1 - n) % every == 0]
@@ -178,7 +178,7 @@ def _history(history: Sequence[Validation]) -> list[tuple[str, ...]]:
 
 
 def _plain(value: Any) -> str:
-    """A setting's value in words; nothing for one that is not set."""
+    """A setting's value in words; "" if it is not set."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:

@@ -1,4 +1,4 @@
-"""`textgen sample`: new text from a run."""
+"""`textgen sample`: writes new text with a run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import click
 
 from textgen.cli.command import command, visible
 from textgen.cli.options import (
-    Place,
+    AnyPath,
     adapt_option,
     checkpoints_option,
     json_option,
+    optional,
     run_option,
     setting,
-    wish,
 )
 from textgen.config import CorpusConfig, SamplingConfig
 from textgen.system import is_terminal
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 SEPARATOR = "-----"
 
 _COPIES = 3
-"""How many copied stretches `--check` names."""
+"""Number of copied spans that `--check` shows."""
 
-_choice = functools.partial(setting, config=SamplingConfig, section="The next character, in the order of application")
-_end = functools.partial(setting, config=SamplingConfig, section="The end")
+_choice = functools.partial(setting, config=SamplingConfig, section="Sampling controls, in order of application")
+_end = functools.partial(setting, config=SamplingConfig, section="End of the text")
 
 
 @command(
@@ -57,38 +57,38 @@ _end = functools.partial(setting, config=SamplingConfig, section="The end")
 )
 @run_option
 @checkpoints_option
-@wish("--prompt", metavar="TEXT", help="The text to go on from.")
-@wish("--prompt-file", metavar="FILE", type=Place(), help="The same from a file; - is standard input.")
+@optional("--prompt", metavar="TEXT", help="The text to continue.")
+@optional("--prompt-file", metavar="FILE", type=AnyPath(), help="File with the text to continue; - is standard input.")
 @adapt_option
-@setting("--encoding", config=CorpusConfig, help="The encoding of files and of what is piped in.")
-@click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before its continuation.")
-@click.option("--count", "-n", type=int, default=1, show_default=True, help="How many samples.")
-@wish("--seed", config=SamplingConfig)
+@setting("--encoding", config=CorpusConfig, help="Encoding of files and of standard input.")
+@click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before each sample.")
+@click.option("--count", "-n", type=int, default=1, show_default=True, help="Number of samples.")
+@optional("--seed", config=SamplingConfig)
 @setting(
     "--unknown",
     config=SamplingConfig,
     help="What to do with characters of the prompt, or of --adapt's file, that the model never saw.",
 )
-@json_option("One JSON object a line for each sample.")
+@json_option("Write one JSON object per line for each sample.")
 @click.option(
     "--logprobs",
     metavar="N",
     type=int,
     default=0,
-    help="With --json: each character's log-probability, and the N likeliest there.",
+    help="With --json: add log-probabilities, of each character and its N likeliest alternatives.",
 )
 @click.option(
     "--check",
     is_flag=True,
-    help="Then name the longest stretches copied from the training text; see textgen novelty.",
+    help="Then show the longest spans copied from the training text; see textgen novelty.",
 )
-@wish(
+@optional(
     "--corpus",
     metavar="PATH",
-    type=Place(),
+    type=AnyPath(),
     multiple=True,
-    otherwise="where it was",
-    help="With --check and --adapt: where the training text is now; can be given several times.",
+    otherwise="its recorded path",
+    help="With --check or --adapt: path of the training text; can be given several times.",
 )
 @_choice("--repetition-penalty")
 @_choice("--repetition-window")
@@ -104,12 +104,12 @@ _end = functools.partial(setting, config=SamplingConfig, section="The end")
 def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options: Any) -> None:
     """Write new text with a trained model.
 
-    Without --prompt and --prompt-file, what is piped in is the prompt. One newline at the end of a file or of piped
-    text is not part of it. The text goes to standard output, the seed to standard error.
+    Without --prompt and --prompt-file, the prompt is read from standard input if that is a pipe or a file. One newline
+    at its end is dropped. The text goes to standard output, the seed to standard error.
 
-    With --adapt the model first reads a text, once, and learns from it as it goes, so that it knows its names and its
-    manner: for a text much like what it was trained on. The run itself stays as it is. To learn a text by heart, or
-    another language, train: textgen train FILE --from RUN.
+    With --adapt the model is first adapted to a text in one pass (dynamic evaluation), so that it picks up its names
+    and style; the text should resemble the training text. The run is not changed. To learn a text thoroughly, or
+    another language, fine-tune: textgen train FILE --from RUN.
     """
     if options["prompt"] is not None and options["prompt_file"] is not None:
         raise click.UsageError("--prompt and --prompt-file cannot be given together.", ctx)
@@ -128,7 +128,7 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
     training = _training_text(writer, options["corpus"] or ()) if options["check"] else None
     more: dict[str, Any] = {"run": name}
     if options["adapt"] is not None:
-        # What is wrong with the arguments is told before the time is spent.
+        # Report wrong arguments before spending the time.
         config = SamplingConfig(**controls)
         writer.tokenizer.encode(prompt, unknown=config.unknown)
         where = {"encoding": options["encoding"], "unknown": config.unknown, "corpus": options["corpus"] or ()}
@@ -172,7 +172,7 @@ def _stream(
     echo: bool,
     name: str,
 ) -> Sample:
-    """Writes one text as it comes; what interrupts it, such as Ctrl-C, ends it where it is."""
+    """Writes one text as it is generated; Ctrl-C and other signals end it."""
     stream = writer.stream(prompt, **controls)
     write, flush = sys.stdout.write, sys.stdout.flush
     last = prompt[-1:] if echo else ""
@@ -196,7 +196,7 @@ def _stream(
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[list[KeyboardInterrupt]]:
-    """Ends the body where an interruption comes, which is noted: first what has been written is to be shown."""
+    """Ends the body at an interruption and notes it, so that what has been written is shown first."""
     interrupted: list[KeyboardInterrupt] = []
     try:
         yield interrupted
@@ -205,7 +205,7 @@ def _held_back() -> Iterator[list[KeyboardInterrupt]]:
 
 
 def _training_text(writer: Writer, corpus: Sequence[str]) -> TrainingText:
-    """The text that copies are looked for in; whether it is there is known before anything is written."""
+    """The training text to search for copies, read first so that errors come before any sample."""
     from textgen.analysis.memorisation import check_installed, read_training_text
     from textgen.cli.bars import bars
     from textgen.cli.copies import STAGES
@@ -217,7 +217,7 @@ def _training_text(writer: Writer, corpus: Sequence[str]) -> TrainingText:
 
 
 def _find_copies(training: TrainingText, samples: Sequence[Sample], *, each: bool) -> list[Span]:
-    """The longest stretches of the samples, or of each of them, that stand in the training text."""
+    """The longest copied spans of all samples, or of each of them."""
     from textgen.analysis.memorisation import find_spans
     from textgen.cli.bars import bars
     from textgen.cli.copies import STAGES
@@ -228,13 +228,13 @@ def _find_copies(training: TrainingText, samples: Sequence[Sample], *, each: boo
 
 
 def _copies(training: TrainingText, samples: Sequence[Sample]) -> list[list[dict[str, Any]]]:
-    """For each sample, its copies as plain JSON values."""
+    """For each sample, its copied spans as plain JSON values."""
     spans = _find_copies(training, samples, each=True)
     return [[span.to_json() for span in spans if span.sample == n] for n in range(len(samples))]
 
 
 def _name_copies(training: TrainingText, samples: Sequence[Sample]) -> None:
-    """Says what was copied."""
+    """Shows the copied spans."""
     from textgen.cli.copies import in_short
 
     for line in in_short(_find_copies(training, samples, each=False)):
@@ -242,12 +242,12 @@ def _name_copies(training: TrainingText, samples: Sequence[Sample]) -> None:
 
 
 def _report(seed: int, name: str) -> None:
-    """Says which seed writes the same again."""
+    """Shows the seed that reproduces the samples."""
     click.echo(f"({name}, --seed {seed})", err=True)
 
 
 def _prompt(writer: Writer, options: dict[str, Any]) -> str:
-    """The prompt from wherever it comes, read as the corpus was."""
+    """Reads the prompt from its option, a file or standard input, normalised as in training."""
     from textgen.cli.reading import read_text
 
     path = options["prompt_file"]
@@ -258,7 +258,7 @@ def _prompt(writer: Writer, options: dict[str, Any]) -> str:
 
 
 def _is_piped() -> bool:
-    """Whether standard input is a pipe or a file: something that somebody put there."""
+    """Whether standard input is a pipe or a file."""
     try:
         mode = os.fstat(sys.stdin.fileno()).st_mode
     except (AttributeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""`textgen score`: how well a run predicts a text, in figures, in colours or as a page."""
+"""`textgen score`: measures how well a run predicts a text, in figures, colours or as a page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.command import Command, command, visible
-from textgen.cli.options import Place, adapt_option, checkpoints_option, json_option, run_option, setting, wish
+from textgen.cli.options import AnyPath, adapt_option, checkpoints_option, json_option, optional, run_option, setting
 from textgen.config import CorpusConfig, EvaluationConfig, InsightConfig, Unknown, require
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from textgen.sampling.writer import Writer
 
 _EXACT = 50_000
-"""Characters that are always read in one part."""
+"""Length up to which a text is read in one part."""
 
 _PART = 4096
-"""Characters that each part of a longer text has at least."""
+"""Minimum length of a part of a longer text."""
 
 _MOST_PARTS = 64
 
@@ -35,25 +35,31 @@ _MOST_PARTS = 64
         "head -c 100 corpora/marrow_haven.txt | textgen score - --json --run marrow_haven",
     ),
 )
-@click.argument("file", type=Place(allow_dash=True))
+@click.argument("file", type=AnyPath(allow_dash=True))
 @run_option
 @checkpoints_option
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The files' encoding.")
 @setting("--unknown", config=InsightConfig)
-@wish("--streams", config=EvaluationConfig)
-@wish("--limit", metavar="N", type=int, otherwise="all; 20,000 for --html", help="Read this many characters from FILE.")
+@optional("--streams", config=EvaluationConfig)
+@optional(
+    "--limit",
+    metavar="N",
+    type=int,
+    otherwise="all; 20,000 for --html",
+    help="Read only the first N characters of FILE.",
+)
 @click.option(
     "--show", is_flag=True, help="Show the text coloured by surprisal; with --json, add the log-probabilities."
 )
-@wish(
+@optional(
     "--html",
-    type=Place(path_type=Path),
+    type=AnyPath(path_type=Path),
     metavar="OUT",
-    help="Write a page that shows each character's probability and the alternatives.",
+    help="Write a page with each character's probability and its alternatives.",
 )
 @setting("--alternatives", metavar="N", config=InsightConfig)
-@json_option("One JSON object.")
+@json_option("Write one JSON object.")
 def score(
     file: str,
     run: str | None,
@@ -70,8 +76,8 @@ def score(
 ) -> None:
     """Measure how well a run predicts a given text.
 
-    FILE is a text, or - for standard input. The fewer bits per character, the more it is like the training text.
-    It is read from its first character, with the state carried along. The page is one file that needs no network.
+    FILE is a text, or - for standard input. Fewer bits per character mean a better prediction. The state is carried
+    over the whole text. The page is a single file that needs no network.
     """
     if adapt == file == "-":
         raise click.UsageError("FILE and --adapt cannot both be standard input.")
@@ -107,7 +113,7 @@ def score(
 
 
 def _figures(scored: Score, text: str) -> dict[str, Any]:
-    """What was read, and how well it was predicted, as plain JSON values."""
+    """The scores as plain JSON values."""
     import hashlib
 
     return {
@@ -122,7 +128,7 @@ def _figures(scored: Score, text: str) -> dict[str, Any]:
 
 
 def _lines(scored: Score, text: str, name: str) -> list[str]:
-    """The same for people."""
+    """The scores as lines of text."""
     read, bits = len(scored.text), scored.nats / math.log(2.0)
     return [
         f"model               {name}",
@@ -135,7 +141,7 @@ def _lines(scored: Score, text: str, name: str) -> list[str]:
 
 
 def _score(writer: Writer, text: str, *, streams: int | None, unknown: Unknown) -> Score:
-    """Scores a text, with a bar on a terminal if it takes a while."""
+    """Scores a text, with a progress bar."""
     from textgen.cli.watching import reading_bar
     from textgen.engine.scoring import score_text
     from textgen.errors import CorpusError

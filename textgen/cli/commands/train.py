@@ -1,4 +1,4 @@
-"""`textgen train`: a text in, a run out."""
+"""`textgen train`: trains a model on a text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from textgen.cli import STARTED
 from textgen.cli.command import INTERRUPTED, command, visible
-from textgen.cli.options import Pace, Place, checkpoints_option, run_names, wish, wishes
+from textgen.cli.options import AnyPath, DurationOrSteps, checkpoints_option, optional, optional_settings, run_names
 from textgen.config import SIZES, CorpusConfig, ModelConfig, TrainingConfig
 
 if TYPE_CHECKING:
@@ -38,42 +38,42 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
         "textgen train corpora/marrow_haven.txt --from marrow_haven --name finer --time 1m",
     ),
 )
-@click.argument("sources", nargs=-1, metavar="[SOURCES]...", type=Place(allow_dash=True))
-@wish("--name", metavar="NAME", otherwise="that of the text, with a free number", help="The run's name.")
-@wish("--size", type=click.Choice(list(SIZES)), otherwise="follows text and time", help="The model's size.")
-@wishes(TrainingConfig, *_LENGTH, time={"help": "Time budget, such as 90s, 3m or 1h30m, instead of epochs."})
-@wish("--resume", metavar="NAME", shell_complete=run_names, help="Continue this run where it stopped, exactly.")
-@wish("--from", metavar="RUN", shell_complete=run_names, help="Start from the weights of this run or file.")
+@click.argument("sources", nargs=-1, metavar="[SOURCES]...", type=AnyPath(allow_dash=True))
+@optional("--name", metavar="NAME", otherwise="the text's name, numbered if taken", help="The run's name.")
+@optional("--size", type=click.Choice(list(SIZES)), otherwise="by text and time", help="The model's size.")
+@optional_settings(TrainingConfig, *_LENGTH, time={"help": "Time budget, such as 90s, 3m or 1h30m, instead of epochs."})
+@optional("--resume", metavar="NAME", shell_complete=run_names, help="Continue this run exactly where it stopped.")
+@optional("--from", metavar="RUN", shell_complete=run_names, help="Fine-tune the model of this run or .keras file.")
 @checkpoints_option
-@wish(
+@optional(
     "--tensorboard",
     is_flag=False,
     flag_value="",
     metavar="[FOLDER]",
-    help="Write event files, too: into the run's folder, or into FOLDER/NAME.",
+    help="Write TensorBoard event files into the run's folder, or into FOLDER/NAME.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Show warnings and errors only.")
-@wishes(CorpusConfig, *CorpusConfig.declared, section="Text", glob={"metavar": "PATTERN"})
-@wishes(ModelConfig, *_MODEL, section="Model")
-@wishes(
+@optional_settings(CorpusConfig, *CorpusConfig.declared, section="Text", glob={"metavar": "PATTERN"})
+@optional_settings(ModelConfig, *_MODEL, section="Model")
+@optional_settings(
     TrainingConfig,
     *_LEARNING,
     section="Learning",
     save_every={
-        "type": Pace(),
-        "help": "Time between saves, such as 30s, or steps, such as 200.",
+        "type": DurationOrSteps(),
+        "help": "Interval between saves: a time, such as 30s, or steps, such as 200.",
         "otherwise": f"{TrainingConfig.declared['save_every'].default_text}s",
     },
 )
-@wishes(TrainingConfig, *_MACHINE, section="Machine")
+@optional_settings(TrainingConfig, *_MACHINE, section="Machine")
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
-    """Train a model on a text and keep it in a run folder.
+    """Train a model on a text and save it in a run folder.
 
-    SOURCES are text files, folders, or - for standard input. Nothing else is needed: the size of the model, its recipe
-    and the time follow from the text and are shown, with their reasons, before training starts.
+    SOURCES are text files, folders, or - for standard input. Model size, hyperparameters and training time follow from
+    the text unless given, and are shown, with reasons, before training starts.
 
-    Ctrl-C stops after the current step, saves, and shows the command that continues.
+    Ctrl-C stops after the current step, saves, and shows the command to continue.
     """
     sources, resuming = list(options["sources"]), options["resume"] is not None
     _check_usage(ctx, options)
@@ -116,7 +116,7 @@ def train(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _check_usage(ctx: click.Context, options: Mapping[str, Any]) -> None:
-    """Refuses options that do not go together."""
+    """Refuses incompatible options."""
     if options["tensorboard"] and Path(options["tensorboard"]).is_file():
         raise click.UsageError(
             f"--tensorboard takes a folder; {options['tensorboard']} is a file. Put the text before it: "
@@ -143,7 +143,7 @@ def _check_usage(ctx: click.Context, options: Mapping[str, Any]) -> None:
 
 
 def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: CorpusConfig) -> None:
-    """Finds users' mistakes before TensorFlow is loaded, which takes seconds."""
+    """Checks the arguments before TensorFlow is loaded, which takes seconds."""
     from textgen.corpus import open_corpus
     from textgen.runs.create import create_run
     from textgen.runs.find import find_run, resolve_checkpoint
@@ -168,7 +168,7 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
 
 
 def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
-    """After Ctrl-C: what is saved, and the command that continues."""
+    """After Ctrl-C: shows what is saved, and the command to continue."""
     from textgen.errors import TextgenError
     from textgen.model.read import read_metadata
     from textgen.runs.run import Run
@@ -187,21 +187,21 @@ def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
 
 def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) -> None:
     if options["resume"] is not None and progress.steps == 0:
-        click.echo("The run was at its end already. Give a later one, with --time or --epochs, to go on.", err=True)
+        click.echo("The run has reached its end already. To train further, give a larger --time or --epochs.", err=True)
     summary = run.summary()
     if summary["val_loss"] is not None:
         loss, bits = summary["val_loss"], summary["bits_per_character"] or summary["val_loss"] / math.log(2.0)
-        click.echo(f"The best model: validation loss {loss:.4f}, {bits:.3f} bits per character.", err=True)
+        click.echo(f"Best model: validation loss {loss:.4f}, {bits:.3f} bits per character.", err=True)
     if options["tensorboard"] is not None:
         folder = shlex.quote(str(run.events_folder(options["tensorboard"] or True)))
-        click.echo("See how it learned (pip install tensorboard):", err=True)
+        click.echo("View the events (pip install tensorboard):", err=True)
         click.echo(f"  tensorboard --logdir {visible(folder)}", err=True)
-    click.echo("Write with it:", err=True)
+    click.echo("Sample from it:", err=True)
     click.echo(f"  textgen sample --run {_named(run.name, options)}", err=True)
 
 
 def _named(name: str, options: Mapping[str, Any]) -> str:
-    """A run's name for a command line, with the folder where it is not the usual one."""
+    """A run's name for a command line, with --checkpoints if its folder is not the default."""
     from textgen.cli.options import CHECKPOINTS
 
     folder = options["checkpoints"]

@@ -1,11 +1,11 @@
-"""Learning while reading: a trained model takes on the names and the manner of a text, in NumPy alone.
+"""Dynamic evaluation in NumPy: a trained model goes on learning from the text that it reads.
 
     weights, ids -> gather_statistics -> GradientStatistics
     weights, statistics, ids -> Learner -> log-probabilities of what it reads, and new weights
 
-`parameters` lays the weights in a row, `gradient` finds the way back through the network with the steps of
-`textgen.engine.cells`, `statistics` tells what a large gradient is, `rule` makes a step of it, and `learner` reads.
-`textgen.sampling.adapting` joins them for a text and a run.
+`parameters` holds the weights as one flat array, `gradient` backpropagates through the network, `statistics` gathers
+the mean squared gradients, `rule` is the update rule, and `learner` scores and learns, segment by segment.
+`textgen.sampling.adapting` adapts a run's model to a text with them.
 """
 
 from textgen.engine.adaptation.learner import Learner, score_dynamic

@@ -1,7 +1,7 @@
-"""A network's log-probabilities over a stretch of text, and their gradient with respect to every weight, in NumPy.
+"""Computes a network's log-probabilities over a segment of text, and their gradient with respect to every weight.
 
-Goes in: parameters, ids, a state. Comes out: log-probabilities and the next state; then, asked for it, gradients. Each
-weight's gradient is one product over all steps of the stretch. The module knows no rule by which to learn.
+`Network.read` is the forward pass, `backward` and `gradient` are the backward pass; each weight array's gradient is one
+matrix product over all steps of the segment.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ State = list[tuple[Array, Array]]
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
-    """What `Network.read` keeps of a stretch of text for the gradient.
+class Segment:
+    """The activations of a segment of text that the gradient needs; made by `Network.read`.
 
     Args:
         inputs: `(time, batch)`, the ids that were read.
@@ -31,7 +31,7 @@ class Stretch:
             logits.
         head_input: `(time, batch, units)`.
         layer_inputs: for each layer `(time, batch, width)`.
-        histories: for each layer its states and gates.
+        histories: for each layer its states and gates over time.
     """
 
     inputs: Ids
@@ -43,13 +43,13 @@ class Stretch:
 
     @property
     def state(self) -> State:
-        """The state after the stretch."""
+        """The state after the segment."""
         return [(history.output[-1], history.cell_state[-1]) for history in self.histories]
 
 
 @dataclass(frozen=True, eq=False)
 class Deltas:
-    """The gradient of a stretch's loss with respect to what each product of weights came to.
+    """The gradient of a segment's loss with respect to the embedded ids and to each layer's products.
 
     Args:
         embedded: `(time, batch, embedding)`.
@@ -62,23 +62,23 @@ class Deltas:
 
 
 class Network:
-    """A network whose weights may be changed between two stretches of text.
+    """A network whose weights may be changed between two segments of text.
 
-    The steps are those of `textgen.engine.Engine`, which is quicker where weights never change.
+    `textgen.engine.Engine` takes the same steps and is faster, but its weights are fixed.
 
     Args:
-        parameters: its weights; what they hold at the time of a call counts.
+        parameters: its weights; each call uses their current values.
 
     >>> from textgen.config import ModelConfig
     >>> config = ModelConfig(vocab_size=5, layers=2, units=8, embedding=4)
     >>> values = np.random.default_rng(0).normal(size=Parameters.count(config))
     >>> network = Network(Parameters(config, values))
     >>> ids = np.array([3, 1, 4, 1, 0])
-    >>> stretch = network.read(ids[:-1, None], ids[1:, None], network.initial_state(1))
-    >>> stretch.logprobs.shape
+    >>> segment = network.read(ids[:-1, None], ids[1:, None], network.initial_state(1))
+    >>> segment.logprobs.shape
     (4, 1)
     >>> gradient = network.parameters.like()
-    >>> network.gradient(stretch, network.backward(stretch), gradient)
+    >>> network.gradient(segment, network.backward(segment), gradient)
     >>> gradient.head_bias.shape
     (5,)
     """
@@ -101,13 +101,13 @@ class Network:
             (np.zeros((batch, self._units), dtype), np.zeros((batch, width), dtype)) for _ in self.parameters.layers
         ]
 
-    def read(self, inputs: Ids, targets: Ids, state: State) -> Stretch:
-        """Moves texts on by a stretch of characters.
+    def read(self, inputs: Ids, targets: Ids, state: State) -> Segment:
+        """Advances texts by a segment of characters.
 
         Args:
             inputs: `(time, batch)`, each below the vocabulary's size.
             targets: `(time, batch)`, the id that follows each.
-            state: before the stretch; it is left as it is.
+            state: before the segment; it is not changed.
         """
         parameters = self.parameters
         flow = parameters.embedding[inputs]
@@ -130,43 +130,43 @@ class Network:
         logprobs = (chosen - np.log(sums))[..., 0]
         logits /= sums.astype(logits.dtype)
         np.put_along_axis(logits, places, np.take_along_axis(logits, places, axis=-1) - 1, axis=-1)
-        return Stretch(inputs, logprobs, logits, head_input, layer_inputs, histories)
+        return Segment(inputs, logprobs, logits, head_input, layer_inputs, histories)
 
-    def backward(self, stretch: Stretch) -> Deltas:
-        """The way back through a stretch, for its summed negative log-probability.
+    def backward(self, segment: Segment) -> Deltas:
+        """Backpropagates the summed negative log-probability of a segment.
 
-        The state before the stretch is taken as given: the gradient reaches no further back (truncated
-        backpropagation through time). The weights must be those that `read` saw.
+        The gradient does not flow into the state before the segment (truncated backpropagation through time). The
+        weights must be those that `read` used.
         """
         parameters = self.parameters
-        d_head = _product(stretch.d_logits, parameters.head_kernel.T)
+        d_head = _product(segment.d_logits, parameters.head_kernel.T)
         deltas: list[tuple[Array, Array]] = []
         d_flow = d_head
         for n in reversed(range(len(parameters.layers))):
             layer = parameters.layers[n]
             peephole = layer.kernel[:0] if layer.peephole is None else layer.peephole
-            d_projected, d_inner = self._cell.backward(stretch.histories[n], layer.recurrent_kernel, peephole, d_flow)
+            d_projected, d_inner = self._cell.backward(segment.histories[n], layer.recurrent_kernel, peephole, d_flow)
             deltas.append((d_projected, d_inner))
             d_flow = _product(_flat(d_projected), layer.kernel.T)
             if self._skip and n > 0:
                 d_flow += d_head
         return Deltas(d_flow, deltas[::-1])
 
-    def gradient(self, stretch: Stretch, deltas: Deltas, out: Parameters, *, text: int = 0) -> None:
+    def gradient(self, segment: Segment, deltas: Deltas, out: Parameters, *, text: int = 0) -> None:
         """Writes the gradient of one text's summed negative log-probability with respect to every weight.
 
         Args:
-            stretch: what `read` returned.
+            segment: what `read` returned.
             deltas: what `backward` returned for it.
-            out: where to write.
-            text: which text of the batch.
+            out: where to write it.
+            text: the index of the text in the batch.
         """
         out.embedding[...] = 0
-        np.add.at(out.embedding, stretch.inputs[:, text], deltas.embedded[:, text])
+        np.add.at(out.embedding, segment.inputs[:, text], deltas.embedded[:, text])
         for n, layer in enumerate(out.layers):
             d_projected, d_inner = (_flat(delta)[:, text] for delta in deltas.layers[n])
-            history = stretch.histories[n]
-            np.matmul(stretch.layer_inputs[n][:, text].T, d_projected, layer.kernel)
+            history = segment.histories[n]
+            np.matmul(segment.layer_inputs[n][:, text].T, d_projected, layer.kernel)
             np.matmul(history.output[:-1, text].T, d_inner, layer.recurrent_kernel)
             if layer.bias.ndim == 2:
                 np.sum(d_projected, 0, out=layer.bias[0])
@@ -176,12 +176,12 @@ class Network:
             if layer.peephole is not None:
                 d_products = deltas.layers[n][0][:, text]
                 layer.peephole[...] = self._cell.peephole_gradient(d_products, history.cell_state[:, text])
-        d_logits = stretch.d_logits[:, text]
-        np.matmul(stretch.head_input[:, text].T, d_logits, out.head_kernel)
+        d_logits = segment.d_logits[:, text]
+        np.matmul(segment.head_input[:, text].T, d_logits, out.head_kernel)
         np.sum(d_logits, 0, out=out.head_bias)
 
     def _run(self, layer: LayerParameters, inputs: Array, h: Array, c: Array) -> History:
-        """One layer's steps over a stretch, from the state `(h, c)`."""
+        """Runs one layer over a segment, from the state `(h, c)`."""
         bias, recurrent_bias = self._columns.biases(layer.bias)
         peephole = self._columns.peepholes(layer.peephole)
         addends = _product(inputs, layer.kernel)
@@ -202,7 +202,7 @@ class Network:
 
 
 def _product(x: Array, weights: Array) -> Array:
-    """`x @ weights` for `(time, batch, width)`, as one product of matrices."""
+    """`x @ weights` for `(time, batch, width)`, as one matrix product."""
     product: Array = np.matmul(x.reshape(-1, x.shape[-1]), weights)
     return product.reshape(*x.shape[:-1], weights.shape[1])
 

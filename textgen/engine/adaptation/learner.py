@@ -1,8 +1,4 @@
-"""A model that reads a text and learns from it: segment by segment, each first scored and then learned from.
-
-Ids go in; log-probabilities come out, each from weights that have not seen it, and the weights as they are now. The
-module knows no file, and the trained weights stay as they are.
-"""
+"""Dynamic evaluation: scores a text segment by segment, and learns from each segment after it is scored."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ from textgen.model.weights import ModelWeights
 Progress = Callable[[int, int], None]
 
 _FIRST = 32
-"""Segments that are read before learning begins, where there are no statistics beforehand."""
+"""Segments that are read before learning begins, where no statistics are given."""
 
 
 class Learner:
@@ -32,9 +28,8 @@ class Learner:
         config: the model's shape.
         weights: its weights; they are copied.
         settings: how it learns.
-        statistics: how large gradients usually are, from `gather_statistics` on the training text. None gathers them
-            from what has been read so far, of up to `settings.sample` characters, and learns nothing from the very
-            first segments.
+        statistics: from `gather_statistics` on the training text. None gathers them from the first `settings.sample`
+            characters that are read, and learns nothing from the very first segments.
     """
 
     def __init__(
@@ -53,26 +48,26 @@ class Learner:
         self._rule = None if statistics is None else Rule(self._parameters.values, statistics, settings)
         self._gathering = None if statistics is not None else GradientStatistics.empty(self._parameters)
         self._trained = None if statistics is not None else self._parameters.values.copy()
-        self._renew = _FIRST
+        self._rebuild_at = _FIRST
 
     @property
     def weights(self) -> ModelWeights:
-        """A copy of the weights as they are now."""
+        """A copy of the current weights."""
         return self._parameters.to_weights()
 
     def read(self, ids: Ids, *, progress: Progress | None = None) -> NDArray[np.float64]:
-        """Scores a text and learns from it; the state is carried on from what was read before.
+        """Scores a text and learns from it; the state is carried over from the last call.
 
         Args:
-            ids: `(n,)`, at least two; the first is only read, not foretold.
-            progress: called with the characters done and all, now and then.
+            ids: `(n,)`, at least two; the first is context only, not predicted.
+            progress: called now and then with the characters done and the total.
 
         Returns:
-            `(n - 1,)`: the log-probability of each of `ids[1:]`, given all before it, by weights that have learned from
+            `(n - 1,)`: the log-probability of each of `ids[1:]`, given all before it, with the weights learned from
             the segments before its own.
 
         Raises:
-            TrainingError: the rate is so high that the model came apart.
+            TrainingError: the model diverged: the learning rate is too high.
         """
         require(len(ids) >= 2, "text", "at least two characters that the model knows", len(ids))
         count, segment = len(ids) - 1, self.settings.segment
@@ -84,18 +79,18 @@ class Learner:
                 if progress is not None:
                     progress(stop, count)
         if not np.isfinite(self._parameters.values).all():
-            raise self._apart()
+            raise self._diverged()
         return logprobs
 
     def _learn(self, inputs: Ids, targets: Ids) -> NDArray[np.float64]:
         network, gradient = self._network, self._gradient
-        stretch = network.read(inputs[:, None], targets[:, None], self._state)
-        logprobs = stretch.logprobs[:, 0]
+        segment = network.read(inputs[:, None], targets[:, None], self._state)
+        logprobs = segment.logprobs[:, 0]
         if not np.isfinite(logprobs).all():
-            raise self._apart()
-        self._state = stretch.state
-        network.gradient(stretch, network.backward(stretch), gradient)
-        # A last segment that is shorter counts for as much as it holds.
+            raise self._diverged()
+        self._state = segment.state
+        network.gradient(segment, network.backward(segment), gradient)
+        # A shorter last segment has a proportionally smaller gradient.
         gradient.values *= np.float32(1.0 / self.settings.segment)
         if self._gathering is not None:
             self._gather(self._gathering)
@@ -103,19 +98,19 @@ class Learner:
             self._rule.apply(self._parameters.values, gradient.values)
         return logprobs
 
-    def _apart(self) -> TrainingError:
+    def _diverged(self) -> TrainingError:
         return TrainingError(
-            "The model came apart while it learned from the text: its numbers grew beyond all bounds. "
+            "The model diverged while it learned from the text: its weights are no longer finite. "
             f"Choose a learning rate below {self.settings.learning_rate:g}."
         )
 
     def _gather(self, statistics: GradientStatistics) -> None:
-        """Counts the last gradient in; the rule is renewed whenever it rests on twice as many."""
+        """Adds the last gradient; the rule is rebuilt whenever the number of gradients has doubled."""
         statistics.add(self._gradient.values)
         enough = statistics.segments * self.settings.segment >= self.settings.sample
-        if self._trained is not None and (enough or statistics.segments >= self._renew):
+        if self._trained is not None and (enough or statistics.segments >= self._rebuild_at):
             self._rule = Rule(self._trained, statistics, self.settings)
-            self._renew *= 2
+            self._rebuild_at *= 2
         if enough:
             self._gathering = None
 
@@ -131,24 +126,23 @@ def score_dynamic(
 ) -> NDArray[np.float64]:
     """Dynamic evaluation: the log-probability of each id but the first, by a model that learns from what it has read.
 
-    A segment is scored, then learned from; the state is carried through. What comes later never changes what was
-    scored before.
+    Each segment is scored before it is learned from; the state is carried through the whole text.
 
     Args:
         config: the model's shape.
-        weights: its weights; they stay as they are.
+        weights: its weights; they are not changed.
         ids: `(n,)`, at least two.
         settings: how it learns; None takes the defaults.
         statistics: from `gather_statistics` on the training text, never on what is to be scored; None gathers them
             from the part already read.
-        progress: called with the characters done and all, now and then.
+        progress: called now and then with the characters done and the total.
 
     Returns:
         `(n - 1,)`, natural logarithms: that of `ids[1:]`.
 
     Raises:
         ConfigError: the text is too short.
-        TrainingError: the rate is so high that the model came apart.
+        TrainingError: the model diverged: the learning rate is too high.
     """
     learner = Learner(config, weights, settings or AdaptationConfig(), statistics=statistics)
     return learner.read(ids, progress=progress)

@@ -1,10 +1,7 @@
-"""A model's weights as what can be learned: one row of numbers, of which each array is a view.
+"""A model's trainable weights as one flat array, of which each weight array is a view.
 
-Goes in: weights in Keras's layouts. Comes out: the same numbers side by side, so that a learning rule is a few passes
-over one row, and back again. The module knows no gradient and no text.
-
-The columns of a recurrent layer stand in the order that its cell's step wants (`textgen.engine.columns`). A tied block,
-as a coupled cell's forget gate, is not here: only the other one is learned, and the two stay tied whatever is learned.
+So an update rule is a few passes over one array. Columns of a recurrent layer are in the order of its cell's step
+(`textgen.engine.columns`). A tied block, such as a coupled cell's forget gate, is left out: it follows from the other.
 """
 
 from __future__ import annotations
@@ -24,13 +21,13 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class LayerParameters:
-    """One recurrent layer's arrays, views of the row.
+    """One recurrent layer's arrays, views of the flat array.
 
     Args:
         kernel: `(inputs, columns)`.
         recurrent_kernel: `(units, columns)`.
-        bias: `(columns,)`; for a GRU `(2, columns)`, the inputs' and the recurrent bias.
-        peephole: `(peepholes, units)`, the weights with which gates see the cell state; None where no gate does.
+        bias: `(columns,)`; for a GRU `(2, columns)`, the input bias and the recurrent bias.
+        peephole: `(peepholes, units)`, from the cell state to the gates; None without peepholes.
     """
 
     kernel: Array
@@ -40,7 +37,7 @@ class LayerParameters:
 
 
 class Parameters:
-    """All numbers of a model that can be learned.
+    """The trainable weights of a model.
 
     Args:
         config: the model's shape.
@@ -74,7 +71,7 @@ class Parameters:
 
     @staticmethod
     def count(config: ModelConfig) -> int:
-        """How many numbers a model of this shape can learn."""
+        """The number of trainable weights of a model of this shape."""
         return sum(int(np.prod(shape)) for shape in _shapes(config))
 
     @classmethod
@@ -84,7 +81,7 @@ class Parameters:
         Args:
             config: the model's shape.
             weights: its weights.
-            dtype: float32, or float64 where a test wants to see every digit.
+            dtype: float32, or float64 for tests that need the precision.
 
         Raises:
             ConfigError: the weights do not fit the configuration.
@@ -108,7 +105,7 @@ class Parameters:
 
 
 def _shapes(config: ModelConfig) -> list[tuple[int, ...]]:
-    """The shapes of what is free to learn, in the order of `ModelWeights.shapes`."""
+    """The shapes of the trainable arrays, in the order of `ModelWeights.shapes`."""
     count = Columns.of(config).count
     return [(*shape[:-1], count) if _in_columns(name) else shape for name, shape in ModelWeights.shapes(config).items()]
 

@@ -1,7 +1,4 @@
-"""The learning rule of dynamic evaluation: where a weight goes after a segment of text.
-
-A gradient goes in and the weights are changed in place. The module knows no network and no text.
-"""
+"""The update rule of dynamic evaluation: changes the weights after each segment of text."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from textgen.engine.adaptation.parameters import Array
 from textgen.engine.adaptation.statistics import GradientStatistics
 
 _CHUNK = 1 << 16
-"""Numbers that are worked on at once, so that they stay in the cache."""
+"""Numbers that are processed at once, so that they stay in the cache."""
 
 
 class Rule:
@@ -22,14 +19,14 @@ class Rule:
 
         w <- w - learning_rate * g / (r + epsilon * R) + min(1, decay * r / R) * (trained - w).
 
-    So each weight moves in steps of its own usual size, and those that the text speaks of most are also drawn back the
-    most. `epsilon` is a share of `R`, where the paper has a fixed number, so that it suits gradients of any scale: it
-    keeps weights that hardly ever had a gradient, as a rare character's, from leaping when they get one.
+    So each weight's step is relative to its usual gradient, and the weights with the largest gradients decay the most
+    towards their trained values. `epsilon` is relative to `R`, where the paper has a constant, so that it suits
+    gradients of any scale: it limits the steps of weights that rarely had a gradient, such as a rare character's.
 
     Args:
-        trained: `(weights,)`, what is drawn back to; copied.
+        trained: `(weights,)`, what the weights decay towards; copied.
         statistics: the mean squared gradients.
-        settings: `learning_rate`, `decay` and `epsilon` count.
+        settings: `learning_rate`, `decay` and `epsilon` are used.
 
     >>> statistics = GradientStatistics(np.array([4.0, 4.0], np.float32), 1)
     >>> settings = AdaptationConfig(learning_rate=0.5, decay=0.25, epsilon=0.0)
@@ -49,7 +46,7 @@ class Rule:
         self._decays = np.minimum(root * (settings.decay / max(mean, floor)), 1.0).astype(root.dtype)
 
     def apply(self, weights: Array, gradient: Array) -> None:
-        """Learns from one segment: changes `weights`, `(weights,)`, in place."""
+        """Updates `weights`, `(weights,)`, in place with the gradient of one segment."""
         scratch = np.empty(min(_CHUNK, len(weights)), weights.dtype)
         for start in range(0, len(weights), _CHUNK):
             part = slice(start, start + _CHUNK)

@@ -1,8 +1,7 @@
-"""How large each weight's gradient usually is: what the learning rule measures its steps by.
+"""Gathers the mean squared gradient of each weight over a text, by which the update rule scales its steps.
 
-Ids go in, and one mean squared gradient for each weight comes out, over segments as long as those that will be learned
-from. A text is read in several places side by side, but each gradient is that of one segment alone, as the rule will
-see it. The module knows no file.
+The gradients are those of single segments, as long as those that will be learned from; several places of the text are
+read in parallel.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from textgen.model.weights import ModelWeights
 Progress = Callable[[int, int], None]
 
 STREAMS = 32
-"""Places of a text that are read side by side, at most."""
+"""The most places of a text that are read in parallel."""
 
-_STRETCH = 8
-"""Segments that a place is read for, at least, where the text is long enough for several."""
+_SEGMENTS = 8
+"""The fewest segments that are read from a place, where the text is long enough for several places."""
 
 _CHUNK = 1 << 16
-"""Numbers that are worked on at once, so that they stay in the cache."""
+"""Numbers that are processed at once, so that they stay in the cache."""
 
 
 @dataclass(eq=False)
@@ -35,7 +34,7 @@ class GradientStatistics:
 
     Args:
         total: `(weights,)` float32, the sum of the squared gradients.
-        segments: how many gradients it is the sum of.
+        segments: the number of gradients in the sum.
     """
 
     total: Array
@@ -43,11 +42,11 @@ class GradientStatistics:
 
     @classmethod
     def empty(cls, parameters: Parameters) -> GradientStatistics:
-        """Statistics of nothing yet."""
+        """Statistics without any gradient yet."""
         return cls(np.zeros_like(parameters.values))
 
     def add(self, gradient: Array) -> None:
-        """Counts a gradient in."""
+        """Adds the gradient of one segment."""
         scratch = np.empty(min(_CHUNK, len(gradient)), gradient.dtype)
         for start in range(0, len(gradient), _CHUNK):
             part = gradient[start : start + _CHUNK]
@@ -77,35 +76,35 @@ def gather_statistics(
         config: the model's shape.
         weights: its weights.
         ids: `(n,)`, the text, at least two.
-        settings: `segment` and `sample` count.
-        progress: called with the characters done and all, now and then.
+        settings: `segment` and `sample` are used.
+        progress: called now and then with the characters done and the total.
 
     Raises:
         ConfigError: the text is too short.
     """
     require(len(ids) >= 2, "text", "at least two characters that the model knows", len(ids))
-    segment = min(settings.segment, len(ids) - 1)
-    streams = max(1, min(STREAMS, (len(ids) - 1) // (_STRETCH * segment)))
+    length = min(settings.segment, len(ids) - 1)
+    streams = max(1, min(STREAMS, (len(ids) - 1) // (_SEGMENTS * length)))
     apart = (len(ids) - 1) // streams
-    count = max(1, min(apart, -(-settings.sample // streams)) // segment)
+    count = max(1, min(apart, -(-settings.sample // streams)) // length)
     places = np.arange(streams) * apart
-    steps = np.arange(segment + 1)[:, None]
+    steps = np.arange(length + 1)[:, None]
     network = Network(Parameters.from_weights(config, weights))
     gradient = network.parameters.like()
     statistics = GradientStatistics.empty(gradient)
     state = network.initial_state(streams)
-    # A segment without anything before it is unlike those that will be learned from.
-    skipped = 1 if count > _STRETCH // 2 else 0
+    # A segment without context is unlike those that will be learned from.
+    skipped = 1 if count > _SEGMENTS // 2 else 0
     for n in range(count):
-        block = ids[places + n * segment + steps]
-        stretch = network.read(block[:-1], block[1:], state)
-        state = stretch.state
+        block = ids[places + n * length + steps]
+        segment = network.read(block[:-1], block[1:], state)
+        state = segment.state
         if n >= skipped:
-            deltas = network.backward(stretch)
+            deltas = network.backward(segment)
             for text in range(streams):
-                network.gradient(stretch, deltas, gradient, text=text)
+                network.gradient(segment, deltas, gradient, text=text)
                 gradient.values *= np.float32(1.0 / settings.segment)
                 statistics.add(gradient.values)
         if progress is not None:
-            progress((n + 1) * segment * streams, count * segment * streams)
+            progress((n + 1) * length * streams, count * length * streams)
     return statistics

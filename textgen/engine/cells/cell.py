@@ -1,4 +1,4 @@
-"""One time step of a recurrent cell and its gradient: what all cells have in common, and the arrays they work on."""
+"""The base class of the recurrent cells, and the arrays that their steps and gradients work on."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from textgen.config.cells import CellFacts
 Array = NDArray[Any]
 
 HALF = np.array(0.5, np.float32)
-"""As an array, which NumPy need not make of a number in each step."""
+"""An array, so that NumPy need not convert a number in each step."""
 
 
 @dataclass(frozen=True, eq=False)
 class Workspace:
-    """What a layer's step reads and writes, for one row `(n,)` or several `(rows, n)`.
+    """The buffers of a layer's step, for one row `(n,)` or several `(rows, n)`.
 
     Args:
-        product: `(..., gates * units)` or wider, holds the recurrent product before a step; after it the gates, where
-            `kept` is an array of its own, else scratch but for the sigmoids.
+        product: `(..., gates * units)` or wider, holds the recurrent product before a step and the gates after it;
+            without a `kept` of its own, only the sigmoid gates are valid then.
         output: `(..., units)`, the layer's output before the step.
         cell_state: `(..., units)`, the cell state before the step; `(..., 0)` if the cell has none.
-        recurrent_bias: `(n,)`, what is added to the recurrent products of the `CellFacts.apart` gates.
-        peephole: `(peepholes, units)`, the weights with which gates see the cell state, times the factors of the gates;
-            `(0, units)` if none does.
-        next_output: written, the output after the step; None writes over `output`.
-        next_cell_state: written, the cell state after the step; None writes over `cell_state`.
-        kept: `(..., units)`, written, what the gradient needs besides (see the cell); None uses the room of the
-            candidate in `product`.
+        recurrent_bias: `(n,)`, added to the recurrent products of the `CellFacts.apart` gates.
+        peephole: `(peepholes, units)`, the peephole weights times the factors of their gates; `(0, units)` without
+            peepholes.
+        next_output: where to write the output after the step; None overwrites `output`.
+        next_cell_state: where to write the cell state after the step; None overwrites `cell_state`.
+        kept: `(..., units)`, where to write the intermediate value that the gradient needs (see the cell); None
+            overwrites the candidate in `product`.
     """
 
     product: Array
@@ -48,12 +48,12 @@ class Workspace:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What a layer's steps over a segment of text left.
+    """A layer's activations over a segment of text, as `Cell.backward` needs them.
 
     Args:
         gates: `(time, batch, gates * units)`, the gates' values.
         output: `(time + 1, batch, units)`, the output before the first step and after each.
-        cell_state: `(time + 1, batch, units)`, the same of the cell state; of a width of 0 where the cell has none.
+        cell_state: `(time + 1, batch, units)`, likewise the cell state; of width 0 where the cell has none.
         kept: `(time, batch, units)`, see `Workspace`.
     """
 
@@ -64,15 +64,15 @@ class History:
 
 
 class Cell(ABC):
-    """One layer's step; what else is known of the cell are its `CellFacts`.
+    """One layer's step; the cell's `CellFacts` say the rest about it.
 
     Args:
-        facts: the cell's row.
-        workspace: what the steps read and write.
+        facts: the cell's facts.
+        workspace: the buffers of the steps.
 
     Attributes:
-        order: the gates whose columns the products have, in the order in which the step wants them; a tied gate, which
-            follows from another, is left out, and one is the "candidate".
+        order: the gates in the order of the columns of a step's products; tied gates are left out, and one gate is
+            the "candidate".
         blocks: each gate's columns of the workspace.
     """
 
@@ -94,7 +94,7 @@ class Cell(ABC):
         """One step; `addend` is `(..., gates * units)`, the input's product plus the bias."""
 
     def opened(self) -> Mapping[str, Array]:
-        """How far each sigmoid gate was open in the last step, in [0, 1], `(..., units)`: maybe views."""
+        """The activation of each sigmoid gate in the last step, in [0, 1], `(..., units)`; may be views."""
         return {
             gate: np.float32(1.0) - self.blocks[self.facts.tied[gate]] if gate in self.facts.tied else self.blocks[gate]
             for gate in self.facts.gates
@@ -106,20 +106,20 @@ class Cell(ABC):
     def backward(
         cls, history: History, recurrent_kernel: Array, peephole: Array, d_outputs: Array
     ) -> tuple[Array, Array]:
-        """The way back through a segment, from its last step to its first.
+        """Backpropagates through a segment, from its last step to its first.
 
-        What does not depend on the gradient that comes from the step after is worked out for all steps at once, so that
-        a step back is a matrix-vector product and a few passes over the units.
+        What does not depend on the gradient of the following step is computed for all steps at once, so that a step
+        back is one matrix-vector product and a few passes over the units.
 
         Args:
-            history: what the steps left.
+            history: the activations of the steps.
             recurrent_kernel: `(units, gates * units)`, without the gates' factors, as all gradients are.
             peephole: `(peepholes, units)`, without the gates' factors.
-            d_outputs: `(time, batch, units)`, the loss's gradient with respect to each step's output, from what
-                reads it.
+            d_outputs: `(time, batch, units)`, the loss's gradient with respect to each step's output, through the
+                layers above.
 
         Returns:
-            The gradients with respect to the input's products and to the recurrent ones, both
+            The gradients with respect to the input products and to the recurrent products, both
             `(time, batch, gates, units)`.
         """
 

@@ -9,10 +9,10 @@ from textgen.engine.cells.cell import HALF, Array, Cell, History, Workspace
 
 
 class GRU(Cell):
-    """Gated recurrent unit (Cho et al. 2014) in the form that resets after the product, as Keras and cuDNN do.
+    """Gated recurrent unit (Cho et al. 2014), with the reset gate after the product (`reset_after` in Keras, cuDNN).
 
     `h' = z * h + (1 - z) * n` with `n = tanh(addend + r * (product + recurrent bias))`, where `z` and `r` are the
-    sigmoids of product plus addend. Kept is the candidate's product plus its recurrent bias.
+    sigmoids of product plus addend. `kept` is the candidate's product plus its recurrent bias.
     """
 
     order = ("update", "reset", "candidate")

@@ -14,7 +14,7 @@ class LSTM(Cell):
     """Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000).
 
     `c' = f * c + i * g` and `h' = o * tanh(c')`, where `i`, `f`, `o` are the sigmoids and `g` is the tanh of product
-    plus addend. Kept is `tanh(c')`.
+    plus addend. `kept` is `tanh(c')`.
     """
 
     order = ("input", "forget", "output", "candidate")
@@ -49,9 +49,9 @@ class LSTM(Cell):
 
 
 class Peephole(Cell):
-    """LSTM whose gates see the cell state (Gers and Schmidhuber 2000).
+    """LSTM with peephole connections from the cell state to the gates (Gers and Schmidhuber 2000).
 
-    As `LSTM`, with `p_i * c`, `p_f * c` and `p_o * c'` added to what the gates are the sigmoids of.
+    As `LSTM`, with `p_i * c`, `p_f * c` and `p_o * c'` added before the sigmoids of the gates.
     """
 
     order = ("input", "forget", "candidate", "output")
@@ -103,9 +103,9 @@ class Peephole(Cell):
 
 
 class Coupled(Cell):
-    """LSTM that forgets as much as it takes in, `f = 1 - i` (Greff et al. 2017, CIFG).
+    """LSTM with coupled input and forget gates, `f = 1 - i` (CIFG, Greff et al. 2017).
 
-    `c' = c + i * (g - c)` and `h' = o * tanh(c')`. Kept is `tanh(c')`.
+    `c' = c + i * (g - c)` and `h' = o * tanh(c')`. `kept` is `tanh(c')`.
     """
 
     order = ("input", "output", "candidate")
@@ -148,17 +148,16 @@ def _cell_state_backward(
     forget: Array,
     peephole: Array | None = None,
 ) -> tuple[Array, Array]:
-    """`Cell.backward` of the LSTM and its variants: `h' = o * tanh(c')`, and `c'` follows from the other gates and `c`.
+    """`Cell.backward` of the LSTM and its variants: `h' = o * tanh(c')`, `c'` a function of the other gates and `c`.
 
     Args:
         cell: the variant.
-        history: what its steps left; kept is `tanh(c')`.
+        history: the activations of its steps; `kept` is `tanh(c')`.
         recurrent_kernel: see `Cell.backward`.
         d_outputs: see `Cell.backward`.
         factors: for each gate but the output gate, the derivative of `c'` with respect to it, `(time, batch, units)`.
         forget: the derivative of `c'` with respect to `c`.
-        peephole: the weights with which the first two gates see `c`, and the output gate sees `c'`; None if they do
-            not.
+        peephole: the weights from `c` to the first two gates and from `c'` to the output gate; None without peepholes.
     """
     time, batch, units = d_outputs.shape
     gates = dict(zip(cell.order, cell.by_gate(history), strict=True))

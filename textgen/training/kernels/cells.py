@@ -1,9 +1,9 @@
-"""One time step of each recurrent cell, and its gradient, in TensorFlow.
+"""One time step of each recurrent cell and its gradient, in TensorFlow.
 
-What goes in: pre-activations and the state before the step, units first: `(gates * units, batch)`, `(units, batch)`.
-What comes out: the state after the step and what the gradient will need. The cells know no time, no matrix product
-and no layer; `recurrence` has those. Units come first because gates then lie in contiguous rows, which split and join
-without copying column by column, and because the products with a narrow batch are quicker that way round.
+A step takes pre-activations `(gates * units, batch)` and the state `(units, batch)`, and returns the next state and the
+tensors that its gradient needs; `recurrence` has the matrix products and the loop over time. Units come first because
+gates are then contiguous rows, which split and join without copying column by column, and because products with a
+narrow batch are faster that way.
 
 Blocks of rows are the cell's `CellFacts.free` gates in their order. A gate's sigmoid is `(tanh(x / 2) + 1) / 2`.
 `recurrence` halves the pre-activations of those rows beforehand, so that one `tanh` serves all rows; halving is exact
@@ -22,7 +22,7 @@ Tensor = Any
 
 
 class Cell(ABC):
-    """A recurrent cell's arithmetic; what else is known of it are its `textgen.config.cells.CellFacts`.
+    """A recurrent cell's step and gradient; its gates and states are in `textgen.config.cells.CellFacts`.
 
     Attributes:
         saved: tensors that `step` keeps for `gradient`.
@@ -60,11 +60,11 @@ class Cell(ABC):
 
         Returns:
             The gradients with respect to `projected` and to `inner`, and, for each tensor of the state before the step,
-            the part that does not pass through `inner` (None for nothing).
+            the part that does not pass through `inner` (None for zero).
         """
 
     def peephole_gradient(self, d_projected: Tensor, seen: Tensor) -> Tensor:
-        """The gradient with respect to `peephole`, `(peepholes * units,)`, of all steps.
+        """The gradient with respect to `peephole`, `(peepholes * units,)`, summed over all steps.
 
         Args:
             d_projected: `(gates * units, time, batch)`, the gradients with respect to `projected`.
@@ -158,7 +158,7 @@ class RNN(Cell):
 class Peephole(Cell):
     """Gers and Schmidhuber 2000, rows i, f, g, o as in an LSTM; peepholes i, f, o.
 
-    The gates i and f see c, and o sees c', each through a weight a unit: c' = f c + i g and h' = o tanh(c').
+    The gates i and f see c, and o sees c', each through one weight per unit: c' = f c + i g and h' = o tanh(c').
     """
 
     saved = 2
@@ -192,7 +192,7 @@ class Peephole(Cell):
 
 
 class Coupled(Cell):
-    """Greff et al. 2017 (CIFG): an LSTM with f = 1 - i, of which rows i, g, o are left.
+    """Greff et al. 2017 (CIFG): an LSTM with f = 1 - i, rows i, g, o.
 
     c' = c + i (g - c) and h' = o tanh(c').
     """

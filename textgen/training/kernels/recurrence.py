@@ -1,17 +1,16 @@
-"""A recurrent layer over time on a CPU, with a gradient written by hand.
+"""Runs a recurrent layer over time on a CPU, with a hand-written gradient.
 
-Three ideas make it quicker than differentiating a loop:
+Three things make it faster than automatic differentiation of a loop:
 
-1. One product for all steps' inputs, so that the loop is left with the state's product alone.
-2. A backward loop that carries the state's gradient only; the kernels' gradients are single products over all
-   `time * batch` columns after it, where automatic differentiation adds a whole matrix into memory at every step.
-3. Units first, `(units, batch)`: gates are contiguous rows, and a product with few columns is quicker than its
-   transpose with few rows.
+1. The inputs of all steps are multiplied in one product, so that the loop only has the state's product.
+2. The backward loop only carries the state's gradient; the kernels' gradients are single products over all
+   `time * batch` columns after it, where automatic differentiation accumulates a whole matrix at every step.
+3. Units first, `(units, batch)`: gates are contiguous rows, and a product with few columns is faster than its transpose
+   with few rows.
 
 The mathematics and the weights are those of Keras's LSTM, GRU (`reset_after=True`) and SimpleRNN layers and of
-`textgen.training.peephole`; of a tied block of weights only the other one is read
-(`textgen.training.coupling`).
-The module knows one layer; `textgen.training.network` stacks them.
+`textgen.training.peephole`; tied blocks of weights are not read (`textgen.training.coupling`).
+`textgen.training.network` stacks the layers.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ def recurrence(
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """What a layer's loops have in common: its cell and its sizes."""
+    """A layer's cell and sizes, for both loops."""
 
     cell: Cell
     merged: bool
@@ -108,18 +107,18 @@ class _Layer:
         return self.time * self.batch
 
     def factor(self, tensor: Tensor) -> Tensor:
-        """A tensor as a factor of a product."""
+        """A tensor in the dtype of the products' factors."""
         return tf.cast(tensor, self.compute_dtype)
 
     def by_step(self, tensor: Tensor) -> Any:
-        """A step's `(height, batch)` each of `(height, time, batch)`."""
+        """A TensorArray of each step's `(height, batch)`, from `(height, time, batch)`."""
         steps_first = tf.transpose(tf.reshape(tensor, (-1, self.time, self.batch)), (1, 0, 2))
         return tf.TensorArray(tensor.dtype, self.time).unstack(steps_first)
 
 
 @dataclass(frozen=True, eq=False)
 class _Weights:
-    """A layer's weights, those of sigmoid gates halved; the peepholes `(peepholes * units, 1)`."""
+    """A layer's weights, with those of sigmoid gates halved; the peepholes `(peepholes * units, 1)`."""
 
     kernel: Tensor
     recurrent_kernel: Tensor
@@ -130,13 +129,13 @@ class _Weights:
 
 @dataclass(frozen=True, eq=False)
 class _Record:
-    """What the loop forward leaves for the loop back.
+    """What the forward loop keeps for the backward loop.
 
     Args:
         outputs: `(units, time + 1, batch)`, before the first step and after each.
-        cell_states: the same of the cell state, where gates see it; else None.
+        cell_states: the same of the cell state, if gates see it; else None.
         states: TensorArrays of the state's tensors, before the first step and after each.
-        saved: TensorArrays of what `Cell.step` kept of each step.
+        saved: TensorArrays of the tensors that `Cell.step` saved at each step.
     """
 
     outputs: Tensor
@@ -148,7 +147,7 @@ class _Record:
 def _forward(
     layer: _Layer, columns_in: Tensor, weights: _Weights, state: Sequence[Tensor]
 ) -> tuple[_Record, list[Tensor]]:
-    """All steps; returns their record and the state after the last."""
+    """Runs all steps; returns their record and the state after the last."""
     cell, factor = layer.cell, layer.factor
     projected = _product(factor(tf.transpose(weights.kernel)), columns_in) + weights.bias[:, None]
     projected_at = layer.by_step(projected)
