@@ -16,11 +16,11 @@ from typing import Any, NoReturn
 import click
 from click.exceptions import Exit
 
-from textgen.errors import TextgenError
+from textgen.errors import ConfigError, TextgenError, UnknownCharacterError
 from textgen.system import abandon_output, ending, explain, is_closed_pipe
 
 INTERRUPTED = 130
-_DEBUG = "textgen.debug"
+_DEBUG, _COMMAND = "textgen.debug", "textgen.command"
 
 
 class Command(click.Command):
@@ -34,6 +34,11 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
         self.params.append(debug_option())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; errors are told in its words."""
+        ctx.meta[_COMMAND] = self
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options by section."""
@@ -167,18 +172,35 @@ def fail(ctx: click.Context | None, error: BaseException) -> NoReturn:
         import traceback
 
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    sentence = visible(_sentence(error)).replace("\n", "\\n")
+    sentence = visible(_sentence(error, None if ctx is None else ctx.meta.get(_COMMAND))).replace("\n", "\\n")
     click.echo(f"Error: {sentence}", err=True)
     raise Exit(1) from None
 
 
-def _sentence(error: BaseException) -> str:
+def _sentence(error: BaseException, command: click.Command | None) -> str:
     if isinstance(error, OSError):
-        told = explain(error)
-        return f"{error.filename}: {told}" if error.filename else told[:1].upper() + told[1:]
+        why = explain(error)
+        return f"{error.filename}: {why}" if error.filename else why[:1].upper() + why[1:]
     if isinstance(error, MemoryError):
         return "There is not enough memory. Close other programs, or use a smaller model or text."
+    return told(error, command)
+
+
+def told(error: BaseException, command: click.Command | None) -> str:
+    """An error's text in the words of a command: its options stand for the settings, and no option that it lacks."""
+    options = {each.name: max(each.opts, key=len) for each in getattr(command, "params", ()) if _is_option(each)}
+    if isinstance(error, ConfigError) and error.field in options and str(error).startswith(error.field):
+        return options[error.field] + str(error).removeprefix(error.field)
+    if isinstance(error, UnknownCharacterError) and error.remedy:
+        them = "them" if len(error.characters) > 1 else "it"
+        flag = options.get("unknown")
+        others = f", or pass {flag} skip to drop {them} or {flag} replace to replace {them}" if flag else ""
+        return f"{error.message} Remove {them}{others}."
     return str(error)
+
+
+def _is_option(param: click.Parameter) -> bool:
+    return isinstance(param, click.Option)
 
 
 def visible(text: str) -> str:

@@ -15,7 +15,7 @@ from textgen.errors import CheckpointError, RunError
 from textgen.model.progress import SavedProgress
 from textgen.model.read import Checkpoint, read_checkpoint, read_training_state
 from textgen.runs.events import Reporter
-from textgen.runs.find import find_run
+from textgen.runs.find import find_run, run_argument
 from textgen.runs.run import Run
 from textgen.training.arguments import Source, absolute, as_list, cache_folder, events_folder, open_streams
 from textgen.training.placement import enough_memory, place
@@ -82,7 +82,7 @@ def resume(
         if where == ["-"] and not sources:
             raise RunError(
                 f"The run {run.name!r} was trained on standard input, which is gone. Pipe the same text in again: "
-                f"textgen train - --resume {run.name} < text"
+                f"textgen train - --resume {run_argument(run, checkpoints)} < text"
             )
         # A setting that this version does not know is refused: it may change the split or the vocabulary.
         corpus = CorpusConfig.from_json(last.metadata.corpus.settings)
@@ -94,7 +94,7 @@ def resume(
             raise RunError(
                 f"The text of the run {run.name!r} has changed since it was trained (sha256 {before[:12]}, now "
                 f"{now[:12]}), so it cannot be continued exactly. Bring the old text back, or start a new run from "
-                f"its weights: textgen train ... --from {run.name}"
+                f"its weights: textgen train ... --from {run_argument(run, checkpoints)}"
             )
         recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
         placement, streams = place(training.device, training.precision), open_streams(encoded, training)

@@ -27,6 +27,7 @@ from textgen.model.transfer import transfer
 from textgen.model.weights import ModelWeights
 from textgen.model.write import write_checkpoint
 from textgen.runs.events import Reporter, Summary
+from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
 from textgen.system import interruptible
@@ -151,7 +152,7 @@ class Session:
         except ValueError as error:
             raise CheckpointError(
                 f"{self.run.last} does not fit its own settings ({error}). Start a new run from its weights: "
-                f"textgen train ... --from {self.run.name}"
+                f"textgen train ... --from {run_argument(self.run)}"
             ) from error
         self.progress = Progress.restored(progress, history, started=started)
         self.created = progress.created

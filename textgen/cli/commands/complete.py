@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import click
 from click.exceptions import Exit
 
-from textgen.cli.command import command, visible
+from textgen.cli.command import command, told, visible
 from textgen.cli.options import adapt_option, checkpoints_option, json_option, optional, run_option, setting
 from textgen.config import CorpusConfig, SamplingConfig
 from textgen.errors import UnknownCharacterError
@@ -135,7 +135,7 @@ def _answer(draft: Draft, request: str, *, as_json: bool) -> KeyboardInterrupt |
     try:
         problem = _obey(draft, request)
     except UnknownCharacterError as error:
-        problem = str(error)
+        problem = told(error, complete)
     except KeyboardInterrupt as error:
         interruption = error
     if problem:
