@@ -30,7 +30,7 @@ from textgen.runs.events import Reporter, Summary
 from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
-from textgen.system import interruptible
+from textgen.system import counting_stops, interruptible
 from textgen.training.keras_model import build_model
 from textgen.training.loop import fit
 from textgen.training.network import Network
@@ -170,7 +170,12 @@ class Session:
             save=self._save,
             sample=self._sample,
         )
-        with interruptible() as asked, tf.device(self.placement.device), closing(events) if events else nullcontext():
+        with (
+            interruptible() as asked,
+            counting_stops(),
+            tf.device(self.placement.device),
+            closing(events) if events else nullcontext(),
+        ):
             chain = [
                 TimeBudget(progress, config, reporter, held_out=len(self.encoded.held_out)),
                 DivergenceRecovery(
