@@ -100,8 +100,10 @@ def run_argument(run: Run, checkpoints: PathLike = CHECKPOINTS) -> str:
     Returns:
         Arguments for a shell; with `--checkpoints` if the name is looked up in another folder than the default.
     """
-    with contextlib.suppress(RunError, OSError):
-        if find_run(run.name, checkpoints=checkpoints, whole=False).path.samefile(run.path):
+    places = Path(checkpoints) / run.name, Path(run.name)
+    found = next((path for path in places if path.is_dir()), places[0])
+    with contextlib.suppress(OSError):
+        if found == run.path or found.samefile(run.path):
             return shlex.quote(run.name) + elsewhere(checkpoints)
     return shlex.quote(os.fspath(run.path))
 

@@ -62,8 +62,10 @@ def neurons(
     """
     from textgen.analysis.neurons import neurons as watch
     from textgen.cli.reading import load_writer, read_text
-    from textgen.cli.watching import reading_bar, write_page
+    from textgen.cli.watching import check_page, reading_bar, write_page
 
+    if html is not None:
+        check_page(html)
     writer, _ = load_writer(run, checkpoints)
     text = read_text(writer, file, encoding=encoding)
     with reading_bar() as progress:

@@ -83,7 +83,10 @@ def score(
         raise click.UsageError("FILE and --adapt cannot both be standard input.")
     require(limit is None or limit >= 1, "limit", "at least 1", limit)
     if html is not None:
+        from textgen.cli.watching import check_page
+
         page = InsightConfig(unknown=unknown, alternatives=alternatives, **({} if limit is None else {"limit": limit}))
+        check_page(html)
     from textgen.cli.reading import adapt as adapt_to
     from textgen.cli.reading import load_writer, read_text
 
