@@ -26,6 +26,7 @@ from textgen.config import CorpusConfig
 from textgen.model.results import Validation
 from textgen.runs.events import Reporter, Summary
 from textgen.runs.run import Run
+from textgen.system import counting_stops
 
 ROOT = Path(textgen.__file__).parent.parent
 SUMMARY = Summary(
@@ -286,6 +287,24 @@ def test_a_run_that_goes_on_counts_its_time_from_here(terminal: Terminal) -> Non
     for n in range(50, 76):
         shown.stepped(step=n, steps=100, share=n / 100, loss=2.0, characters=1000)
     assert re.search(r"75% .* 25s left", terminal.lines[-1])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCONT"), reason="Windows stops no processes")
+def test_the_time_left_leaves_out_what_the_process_was_stopped(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("time.monotonic", lambda: clock.now)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    shown = Progress(stream=terminal)
+    with counting_stops():
+        for n in range(1, 51):
+            clock.now += 1.0
+            if n == 20:
+                clock.now += 3600.0
+                signal.raise_signal(signal.SIGCONT)
+            shown.stepped(step=n, steps=100, share=n / 100, loss=2.0, characters=1000)
+    assert re.search(r" 50% \|.* 1\.0k char/s  (49|50|51)s left", terminal.lines[-1])
 
 
 def watch(shown: Progress, *, steps: int) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from textgen.config import SamplingConfig
 
-FinishReason = Literal["length", "stop", "line", "paragraph"]
+FinishReason = Literal["length", "stop", "line", "paragraph", "interrupted"]
 
 OVERRUN = {"length": 0, "line": 1_000, "paragraph": 4_000}
 """Characters past `max_new_tokens` after which a text ends even if its line or paragraph does not."""

@@ -22,7 +22,7 @@ from textgen.engine.scoring import Score, score_text
 from textgen.model.metadata import Metadata
 from textgen.model.weights import ModelWeights
 from textgen.sampling.sample import Sample
-from textgen.sampling.sampler import Stream, write_samples
+from textgen.sampling.sampler import Stream, Streams, write_samples
 from textgen.sampling.suggestions import Suggestion, suggest
 from textgen.system import PathLike
 
@@ -158,6 +158,18 @@ class Writer:
         """
         config = self._sampling(controls)
         return Stream(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)
+
+    @keywords(Controls, defaults=SamplingConfig)
+    def stream_many(self, prompt: str = "", *, count: int, logprobs: int = 0, **controls: Unpack[Controls]) -> Streams:
+        """Writes the texts of `generate_many` side by side, a character of each at a time.
+
+        The arguments and what is raised are as for `generate_many`; errors come at once, not at the first piece.
+
+        Returns:
+            An iterator of lists with a piece for each text; its `samples` are what has been written so far.
+        """
+        config = _sampling(controls)
+        return Streams(self.engine, self.tokenizer, self.as_trained(prompt), config, count=count, logprobs=logprobs)
 
     def suggest(self, text: str, *, n: int = 5, unknown: Unknown = "replace") -> list[Suggestion]:
         """The likeliest continuations of `text` to the end of a word; see `textgen.sampling.suggestions.suggest`."""

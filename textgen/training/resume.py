@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time as clock
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from textgen.errors import CheckpointError, RunError
 from textgen.model.progress import SavedProgress
 from textgen.model.read import Checkpoint, read_checkpoint, read_training_state
 from textgen.runs.events import Reporter
-from textgen.runs.find import find_run
+from textgen.runs.find import find_run, run_argument
 from textgen.runs.provenance import OwnTextError, find_run_text
 from textgen.runs.run import Run
 from textgen.training.arguments import Source, cache_folder, events_folder, is_given, open_streams, open_text
@@ -97,9 +96,9 @@ def resume(
             started = opened.ready(started)
             encoded = encode(opened)
             if encoded.sha256 != last.metadata.corpus.sha256:
-                raise _other_text(run, str(last.metadata.corpus.sha256), encoded.sha256)
+                raise _other_text(run, checkpoints, str(last.metadata.corpus.sha256), encoded.sha256)
         else:
-            encoded = _find_text(run, last, encode)
+            encoded = _find_text(run, checkpoints, last, encode)
         recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
         check_disk_space(run, recipe.model, training.batch_size)
         placement, streams = place(training.device, training.precision), open_streams(encoded, training)
@@ -111,14 +110,16 @@ def resume(
         return session.fit()
 
 
-def _find_text(run: Run, last: Checkpoint, encode: Callable[[Corpus], EncodedCorpus]) -> EncodedCorpus:
+def _find_text(
+    run: Run, checkpoints: Source, last: Checkpoint, encode: Callable[[Corpus], EncodedCorpus]
+) -> EncodedCorpus:
     """The run's own text, from wherever it is now."""
     try:
         return find_run_text(last.metadata.corpus, run.last, encode)
     except OwnTextError as error:
         if error.now is not None:
-            raise _other_text(run, str(last.metadata.corpus.sha256), error.now) from error
-        again = shlex.quote(run.name)
+            raise _other_text(run, checkpoints, str(last.metadata.corpus.sha256), error.now) from error
+        again = run_argument(run, checkpoints)
         if error.streamed and last.metadata.corpus.name == NAME:
             remedy = f"Pass the same ones again: textgen.resume({run.name!r}, texts=...)"
         elif error.streamed:
@@ -128,11 +129,11 @@ def _find_text(run: Run, last: Checkpoint, encode: Callable[[Corpus], EncodedCor
         raise RunError(f"{error} {remedy}") from error
 
 
-def _other_text(run: Run, before: str, now: str) -> RunError:
+def _other_text(run: Run, checkpoints: Source, before: str, now: str) -> RunError:
     return RunError(
         f"The text of the run {run.name!r} has changed since it was trained (sha256 {before[:12]}, now "
         f"{now[:12]}), so it cannot be continued exactly. Bring the old text back, or start a new run from "
-        f"its weights: textgen train ... --from {run.name}"
+        f"its weights: textgen train ... --from {run_argument(run, checkpoints)}"
     )
 
 

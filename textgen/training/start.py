@@ -85,7 +85,7 @@ def train(
     wanted_model, wanted_training = ModelConfig.among(wanted), TrainingConfig.among(wanted)
     if base is not None:
         if size is not None:
-            raise ConfigError("size must be left out with --from: the model keeps its shape.")
+            raise ConfigError("size must be left out with --from: the model keeps its shape.", field="size")
         wanted_model = _shape_of(base.model, wanted_model)
     opened = open_text(sources, texts, corpus)
     started = opened.ready(started)
@@ -134,7 +134,9 @@ def _shape_of(base: ModelConfig, wanted: Mapping[str, Any]) -> dict[str, Any]:
     shape = {name: getattr(base, name) for name in ("cell", "layers", "units", "embedding", "skip")}
     for name, value in wanted.items():
         if name in shape and shape[name] != value:
-            raise ConfigError(f"{name} must be {shape[name]} as in the model to start from; got {value}. Leave it out.")
+            raise ConfigError(
+                f"{name} must be {shape[name]} as in the model to start from; got {value}. Leave it out.", field=name
+            )
     return {**wanted, **shape}
 
 

@@ -17,7 +17,7 @@ from textgen.config import Unknown
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CorpusError, RunError
-from textgen.runs.find import checkpoint_name
+from textgen.runs.find import checkpoint_argument, checkpoint_name
 from textgen.runs.provenance import RunText
 from textgen.sampling.writer import Writer
 
@@ -53,15 +53,15 @@ def held_out(writer: Writer, own: RunText | None, problem: str) -> ScoredText:
     Raises:
         RunError: the run's text cannot be read, or nothing was held out.
     """
-    name = model_name(writer)
+    name, argument = model_name(writer), "" if writer.path is None else checkpoint_argument(writer.path)
     if own is None:
         raise RunError(
-            f"{problem} Pass --corpus PATH if it has moved, or give a text to score: textgen eval {name} FILE"
+            f"{problem} Pass --corpus PATH if it has moved, or give a text to score: textgen eval {argument} FILE"
         )
     if not own.held_out:
         raise RunError(
             f"The run {name!r} has no held-out text: it was trained on its whole text. "
-            f"Give a text to score: textgen eval {name} FILE"
+            f"Give a text to score: textgen eval {argument} FILE"
         )
     length = len(own.held_out)
     files = len(own.sources)

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import click
 from click.exceptions import Exit
 
-from textgen.cli.command import command, visible
+from textgen.cli.command import command, told, visible
 from textgen.cli.options import (
     adapt_option,
     checkpoints_option,
@@ -107,7 +107,10 @@ def complete(
         _edit(draft, terminal)
         return
     for request in _requests():
-        _answer(draft, request, as_json=as_json)
+        interruption = _answer(draft, request, as_json=as_json)
+        # At a terminal Ctrl-C ends what the model is writing; what is no Ctrl-C has a number and ends the command.
+        if interruption is not None and (interruption.args or not is_terminal(sys.stdin)):
+            raise interruption
 
 
 def _terminal() -> TextIO | None:
@@ -137,13 +140,15 @@ def _requests() -> Iterator[str]:
         yield line.rstrip("\r\n")
 
 
-def _answer(draft: Draft, request: str, *, as_json: bool) -> None:
-    """Executes a request and writes the result to standard output."""
-    before = draft.text
+def _answer(draft: Draft, request: str, *, as_json: bool) -> KeyboardInterrupt | None:
+    """Executes a request and writes the result to standard output; returns what interrupted it."""
+    before, problem, interruption = draft.text, None, None
     try:
         problem = _obey(draft, request)
     except UnknownCharacterError as error:
-        problem = str(error)
+        problem = told(error, complete)
+    except KeyboardInterrupt as error:
+        interruption = error
     if problem:
         click.echo(f"Error: {visible(problem)}", err=True)
     if as_json:
@@ -158,6 +163,7 @@ def _answer(draft: Draft, request: str, *, as_json: bool) -> None:
             click.echo(f"  {n}  {visible(label(draft.line, suggestion))}")
         click.echo()
     sys.stdout.flush()
+    return interruption
 
 
 def _obey(draft: Draft, request: str) -> str | None:

@@ -65,19 +65,21 @@ def neurons(
     """
     from textgen.analysis.neurons import neurons as watch
     from textgen.cli.reading import load_writer, read_text
-    from textgen.cli.watching import reading_bar, write_page
+    from textgen.cli.watching import check_page, reading_bar, write_page
 
+    if html is not None:
+        check_page(html)
     writer, _ = load_writer(run, checkpoints)
     text = read_text(writer, file, encoding=encoding, errors=errors)
     with reading_bar() as progress:
         found = watch(writer, text, limit=limit, unknown=unknown, progress=progress)
-    if html is not None:
-        write_page(html, found, file=file)
     if as_json:
         click.echo(json.dumps({"file": file, **found.to_json(top=top)}, ensure_ascii=False))
-        return
-    for line in _report(found, top):
-        click.echo(visible(line))
+    else:
+        for line in _report(found, top):
+            click.echo(visible(line))
+    if html is not None:
+        write_page(html, found, file=file)
 
 
 def _report(found: Neurons, top: int) -> list[str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cli.command import INTERRUPTED, command, visible
+from textgen.cli.command import command, visible
 from textgen.cli.options import (
     AnyPath,
     adapt_option,
@@ -136,12 +137,18 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
         name = f"{name}, adapted"
     shown: Callable[[str], str] = visible if is_terminal(sys.stdout) else str
     if options["count"] == 1 and not options["as_json"]:
-        written = _stream(ctx, writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
+        written = _stream(writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
         if training is not None:
             _name_copies(training, [written])
         return
-    samples = writer.generate_many(prompt, count=options["count"], logprobs=options["logprobs"], **controls)
-    copies = _copies(training, samples) if training is not None and options["as_json"] else None
+    streams = writer.stream_many(prompt, count=options["count"], logprobs=options["logprobs"], **controls)
+    copies = None
+    with _held_back() as interrupted:
+        for _ in streams:
+            pass
+        if training is not None and options["as_json"]:
+            copies = _copies(training, streams.samples)
+    samples = streams.samples
     for n, each in enumerate(samples):
         if options["as_json"]:
             found = {} if copies is None else {"copies": copies[n]}
@@ -150,12 +157,13 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
             text = prompt * options["echo"] + each.text
             click.echo(f"{SEPARATOR}\n" * (n > 0) + shown(text), nl=not text.endswith("\n"))
     _report(samples[0].seed, name)
+    if interrupted:
+        raise KeyboardInterrupt
     if training is not None and copies is None:
         _name_copies(training, samples)
 
 
 def _stream(
-    ctx: click.Context,
     writer: Writer,
     prompt: str,
     controls: dict[str, Any],
@@ -164,7 +172,7 @@ def _stream(
     echo: bool,
     name: str,
 ) -> Sample:
-    """Writes one text as it is generated; Ctrl-C ends it."""
+    """Writes one text as it is generated; Ctrl-C and other signals end it."""
     stream = writer.stream(prompt, **controls)
     write, flush = sys.stdout.write, sys.stdout.flush
     last = prompt[-1:] if echo else ""
@@ -179,11 +187,21 @@ def _stream(
     except KeyboardInterrupt:
         click.echo()
         _report(stream.sample.seed, name)
-        ctx.exit(INTERRUPTED)
+        raise
     if last != "\n":
         click.echo()
     _report(stream.sample.seed, name)
     return stream.sample
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[list[KeyboardInterrupt]]:
+    """Ends the body at an interruption and notes it, so that what has been written is shown first."""
+    interrupted: list[KeyboardInterrupt] = []
+    try:
+        yield interrupted
+    except KeyboardInterrupt as error:
+        interrupted.append(error)
 
 
 def _training_text(writer: Writer, corpus: Sequence[str]) -> TrainingText:

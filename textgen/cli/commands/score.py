@@ -95,7 +95,10 @@ def score(
         raise click.UsageError("FILE and --adapt cannot both be standard input.")
     require(limit is None or limit >= 1, "limit", "at least 1", limit)
     if html is not None:
+        from textgen.cli.watching import check_page
+
         page = InsightConfig(unknown=unknown, alternatives=alternatives, **({} if limit is None else {"limit": limit}))
+        check_page(html)
     from textgen.cli.reading import adapt as adapt_to
     from textgen.cli.reading import load_writer, read_text
 
@@ -104,6 +107,17 @@ def score(
     if adapt is not None:
         writer = adapt_to(writer, adapt, encoding=encoding, errors=errors, unknown=unknown)
     scored = _score(writer, text[:limit], streams=streams, unknown=unknown)
+    if as_json:
+        shown = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}
+        figures = _figures(scored, text) | ({} if adapt is None else {"adapt": adapt})
+        click.echo(json.dumps({"file": file, "run": name, **figures, **shown}, ensure_ascii=False))
+    else:
+        if show:
+            from textgen.cli.shading import show as show_text
+
+            show_text(scored)
+        for line in _lines(scored, text, name):
+            click.echo(visible(line))
     if html is not None:
         from textgen.analysis.surprisal import surprise
         from textgen.cli.watching import reading_bar, write_page
@@ -111,17 +125,6 @@ def score(
         with reading_bar() as progress:
             found = surprise(writer, text, **page.to_json(), progress=progress)
         write_page(html, found, file=file)
-    if as_json:
-        shown = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}
-        figures = _figures(scored, text) | ({} if adapt is None else {"adapt": adapt})
-        click.echo(json.dumps({"file": file, "run": name, **figures, **shown}, ensure_ascii=False))
-        return
-    if show:
-        from textgen.cli.shading import show as show_text
-
-        show_text(scored)
-    for line in _lines(scored, text, name):
-        click.echo(visible(line))
 
 
 def _figures(scored: Score, text: str) -> dict[str, Any]:

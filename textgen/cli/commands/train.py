@@ -223,7 +223,7 @@ def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
         return
     text = " -" if STANDARD_INPUT in places else ""
     click.echo(f"Interrupted; everything up to step {step:,} is saved. Continue with:", err=True)
-    click.echo(f"  textgen train{text} --resume {_named(progress.run.name, options)}", err=True)
+    click.echo(f"  textgen train{text} --resume {_named(Run(progress.run), options)}", err=True)
 
 
 def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) -> None:
@@ -238,12 +238,11 @@ def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) ->
         click.echo("View the events (pip install tensorboard):", err=True)
         click.echo(f"  tensorboard --logdir {visible(folder)}", err=True)
     click.echo("Sample from it:", err=True)
-    click.echo(f"  textgen sample --run {_named(run.name, options)}", err=True)
+    click.echo(f"  textgen sample --run {_named(run, options)}", err=True)
 
 
-def _named(name: str, options: Mapping[str, Any]) -> str:
-    """A run's name for a command line, with --checkpoints if its folder is not the default."""
-    from textgen.cli.options import CHECKPOINTS
+def _named(run: Run, options: Mapping[str, Any]) -> str:
+    """A run for a command line."""
+    from textgen.runs.find import run_argument
 
-    folder = options["checkpoints"]
-    return visible(shlex.quote(name) + ("" if folder == CHECKPOINTS else f" --checkpoints {shlex.quote(str(folder))}"))
+    return visible(run_argument(run, options["checkpoints"]))
