@@ -190,7 +190,7 @@ def told(error: BaseException, command: click.Command | None) -> str:
     """An error's text in the words of a command: its options stand for the settings, and no option that it lacks."""
     options = {each.name: max(each.opts, key=len) for each in getattr(command, "params", ()) if _is_option(each)}
     if isinstance(error, ConfigError) and error.field in options and str(error).startswith(error.field):
-        return options[error.field] + str(error).removeprefix(error.field)
+        return f"{options[error.field]}{str(error).removeprefix(error.field)}"
     if isinstance(error, UnknownCharacterError) and error.remedy:
         them = "them" if len(error.characters) > 1 else "it"
         flag = options.get("unknown")

@@ -168,7 +168,7 @@ class Writer:
         Returns:
             An iterator of lists with a piece for each text; its `samples` are what has been written so far.
         """
-        config = _sampling(controls)
+        config = self._sampling(controls)
         return Streams(self.engine, self.tokenizer, self.as_trained(prompt), config, count=count, logprobs=logprobs)
 
     def suggest(self, text: str, *, n: int = 5, unknown: Unknown = "replace") -> list[Suggestion]:
