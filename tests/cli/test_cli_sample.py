@@ -171,6 +171,35 @@ def test_a_terminal_is_not_steered_by_what_a_model_writes(monkeypatch: pytest.Mo
     assert "\\x1b" in shown
 
 
+def test_a_decimal_comma_is_pointed_out(writer: Writer) -> None:
+    assert "--temperature 0,8 is 0 and 8 in turn; type 0.8 for the number.\n" in sample("--temperature", "0,8").stderr
+    for usual in ("0.8", "0.5,1", "0.2,0.5,1", "0, 8"):
+        assert "Note" not in sample("--temperature", usual).stderr
+
+
+def test_a_stop_text_that_never_comes_is_pointed_out(writer: Writer) -> None:
+    noted = sample("--stop", r"\n", "--stop", "zz").stderr
+    assert noted.count("Note: ") == 1
+    assert r"--stop '\\n' never ends a text of this model, which does not write '\\'." in noted
+    # What is advised is what bash makes of it.
+    assert r"type --stop $'\n'." in noted
+    assert "Note" not in sample("--stop", "\n").stderr
+    other = sample("--stop", "☃").stderr
+    assert "which does not write '☃'." in other
+    assert "type" not in other
+
+
+def test_a_line_that_never_ends_is_pointed_out(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Note" not in sample("--until", "line").stderr
+    monkeypatch.setattr(reading, "load_writer", lambda *_: (random_writer(CharTokenizer(" ab")), "unbroken"))
+    for until, more in (("line", 1_000), ("paragraph", 4_000)):
+        result = sample("--until", until, "--no-echo")
+        assert f"--until {until} never ends a text of this model" in result.stderr
+        assert f"{more:,} characters past --length." in result.stderr
+        assert len(result.stdout) == 30 + more + 1
+    assert "Note" not in sample().stderr
+
+
 def score(*arguments: str, input: str = "the sea was calm\n") -> Result:  # noqa: A002
     result = CliRunner().invoke(cli, ["score", "-", *arguments], input=input)
     assert result.exit_code == 0, result.output

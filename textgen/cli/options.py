@@ -86,6 +86,13 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
             numbers = tuple(float(part) for part in value.split(","))
         except ValueError:
             self.fail(f"{value!r} is not a number or a comma-separated list of numbers.", param, ctx)
+        if re.fullmatch(r"\d,\d+", value):
+            flag = f"{max(param.opts, key=len)} " if param is not None else ""
+            number = value.replace(",", ".")
+            click.echo(
+                f"Note: {flag}{value} is {' and '.join(value.split(','))} in turn; type {number} for the number.",
+                err=True,
+            )
         return numbers[0] if len(numbers) == 1 else numbers
 
 
