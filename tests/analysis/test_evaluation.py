@@ -258,7 +258,8 @@ def test_a_run_without_held_out_text_is_an_error(words: Path) -> None:
 
 def test_a_missing_or_changed_text_is_an_error_with_a_remedy(words: Path, tmp_path: Path) -> None:
     writer = trained_on(words)
-    moved = words.rename(tmp_path / "moved.txt")
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    moved = words.rename(tmp_path / "far" / "away" / "moved.txt")
     with pytest.raises(RunError, match=r"is not there any more: .*--corpus .*textgen eval model FILE"):
         evaluate(writer)
     assert evaluate(writer, corpus=moved).split == "held-out"

@@ -31,8 +31,9 @@ def run(*arguments: str, **kwargs: object) -> Result:
 
 @contextlib.contextmanager
 def moved(path: Path) -> Iterator[Path]:
-    """A file under another name for a while."""
-    other = path.rename(path.with_name("elsewhere.txt"))
+    """A file in another folder under another name for a while, where it is not looked for."""
+    (path.parent / "far" / "away").mkdir(parents=True, exist_ok=True)
+    other = path.rename(path.parent / "far" / "away" / "elsewhere.txt")
     try:
         yield other
     finally:
@@ -174,7 +175,7 @@ def test_a_text_that_has_gone_is_a_sentence_with_three_ways_out(at_home: Path) -
         assert (result.exit_code, result.stdout) == (1, "")
         assert "not there any more" in result.stderr
         assert "Pass --corpus PATH if it has moved, or give a text to score: textgen eval tiny FILE" in result.stderr
-        found = json.loads(run("tiny", "--corpus", other.name, "--json").stdout)
+        found = json.loads(run("tiny", "--corpus", str(other), "--json").stdout)
         assert found["protocols"] == expected["protocols"]
         result = run("tiny", "-", input="Nan said the sea was out.\n")
         assert result.exit_code == 0

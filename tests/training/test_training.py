@@ -391,13 +391,22 @@ def test_an_archive_opens_in_plain_keras_with_the_engines_probabilities(whole: R
     assert checkpoint.model.vocab_size == model.output_shape[-1]
 
 
-@pytest.mark.parametrize("written", ["t", "ti", "tiny", "tiny tiny tiny"])
-def test_too_short_a_text_makes_no_run(written: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("written", "asked"), [("t", {}), ("ti", {}), ("tiny tiny tiny", {"batch_size": 4, "sequence_length": 4})]
+)
+def test_too_short_a_text_makes_no_run(written: str, asked: dict[str, Any], tmp_path: Path) -> None:
     short = tmp_path / "short.txt"
     short.write_text(written)
     with pytest.raises(CorpusError):
-        train(short, checkpoints=tmp_path / "runs")
+        train(short, checkpoints=tmp_path / "runs", **asked)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_text_of_fourteen_characters_is_trained_on_as_it_is(tmp_path: Path) -> None:
+    short = tmp_path / "short.txt"
+    short.write_text("tiny tiny tiny")
+    run = train(short, checkpoints=tmp_path, epochs=1.0, units=4, embedding=2, device="cpu")
+    assert math.isfinite(read_checkpoint(run.best).metadata.metrics.loss or math.nan)
 
 
 def test_training_outside_the_main_thread_works(text: Path, tmp_path: Path) -> None:

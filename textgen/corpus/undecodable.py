@@ -137,4 +137,4 @@ def _examine(source: Source, encoding: str) -> tuple[int | None, str]:
     if rival == "utf-8":
         # Hardly anything but UTF-8 is valid as UTF-8 by chance.
         return invalid if known is not None else None, rival if reading.valid else ""
-    return invalid, rival if reading.sensible and within > own else ""
+    return invalid, rival if reading.sensible and (within > own or not own) else ""
