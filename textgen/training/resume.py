@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Sequence
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from textgen.config import CorpusConfig, Device, TrainingConfig
 from textgen.corpus import encode_corpus, open_corpus
@@ -19,10 +17,11 @@ from textgen.runs.find import find_run
 from textgen.runs.run import Run
 from textgen.training.arguments import Source, absolute, as_list, cache_folder, events_folder, open_streams
 from textgen.training.disk_space import check_disk_space
-from textgen.training.placement import enough_memory, place
+from textgen.training.framework import default_framework
 from textgen.training.recipe import Recipe
-from textgen.training.session import Session
-from textgen.training.tensorboard import event_files
+
+if TYPE_CHECKING:
+    import keras
 
 
 def resume(
@@ -72,41 +71,48 @@ def resume(
     started = clock.monotonic() if started is None else started
     reporter = reporter or Reporter()
     run = find_run(name, checkpoints=checkpoints)
-    with run.locked(), enough_memory():
-        last = read_checkpoint(run.last)
-        progress = _progress(last)
-        wanted: dict[str, Any] = {"epochs": epochs, "time": time, "device": device, "shards": shards}
-        changes = {name: value for name, value in wanted.items() if value is not None}
-        if epochs is not None or time is not None:
-            changes = {"epochs": None, "time": None, **changes}
-        training = TrainingConfig.from_json({**last.metadata.training, **changes})
-        where = as_list(sources) or list(progress.sources)
-        if where == ["-"] and not sources:
-            raise RunError(
-                f"The run {run.name!r} was trained on standard input, which is gone. Pipe the same text in again: "
-                f"textgen train - --resume {run.name} < text"
+    with default_framework():
+        from textgen.training.placement import enough_memory, place
+        from textgen.training.session import Session
+
+        with run.locked(), enough_memory():
+            last = read_checkpoint(run.last)
+            progress = _progress(last)
+            wanted: dict[str, Any] = {"epochs": epochs, "time": time, "device": device, "shards": shards}
+            changes = {name: value for name, value in wanted.items() if value is not None}
+            if epochs is not None or time is not None:
+                changes = {"epochs": None, "time": None, **changes}
+            training = TrainingConfig.from_json({**last.metadata.training, **changes})
+            where = as_list(sources) or list(progress.sources)
+            if where == ["-"] and not sources:
+                raise RunError(
+                    f"The run {run.name!r} was trained on standard input, which is gone. Pipe the same text in again: "
+                    f"textgen train - --resume {run.name} < text"
+                )
+            # A setting that this version does not know is refused: it may change the split or the vocabulary.
+            corpus = CorpusConfig.from_json(last.metadata.corpus.settings)
+            encoded = encode_corpus(
+                open_corpus(where, config=corpus), cache=cache_folder(checkpoints), progress=reporter.encoding
             )
-        # A setting that this version does not know is refused: it may change the split or the vocabulary.
-        corpus = CorpusConfig.from_json(last.metadata.corpus.settings)
-        encoded = encode_corpus(
-            open_corpus(where, config=corpus), cache=cache_folder(checkpoints), progress=reporter.encoding
-        )
-        before, now = str(last.metadata.corpus.sha256), encoded.sha256
-        if before != now:
-            raise RunError(
-                f"The text of the run {run.name!r} has changed since it was trained (sha256 {before[:12]}, now "
-                f"{now[:12]}), so it cannot be continued exactly. Bring the old text back, or start a new run from "
-                f"its weights: textgen train ... --from {run.name}"
-            )
-        recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
-        check_disk_space(run, recipe.model, training.batch_size)
-        placement, streams = place(training.device, training.precision), open_streams(encoded, training)
-        events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
-        session = Session(run, encoded, recipe, reporter, callbacks, absolute(where), placement, streams, events)
-        session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
-        if epochs is not None or time is not None:
-            session.extend()
-        return session.fit()
+            before, now = str(last.metadata.corpus.sha256), encoded.sha256
+            if before != now:
+                raise RunError(
+                    f"The text of the run {run.name!r} has changed since it was trained (sha256 {before[:12]}, now "
+                    f"{now[:12]}), so it cannot be continued exactly. Bring the old text back, or start a new run from "
+                    f"its weights: textgen train ... --from {run.name}"
+                )
+            recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
+            check_disk_space(run, recipe.model, training.batch_size)
+            placement, streams = place(training.device, training.precision), open_streams(encoded, training)
+            events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
+            session = Session(run, encoded, recipe, reporter, callbacks, absolute(where), placement, streams, events)
+            session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
+            if epochs is not None or time is not None:
+                session.extend()
+            session.fit()
+            # What it holds is let go of with the framework.
+            del session
+    return run
 
 
 def _progress(last: Checkpoint) -> SavedProgress:
@@ -122,6 +128,8 @@ def _progress(last: Checkpoint) -> SavedProgress:
 
 def _events_before(run: Run, progress: SavedProgress) -> str | bool:
     """Where event files went so far; a checkpoint from a stranger names no other folder than one that has them."""
+    from textgen.training.tensorboard import event_files
+
     before = progress.tensorboard
     if isinstance(before, str) and not event_files(run.events_folder(before)):
         return True

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
-
-import keras
+from typing import TYPE_CHECKING, Any, Unpack
 
 from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords
 from textgen.corpus import encode_corpus, open_corpus
@@ -23,9 +21,11 @@ from textgen.runs.run import Run
 from textgen.system import physical_memory
 from textgen.training.arguments import Source, absolute, as_list, cache_folder, events_folder, open_streams
 from textgen.training.disk_space import check_disk_space
-from textgen.training.placement import enough_memory, place
+from textgen.training.framework import default_framework
 from textgen.training.recipe import Recipe, least_memory, recommend
-from textgen.training.session import Session
+
+if TYPE_CHECKING:
+    import keras
 
 
 @keywords(TrainSettings)
@@ -89,29 +89,38 @@ def train(
         wanted_model = _shape_of(base.model, wanted_model)
     opened = open_corpus(as_list(sources), config=corpus or CorpusConfig())
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding)
-    placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
-    recipe = recommend(
-        len(encoded.training),
-        encoded.tokenizer.vocab_size,
-        size=size,
-        model=wanted_model,
-        training=wanted_training,
-        speed=placement.speed,
-    )
-    if base is not None:
-        recipe = _describe_start(recipe, str(start_from))
-    streams = open_streams(encoded, recipe.training)
-    _check_memory(recipe)
-    created = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
-    with created as run, enough_memory():
-        check_disk_space(run, recipe.model, recipe.training.batch_size)
-        where = absolute(as_list(sources))
-        events = events_folder(tensorboard)
-        session = Session(run, encoded, recipe, reporter, callbacks, where, placement, streams, events)
+    with default_framework():
+        from textgen.training.placement import enough_memory, place
+        from textgen.training.session import Session
+
+        placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
+        recipe = recommend(
+            len(encoded.training),
+            encoded.tokenizer.vocab_size,
+            size=size,
+            model=wanted_model,
+            training=wanted_training,
+            speed=placement.speed,
+        )
         if base is not None:
-            session.start_from(base.weights, base.tokenizer)
-        session.begin(started)
-        return session.fit()
+            recipe = _describe_start(recipe, str(start_from))
+        streams = open_streams(encoded, recipe.training)
+        _check_memory(recipe)
+        created = create_run(
+            name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None
+        )
+        with created as run, enough_memory():
+            check_disk_space(run, recipe.model, recipe.training.batch_size)
+            where = absolute(as_list(sources))
+            events = events_folder(tensorboard)
+            session = Session(run, encoded, recipe, reporter, callbacks, where, placement, streams, events)
+            if base is not None:
+                session.start_from(base.weights, base.tokenizer)
+            session.begin(started)
+            session.fit()
+            # What it holds is let go of with the framework.
+            del session
+    return run
 
 
 def _check_memory(recipe: Recipe) -> None:
