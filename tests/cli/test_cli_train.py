@@ -27,6 +27,7 @@ from textgen.model.results import Validation
 from textgen.runs.events import Reporter, Summary
 from textgen.runs.run import Run
 from textgen.system import counting_stops
+from textgen.training.framework import quiet_errors
 
 ROOT = Path(textgen.__file__).parent.parent
 SUMMARY = Summary(
@@ -319,10 +320,10 @@ def watch(shown: Progress, *, steps: int) -> None:
 def test_what_fails_while_tensorflow_is_loaded_is_shown_with_its_chatter(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with framework._quiet_errors():
+    with quiet_errors():
         os.write(2, b"chatter\n")
     assert capfd.readouterr().err == ""
-    with pytest.raises(ImportError), framework._quiet_errors():
+    with pytest.raises(ImportError), quiet_errors():
         os.write(2, b"a library is missing\n")
         raise ImportError
     assert capfd.readouterr().err == "a library is missing\n"

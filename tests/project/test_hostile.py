@@ -211,7 +211,7 @@ def test_a_training_that_fails_before_its_first_save_leaves_no_folder(
     def fail(*_: Any) -> None:
         raise errors[failure]
 
-    monkeypatch.setattr("textgen.training.start.Session", fail)
+    monkeypatch.setattr("textgen.training.session.Session", fail)
     with nothing_left_in(home):
         done = run("train", "haven.txt", "--device=cpu", "--precision=float32")
     assert done.code == (130 if failure == "interrupt" else 1)

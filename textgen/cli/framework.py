@@ -9,17 +9,13 @@ import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 
-from textgen.errors import TrainingError
 from textgen.system import is_terminal
 
 _NOTE = "Loading TensorFlow ..."
 
 
 def load_training(device: str | None = None) -> SimpleNamespace:
-    """Imports `train` and `resume`.
-
-    TensorFlow's libraries log to the process's standard error before logging can be configured, so that stream is
-    redirected during the import; if the import fails, its contents are shown.
+    """Imports `train` and `resume`, and what they import later.
 
     Args:
         device: "cpu" keeps TensorFlow from looking for GPUs, which takes time and may log.
@@ -27,18 +23,15 @@ def load_training(device: str | None = None) -> SimpleNamespace:
     Raises:
         TrainingError: TensorFlow is not installed.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    try:
-        with _note(_NOTE), _quiet_errors(), _objects_for_good():
-            from textgen.training.resume import resume
-            from textgen.training.start import train
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("tensorflow", "keras"):
-            raise
-        raise TrainingError("Training needs TensorFlow, which is not installed here: pip install tensorflow") from error
+    from textgen.training.framework import load_framework
+
+    with _note(_NOTE), _objects_for_good():
+        load_framework()
+        from textgen.training import session  # noqa: F401
+        from textgen.training.resume import resume
+        from textgen.training.start import train
     return SimpleNamespace(train=train, resume=resume)
 
 
@@ -70,29 +63,3 @@ def _note(text: str) -> Iterator[None]:
         yield
     finally:
         print("\r" + " " * len(text) + "\r", end="", file=sys.stderr, flush=True)  # noqa: T201
-
-
-@contextlib.contextmanager
-def _quiet_errors() -> Iterator[None]:
-    """Redirects the process's standard error, at the file descriptor, into a file, and shows it if the body fails."""
-    import tempfile
-
-    try:
-        kept = os.dup(2)
-    except OSError:
-        yield
-        return
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield
-        except Exception:
-            os.dup2(kept, 2)
-            aside.seek(0)
-            os.write(2, aside.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from textgen.config import Device, Precision
 from textgen.errors import ConfigError, TrainingError
+from textgen.training.framework import quiet_errors
 
 _UNITS, _COLUMNS = 512, 32
 _SHARE = 0.75
@@ -74,7 +75,8 @@ def place(device: Device, precision: Precision) -> Placement:
     Raises:
         ConfigError: a GPU was asked for and TensorFlow has none.
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    with quiet_errors():
+        gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         raise ConfigError(
             "device must be cpu or auto here, because TensorFlow sees no GPU. "
@@ -90,7 +92,8 @@ def place(device: Device, precision: Precision) -> Placement:
     dtypes = {"float32": [tf.float32], "bfloat16": [tf.bfloat16]}.get(precision, [tf.float32, tf.bfloat16])
     if len(dtypes) > 1 and not _has_bfloat16():
         dtypes = [tf.float32]
-    seconds = {dtype: _product_seconds(dtype) for dtype in dtypes}
+    with quiet_errors():
+        seconds = {dtype: _product_seconds(dtype) for dtype in dtypes}
     dtype = dtypes[-1] if seconds[dtypes[-1]] < 0.8 * seconds[dtypes[0]] else dtypes[0]
     count = cores()
     name = f"CPU, {count} core{'s'[: count != 1]}, {dtype.name} products"

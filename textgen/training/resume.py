@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from textgen.config import CorpusConfig, Device, TrainingConfig
 from textgen.corpus import Corpus, EncodedCorpus, encode_corpus
@@ -21,10 +19,11 @@ from textgen.runs.provenance import OwnTextError, find_run_text
 from textgen.runs.run import Run
 from textgen.training.arguments import Source, cache_folder, events_folder, is_given, open_streams, open_text
 from textgen.training.disk_space import check_disk_space
-from textgen.training.placement import enough_memory, place
+from textgen.training.framework import default_framework
 from textgen.training.recipe import Recipe
-from textgen.training.session import Session
-from textgen.training.tensorboard import event_files
+
+if TYPE_CHECKING:
+    import keras
 
 
 def resume(
@@ -77,37 +76,44 @@ def resume(
     started = clock.monotonic() if started is None else started
     reporter = reporter or Reporter()
     run = find_run(name, checkpoints=checkpoints)
-    with run.locked(), enough_memory():
-        last = read_checkpoint(run.last)
-        progress = _progress(last)
-        wanted: dict[str, Any] = {"epochs": epochs, "time": time, "device": device, "shards": shards}
-        changes = {name: value for name, value in wanted.items() if value is not None}
-        if epochs is not None or time is not None:
-            changes = {"epochs": None, "time": None, **changes}
-        training = TrainingConfig.from_json({**last.metadata.training, **changes})
-        # A setting that this version does not know is refused: it may change the split or the vocabulary.
-        corpus = CorpusConfig.from_json(last.metadata.corpus.settings)
+    with default_framework():
+        from textgen.training.placement import enough_memory, place
+        from textgen.training.session import Session
 
-        def encode(found: Corpus) -> EncodedCorpus:
-            return encode_corpus(found, cache=cache_folder(checkpoints), progress=reporter.encoding)
+        with run.locked(), enough_memory():
+            last = read_checkpoint(run.last)
+            progress = _progress(last)
+            wanted: dict[str, Any] = {"epochs": epochs, "time": time, "device": device, "shards": shards}
+            changes = {name: value for name, value in wanted.items() if value is not None}
+            if epochs is not None or time is not None:
+                changes = {"epochs": None, "time": None, **changes}
+            training = TrainingConfig.from_json({**last.metadata.training, **changes})
+            # A setting that this version does not know is refused: it may change the split or the vocabulary.
+            corpus = CorpusConfig.from_json(last.metadata.corpus.settings)
 
-        if is_given(sources, texts):
-            opened = open_text(sources, texts, corpus)
-            started = opened.ready(started)
-            encoded = encode(opened)
-            if encoded.sha256 != last.metadata.corpus.sha256:
-                raise _other_text(run, checkpoints, str(last.metadata.corpus.sha256), encoded.sha256)
-        else:
-            encoded = _find_text(run, checkpoints, last, encode)
-        recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
-        check_disk_space(run, recipe.model, training.batch_size)
-        placement, streams = place(training.device, training.precision), open_streams(encoded, training)
-        events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
-        session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)
-        session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
-        if epochs is not None or time is not None:
-            session.extend()
-        return session.fit()
+            def encode(found: Corpus) -> EncodedCorpus:
+                return encode_corpus(found, cache=cache_folder(checkpoints), progress=reporter.encoding)
+
+            if is_given(sources, texts):
+                opened = open_text(sources, texts, corpus)
+                started = opened.ready(started)
+                encoded = encode(opened)
+                if encoded.sha256 != last.metadata.corpus.sha256:
+                    raise _other_text(run, checkpoints, str(last.metadata.corpus.sha256), encoded.sha256)
+            else:
+                encoded = _find_text(run, checkpoints, last, encode)
+            recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
+            check_disk_space(run, recipe.model, training.batch_size)
+            placement, streams = place(training.device, training.precision), open_streams(encoded, training)
+            events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
+            session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)
+            session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
+            if epochs is not None or time is not None:
+                session.extend()
+            session.fit()
+            # What it holds is released with the framework.
+            del session
+    return run
 
 
 def _find_text(
@@ -150,6 +156,8 @@ def _progress(last: Checkpoint) -> SavedProgress:
 
 def _events_before(run: Run, progress: SavedProgress) -> str | bool:
     """The folder of the event files so far; a recorded folder counts only if it holds event files already."""
+    from textgen.training.tensorboard import event_files
+
     before = progress.tensorboard
     if isinstance(before, str) and not event_files(run.events_folder(before)):
         return True

@@ -31,6 +31,7 @@ from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
 from textgen.system import counting_stops, interruptible
+from textgen.training.framework import untouched_random_numbers
 from textgen.training.keras_model import build_model
 from textgen.training.loop import fit
 from textgen.training.network import Network
@@ -76,7 +77,7 @@ class Session:
         self.created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.progress: Progress
         self.unwritten: tuple[list[np.ndarray], Metadata] | None = None
-        with tf.device(self.placement.device):
+        with tf.device(self.placement.device), untouched_random_numbers():
             self.model = build_model(self.model_config, seed=self.config.seed)
             network = Network(
                 self.model,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Unpack
-
-import keras
+from typing import TYPE_CHECKING, Any, Unpack
 
 from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords
 from textgen.corpus import Corpus, encode_corpus
@@ -19,9 +17,11 @@ from textgen.runs.run import Run
 from textgen.system import physical_memory
 from textgen.training.arguments import Source, cache_folder, events_folder, open_streams, open_text
 from textgen.training.disk_space import check_disk_space
-from textgen.training.placement import enough_memory, place
+from textgen.training.framework import default_framework
 from textgen.training.recipe import Recipe, least_memory, recommend
-from textgen.training.session import Session
+
+if TYPE_CHECKING:
+    import keras
 
 
 @keywords(TrainSettings)
@@ -90,28 +90,37 @@ def train(
     opened = open_text(sources, texts, corpus)
     started = opened.ready(started)
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding)
-    placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
-    recipe = recommend(
-        len(encoded.training),
-        encoded.tokenizer.vocab_size,
-        size=size,
-        model=wanted_model,
-        training=wanted_training,
-        speed=placement.speed,
-    )
-    if base is not None:
-        recipe = _describe_start(recipe, str(start_from))
-    streams = open_streams(encoded, recipe.training)
-    _check_memory(recipe)
-    created = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
-    with created as run, enough_memory():
-        check_disk_space(run, recipe.model, recipe.training.batch_size)
-        events = events_folder(tensorboard)
-        session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)
+    with default_framework():
+        from textgen.training.placement import enough_memory, place
+        from textgen.training.session import Session
+
+        placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
+        recipe = recommend(
+            len(encoded.training),
+            encoded.tokenizer.vocab_size,
+            size=size,
+            model=wanted_model,
+            training=wanted_training,
+            speed=placement.speed,
+        )
         if base is not None:
-            session.start_from(base.weights, base.tokenizer)
-        session.begin(started)
-        return session.fit()
+            recipe = _describe_start(recipe, str(start_from))
+        streams = open_streams(encoded, recipe.training)
+        _check_memory(recipe)
+        created = create_run(
+            name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None
+        )
+        with created as run, enough_memory():
+            check_disk_space(run, recipe.model, recipe.training.batch_size)
+            events = events_folder(tensorboard)
+            session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)
+            if base is not None:
+                session.start_from(base.weights, base.tokenizer)
+            session.begin(started)
+            session.fit()
+            # What it holds is released with the framework.
+            del session
+    return run
 
 
 def _check_memory(recipe: Recipe) -> None:
