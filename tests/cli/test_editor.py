@@ -252,6 +252,13 @@ def test_ctrl_c_ends_where_the_model_does_not_write() -> None:
     assert Session(Storyteller()).play("a", ("a",), STOP, ("never",)) == 2
 
 
+def test_ctrl_c_a_moment_late_does_not_end_the_editor() -> None:
+    session = Session(Storyteller())
+    assert session.play("a", LINE, ("a is", "Tab word"), STOP, ("had finished",), STOP, ("never",)) == 2
+    session = Session(Storyteller())
+    assert session.play("a", LINE, ("a is", "Tab word"), "b", STOP, ("never",)) == 2
+
+
 def test_leaving_while_the_model_writes_keeps_the_text() -> None:
     writer = Storyteller()
     writer.released.clear()

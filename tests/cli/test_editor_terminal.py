@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import shutil
 import signal
@@ -177,6 +178,20 @@ def test_ctrl_z_stops_the_editor_and_fg_brings_it_back(tmp_path: Path) -> None:
         terminal.see("Stopped")
         terminal.press("echo typed $((20 + 3))\r")
         terminal.see("typed 23")
+        terminal.press("fg\r")
+        terminal.see("the sea\n", "Tab word")
+        # A signal from elsewhere stops it in the same way.
+        terminal.press("\x1a")
+        terminal.see("Stopped")
+        terminal.press("echo pid $(jobs -p)\r")
+        terminal.wait(lambda: re.search(r"^pid (\d+)", terminal.shown, re.MULTILINE), "the job's number")
+        process = int(re.search(r"^pid (\d+)", terminal.shown, re.MULTILINE)[1])
+        terminal.press("fg\r")
+        terminal.see("the sea\n", "Tab word")
+        os.kill(process, signal.SIGTSTP)
+        terminal.see("Stopped")
+        terminal.press("echo typed $((20 + 5))\r")
+        terminal.see("typed 25")
         terminal.press("fg\r")
         terminal.see("the sea\n", "Tab word")
         terminal.press("\tx")

@@ -188,7 +188,8 @@ def _sentence(error: BaseException, command: click.Command | None) -> str:
 
 def told(error: BaseException, command: click.Command | None) -> str:
     """An error's text in the words of a command: its options stand for the settings, and no option that it lacks."""
-    options = {each.name: max(each.opts, key=len) for each in getattr(command, "params", ()) if _is_option(each)}
+    params: Sequence[click.Parameter] = () if command is None else command.params
+    options = {each.name: max(each.opts, key=len) for each in params if isinstance(each, click.Option)}
     if isinstance(error, ConfigError) and error.field in options and str(error).startswith(error.field):
         return f"{options[error.field]}{str(error).removeprefix(error.field)}"
     if isinstance(error, UnknownCharacterError) and error.remedy:
@@ -197,10 +198,6 @@ def told(error: BaseException, command: click.Command | None) -> str:
         others = f", or pass {flag} skip to drop {them} or {flag} replace to replace {them}" if flag else ""
         return f"{error.message} Remove {them}{others}."
     return str(error)
-
-
-def _is_option(param: click.Parameter) -> bool:
-    return isinstance(param, click.Option)
 
 
 def visible(text: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TextIO, cast
 
-from prompt_toolkit.application import Application
+from prompt_toolkit.application import Application, run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
@@ -31,10 +31,11 @@ from textgen.config import Until
 from textgen.errors import TextgenError
 from textgen.sampling.drafts import Draft, label
 from textgen.sampling.suggestions import Suggestion, is_whole_word, is_word
-from textgen.system import colours, ending, width
+from textgen.system import asked_to_stop, colours, ending, stop_job, width
 
 _HELP = "Tab word  Alt-2 other  ^L line  ^P paragraph  ^R anew  ^U undo  ^Y redo  ^D end"
 _WRITING = "The model is writing. Ctrl-C stops it."
+_LATE = "The model had finished already. Ctrl-C again ends."
 _STYLE = Style.from_dict({"ghost": "ansibrightblack", "chosen": "reverse", "help": "ansibrightblack"})
 
 
@@ -57,6 +58,7 @@ class Editor:
         self._asked_to: tuple[Document, Until] | None = None
         self._left: list[str] = []
         self._signal: int | None = None
+        self._just_written, self._late = False, False
         self._asked = asyncio.Event()
         self._model = ThreadPoolExecutor(max_workers=1)
         self.buffer = Buffer(
@@ -90,7 +92,7 @@ class Editor:
         Raises:
             OSError: the terminal is gone.
         """
-        with ending(self._end):
+        with ending(self._end), asked_to_stop(self._stop):
             try:
                 return self.app.run(pre_run=self._start, set_exception_handler=False)
             except EOFError:
@@ -186,7 +188,11 @@ class Editor:
 
     def interrupt(self) -> None:
         """Stops the model, or ends the editor if the model is not writing."""
-        if not self.stop():
+        if self.stop():
+            return
+        if self._late:
+            self._message = _LATE
+        else:
             self.leave(signal.SIGINT)
 
     def leave(self, number: int = 0) -> None:
@@ -195,8 +201,14 @@ class Editor:
             self.app.exit(result=number)
 
     def hush(self) -> None:
-        """Clears the last message."""
+        """Removes the last message; notes whether this key is the first since the model stopped writing by itself."""
         self._message = ""
+        self._just_written, self._late = False, self._just_written
+
+    def suspend(self) -> None:
+        """Stops the job, with the terminal as it was, and shows the editor again when it is continued."""
+        if self.app.is_running and not self.app.is_done:
+            run_in_terminal(stop_job)
 
     def _write(self, before: Document, until: Until) -> None:
         self.buffer.save_to_undo_stack()
@@ -226,6 +238,7 @@ class Editor:
             self._message = str(error)
         if self._writing is stopped:
             self.stop()
+            self._just_written = True
 
     def _show(self, before: Document, written: str) -> None:
         """Sets the text to the one before with the model's text inserted."""
@@ -275,6 +288,11 @@ class Editor:
         self._signal = number
         if self.app.is_running and self.app.loop is not None:
             self.app.loop.call_soon_threadsafe(self.leave, number)
+
+    def _stop(self) -> None:
+        """Stops the job because of a signal."""
+        if self.app.is_running and self.app.loop is not None:
+            self.app.loop.call_soon_threadsafe(self.suspend)
 
     def _menu(self) -> StyleAndTextTuples:
         """The suggestions that fit the width, with the selected one marked."""

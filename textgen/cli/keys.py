@@ -55,7 +55,7 @@ def bindings(editor: Editor) -> KeyBindings:
     for name in ("c-c", "<sigint>"):
         on(name, act=lambda _: editor.interrupt(), save=never)
     if suspend_to_background_supported():
-        on("c-z", act=lambda event: event.app.suspend_to_background(), save=never)
+        on("c-z", act=lambda _: editor.suspend(), save=never)
     else:
         on("c-z", act=lambda _: editor.undo(), save=never)
     on("left", act=lambda _: _go(buffer, _before(buffer.text, buffer.cursor_position)), save=never)

@@ -16,7 +16,7 @@ from textgen.system.files import (
 from textgen.system.lock import FileLock
 from textgen.system.memory import physical_memory
 from textgen.system.signals import Interruption, ending, interruptible
-from textgen.system.stops import counting_stops, stopped
+from textgen.system.stops import asked_to_stop, counting_stops, stop_job, stopped
 from textgen.system.terminal import abandon_output, can_show, colours, is_closed_pipe, is_terminal, use_utf8, width
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Interruption",
     "PathLike",
     "abandon_output",
+    "asked_to_stop",
     "atomic_path",
     "atomic_write",
     "can_show",
@@ -39,6 +40,7 @@ __all__ = [
     "open_regular",
     "physical_memory",
     "remove_leftovers",
+    "stop_job",
     "stopped",
     "use_utf8",
     "width",

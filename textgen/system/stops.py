@@ -1,12 +1,13 @@
-"""Measures how long this process was stopped, as by Ctrl-Z, so that a clock can leave that time out."""
+"""Stops this process and measures how long it was stopped, as by Ctrl-Z, so that a clock can leave that time out."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 
@@ -25,6 +26,29 @@ def stopped() -> float:
     """
     _Stops.seen = time.monotonic()
     return _Stops.seconds
+
+
+@contextlib.contextmanager
+def asked_to_stop(act: Callable[[], None]) -> Iterator[None]:
+    """Calls a function where the process is asked to stop (SIGTSTP), instead of stopping it; see `stop_job`.
+
+    Outside the main thread, and on Windows, nothing changes.
+    """
+    if not hasattr(signal, "SIGTSTP") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTSTP, lambda *_: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)
+
+
+def stop_job() -> None:
+    """Stops the processes of this job, as a terminal does at Ctrl-Z; returns when this one is continued."""
+    before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    os.kill(0, signal.SIGTSTP)
+    signal.signal(signal.SIGTSTP, before)
 
 
 @contextlib.contextmanager
