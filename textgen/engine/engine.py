@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +15,12 @@ from textgen.engine.lane import Lane
 from textgen.engine.layer import Head, Layer
 from textgen.engine.matrix import ROWS, Matrix, has_small_kernels
 from textgen.engine.state import State
+from textgen.engine.threads import cores, side_by_side
 from textgen.engine.trace import Trace
 from textgen.model.weights import ModelWeights
 
 Array = NDArray[np.float32]
 Ids = NDArray[np.integer]
-T = TypeVar("T")
 
 _STRETCH = 1024
 """Rows, texts times characters, of the input products of one stretch of reading."""
@@ -65,12 +63,18 @@ class Engine:
     def __init__(self, config: ModelConfig, weights: ModelWeights, *, threads: int | None = None) -> None:
         weights.validate(config)
         self.config = config
-        self.threads = threads if threads is not None else _cores()
+        self.threads = threads if threads is not None else cores()
+        self._made_of = (config, weights, threads)
         embedded = [weights.embedding, *[None] * (config.layers - 1)]
         self._layers = [Layer.from_weights(config, *each) for each in zip(weights.layers, embedded, strict=True)]
         self._head = Head.from_weights(config, weights)
         self._embedding = None if self._layers[0].table is not None else weights.embedding.copy()
         self._work = config.weights - config.vocab_size * config.embedding
+
+    def __reduce__(self) -> tuple[Callable[..., Engine], tuple[Any, ...]]:
+        # What it is made of, not its arrays: they are views of one another, which a copy would tear apart.
+        config, weights, threads = self._made_of
+        return partial(Engine, threads=threads), (config, weights)
 
     def initial_state(self, batch: int, *, quiet: bool = False) -> State:
         """The state before the first character: zeros.
@@ -106,7 +110,7 @@ class Engine:
         if len(lanes) == 1:
             return lanes[0].step(ids), state
         bounds = _bounds(len(ids), len(lanes))
-        parts = self._side_by_side([partial(lane.step, ids[a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)])
+        parts = side_by_side([partial(lane.step, ids[a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)])
         return np.concatenate(parts), state
 
     def read(self, ids: Ids, state: State, *, last: bool = False) -> tuple[Array, State]:
@@ -167,7 +171,7 @@ class Engine:
                 traces.append(lanes[0].trace(n, addends, x))
             else:
                 parts = zip(lanes, bounds, strict=True)
-                self._side_by_side([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in parts])
+                side_by_side([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in parts])
             if self._head.skip:
                 total = x.copy() if total is None else np.add(total, x, total)
         return x if total is None else total
@@ -191,7 +195,7 @@ class Engine:
 
         blocks = -(-len(rows) // ROWS)
         parts = 1 if whole else max(1, min(self.threads, blocks, len(rows) * matrix.values.size // _READ))
-        self._side_by_side([partial(part, a * ROWS, b * ROWS) for a, b in _bounds(blocks, parts)])
+        side_by_side([partial(part, a * ROWS, b * ROWS) for a, b in _bounds(blocks, parts)])
         return product.reshape(*x.shape[:-1], matrix.columns)[..., : len(bias)]
 
     def _lanes(self, state: State, worth: int) -> list[Lane]:
@@ -206,15 +210,6 @@ class Engine:
         ]
         return state.lanes[worth]
 
-    def _side_by_side(self, calls: list[Callable[[], T]]) -> list[T]:
-        """The results of `calls`, made at the same time."""
-        others = [self._pool.submit(call) for call in calls[1:]]
-        return [calls[0](), *(other.result() for other in others)]
-
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="textgen-engine")
-
 
 def _require_stretch(ids: Ids, state: State) -> None:
     if ids.ndim != 2 or len(ids) != state.batch or not ids.size:
@@ -225,8 +220,3 @@ def _bounds(rows: int, parts: int) -> list[tuple[int, int]]:
     """Where to cut `rows` rows into `parts` parts of nearly the same size."""
     cuts = [rows * n // parts for n in range(parts + 1)]
     return list(pairwise(cuts))
-
-
-def _cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
