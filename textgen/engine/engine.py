@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import ModelConfig
+from textgen.engine.blas import ALONE, Pace, can_choose_threads
 from textgen.engine.lane import Lane
 from textgen.engine.layer import Head, Layer
-from textgen.engine.matrix import ROWS, Matrix, has_small_kernels
+from textgen.engine.matrix import FEW, ROWS, Matrix, has_small_kernels
 from textgen.engine.state import State
 from textgen.engine.threads import cores, side_by_side
 from textgen.engine.trace import Trace
@@ -28,8 +29,14 @@ _STRETCH = 1024
 _STEP, _READ = 2**24, 2**22
 """Multiplications of a step that are worth a thread of their own: in a single step, and in one of a stretch."""
 
-_ALONE = 2**62
+_NEVER = 2**62
 """As many as no step has: one thread makes them all."""
+
+_PACED = 2**18
+"""Multiplications of a text's step from which on OpenBLAS's threads may be worth a trial."""
+
+_TIMED = 4
+"""Steps of a stretch that are timed together."""
 
 
 class Engine:
@@ -41,8 +48,9 @@ class Engine:
     Args:
         config: the network's shape.
         weights: its weights; they are copied.
-        threads: threads that share out the rows of a batch; None takes one for each processor core. One text alone,
-            and any batch where `matrix.has_small_kernels` is false, is left to the threads of the matrix library.
+        threads: threads that share out the rows of a batch; None takes one for each processor core. OpenBLAS's own
+            share out one text's steps, while that pays. Where the matrix library is another one, its threads share out
+            one text's steps, and any batch.
 
     Raises:
         ConfigError: the weights do not fit the configuration.
@@ -64,6 +72,7 @@ class Engine:
         weights.validate(config)
         self.config = config
         self.threads = threads if threads is not None else cores()
+        self._paces: dict[tuple[int, int], Pace] = {}
         self._made_of = (config, weights, threads)
         embedded = [weights.embedding, *[None] * (config.layers - 1)]
         self._layers = [Layer.from_weights(config, *each) for each in zip(weights.layers, embedded, strict=True)]
@@ -108,9 +117,14 @@ class Engine:
         if len(ids) != state.batch:
             raise ValueError(f"ids must be of {state.batch} texts like the state; got {len(ids)}.")
         if len(lanes) == 1:
-            return lanes[0].step(ids), state
+            pace = self._pace(state, _STEP)
+            if pace is not None:
+                return pace.run(1, lanes[0].step, ids), state
+            with ALONE:
+                return lanes[0].step(ids), state
         bounds = _bounds(len(ids), len(lanes))
-        parts = side_by_side([partial(lane.step, ids[a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)])
+        with ALONE:
+            parts = side_by_side([partial(lane.step, ids[a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)])
         return np.concatenate(parts), state
 
     def read(self, ids: Ids, state: State, *, last: bool = False) -> tuple[Array, State]:
@@ -160,18 +174,25 @@ class Engine:
 
     def _stretch(self, ids: Ids, state: State, traces: list[Trace] | None = None) -> Array:
         """The head's input after each of `ids`, `(time, batch)`, as `(time, batch, units)`; fills `traces`."""
-        lanes = self._lanes(state, _READ if traces is None else _ALONE)
+        lanes = self._lanes(state, _READ if traces is None else _NEVER)
         bounds = _bounds(state.batch, len(lanes))
+        pace = self._pace(state, _READ) if len(lanes) == 1 else None
         total: Array | None = None
         x: Array = np.empty(0, np.float32) if self._embedding is None else self._embedding[ids]
         for n, layer in enumerate(self._layers):
             addends = self._times(layer.inputs, x, layer.bias) if layer.table is None else layer.table[ids]
             x = np.empty((*ids.shape, layer.units), np.float32)
             if traces is not None:
-                traces.append(lanes[0].trace(n, addends, x))
+                with ALONE:
+                    traces.append(lanes[0].trace(n, addends, x))
+            elif pace is not None:
+                for start in range(0, len(x), _TIMED):
+                    part = slice(start, start + _TIMED)
+                    pace.run(len(x[part]), lanes[0].recur, n, addends[part], x[part])
             else:
                 parts = zip(lanes, bounds, strict=True)
-                side_by_side([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in parts])
+                with ALONE:
+                    side_by_side([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in parts])
             if self._head.skip:
                 total = x.copy() if total is None else np.add(total, x, total)
         return x if total is None else total
@@ -188,27 +209,36 @@ class Engine:
 
         def part(start: int, stop: int) -> None:
             if whole:
-                np.matmul(rows, matrix.values, product)
+                np.matmul(rows[start:stop], matrix.values, product[start:stop])
             else:
                 matrix.times(rows[start:stop], product[start:stop])
             np.add(known[start:stop], bias, known[start:stop])
 
         blocks = -(-len(rows) // ROWS)
-        parts = 1 if whole else max(1, min(self.threads, blocks, len(rows) * matrix.values.size // _READ))
-        side_by_side([partial(part, a * ROWS, b * ROWS) for a, b in _bounds(blocks, parts)])
+        threads = self.threads if not whole or can_choose_threads() else 1
+        parts = max(1, min(threads, blocks, len(rows) * matrix.values.size // _READ))
+        with ALONE:
+            side_by_side([partial(part, a * ROWS, b * ROWS) for a, b in _bounds(blocks, parts)])
         return product.reshape(*x.shape[:-1], matrix.columns)[..., : len(bias)]
 
     def _lanes(self, state: State, worth: int) -> list[Lane]:
         """The rows of `state` shared out over threads that each have `worth` multiplications to make in a step."""
         if worth in state.lanes:
             return state.lanes[worth]
-        threads = self.threads if has_small_kernels() else 1
+        threads = self.threads if has_small_kernels() or can_choose_threads() else 1
         number = max(1, min(threads, state.batch // 2, state.batch * self._work // worth))
         state.lanes[worth] = [
             Lane(self._layers, self._head, self._embedding, state.hidden[a:b], state.cell_state[a:b], quiet=state.quiet)
             for a, b in _bounds(state.batch, number)
         ]
         return state.lanes[worth]
+
+    def _pace(self, state: State, kind: int) -> Pace | None:
+        """What decides about OpenBLAS's threads for a state's steps; None where one thread makes them all."""
+        vectors = state.batch == 1 or (state.batch <= FEW and not has_small_kernels())
+        if state.quiet or not vectors or self._work * state.batch < _PACED or not can_choose_threads():
+            return None
+        return self._paces.setdefault((kind, state.batch), Pace())
 
 
 def _require_stretch(ids: Ids, state: State) -> None:

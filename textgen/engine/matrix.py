@@ -4,8 +4,8 @@ Goes in: one vector or a batch of rows. Comes out: their product with the weight
 The module knows no layer and no gate.
 
 The columns lie one after the other in memory. One vector is a single matrix-vector product, bound by the time that
-reading the weights takes; BLAS shares it out over its threads. Several rows are one product for BLAS to share out, or
-where it has kernels for small products, are cut into such: at most `ROWS` rows, each with a few columns that stay in
+reading the weights takes; BLAS shares it out over its threads where `textgen.engine.blas` lets it. Several rows are one
+product, or where BLAS has kernels for small products, are cut into such: at most `ROWS` rows, each with a few columns that stay in
 the cache. BLAS then neither copies the weights into a layout of its own nor starts threads, which makes a batch up to
 three times as quick, and lets the engine's threads work on several rows without ever waiting for each other.
 
@@ -41,7 +41,7 @@ _UNTHREADED = 2**18
 _QUIET = 9216
 """Multiplications below which it makes a vector's product in the calling thread."""
 
-_FEW = 7
+FEW = 7
 """Rows that are quicker made one by one than copying the weights for them takes."""
 
 
@@ -110,7 +110,7 @@ class Matrix:
         calls: list[Callable[[], object]]
         if has_small_kernels():
             calls = [functools.partial(np.matmul, *parts) for parts in self._parts(x, out)]
-        elif len(x) <= _FEW:
+        elif len(x) <= FEW:
             calls = [self._bind_vector(*each, quietly) for each in zip(x, out, strict=True)]
         else:
             calls = [functools.partial(np.matmul, x, self.values, out)]

@@ -15,6 +15,8 @@ import numpy as np
 from textgen.config import AdaptationConfig, ModelConfig, require
 from textgen.engine.adaptation.gradient import Ids, Network
 from textgen.engine.adaptation.parameters import Array, Parameters
+from textgen.engine.blas import ALONE
+from textgen.engine.threads import in_chunks
 from textgen.model.weights import ModelWeights
 
 Progress = Callable[[int, int], None]
@@ -24,9 +26,6 @@ STREAMS = 32
 
 _STRETCH = 8
 """Segments that a place is read for, at least, where the text is long enough for several."""
-
-_CHUNK = 1 << 16
-"""Numbers that are worked on at once, so that they stay in the cache."""
 
 
 @dataclass(eq=False)
@@ -48,12 +47,12 @@ class GradientStatistics:
 
     def add(self, gradient: Array) -> None:
         """Counts a gradient in."""
-        scratch = np.empty(min(_CHUNK, len(gradient)), gradient.dtype)
-        for start in range(0, len(gradient), _CHUNK):
-            part = gradient[start : start + _CHUNK]
-            square = np.multiply(part, part, scratch[: len(part)])
-            total = self.total[start : start + _CHUNK]
-            total += square
+
+        def count(part: slice) -> None:
+            total = self.total[part]
+            np.add(total, np.square(gradient[part]), total)
+
+        in_chunks(len(gradient), count)
         self.segments += 1
 
     @property
@@ -97,15 +96,16 @@ def gather_statistics(
     # A segment without anything before it is unlike those that will be learned from.
     skipped = 1 if count > _STRETCH // 2 else 0
     for n in range(count):
-        block = ids[places + n * segment + steps]
-        stretch = network.read(block[:-1], block[1:], state)
-        state = stretch.state
-        if n >= skipped:
-            deltas = network.backward(stretch)
-            for text in range(streams):
-                network.gradient(stretch, deltas, gradient, text=text)
-                gradient.values *= np.float32(1.0 / settings.segment)
-                statistics.add(gradient.values)
+        with ALONE:
+            block = ids[places + n * segment + steps]
+            stretch = network.read(block[:-1], block[1:], state)
+            state = stretch.state
+            if n >= skipped:
+                deltas = network.backward(stretch)
+                for text in range(streams):
+                    network.gradient(stretch, deltas, gradient, text=text)
+                    gradient.values *= np.float32(1.0 / settings.segment)
+                    statistics.add(gradient.values)
         if progress is not None:
             progress((n + 1) * segment * streams, count * segment * streams)
     return statistics
