@@ -5,9 +5,10 @@ The module knows no layer and no gate.
 
 The columns lie one after the other in memory. One vector is a single matrix-vector product, bound by the time that
 reading the weights takes; BLAS shares it out over its threads where `textgen.engine.blas` lets it. Several rows are one
-product, or where BLAS has kernels for small products, are cut into such: at most `ROWS` rows, each with a few columns that stay in
-the cache. BLAS then neither copies the weights into a layout of its own nor starts threads, which makes a batch up to
-three times as quick, and lets the engine's threads work on several rows without ever waiting for each other.
+product, or where BLAS has kernels for small products, are cut into such: at most `ROWS` rows, each with a few columns
+that stay in the cache. BLAS then neither copies the weights into a layout of its own nor starts threads, which makes a
+batch up to three times as quick, and lets the engine's threads work on several rows without ever waiting for each
+other.
 
 The order of the additions in a product, and so its last bit, depends on how BLAS cuts it. Columns are padded to a
 multiple of `COLUMNS`, so that 1, 2, 3, 4, 6, 8, 12, 16 or 24 BLAS threads get whole groups of columns and one vector's
