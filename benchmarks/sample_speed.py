@@ -9,15 +9,20 @@ drawing and decoding. "engine" is its step alone. `predict` is called on a windo
 Keras example does. The bound is what reading the weights of one step of that cell once takes at the measured memory
 bandwidth. Scoring reads a text of 100,000 characters as one sequence. The cold start is from the start of the process
 to its first character, beside `python -c 'import numpy, h5py, click'`.
+
+"2 busy" and "4 busy" are one stream and 64 while as many processes do nothing but count; "fair" is the share of the
+idle speed that one thread would have if the scheduler gave every thread on the machine the same time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +177,18 @@ def bandwidth(settings, _cell: str) -> float:
     return best
 
 
+@contextlib.contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """So many processes that do nothing but count."""
+    started = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
 RUNNERS = {
     "textgen": run_textgen,
     "engine": run_engine,
@@ -259,6 +276,22 @@ def main(line: list[str] | None = None) -> None:
                     share = f"{value / bounds[cell]:.0%}" if kind == "1 stream" else ""
                     ratio = f"{middle[BASE[names]] / value:.2f}x"
                     rows.append([shape, kind, runner, cell, f"{value:,.0f}", ratio, share])
+            alone = f"textgen {DEFAULT_CELL}"
+            for streams, kind in ((1, "1 stream"), (64, "64 streams")):
+                idle = results[f"{shape}, {kind}"]["median"][alone]
+                for processes in (2, 4):
+                    with busy(processes):
+                        found = harness.alternate(
+                            __file__, contender, [alone], {**base, "streams": streams}, runs=arguments.runs,
+                            key="per second",
+                        )[alone]  # fmt: skip
+                    value = harness.median(found)
+                    what = f"{kind}, {processes} busy"
+                    results[f"{shape}, {what}"] = {"runs": found, "median": value}
+                    if value is not None and idle is not None:
+                        fair = min(1.0, int(harness.machine()["cores"]) / (processes + 1))
+                        share = f"{value / idle:.0%} of idle, fair {fair:.0%}"
+                        rows.append([shape, what, "textgen", DEFAULT_CELL, f"{value:,.0f}", share, ""])
             results[f"{shape}, bound"] = {"bytes/s": bytes_a_second, "characters/s": bounds}
             for cell, bound in bounds.items():
                 said = f"bound at {bytes_a_second / 1e9:.0f} GB/s"

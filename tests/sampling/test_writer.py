@@ -1,9 +1,14 @@
 """The public API of a trained model: what a user of the library calls."""
 
+import copy
 import inspect
+import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
+import warnings
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +198,114 @@ def test_newlines_of_a_prompt_and_of_a_stop_are_those_of_training() -> None:
         found = writer.generate(prompt, max_new_tokens=200, seed=1, stop=stop)
         assert (found.prompt, found.text, found.finish_reason) == (plain.prompt, plain.text, plain.finish_reason)
     assert writer.score("a\r\nb").text == "a\nb"
+
+
+LONG = "the sea and the ship went on to the land " * 40
+
+USES = {
+    "score": lambda writer: writer.score(LONG).nats,
+    "score in streams": lambda writer: writer.score(LONG, streams=16).nats,
+    "generate": lambda writer: writer.generate(LONG, max_new_tokens=5, seed=1).text,
+    "generate_many": lambda writer: [each.text for each in writer.generate_many(count=200, max_new_tokens=3, seed=1)],
+    "suggest": lambda writer: writer.suggest("the s"),
+    "adapt": lambda writer: writer.adapt("the cat sat on the mat " * 6).weights.head_bias.tolist(),
+}
+
+
+def all_uses(writer: Writer) -> dict[str, Any]:
+    return {name: use(writer) for name, use in USES.items()}
+
+
+def wide_writer() -> Writer:
+    """Large enough for its products to be shared out over threads."""
+    return random_writer(units=128, embedding=32, cell="lstm")
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Any]:
+    return all_uses(wide_writer())
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_copied_or_pickled_writer_does_what_the_writer_does(used: bool, expected: dict[str, Any]) -> None:
+    writer = wide_writer()
+    if used:
+        all_uses(writer)
+    for copied in (copy.copy(writer), copy.deepcopy(writer), pickle.loads(pickle.dumps(writer))):
+        assert all_uses(copied) == expected
+    assert all_uses(writer) == expected
+    weights = sum(array.nbytes for array in writer.weights.arrays())
+    assert len(pickle.dumps(writer)) < weights + 20_000
+
+
+def test_a_stream_is_copied_and_pickled_in_the_middle() -> None:
+    stream = wide_writer().stream("the ", max_new_tokens=50, seed=1)
+    for _ in range(20):
+        next(stream)
+    copies = [copy.deepcopy(stream), pickle.loads(pickle.dumps(stream))]
+    rest = "".join(stream)
+    assert rest
+    assert ["".join(each) for each in copies] == [rest, rest]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("used", [False, True])
+def test_a_fork_does_what_the_writer_does(used: bool, tmp_path: Path) -> None:
+    program = f"""
+import os, sys
+from test_writer import all_uses, wide_writer
+writer = wide_writer()
+if {used}:
+    expected = all_uses(writer)
+child = os.fork()
+found = all_uses(writer)
+if child:
+    _, status = os.waitpid(child, 0)
+    if not {used}:
+        expected = found
+    print(status, found == expected)
+else:
+    os._exit(0 if not {used} or found == expected else 1)
+"""
+    here = Path(__file__).parent
+    places = [str(here), str(here.parent / "support"), str(here.parents[1])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
+    run = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert run.stdout == "0 True\n", run.stderr
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_a_pool_of_processes_does_what_the_writer_does(method: str, expected: dict[str, Any]) -> None:
+    writer = wide_writer()
+    all_uses(writer)
+    with warnings.catch_warnings():
+        # Python 3.12 and newer warn of any fork of a process with threads.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context = multiprocessing.get_context(method)
+        with ProcessPoolExecutor(2, mp_context=context) as pool:
+            assert list(pool.map(all_uses, [writer, writer])) == [expected, expected]
+
+
+def test_eight_threads_use_one_writer(expected: dict[str, Any]) -> None:
+    writer = wide_writer()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(all_uses, [writer] * 8)) == [expected] * 8
+
+
+def test_a_writer_works_at_the_end_of_the_process(tmp_path: Path) -> None:
+    program = """
+import atexit
+from test_writer import all_uses, wide_writer
+writer = wide_writer()
+expected = all_uses(writer)
+atexit.register(lambda: print(all_uses(writer) == expected))
+"""
+    here = Path(__file__).parent
+    places = [str(here), str(here.parent / "support"), str(here.parents[1])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
+    run = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert run.stdout == "True\n", run.stderr

@@ -1,4 +1,4 @@
-"""Global settings of Keras and TensorFlow neither change a run nor are changed by it; nothing piles up or is printed."""
+"""Global settings of Keras and TensorFlow neither change a run nor are changed by it; nothing piles up."""
 
 import os
 import random

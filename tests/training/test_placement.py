@@ -1,6 +1,10 @@
 """Where training runs: threads, shards and the products' type."""
 
 import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -73,3 +77,45 @@ def test_a_gpu_is_taken_and_named(asked: str, monkeypatch: pytest.MonkeyPatch) -
     assert (placement.device, placement.kernels) == ("/GPU:0", False)
     assert placement.name.startswith("GPU, Quick 9")
     assert placed(device="cpu").device == "/CPU:0"
+
+
+PROGRAM = """
+import os
+import textgen
+
+def train():
+    textgen.train("text.txt", size="tiny", units=8, embedding=4, layers=1, epochs=0.1)
+
+def in_a_fork(call):
+    child = os.fork()
+    if not child:
+        try:
+            call()
+            print("trained", flush=True)
+        except textgen.errors.TextgenError as error:
+            print(error, flush=True)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+import textgen.training.start
+in_a_fork(train)
+train()
+in_a_fork(train)
+in_a_fork(lambda: textgen.resume("checkpoints/text"))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.slow
+def test_a_fork_of_a_process_that_trained_is_told_to_start_anew_and_others_train(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("the sea and the ship went on to the land of the free\n" * 100)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stderr
+    first, *others = run.stdout.splitlines()
+    assert first == "trained"
+    assert len(others) == 2
+    assert all("multiprocessing.get_context('spawn')" in each for each in others)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import ModelConfig
+from textgen.engine.blas import ALONE, Pace, can_choose_threads
 from textgen.engine.lane import Lane
 from textgen.engine.layer import Head, Layer
-from textgen.engine.matrix import ROWS, Matrix, has_small_kernels
+from textgen.engine.matrix import FEW, ROWS, Matrix, has_small_kernels
 from textgen.engine.state import State
+from textgen.engine.threads import cores, side_by_side
 from textgen.engine.trace import Trace
 from textgen.model.weights import ModelWeights
 
 Array = NDArray[np.float32]
 Ids = NDArray[np.integer]
-T = TypeVar("T")
 
 _CHUNK = 1024
 """Rows, texts times characters, whose input products are computed at once in `Engine.read`."""
@@ -32,6 +31,12 @@ _STEP, _READ = 2**24, 2**22
 
 _SINGLE = 2**62
 """More multiplications than any step has: one thread does them all."""
+
+_PACED = 2**18
+"""Multiplications of a text's step from which on OpenBLAS's threads may be worth a trial."""
+
+_TIMED = 4
+"""Steps of a stretch that are timed together."""
 
 
 class Engine:
@@ -43,8 +48,9 @@ class Engine:
     Args:
         config: the network's shape.
         weights: its weights; they are copied.
-        threads: threads that share the rows of a batch; None takes one for each processor core. A single text, and
-            any batch where `matrix.has_small_kernels` is false, is left to the threads of BLAS.
+        threads: threads that share out the rows of a batch; None takes one for each processor core. OpenBLAS's own
+            share out one text's steps, while that pays. Where the matrix library is another one, its threads share out
+            one text's steps, and any batch.
 
     Raises:
         ConfigError: the weights do not fit the configuration.
@@ -65,12 +71,19 @@ class Engine:
     def __init__(self, config: ModelConfig, weights: ModelWeights, *, threads: int | None = None) -> None:
         weights.validate(config)
         self.config = config
-        self.threads = threads if threads is not None else _cores()
+        self.threads = threads if threads is not None else cores()
+        self._paces: dict[tuple[int, int], Pace] = {}
+        self._made_of = (config, weights, threads)
         embedded = [weights.embedding, *[None] * (config.layers - 1)]
         self._layers = [Layer.from_weights(config, *each) for each in zip(weights.layers, embedded, strict=True)]
         self._head = Head.from_weights(config, weights)
         self._embedding = None if self._layers[0].table is not None else weights.embedding.copy()
         self._work = config.weights - config.vocab_size * config.embedding
+
+    def __reduce__(self) -> tuple[Callable[..., Engine], tuple[Any, ...]]:
+        # What it is made of, not its arrays: they are views of one another, which a copy would tear apart.
+        config, weights, threads = self._made_of
+        return partial(Engine, threads=threads), (config, weights)
 
     def initial_state(self, batch: int, *, quiet: bool = False) -> State:
         """The state before the first character: zeros.
@@ -104,9 +117,14 @@ class Engine:
         if len(ids) != state.batch:
             raise ValueError(f"ids must be of {state.batch} texts like the state; got {len(ids)}.")
         if len(lanes) == 1:
-            return lanes[0].step(ids), state
+            pace = self._pace(state, _STEP)
+            if pace is not None:
+                return pace.run(1, lanes[0].step, ids), state
+            with ALONE:
+                return lanes[0].step(ids), state
         bounds = _bounds(len(ids), len(lanes))
-        parts = self._in_parallel([partial(lane.step, ids[a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)])
+        with ALONE:
+            parts = side_by_side([partial(lane.step, ids[a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)])
         return np.concatenate(parts), state
 
     def read(self, ids: Ids, state: State, *, last: bool = False) -> tuple[Array, State]:
@@ -158,16 +176,23 @@ class Engine:
         """The head's input after each of `ids`, `(time, batch)`, as `(time, batch, units)`; appends to `traces`."""
         lanes = self._lanes(state, _READ if traces is None else _SINGLE)
         bounds = _bounds(state.batch, len(lanes))
+        pace = self._pace(state, _READ) if len(lanes) == 1 else None
         total: Array | None = None
         x: Array = np.empty(0, np.float32) if self._embedding is None else self._embedding[ids]
         for n, layer in enumerate(self._layers):
             addends = self._times(layer.inputs, x, layer.bias) if layer.table is None else layer.table[ids]
             x = np.empty((*ids.shape, layer.units), np.float32)
             if traces is not None:
-                traces.append(lanes[0].trace(n, addends, x))
+                with ALONE:
+                    traces.append(lanes[0].trace(n, addends, x))
+            elif pace is not None:
+                for start in range(0, len(x), _TIMED):
+                    part = slice(start, start + _TIMED)
+                    pace.run(len(x[part]), lanes[0].recur, n, addends[part], x[part])
             else:
                 parts = zip(lanes, bounds, strict=True)
-                self._in_parallel([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in parts])
+                with ALONE:
+                    side_by_side([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in parts])
             if self._head.skip:
                 total = x.copy() if total is None else np.add(total, x, total)
         return x if total is None else total
@@ -184,21 +209,23 @@ class Engine:
 
         def part(start: int, stop: int) -> None:
             if whole:
-                np.matmul(rows, matrix.values, product)
+                np.matmul(rows[start:stop], matrix.values, product[start:stop])
             else:
                 matrix.times(rows[start:stop], product[start:stop])
             np.add(known[start:stop], bias, known[start:stop])
 
         blocks = -(-len(rows) // ROWS)
-        parts = 1 if whole else max(1, min(self.threads, blocks, len(rows) * matrix.values.size // _READ))
-        self._in_parallel([partial(part, a * ROWS, b * ROWS) for a, b in _bounds(blocks, parts)])
+        threads = self.threads if not whole or can_choose_threads() else 1
+        parts = max(1, min(threads, blocks, len(rows) * matrix.values.size // _READ))
+        with ALONE:
+            side_by_side([partial(part, a * ROWS, b * ROWS) for a, b in _bounds(blocks, parts)])
         return product.reshape(*x.shape[:-1], matrix.columns)[..., : len(bias)]
 
     def _lanes(self, state: State, worth: int) -> list[Lane]:
         """The rows of `state` divided among threads, each with at least `worth` multiplications in a step."""
         if worth in state.lanes:
             return state.lanes[worth]
-        threads = self.threads if has_small_kernels() else 1
+        threads = self.threads if has_small_kernels() or can_choose_threads() else 1
         number = max(1, min(threads, state.batch // 2, state.batch * self._work // worth))
         state.lanes[worth] = [
             Lane(self._layers, self._head, self._embedding, state.hidden[a:b], state.cell_state[a:b], quiet=state.quiet)
@@ -206,14 +233,12 @@ class Engine:
         ]
         return state.lanes[worth]
 
-    def _in_parallel(self, calls: list[Callable[[], T]]) -> list[T]:
-        """The results of `calls`, which run at the same time."""
-        others = [self._pool.submit(call) for call in calls[1:]]
-        return [calls[0](), *(other.result() for other in others)]
-
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="textgen-engine")
+    def _pace(self, state: State, kind: int) -> Pace | None:
+        """What decides about OpenBLAS's threads for a state's steps; None where one thread makes them all."""
+        vectors = state.batch == 1 or (state.batch <= FEW and not has_small_kernels())
+        if state.quiet or not vectors or self._work * state.batch < _PACED or not can_choose_threads():
+            return None
+        return self._paces.setdefault((kind, state.batch), Pace())
 
 
 def _check_ids(ids: Ids, state: State) -> None:
@@ -225,8 +250,3 @@ def _bounds(rows: int, parts: int) -> list[tuple[int, int]]:
     """The bounds of `parts` parts of `rows` rows, of nearly the same size."""
     cuts = [rows * n // parts for n in range(parts + 1)]
     return list(pairwise(cuts))
-
-
-def _cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

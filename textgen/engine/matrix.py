@@ -2,15 +2,11 @@
 
 A product takes `(inputs,)` or `(rows, inputs)` and writes `(columns,)` or `(rows, columns)` to a given buffer.
 
-Columns are contiguous in memory. The product of one vector is bound by memory bandwidth, and BLAS divides it among its
-threads. That of several rows is one matrix product; where BLAS has kernels for small matrices it is divided into small
-products of at most `ROWS` rows and as many columns as stay in the cache. BLAS then neither repacks the weights nor
-starts threads, which makes a batch up to three times as fast, and the engine's threads never wait for each other.
-
-The order of the additions in a product, and so its last bit, depends on how BLAS divides it. Columns are padded to a
-multiple of `COLUMNS`, so that 1, 2, 3, 4, 6, 8, 12, 16 or 24 BLAS threads get whole groups of columns: the product of
-one vector is bit for bit the same with any of these, and also when it is computed `quietly`, a few columns at a time in
-the calling thread. BLAS never divides a small product.
+Columns are contiguous in memory. The product of one vector is bound by memory bandwidth; BLAS divides it among its
+threads where `textgen.engine.blas` lets it. That of several rows is one matrix product; where BLAS has kernels for small
+matrices it is divided into small products of at most `ROWS` rows and as many columns as stay in the cache. BLAS then
+neither repacks the weights nor starts threads, which makes a batch up to three times as fast, and the engine's threads
+never wait for each other.
 """
 
 from __future__ import annotations
@@ -39,7 +35,7 @@ _UNTHREADED = 2**18
 _QUIET = 9216
 """Multiplications below which it computes a matrix-vector product in the calling thread."""
 
-_FEW = 7
+FEW = 7
 """Rows up to which matrix-vector products one by one are faster than a matrix product, which repacks the weights."""
 
 
@@ -108,7 +104,7 @@ class Matrix:
         calls: list[Callable[[], object]]
         if has_small_kernels():
             calls = [functools.partial(np.matmul, *parts) for parts in self._parts(x, out)]
-        elif len(x) <= _FEW:
+        elif len(x) <= FEW:
             calls = [self._bind_vector(*each, quietly) for each in zip(x, out, strict=True)]
         else:
             calls = [functools.partial(np.matmul, x, self.values, out)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,10 @@ class State:
         self.cell_state = cell_state
         self.quiet = quiet
         self.lanes: dict[int, list[Lane]] = {}
+
+    def __reduce__(self) -> tuple[Callable[..., State], tuple[Any, ...]]:
+        # Lanes are bound to this state's arrays and to the engine; a copy gets its own.
+        return partial(State, quiet=self.quiet), (self.hidden, self.cell_state)
 
     @property
     def batch(self) -> int:

@@ -74,7 +74,9 @@ def place(device: Device, precision: Precision) -> Placement:
 
     Raises:
         ConfigError: a GPU was asked for and TensorFlow has none.
+        TrainingError: this process was forked from one in which TensorFlow was at work.
     """
+    _require_own_runtime()
     with quiet_errors():
         gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
@@ -101,6 +103,37 @@ def place(device: Device, precision: Precision) -> Placement:
     return Placement(
         name=name, device="/CPU:0", kernels=True, threads=count if own else 1, compute_dtype=dtype, speed=speed
     )
+
+
+_process = os.getpid()
+"""The process in which TensorFlow's runtime has started, or may start."""
+
+
+def _require_own_runtime() -> None:
+    """Refuses a fork's copy of TensorFlow's runtime: its threads are not there, and a call would wait for ever.
+
+    Raises:
+        TrainingError: this is such a fork.
+    """
+    global _process
+    if os.getpid() != _process and _runtime_started():
+        raise TrainingError(
+            "Training must not go on in a fork of a process that has used TensorFlow, whose threads a fork does not "
+            "have. Start the process anew: multiprocessing.get_context('spawn'), or mp_context= of a "
+            "ProcessPoolExecutor."
+        )
+    _process = os.getpid()
+
+
+def _runtime_started() -> bool:
+    threads = tf.config.threading.get_inter_op_parallelism_threads()
+    try:
+        # The number that is set already would be taken at any time.
+        tf.config.threading.set_inter_op_parallelism_threads(threads + 1)
+    except RuntimeError:
+        return True
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    return False
 
 
 @contextlib.contextmanager

@@ -6,7 +6,9 @@ matrix product over all steps of the segment.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,13 @@ from numpy.typing import NDArray
 from textgen.engine.adaptation.parameters import Array, LayerParameters, Parameters
 from textgen.engine.cells import CELLS, History, Workspace
 from textgen.engine.columns import Columns
+from textgen.engine.threads import side_by_side
 
 Ids = NDArray[np.integer[Any]]
 State = list[tuple[Array, Array]]
+
+_SHARED = 2**23
+"""Multiplications for a gradient from which on several threads make its products."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,11 +169,12 @@ class Network:
         """
         out.embedding[...] = 0
         np.add.at(out.embedding, segment.inputs[:, text], deltas.embedded[:, text])
+        products: list[Callable[[], Array]] = []
         for n, layer in enumerate(out.layers):
             d_projected, d_inner = (_flat(delta)[:, text] for delta in deltas.layers[n])
             history = segment.histories[n]
-            np.matmul(segment.layer_inputs[n][:, text].T, d_projected, layer.kernel)
-            np.matmul(history.output[:-1, text].T, d_inner, layer.recurrent_kernel)
+            products.append(partial(np.matmul, segment.layer_inputs[n][:, text].T, d_projected, layer.kernel))
+            products.append(partial(np.matmul, history.output[:-1, text].T, d_inner, layer.recurrent_kernel))
             if layer.bias.ndim == 2:
                 np.sum(d_projected, 0, out=layer.bias[0])
                 np.sum(d_inner, 0, out=layer.bias[1])
@@ -177,8 +184,13 @@ class Network:
                 d_products = deltas.layers[n][0][:, text]
                 layer.peephole[...] = self._cell.peephole_gradient(d_products, history.cell_state[:, text])
         d_logits = segment.d_logits[:, text]
-        np.matmul(segment.head_input[:, text].T, d_logits, out.head_kernel)
+        products.append(partial(np.matmul, segment.head_input[:, text].T, d_logits, out.head_kernel))
         np.sum(d_logits, 0, out=out.head_bias)
+        if len(d_logits) * out.values.size < _SHARED:
+            for product in products:
+                product()
+        else:
+            side_by_side(products)
 
     def _run(self, layer: LayerParameters, inputs: Array, h: Array, c: Array) -> History:
         """Runs one layer over a segment, from the state `(h, c)`."""

@@ -12,6 +12,7 @@ from textgen.engine.adaptation.gradient import Ids, Network
 from textgen.engine.adaptation.parameters import Parameters
 from textgen.engine.adaptation.rule import Rule
 from textgen.engine.adaptation.statistics import GradientStatistics
+from textgen.engine.blas import ALONE
 from textgen.errors import TrainingError
 from textgen.model.weights import ModelWeights
 
@@ -75,7 +76,8 @@ class Learner:
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, count, segment):
                 stop = min(start + segment, count)
-                logprobs[start:stop] = self._learn(ids[start:stop], ids[start + 1 : stop + 1])
+                with ALONE:
+                    logprobs[start:stop] = self._learn(ids[start:stop], ids[start + 1 : stop + 1])
                 if progress is not None:
                     progress(stop, count)
         if not np.isfinite(self._parameters.values).all():

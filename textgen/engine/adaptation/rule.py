@@ -7,9 +7,7 @@ import numpy as np
 from textgen.config import AdaptationConfig
 from textgen.engine.adaptation.parameters import Array
 from textgen.engine.adaptation.statistics import GradientStatistics
-
-_CHUNK = 1 << 16
-"""Numbers that are processed at once, so that they stay in the cache."""
+from textgen.engine.threads import in_chunks
 
 
 class Rule:
@@ -47,13 +45,13 @@ class Rule:
 
     def apply(self, weights: Array, gradient: Array) -> None:
         """Updates `weights`, `(weights,)`, in place with the gradient of one segment."""
-        scratch = np.empty(min(_CHUNK, len(weights)), weights.dtype)
-        for start in range(0, len(weights), _CHUNK):
-            part = slice(start, start + _CHUNK)
+
+        def move(part: slice) -> None:
             w = weights[part]
-            step = scratch[: len(w)]
-            np.subtract(self._trained[part], w, step)
+            step = np.subtract(self._trained[part], w)
             np.multiply(step, self._decays[part], step)
             np.add(w, step, w)
             np.multiply(gradient[part], self._rates[part], step)
             np.subtract(w, step, w)
+
+        in_chunks(len(weights), move)

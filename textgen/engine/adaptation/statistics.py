@@ -14,6 +14,8 @@ import numpy as np
 from textgen.config import AdaptationConfig, ModelConfig, require
 from textgen.engine.adaptation.gradient import Ids, Network
 from textgen.engine.adaptation.parameters import Array, Parameters
+from textgen.engine.blas import ALONE
+from textgen.engine.threads import in_chunks
 from textgen.model.weights import ModelWeights
 
 Progress = Callable[[int, int], None]
@@ -23,9 +25,6 @@ STREAMS = 32
 
 _SEGMENTS = 8
 """The fewest segments that are read from a place, where the text is long enough for several places."""
-
-_CHUNK = 1 << 16
-"""Numbers that are processed at once, so that they stay in the cache."""
 
 
 @dataclass(eq=False)
@@ -47,12 +46,12 @@ class GradientStatistics:
 
     def add(self, gradient: Array) -> None:
         """Adds the gradient of one segment."""
-        scratch = np.empty(min(_CHUNK, len(gradient)), gradient.dtype)
-        for start in range(0, len(gradient), _CHUNK):
-            part = gradient[start : start + _CHUNK]
-            square = np.multiply(part, part, scratch[: len(part)])
-            total = self.total[start : start + _CHUNK]
-            total += square
+
+        def count(part: slice) -> None:
+            total = self.total[part]
+            np.add(total, np.square(gradient[part]), total)
+
+        in_chunks(len(gradient), count)
         self.segments += 1
 
     @property
@@ -96,15 +95,16 @@ def gather_statistics(
     # A segment without context is unlike those that will be learned from.
     skipped = 1 if count > _SEGMENTS // 2 else 0
     for n in range(count):
-        block = ids[places + n * length + steps]
-        segment = network.read(block[:-1], block[1:], state)
-        state = segment.state
-        if n >= skipped:
-            deltas = network.backward(segment)
-            for text in range(streams):
-                network.gradient(segment, deltas, gradient, text=text)
-                gradient.values *= np.float32(1.0 / settings.segment)
-                statistics.add(gradient.values)
+        with ALONE:
+            block = ids[places + n * length + steps]
+            segment = network.read(block[:-1], block[1:], state)
+            state = segment.state
+            if n >= skipped:
+                deltas = network.backward(segment)
+                for text in range(streams):
+                    network.gradient(segment, deltas, gradient, text=text)
+                    gradient.values *= np.float32(1.0 / settings.segment)
+                    statistics.add(gradient.values)
         if progress is not None:
             progress((n + 1) * length * streams, count * length * streams)
     return statistics
