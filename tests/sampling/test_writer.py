@@ -101,6 +101,27 @@ def test_a_prompt_with_characters_the_model_never_saw_is_an_error_that_names_the
         WRITER.stream("É")
 
 
+def test_the_unknown_id_of_a_run_stands_for_characters_outside_its_vocabulary() -> None:
+    writer = random_writer(CharTokenizer(" abc", has_unknown=True))
+    control = {"seed": 1, "max_new_tokens": 20}
+    expected = writer.generate("aÉ", unknown="replace", **control).text
+    assert expected != writer.generate("a", **control).text
+    assert writer.generate("aÉ", **control).text == expected
+    assert writer.generate_many("aÉ", count=2, **control)[0].text == expected
+    assert "".join(writer.stream("aÉ", **control)) == expected
+    assert writer.score("aÉ").logprobs.tolist() == writer.score("aÉ", unknown="replace").logprobs.tolist()
+    adapted, replaced = writer.adapt("aÉb" * 20), writer.adapt("aÉb" * 20, unknown="replace")
+    assert adapted.adaptation == replaced.adaptation
+    for refused in (writer.generate, writer.score, writer.adapt):
+        with pytest.raises(UnknownCharacterError, match="É"):
+            refused("aÉ", unknown="error")
+
+
+def test_samples_that_older_versions_described_still_load() -> None:
+    for value in ("error", "skip", "replace"):
+        assert SamplingConfig.from_json({"unknown": value}).unknown == value
+
+
 def test_a_writer_tells_what_it_is() -> None:
     assert repr(WRITER) == "Writer(2 x 24 coupled, 28 characters)"
 

@@ -24,6 +24,9 @@ _ADAPTING = {
 }
 """Stages of adaptation, for `bars`."""
 
+_SAID = f"{__name__}.replaced"
+"""Key of the command's context under which it is noted that `say_once` has spoken."""
+
 _PATIENCE = 2.0
 """Seconds without input from standard input until a hint is shown."""
 
@@ -47,6 +50,28 @@ def read_text(writer: Writer, source: str, *, encoding: str) -> str:
         return "".join(open_corpus(source, config=settings).pieces())
 
 
+def note_replaced(writer: Writer, text: str, unknown: Unknown) -> None:
+    """Says once for a command, on standard error, which characters the run's unknown id stands for.
+
+    Args:
+        writer: the model.
+        text: what it is to read.
+        unknown: what was asked for; only "auto" replaces characters unasked.
+    """
+    from textgen.corpus.tokenizer import replacement_note
+
+    if _SAID not in click.get_current_context().meta:
+        say_once(replacement_note(writer.tokenizer, text, unknown))
+
+
+def say_once(note: str) -> None:
+    """Shows what `replacement_note` says, if anything, unless the command has already shown such a note."""
+    said = click.get_current_context().meta
+    if note and _SAID not in said:
+        said[_SAID] = True
+        click.echo(f"Note: {visible(note)}", err=True)
+
+
 def adapt(writer: Writer, source: str, *, encoding: str, unknown: Unknown, corpus: Sequence[str] = ()) -> Writer:
     """Adapts a writer to a file, or to standard input for "-", and reports on standard error.
 
@@ -63,6 +88,7 @@ def adapt(writer: Writer, source: str, *, encoding: str, unknown: Unknown, corpu
     text = read_text(writer, source, encoding=encoding)
     if not text:
         raise CorpusError("There is nothing to adapt to: the text is empty.")
+    note_replaced(writer, text, unknown)
     with bars(_ADAPTING) as progress:
         adapted = writer.adapt(text, unknown=unknown, corpus=corpus, progress=progress)
     done = adapted.adaptation

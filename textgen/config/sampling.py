@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 from textgen.config.base import Config
-from textgen.config.corpus import Unknown
+from textgen.config.corpus import UNKNOWN_DETAILS, UNKNOWN_HELP, Unknown
 from textgen.config.fields import require, setting
 
 Until = Literal["length", "line", "paragraph"]
@@ -79,9 +79,7 @@ class SamplingConfig(Config):
         otherwise="drawn and reported",
         help="The same seed generates the same text again.",
     )
-    unknown: Unknown = setting(
-        default="error", help="What to do with characters of the prompt that the model never saw."
-    )
+    unknown: Unknown = setting(default="auto", help=UNKNOWN_HELP, details=UNKNOWN_DETAILS)
 
     def __post_init__(self) -> None:
         require(self.temperature != (), "temperature", "a number or several", self.temperature)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from textgen.config import Until
+from textgen.corpus.tokenizer import replacement_note
 
 if TYPE_CHECKING:
     from textgen.sampling.suggestions import Suggestion
@@ -40,6 +41,7 @@ class Draft:
         self._temperature, self._seed, self._choices = temperature, seed, choices
         self._before: list[str] = []
         self._drawn = 0
+        self._noted = False
         self._suggested: tuple[str, list[Suggestion]] | None = None
 
     @property
@@ -58,23 +60,31 @@ class Draft:
         """The likeliest continuations of another text to the end of the word, best first."""
         return list(self._writer.suggest(text[-CONTEXT:], n=self._choices))
 
-    def check(self, before: str, text: str) -> None:
-        """Checks that the model knows the characters of a text to add; an accent counts with the letter before it.
+    def check(self, before: str, text: str) -> str:
+        """Checks that the model can read a text to add; an accent counts with the letter before it.
+
+        Returns:
+            The first time, which characters the run's unknown id stands for, in a sentence; otherwise "".
 
         Raises:
-            UnknownCharacterError: it holds characters that the model never saw.
+            UnknownCharacterError: it holds characters outside the vocabulary, and the run has no unknown id.
         """
-        self._writer.tokenizer.encode(self._writer.as_trained(before[-_CLUSTER:] + text))
+        tokenizer, read = self._writer.tokenizer, self._writer.as_trained(before[-_CLUSTER:] + text)
+        tokenizer.encode(read)
+        note = "" if self._noted else replacement_note(tokenizer, read, "auto")
+        self._noted = self._noted or bool(note)
+        return note
 
-    def add(self, text: str) -> None:
-        """Appends what the user wrote.
+    def add(self, text: str) -> str:
+        """Appends what the user wrote; returns what `check` does.
 
         Raises:
-            UnknownCharacterError: it holds characters that the model never saw; the draft stays as it was.
+            UnknownCharacterError: the model cannot read it; the draft stays as it was.
         """
-        self.check(self.text, text)
+        note = self.check(self.text, text)
         self._keep()
         self.text += text
+        return note
 
     def pick(self, number: int) -> bool:
         """Takes a suggestion, counted from 1; False where there is none of that number."""

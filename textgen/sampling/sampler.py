@@ -37,7 +37,7 @@ class Stream(Iterator[str]):
         logprobs: number of likeliest characters to record at each position; 0 records nothing.
 
     Raises:
-        UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
+        UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` refuses them.
         ConfigError: `logprobs` is out of its range, or the vocabulary holds no character that could be written.
     """
 
@@ -79,7 +79,7 @@ def write_samples(
         logprobs: number of likeliest characters to record at each position; 0 records nothing.
 
     Raises:
-        UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
+        UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` refuses them.
         ConfigError: `count` or `logprobs` is out of its range, or the vocabulary holds no character that could be
             written.
     """

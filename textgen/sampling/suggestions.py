@@ -93,7 +93,7 @@ def suggest(
         The continuations by descending probability.
 
     Raises:
-        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` refuses them.
         ConfigError: `n` is out of its range.
     """
     require(isinstance(n, int) and 1 <= n <= 100, "n", "a whole number in [1, 100]", n)

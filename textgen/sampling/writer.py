@@ -123,7 +123,7 @@ class Writer:
         Raises:
             TypeError: there is no control of that name.
             ConfigError: a value is out of its range.
-            UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
+            UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` refuses them.
 
         Example:
             writer.generate("The sea ", max_new_tokens=300, temperature=0.8, seed=7).text
@@ -161,7 +161,7 @@ class Writer:
         """The likeliest continuations of `text` to the end of a word; see `textgen.sampling.suggestions.suggest`."""
         return suggest(self.engine, self.tokenizer, self.as_trained(text), n=n, unknown=unknown)
 
-    def score(self, text: str, *, streams: int = 1, unknown: Unknown = "error") -> Score:
+    def score(self, text: str, *, streams: int = 1, unknown: Unknown = "auto") -> Score:
         """The log-probability of each character of `text`; see `textgen.engine.scoring.score_text`."""
         return score_text(self.engine, self.tokenizer, self.as_trained(text), streams=streams, unknown=unknown)
 
@@ -175,7 +175,7 @@ class Writer:
         epsilon: float = _ADAPTATION.epsilon,
         sample: int = _ADAPTATION.sample,
         longest: int = _ADAPTATION.longest,
-        unknown: Unknown = "error",
+        unknown: Unknown = "auto",
         corpus: PathLike | Sequence[PathLike] = (),
         progress: Progress | None = None,
     ) -> Writer:
@@ -203,7 +203,7 @@ class Writer:
 
         Raises:
             ConfigError: a value is out of its range, the text is too long, or no character of it is left.
-            UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+            UnknownCharacterError: the text holds characters that the model never saw, and `unknown` refuses them.
             RunError: `corpus` is given and is not the training text.
             TrainingError: the model diverged because the learning rate is too high.
 

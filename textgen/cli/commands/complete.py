@@ -16,7 +16,7 @@ from click.exceptions import Exit
 
 from textgen.cli.command import command, visible
 from textgen.cli.options import adapt_option, checkpoints_option, json_option, optional, run_option, setting
-from textgen.config import CorpusConfig, SamplingConfig
+from textgen.config import CorpusConfig, SamplingConfig, Unknown
 from textgen.errors import UnknownCharacterError
 from textgen.sampling.drafts import Draft, label
 from textgen.system import is_terminal
@@ -87,7 +87,8 @@ def complete(
 
     writer, _ = reading.load_writer(run, checkpoints)
     if adapt is not None:
-        writer = reading.adapt(writer, adapt, encoding=encoding, unknown="replace")
+        unknown: Unknown = "auto" if writer.tokenizer.has_unknown else "replace"
+        writer = reading.adapt(writer, adapt, encoding=encoding, unknown=unknown)
     draft = Draft(
         writer, temperature=temperature, seed=int.from_bytes(os.urandom(4)) if seed is None else seed, choices=choices
     )
@@ -168,11 +169,18 @@ def _obey(draft: Draft, request: str) -> str | None:
             return f"{asked} is not a request; :help lists them. Write \\{asked} to add it as text."
         commands[name]()
     elif request.startswith("+"):
-        draft.add(request[1:])
+        _add(draft, request[1:])
     else:
         text = request.removeprefix("\\")
-        draft.add(f"\n{text}" if draft.line else text or "\n" * bool(draft.text))
+        _add(draft, f"\n{text}" if draft.line else text or "\n" * bool(draft.text))
     return None
+
+
+def _add(draft: Draft, text: str) -> None:
+    """Adds the user's text, and says which characters are replaced."""
+    from textgen.cli.reading import say_once
+
+    say_once(draft.add(text))
 
 
 def _edit(draft: Draft, terminal: TextIO) -> None:

@@ -63,11 +63,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before each sample.")
 @click.option("--count", "-n", type=int, default=1, show_default=True, help="Number of samples.")
 @optional("--seed", config=SamplingConfig)
-@setting(
-    "--unknown",
-    config=SamplingConfig,
-    help="What to do with characters of the prompt, or of --adapt's file, that the model never saw.",
-)
+@setting("--unknown", config=SamplingConfig)
 @json_option("Write one JSON object per line for each sample.")
 @click.option(
     "--logprobs",
@@ -119,10 +115,11 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
     if options["adapt"] == options["prompt_file"] == "-":
         raise click.UsageError("--adapt and --prompt-file cannot both be standard input.", ctx)
 
-    from textgen.cli.reading import adapt, load_writer
+    from textgen.cli.reading import adapt, load_writer, note_replaced
 
     writer, name = load_writer(run, checkpoints)
     prompt = _prompt(writer, options)
+    note_replaced(writer, prompt, options["unknown"])
     controls = SamplingConfig.among(options)
     training = _training_text(writer, options["corpus"] or ()) if options["check"] else None
     more: dict[str, Any] = {"run": name}

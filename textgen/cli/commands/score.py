@@ -85,12 +85,13 @@ def score(
     if html is not None:
         page = InsightConfig(unknown=unknown, alternatives=alternatives, **({} if limit is None else {"limit": limit}))
     from textgen.cli.reading import adapt as adapt_to
-    from textgen.cli.reading import load_writer, read_text
+    from textgen.cli.reading import load_writer, note_replaced, read_text
 
     writer, name = load_writer(run, checkpoints)
     text = writer.as_trained(read_text(writer, file, encoding=encoding))
     if adapt is not None:
         writer = adapt_to(writer, adapt, encoding=encoding, unknown=unknown)
+    note_replaced(writer, text[:limit], unknown)
     scored = _score(writer, text[:limit], streams=streams, unknown=unknown)
     if html is not None:
         from textgen.analysis.surprisal import surprise
