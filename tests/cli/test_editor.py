@@ -37,7 +37,7 @@ class Storyteller:
     def as_trained(self, text: str) -> str:
         return text
 
-    def suggest(self, text: str, *, n: int) -> list[Suggestion]:
+    def suggest(self, text: str, *, n: int, **_: Any) -> list[Suggestion]:
         self.asked.append(text)
         if text.endswith("end"):
             return [Suggestion("\n\nthe", 0.5)]
@@ -287,7 +287,7 @@ def test_another_size_shows_the_same_text() -> None:
 
 def test_an_error_of_the_model_ends_the_editor_and_keeps_the_text() -> None:
     class Broken(Storyteller):
-        def suggest(self, text: str, *, n: int) -> list[Suggestion]:
+        def suggest(self, text: str, *, n: int, **_: Any) -> list[Suggestion]:
             if text == "ab":
                 raise ZeroDivisionError
             return []

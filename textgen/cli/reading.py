@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from textgen.cli.command import visible
-from textgen.config import Unknown
+from textgen.config import SamplingConfig, Unknown
 from textgen.runs.find import checkpoint_name, resolve_checkpoint
 from textgen.sampling.writer import load
 
@@ -48,6 +48,18 @@ def read_text(writer: Writer, source: str, *, encoding: str) -> str:
     settings = writer.metadata.corpus.config.replace(encoding=encoding)
     with _hint_at_waiting(source):
         return "".join(open_corpus(source, config=settings).pieces())
+
+
+def check_characters(writer: Writer, config: SamplingConfig) -> None:
+    """Refuses a `ban` and an `allow` that the writer would refuse, before it reads anything.
+
+    Raises:
+        ConfigError: see `banned_ids`.
+    """
+    from textgen.sampling.banned import banned_ids
+
+    limits = config.replace(ban=writer.as_trained(config.ban), allow=writer.as_trained(config.allow))
+    banned_ids(writer.tokenizer, limits)
 
 
 def note_replaced(writer: Writer, text: str, unknown: Unknown) -> None:

@@ -15,6 +15,18 @@ Until = Literal["length", "line", "paragraph"]
 class SamplingConfig(Config):
     """How the next character is drawn. The fields are applied in the order given here."""
 
+    ban: str = setting(
+        default="",
+        expected="a text",
+        help="Never write any of these characters.",
+        details="Those outside the vocabulary are ignored.",
+    )
+    allow: str = setting(
+        default="",
+        expected="a text",
+        help="Write only these characters, without those of ban; an empty text allows all.",
+        details="All must be in the vocabulary.",
+    )
     repetition_penalty: float = setting(
         default=1.0,
         ge=1,
@@ -96,6 +108,8 @@ class SamplingConfig(Config):
 class Controls(TypedDict, total=False):
     """The fields of `SamplingConfig` as keywords, where a list serves as well as a tuple, and one text to stop at."""
 
+    ban: str
+    allow: str
     repetition_penalty: float
     repetition_window: int
     temperature: float | Sequence[float]

@@ -30,15 +30,20 @@ class Draft:
         temperature: softmax temperature of what it writes.
         seed: of all random numbers.
         choices: number of suggestions.
+        ban: characters that it neither writes nor suggests.
+        allow: the only characters that it writes and suggests; an empty text allows all.
 
     Attributes:
         text: the text so far.
     """
 
-    def __init__(self, writer: Writer, *, temperature: float, seed: int, choices: int) -> None:
+    def __init__(
+        self, writer: Writer, *, temperature: float, seed: int, choices: int, ban: str = "", allow: str = ""
+    ) -> None:
         self.text = ""
         self._writer = writer
         self._temperature, self._seed, self._choices = temperature, seed, choices
+        self._ban, self._allow = ban, allow
         self._before: list[str] = []
         self._drawn = 0
         self._noted = False
@@ -58,7 +63,7 @@ class Draft:
 
     def suggest(self, text: str) -> list[Suggestion]:
         """The likeliest continuations of another text to the end of the word, best first."""
-        return list(self._writer.suggest(text[-CONTEXT:], n=self._choices))
+        return list(self._writer.suggest(text[-CONTEXT:], n=self._choices, ban=self._ban, allow=self._allow))
 
     def check(self, before: str, text: str) -> str:
         """Checks that the model can read a text to add; an accent counts with the letter before it.
@@ -106,7 +111,17 @@ class Draft:
         """Streams the model's continuation of another text; each call draws a new one."""
         self._drawn += 1
         seed = (self._seed + self._drawn) % _SEEDS
-        return iter(self._writer.stream(text, max_new_tokens=1, until=until, temperature=self._temperature, seed=seed))
+        return iter(
+            self._writer.stream(
+                text,
+                max_new_tokens=1,
+                until=until,
+                temperature=self._temperature,
+                seed=seed,
+                ban=self._ban,
+                allow=self._allow,
+            )
+        )
 
     def clear(self) -> None:
         """Empties the text."""

@@ -128,7 +128,7 @@ class Writer:
         Example:
             writer.generate("The sea ", max_new_tokens=300, temperature=0.8, seed=7).text
         """
-        config = _sampling(controls)
+        config = self._sampling(controls)
         return write_samples(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)[0]
 
     @keywords(Controls, defaults=SamplingConfig)
@@ -140,7 +140,7 @@ class Writer:
         Text k depends on the seed and k alone; the first is that of `generate`. `count` is the number of texts, in
         [1, 65536]; the other arguments and errors are those of `generate`.
         """
-        config = _sampling(controls)
+        config = self._sampling(controls)
         return write_samples(
             self.engine, self.tokenizer, self.as_trained(prompt), config, count=count, logprobs=logprobs
         )
@@ -154,12 +154,22 @@ class Writer:
         Returns:
             An iterator of the pieces; its `sample` is the sample so far, with the seed.
         """
-        config = _sampling(controls)
+        config = self._sampling(controls)
         return Stream(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)
 
-    def suggest(self, text: str, *, n: int = 5, unknown: Unknown = "replace") -> list[Suggestion]:
+    def suggest(
+        self, text: str, *, n: int = 5, unknown: Unknown = "replace", ban: str = "", allow: str = ""
+    ) -> list[Suggestion]:
         """The likeliest continuations of `text` to the end of a word; see `textgen.sampling.suggestions.suggest`."""
-        return suggest(self.engine, self.tokenizer, self.as_trained(text), n=n, unknown=unknown)
+        return suggest(
+            self.engine,
+            self.tokenizer,
+            self.as_trained(text),
+            n=n,
+            unknown=unknown,
+            ban=self.as_trained(ban),
+            allow=self.as_trained(allow),
+        )
 
     def score(self, text: str, *, streams: int = 1, unknown: Unknown = "auto") -> Score:
         """The log-probability of each character of `text`; see `textgen.engine.scoring.score_text`."""
@@ -242,12 +252,12 @@ class Writer:
             adaptation=adaptation,
         )
 
-
-def _sampling(controls: Controls) -> SamplingConfig:
-    """The controls as a configuration, checked."""
-    values: dict[str, Any] = dict(controls)
-    if "temperature" in values and not isinstance(values["temperature"], (int, float)):
-        values["temperature"] = tuple(values["temperature"])
-    if "stop" in values:
-        values["stop"] = (values["stop"],) if isinstance(values["stop"], str) else tuple(values["stop"])
-    return SamplingConfig(**values)
+    def _sampling(self, controls: Controls) -> SamplingConfig:
+        """The controls as a configuration, checked."""
+        values: dict[str, Any] = dict(controls)
+        if "temperature" in values and not isinstance(values["temperature"], (int, float)):
+            values["temperature"] = tuple(values["temperature"])
+        if "stop" in values:
+            values["stop"] = (values["stop"],) if isinstance(values["stop"], str) else tuple(values["stop"])
+        config = SamplingConfig(**values)
+        return config.replace(ban=self.as_trained(config.ban), allow=self.as_trained(config.allow))

@@ -52,6 +52,8 @@ NUMBER      accepts that suggestion
     help="Softmax temperature of written lines and paragraphs; lower is safer.",
 )
 @optional("--seed", config=SamplingConfig, otherwise="random")
+@setting("--ban", config=SamplingConfig, metavar="CHARACTERS", show_default=False)
+@setting("--allow", config=SamplingConfig, metavar="CHARACTERS", show_default=False)
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The encoding of --adapt's file.")
 @click.option("--choices", type=click.IntRange(1, 9), default=5, show_default=True, help="Number of suggestions.")
@@ -62,6 +64,8 @@ def complete(
     checkpoints: Path,
     temperature: float,
     seed: int | None,
+    ban: str,
+    allow: str,
     adapt: str | None,
     encoding: str,
     choices: int,
@@ -79,18 +83,24 @@ def complete(
     Elsewhere, in the line mode, each line is a request: a text, the number of a suggestion, :line, :paragraph, :undo,
     :text, :new or :quit; +TEXT continues the last line.
     """
-    SamplingConfig(temperature=temperature, seed=seed)
+    config = SamplingConfig(temperature=temperature, seed=seed, ban=ban, allow=allow)
     if adapt == "-":
         raise click.UsageError("--adapt must be a file here: standard input is your text.")
 
     from textgen.cli import reading
 
     writer, _ = reading.load_writer(run, checkpoints)
+    reading.check_characters(writer, config)
     if adapt is not None:
         unknown: Unknown = "auto" if writer.tokenizer.has_unknown else "replace"
         writer = reading.adapt(writer, adapt, encoding=encoding, unknown=unknown)
     draft = Draft(
-        writer, temperature=temperature, seed=int.from_bytes(os.urandom(4)) if seed is None else seed, choices=choices
+        writer,
+        temperature=temperature,
+        seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
+        choices=choices,
+        ban=ban,
+        allow=allow,
     )
     terminal = None if plain or as_json else _terminal()
     if terminal is not None:

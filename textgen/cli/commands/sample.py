@@ -85,6 +85,8 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
     otherwise="its recorded path",
     help="With --check or --adapt: path of the training text; can be given several times.",
 )
+@_choice("--ban", metavar="CHARACTERS", show_default=False)
+@_choice("--allow", metavar="CHARACTERS", show_default=False)
 @_choice("--repetition-penalty")
 @_choice("--repetition-window")
 @_choice("--temperature")
@@ -115,7 +117,7 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
     if options["adapt"] == options["prompt_file"] == "-":
         raise click.UsageError("--adapt and --prompt-file cannot both be standard input.", ctx)
 
-    from textgen.cli.reading import adapt, load_writer, note_replaced
+    from textgen.cli.reading import adapt, check_characters, load_writer, note_replaced
 
     writer, name = load_writer(run, checkpoints)
     prompt = _prompt(writer, options)
@@ -126,6 +128,7 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
     if options["adapt"] is not None:
         # Report wrong arguments before spending the time.
         config = SamplingConfig(**controls)
+        check_characters(writer, config)
         writer.tokenizer.encode(prompt, unknown=config.unknown)
         where = {"encoding": options["encoding"], "unknown": config.unknown, "corpus": options["corpus"] or ()}
         writer = adapt(writer, options["adapt"], **where)
