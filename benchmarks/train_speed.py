@@ -111,11 +111,10 @@ def run_torch(settings, *, bfloat16: bool) -> float:
     return steps_per_second(step, seconds=settings["seconds"])
 
 
-def ceiling(dtype_name: str) -> float:
+def ceiling(dtype_name: str, side: int) -> float:
     """Operations a second of a large matrix product."""
     import tensorflow as tf
 
-    side = 2048
     a = tf.cast(tf.ones((side, side)), dtype_name)
     best = 0.0
     for _ in range(12):
@@ -129,7 +128,7 @@ def contender(name: str, settings) -> dict[str, float]:
     """Measures a contender, named as "textgen lstm float32", or the machine's "ceiling any float32"."""
     program, cell, precision = name.split()
     if program == "ceiling":
-        return {"operations": ceiling(precision)}
+        return {"operations": ceiling(precision, 64 if settings["smoke"] else 2048)}
     rate = {
         "textgen": lambda: run_textgen(settings, cell, precision),
         "keras": lambda: run_keras(settings),

@@ -18,7 +18,16 @@ class TextgenError(Exception):
 
 
 class ConfigError(TextgenError, ValueError):
-    """A setting is out of its range."""
+    """A setting is out of its range.
+
+    Args:
+        message: the sentence for the user, which begins with the setting's name if it is about one.
+        field: the setting's name; the command line writes its option instead.
+    """
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class CorpusError(TextgenError):
@@ -29,13 +38,14 @@ class UnknownCharacterError(TextgenError):
     """A text holds characters that are not in the vocabulary.
 
     Args:
-        message: the sentence for the user.
+        message: the sentence for the user: what is wrong.
         characters: the distinct unknown characters, in code-point order.
+        remedy: what to do, in a sentence that is part of the error's text; the command line writes its own instead.
     """
 
-    def __init__(self, message: str, *, characters: str = "") -> None:
-        super().__init__(message)
-        self.characters = characters
+    def __init__(self, message: str, *, characters: str = "", remedy: str = "") -> None:
+        super().__init__(f"{message} {remedy}".rstrip())
+        self.message, self.characters, self.remedy = message, characters, remedy
 
 
 class CheckpointError(TextgenError):

@@ -173,7 +173,7 @@ def test_the_help_of_training_tells_the_configuration_s_defaults() -> None:
     ("arguments", "said"),
     [
         (["sample", "--run", "nobody"], "There is no run 'nobody'"),
-        (["sample", "--top-p", "1.5"], "top_p must be in (0, 1]; got 1.5. Use 1.0 to switch it off."),
+        (["sample", "--top-p", "1.5"], "--top-p must be in (0, 1]; got 1.5. Use 1.0 to switch it off."),
         (["sample", "--temperature", "-1"], "temperature must be"),
         (["sample", "--count", "0"], "count must be"),
         (["sample", "--seed", "-1"], "seed must be"),
@@ -213,7 +213,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_1(at_home: Path, arguments: lis
         (["train", "corpora", "--cell", "elman"], "'elman' is not one of"),
         (["sample", "--prompt", "a", "--prompt-file", "b"], "cannot be given together"),
         (["sample", "--logprobs", "3"], "--logprobs needs --json"),
-        (["sample", "--temperature", "warm"], "'warm' is no number"),
+        (["sample", "--temperature", "warm"], "'warm' is not a number"),
         (["score"], "Missing argument"),
         (["complete", "--choices", "10"], "--choices"),
     ],

@@ -54,7 +54,7 @@ def test_a_sample_is_what_the_adapted_writer_writes(writer: Writer, play: Path) 
 
 
 def test_standard_input_is_the_text_and_not_the_prompt(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textgen.cli.commands.sample._is_piped", lambda: True)
+    monkeypatch.setattr("textgen.cli.reading.is_piped", lambda: True)
     expected = writer.adapt(PLAY).generate(seed=3, max_new_tokens=40).text
     assert run("sample", "--adapt", "-", "--seed", "3", "--length", "40", input=PLAY).stdout == f"{expected}\n"
 

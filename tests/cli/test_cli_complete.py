@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from small_models import ALPHABET, random_writer
 
 from textgen.cli import cli
+from textgen.config import CorpusConfig, ModelConfig
 from textgen.errors import UnknownCharacterError
+from textgen.model.description import CorpusDescription
+from textgen.model.metadata import Metadata
 from textgen.sampling.drafts import Draft
 from textgen.sampling.suggestions import Suggestion
 
@@ -89,7 +92,10 @@ def test_writing_twice_differs_and_follows_from_the_seed() -> None:
 
 
 def test_an_accent_typed_by_itself_is_known_with_its_letter() -> None:
-    made = draft(random_writer(type(ALPHABET)("\n aeé"), metadata={"corpus": {"settings": {"normalize": "nfc"}}}))
+    tokenizer = type(ALPHABET)("\n aeé")
+    corpus = CorpusDescription(settings=CorpusConfig(normalize="nfc").to_json())
+    metadata = Metadata(model=ModelConfig(vocab_size=5), tokenizer=tokenizer, corpus=corpus)
+    made = draft(random_writer(tokenizer, metadata=metadata))
     made.add("e")
     made.add("\N{COMBINING ACUTE ACCENT}")
     assert made.text == "e\N{COMBINING ACUTE ACCENT}"

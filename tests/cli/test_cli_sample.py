@@ -1,8 +1,12 @@
 """`textgen sample` and `textgen score`: prompts, echoes, samples, figures."""
 
+import contextlib
+import io
 import json
 import math
+import os
 import re
+import socket
 import string
 import sys
 import unicodedata
@@ -61,9 +65,42 @@ def test_what_is_piped_in_is_the_prompt(writer: Writer, tmp_path: Path, monkeypa
     assert sample("--prompt-file", "-", input="é\n".encode()).stdout == f"é{text(writer, 'é')}\n"
     path = tmp_path / "prompt.txt"
     path.write_text("the sea\n")
-    monkeypatch.setattr("textgen.cli.commands.sample._is_piped", lambda: True)
+    monkeypatch.setattr("textgen.cli.reading.is_piped", lambda: True)
     assert sample(input=path.read_bytes()).stdout.startswith("the sea")
     assert sample("--prompt", "a", input=path.read_bytes()).stdout.startswith("a")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX sockets")
+@pytest.mark.parametrize("kind", ["pipe", "socket", "file", "nothing", "closed", "object"])
+def test_what_is_no_terminal_and_not_known_to_be_empty_is_a_prompt(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textgen.cli.reading import is_piped
+
+    with contextlib.ExitStack() as stack:
+        stream: Any
+        if kind == "pipe":
+            end, other = os.pipe()
+            stack.callback(os.close, other)
+            stream = stack.enter_context(os.fdopen(end))
+        elif kind == "socket":
+            # As Node.js starts a process.
+            one, other_end = socket.socketpair()
+            stack.enter_context(one)
+            stack.enter_context(other_end)
+            stream = stack.enter_context(one.makefile("r"))
+        elif kind == "object":
+            stream = io.TextIOWrapper(io.BytesIO(b"the sea"))
+        else:
+            (tmp_path / "prompt.txt").touch()
+            path = Path(os.devnull) if kind == "nothing" else tmp_path / "prompt.txt"
+            stream = stack.enter_context(path.open(encoding="utf-8"))
+        if kind == "closed":
+            stream.close()
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert is_piped() == (kind not in ("nothing", "closed"))
+        monkeypatch.setattr("textgen.cli.reading.is_terminal", lambda stream: True)
+        assert not is_piped()
 
 
 def test_a_prompt_is_normalised_as_the_corpus_was(writer: Writer) -> None:
@@ -77,7 +114,9 @@ def test_another_encoding_is_named(writer: Writer, tmp_path: Path) -> None:
     path.write_bytes("é".encode("latin-1"))
     assert sample("--prompt-file", str(path), "--encoding", "latin-1").stdout.startswith("é")
     result = CliRunner().invoke(cli, ["sample", "--prompt-file", str(path)])
-    assert (result.exit_code, "--encoding" in result.stderr) == (1, True)
+    assert (result.exit_code, "--encoding cp1252" in result.stderr, "--errors skip" in result.stderr) == (1, True, True)
+    path.write_bytes("é".encode("latin-1") + "é".encode())
+    assert sample("--prompt-file", str(path), "--errors", "skip").stdout.startswith("é")
 
 
 def test_several_samples_are_parted_by_a_line(writer: Writer) -> None:
@@ -93,17 +132,20 @@ def test_a_text_that_ends_with_a_newline_gets_no_second_one(writer: Writer) -> N
 
 def test_every_control_reaches_the_writer(writer: Writer) -> None:
     line = (
-        "--prompt a --ban xy --allow abcdefghijklmnopqrstuvwxyz --repetition-penalty 1.2 --repetition-window 9 --temperature 0.5,1.5 --top-k 9 --top-p 0.9 "
+        "--prompt a --ban xy --allow abcdefghijklmnopqrstuvwxyz "
+        "--repetition-penalty 1.2 --repetition-window 9 --temperature 0.5,1.5 --top-k 9 --top-p 0.9 "
         "--min-p 0.01 --typical-p 0.95 --length 12 --until line --stop q --stop zz --seed 8 --unknown skip"
     )
     (values,) = map(json.loads, sample(*line.split(), "--json").stdout.splitlines())
     assert values["parameters"] == {
-        "ban": "xy", "allow": string.ascii_lowercase, "repetition_penalty": 1.2, "repetition_window": 9, "temperature": [0.5, 1.5], "top_k": 9, "top_p": 0.9,
+        "ban": "xy", "allow": string.ascii_lowercase,
+        "repetition_penalty": 1.2, "repetition_window": 9, "temperature": [0.5, 1.5], "top_k": 9, "top_p": 0.9,
         "min_p": 0.01, "typical_p": 0.95, "max_new_tokens": 12, "until": "line", "stop": ["q", "zz"], "seed": 8,
         "unknown": "skip",
     }  # fmt: skip
     assert values["text"] == text(
-        writer, "a", ban="xy", allow=string.ascii_lowercase, repetition_penalty=1.2, repetition_window=9, temperature=(0.5, 1.5), top_k=9, top_p=0.9,
+        writer, "a", ban="xy", allow=string.ascii_lowercase,
+        repetition_penalty=1.2, repetition_window=9, temperature=(0.5, 1.5), top_k=9, top_p=0.9,
         min_p=0.01, typical_p=0.95, max_new_tokens=12, until="line", stop=("q", "zz"), seed=8,
     )  # fmt: skip
 
@@ -132,6 +174,35 @@ def test_a_terminal_is_not_steered_by_what_a_model_writes(monkeypatch: pytest.Mo
     shown = sample().stdout
     assert "\x1b" not in shown
     assert "\\x1b" in shown
+
+
+def test_a_decimal_comma_is_pointed_out(writer: Writer) -> None:
+    assert "--temperature 0,8 is 0 and 8 in turn; type 0.8 for the number.\n" in sample("--temperature", "0,8").stderr
+    for usual in ("0.8", "0.5,1", "0.2,0.5,1", "0, 8"):
+        assert "Note" not in sample("--temperature", usual).stderr
+
+
+def test_a_stop_text_that_never_comes_is_pointed_out(writer: Writer) -> None:
+    noted = sample("--stop", r"\n", "--stop", "zz").stderr
+    assert noted.count("Note: ") == 1
+    assert r"--stop '\\n' never ends a text of this model, which does not write '\\'." in noted
+    # What is advised is what bash makes of it.
+    assert r"type --stop $'\n'." in noted
+    assert "Note" not in sample("--stop", "\n").stderr
+    other = sample("--stop", "☃").stderr
+    assert "which does not write '☃'." in other
+    assert "type" not in other
+
+
+def test_a_line_that_never_ends_is_pointed_out(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Note" not in sample("--until", "line").stderr
+    monkeypatch.setattr(reading, "load_writer", lambda *_: (random_writer(CharTokenizer(" ab")), "unbroken"))
+    for until, more in (("line", 1_000), ("paragraph", 4_000)):
+        result = sample("--until", until, "--no-echo")
+        assert f"--until {until} never ends a text of this model" in result.stderr
+        assert f"{more:,} characters past --length." in result.stderr
+        assert len(result.stdout) == 30 + more + 1
+    assert "Note" not in sample().stderr
 
 
 def score(*arguments: str, input: str = "the sea was calm\n") -> Result:  # noqa: A002

@@ -26,6 +26,7 @@ from textgen.config import CorpusConfig
 from textgen.model.results import Validation
 from textgen.runs.events import Reporter, Summary
 from textgen.runs.run import Run
+from textgen.system import counting_stops
 
 ROOT = Path(textgen.__file__).parent.parent
 SUMMARY = Summary(
@@ -122,7 +123,49 @@ def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> No
     }  # fmt: skip
     parameters = inspect.signature(train).parameters
     assert set(given) <= set(parameters)
-    assert set(parameters) - set(given) == {"sources", "epochs", "save_every_steps", "callbacks"}
+    assert set(parameters) - set(given) == {"sources", "texts", "epochs", "save_every_steps", "callbacks"}
+
+
+def test_several_globs_are_taken(poems: Path, recorder: Recorder) -> None:
+    assert run("poems.txt", "--glob", "*.txt", "--glob", "*.md").exit_code == 0
+    assert recorder.calls[-1][2]["corpus"].glob == ("*.txt", "*.md")
+
+
+def test_a_stream_is_read_before_tensorflow_is_loaded(poems: Path, recorder: Recorder) -> None:
+    assert run("-", input="the sea, " * 9).exit_code == 0
+    ((_, (corpus,), _),) = recorder.calls
+    assert "".join(corpus.pieces()) == "the sea, " * 9
+    assert run("poems.txt").exit_code == 0
+    assert recorder.calls[-1][1] == (["poems.txt"],)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        ("", (), "is empty"),
+        ("a", (), r"has 0 characters, but one batch .* Give a longer text\."),
+        ("the sea", ("--batch-size", "9", "--sequence-length", "9"), r"pass --batch-size 1 --sequence-length 5\."),
+        ("the sea" * 4, ("--batch-size", "9", "--sequence-length", "9"), r"pass --batch-size 2\."),
+    ],
+)
+def test_a_text_too_short_is_refused_before_tensorflow_is_loaded(
+    poems: Path, recorder: Recorder, text: str, options: tuple[str, ...], words: str
+) -> None:
+    poems.with_name("short.txt").write_text(text, encoding="utf-8")
+    result = run("short.txt", *options)
+    assert result.exit_code == 1
+    assert re.search(words, str(result.exception) + result.output)
+    assert not recorder.calls
+    for offered in re.findall(r"pass (--.*)\.", str(result.exception) + result.output):
+        assert run("short.txt", *offered.split()).exit_code == 0
+    assert run("short.txt").exit_code == (0 if len(text) > 2 else 1)
+
+
+def test_a_terminal_is_told_what_is_waited_for(
+    poems: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textgen.cli.reading.is_terminal", lambda stream: True)
+    assert "Ctrl-D on a line of its own ends it" in run("-", input="the sea, " * 9).stderr
 
 
 def test_saves_come_by_time_or_by_steps(poems: Path, recorder: Recorder) -> None:
@@ -244,6 +287,24 @@ def test_a_run_that_goes_on_counts_its_time_from_here(terminal: Terminal) -> Non
     for n in range(50, 76):
         shown.stepped(step=n, steps=100, share=n / 100, loss=2.0, characters=1000)
     assert re.search(r"75% .* 25s left", terminal.lines[-1])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCONT"), reason="Windows stops no processes")
+def test_the_time_left_leaves_out_what_the_process_was_stopped(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("time.monotonic", lambda: clock.now)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    shown = Progress(stream=terminal)
+    with counting_stops():
+        for n in range(1, 51):
+            clock.now += 1.0
+            if n == 20:
+                clock.now += 3600.0
+                signal.raise_signal(signal.SIGCONT)
+            shown.stepped(step=n, steps=100, share=n / 100, loss=2.0, characters=1000)
+    assert re.search(r" 50% \|.* 1\.0k char/s  (49|50|51)s left", terminal.lines[-1])
 
 
 def watch(shown: Progress, *, steps: int) -> None:

@@ -16,6 +16,7 @@ from textgen.corpus.normalization import LONGEST_RUN, normalize
 from textgen.errors import ConfigError, CorpusError, TextgenError
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "gb18030", "utf-7")
+FRENCH = ("L'été dernier, à la plage, nous avons mangé des crêpes. «Où est-il?» demanda-t-elle. " * 50).encode()
 
 
 class TestDecoding:
@@ -70,12 +71,62 @@ class TestDecoding:
         path.write_bytes(data)
         with pytest.raises(CorpusError, match=rf"poem\.txt is not valid {encoding} at byte {offset} \(") as caught:
             read(path, chunk=chunk, encoding=encoding)
-        assert "--encoding" in str(caught.value)
+        assert re.search(r"--encoding|--errors replace", str(caught.value))
 
     def test_the_offset_is_right_beyond_a_million_bytes(self, tmp_path: Path) -> None:
         (tmp_path / "poem.txt").write_bytes("é".encode() * 1_600_001 + b"\xff rest")
         with pytest.raises(CorpusError, match="at byte 3200002 "):
             read(tmp_path / "poem.txt")
+
+    @pytest.mark.parametrize(
+        ("data", "encoding", "words"),
+        [
+            (
+                FRENCH[:500] + b"\xff" + FRENCH[500:],
+                "utf-8",
+                r"\. Pass --errors replace .* touch 1 of its 4,651 bytes\.",
+            ),
+            (
+                FRENCH[: FRENCH.index("é".encode(), 1000) + 1],
+                "utf-8",
+                r"end of data\)\. Pass --errors replace .* touch 1 of its 1,.* bytes\.",
+            ),
+            (("诗" * 400).encode()[:-1], "utf-8", r"\. Pass --errors replace .* touch 2 of its 1,199 bytes\."),
+            (FRENCH.decode().encode("cp1252"), "utf-8", r"\. Pass --encoding cp1252, in which it is valid\."),
+            (b"the s\xe9a", "utf-8", r"\. Pass --encoding cp1252, .*or --errors replace .* touch 1 of its 7 bytes\."),
+            (("Маяк. " * 99).encode("cp1251"), "utf-8", r"396 of its 594 bytes are not\. If .* pass its own encoding"),
+            (("Маяк. " * 99).encode("koi8-r"), "utf-8", r"396 of its 594 bytes are not\. If .* pass its own encoding"),
+            (("吾輩は猫" * 99).encode("shift_jis"), "utf-8", r" bytes are not\. If .* pass its own encoding"),
+            (FRENCH, "ascii", r"\. Pass --encoding utf-8, in which it is valid\."),
+            (
+                FRENCH.decode().encode("utf-16-le")[:-1],
+                "utf-16-le",
+                r"\. Pass --errors replace .* touch 1 of its 8,499",
+            ),
+        ],
+    )
+    def test_the_error_offers_what_helps(self, data: bytes, encoding: str, words: str) -> None:
+        with pytest.raises(CorpusError, match=words) as caught:
+            piped(data, encoding=encoding)
+        # What it offers is done and reads the text.
+        for offered in re.findall(r"--encoding ([\w-]+),", str(caught.value)):
+            assert piped(data, encoding=offered) == data.decode(offered)
+        for offered in re.findall(r"--errors (\w+)", str(caught.value)):
+            assert piped(data, encoding=encoding, errors=offered)
+
+    @given(st.binary(), st.sampled_from(["utf-8", "utf-16-le", "gb18030", "cp1252", "shift_jis"]), st.integers(1, 9))
+    def test_invalid_bytes_are_replaced_or_skipped_as_python_does(self, data: bytes, encoding: str, chunk: int) -> None:
+        data = b"the sea, the sea, the sea, the sea" * 20 + data
+        for errors, handler in (("replace", "replace"), ("skip", "ignore")):
+            try:
+                found = piped(data, encoding=encoding, errors=errors, chunk=chunk, keep_newlines=True)
+            except CorpusError as error:
+                assert "binary" in str(error)
+            else:
+                assert found == data.decode(encoding, handler).removeprefix("\ufeff")
+
+    def test_a_run_from_before_is_strict(self) -> None:
+        assert CorpusConfig.from_json({"encoding": "utf-8", "glob": "*.txt"}).errors == "strict"
 
     def test_other_encodings_are_read(self, tmp_path: Path) -> None:
         (tmp_path / "poem.txt").write_bytes("Маяк".encode("koi8-r"))

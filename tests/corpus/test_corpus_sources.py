@@ -1,3 +1,4 @@
+import builtins
 import hashlib
 import io
 import os
@@ -6,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from pathlib import Path
+import time
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -33,6 +35,31 @@ class TestFinding:
         assert read(tmp_path, glob="a/*.txt") == "a/z.txt\n"
         assert read(tmp_path, glob=".*.txt") == ".hidden.txt\n"
         assert read(tmp_path / "c.md", tmp_path / "a") == "c.md\na/b/y.txt\na/z.txt\n"
+
+    def test_several_globs_take_what_matches_any(self, tmp_path: Path) -> None:
+        for name in ("a.txt", "b.md", "c.log", "d/e.md"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(f"{name}\n".encode())
+        assert read(tmp_path, glob=("*.txt", "*.md")) == "a.txt\nb.md\nd/e.md\n"
+        assert read(tmp_path, glob=("*.md", "d/*", "*.md")) == "b.md\nd/e.md\n"
+        with pytest.raises(CorpusError, match=r"no file that matches '\*\.rst' or '\*\.tex'"):
+            open_corpus(tmp_path, config=CorpusConfig(glob=("*.rst", "*.tex")))
+        for glob in ((), ("*.txt", "")):
+            with pytest.raises(ConfigError, match="glob must be a pattern"):
+                open_corpus(tmp_path, config=CorpusConfig(glob=glob))
+
+    @given(
+        st.lists(st.text("ab.*?[]!-", min_size=1, max_size=5), min_size=1, max_size=3).map("/".join),
+        st.lists(st.text("ab.-", min_size=1, max_size=4), min_size=1, max_size=3).map("/".join),
+    )
+    def test_a_pattern_matches_as_pathlib_does(self, glob: str, path: str) -> None:
+        path = str(PurePosixPath(path))
+        try:
+            expected = PurePosixPath(path).match(glob)
+        except ValueError:
+            return
+        hidden = path.rpartition("/")[2].startswith(".") and not PurePosixPath(glob).name.startswith(".")
+        assert sources.Pattern(glob).matches(path) == (expected and not hidden)
 
     def test_the_glob_does_not_apply_to_files_that_are_named(self, tmp_path: Path) -> None:
         (tmp_path / "chat.log").write_bytes(b"ahoy")
@@ -73,6 +100,40 @@ class TestFinding:
         assert read(*paths) == "one\ntwo\nthree\nfour\nfive"
         assert read(*paths, keep_newlines=True) == "one\ntwo\nthree\r\nfour\rfive"
         assert read(*paths, chunk=1) == "one\ntwo\nthree\nfour\nfive"
+
+    def test_many_short_files_come_in_few_pieces(self, tmp_path: Path) -> None:
+        contents = [f"{n} é\r\n" if n % 3 else f"{n}" for n in range(400)]
+        for n, text in enumerate(contents):
+            (tmp_path / f"{n:03}.txt").write_bytes(text.encode())
+        (tmp_path / "050-long.txt").write_bytes(b"long\n" * 50_000)
+        texts = [text.replace("\r\n", "\n") if "\r" in text else f"{text}\n" for text in contents]
+        expected = "".join([*texts[:50], "long\n" * 50_000, *texts[50:]]).removesuffix("\n")
+        corpus, pieces = opened(tmp_path)
+        assert "".join(pieces) == expected
+        assert len(pieces) == 2
+        assert encode_corpus(corpus).sha256 == hashlib.sha256(expected.encode()).hexdigest()
+
+    def test_a_file_is_looked_at_and_opened_once_in_a_pass(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for n in range(50):
+            (tmp_path / f"{n}.txt").write_bytes(b"the sea\n")
+        calls = {"stat": 0, "open": 0}
+
+        def counted(name: str, function: Any) -> Any:
+            def call(*arguments: Any, **options: Any) -> Any:
+                calls[name] += 1
+                return function(*arguments, **options)
+
+            return call
+
+        corpus = open_corpus(tmp_path)
+        monkeypatch.setattr(os, "stat", counted("stat", os.stat))
+        monkeypatch.setattr(builtins, "open", counted("open", builtins.open))
+        assert encode_corpus(corpus).characters == 400
+        # One pass for the vocabulary and one for the ids.
+        assert calls["stat"] <= 60
+        assert calls["open"] == 100
 
     @pytest.mark.parametrize(
         ("path", "words"),
@@ -236,6 +297,67 @@ class TestStreamedSources:
         path.unlink()
         assert encoded.characters == 9000
         assert "".join(corpus.pieces()) == "the sea, " * 1000
+
+    @posix
+    @pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}"])
+    @pytest.mark.parametrize("kind", ["pipe", "socket"])
+    def test_a_descriptor_is_a_stream(self, name: str, kind: str) -> None:
+        if name.startswith("/proc") and not Path("/proc/self/fd").is_dir():
+            pytest.skip("there is no /proc here")
+        if kind == "pipe":
+            end, other = os.pipe()
+            os.write(other, b"the sea")
+            os.close(other)
+        else:
+            reader, writer = socket.socketpair()
+            writer.sendall(b"the sea")
+            writer.close()
+            end = reader.detach()
+        try:
+            corpus = open_corpus(name.format(end))
+            encoded = encode_corpus(corpus)
+        finally:
+            os.close(end)
+        assert "".join(corpus.pieces()) == "the sea"
+        assert (encoded.name, encoded.sources, encoded.places) == ("stdin", ("-",), ("-",))
+
+    @posix
+    def test_a_descriptor_of_a_file_is_that_file(self, tmp_path: Path) -> None:
+        (tmp_path / "poem.txt").write_bytes(b"the sea")
+        with (tmp_path / "poem.txt").open("rb") as file:
+            corpus = open_corpus(f"/dev/fd/{file.fileno()}")
+        assert (corpus.name, corpus.sources) == ("poem", (str(tmp_path / "poem.txt"),))
+        assert corpus.places == corpus.sources
+        assert "".join(corpus.pieces()) == "the sea"
+
+    @posix
+    def test_a_stream_that_does_not_block_is_read_to_its_end(self) -> None:
+        end, other = os.pipe()
+        os.set_blocking(end, False)
+        writer = threading.Thread(target=lambda: [os.write(other, b"the sea, " * 900) for _ in range(90)])
+        with os.fdopen(end, "rb") as stream:
+            corpus = open_corpus("-", stdin=stream)
+            threading.Timer(0.1, writer.start).start()
+            threading.Timer(0.2, lambda: (writer.join(), os.close(other))).start()
+            assert corpus.bytes == 9 * 900 * 90
+
+    def test_a_text_is_ready_when_its_last_stream_has_ended(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_bytes(b"a")
+        stream = io.BytesIO(b"the sea")
+        since = time.monotonic()
+        assert open_corpus(tmp_path).ready(since) == since
+        corpus = open_corpus([tmp_path, "-"], stdin=stream)
+        ready = corpus.ready(since)
+        assert since <= ready <= time.monotonic()
+        assert stream.tell() == 7
+        assert corpus.ready(since) == ready
+        assert corpus.ready(ready + 9.0) == ready + 9.0
+
+    def test_the_places_of_a_text_are_absolute(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "a.txt").write_bytes(b"a")
+        monkeypatch.chdir(tmp_path)
+        corpus = open_corpus(["a.txt", ".", "-"], stdin=io.BytesIO(b"b"))
+        assert corpus.places == (str(tmp_path.resolve() / "a.txt"), str(tmp_path.resolve()), "-")
 
     def test_a_full_temporary_folder_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Full(io.BytesIO):

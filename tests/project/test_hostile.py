@@ -126,12 +126,9 @@ def test_any_name_makes_one_folder_or_none(
     done = judge(run("train", "haven.txt", f"--name={name}", f"--checkpoints={folder}"), 0, 1)
     assert not list(folder.iterdir())
     assert (done.code == 0) == bool(trained)
-    if done.code == 0:
-        create_run(name, checkpoints=folder)
-    else:
-        create_run(name, checkpoints=folder, exact=False)
-    (made,) = folder.iterdir()
-    assert made.is_dir()
+    with create_run(name, checkpoints=folder, exact=done.code == 0):
+        (made,) = folder.iterdir()
+        assert made.is_dir()
 
 
 def parameters() -> Iterator[Any]:
@@ -274,7 +271,7 @@ def test_a_folder_that_no_system_can_have_is_refused_by_the_library_too(folder: 
     with pytest.raises(RunError, match="cannot be a folder's name"):
         list_runs(folder)
     with pytest.raises(RunError, match="cannot be a folder's name"):
-        create_run("x", checkpoints=folder)
+        create_run("x", checkpoints=folder).__enter__()
     with pytest.raises(RunError):
         find_run("x", checkpoints=folder)
 

@@ -88,8 +88,9 @@ class TestFinding:
             )
 
     def test_a_run_that_has_saved_nothing_says_so(self, tmp_path: Path) -> None:
-        run = create_run("poems", checkpoints=tmp_path)
+        with create_run("poems", checkpoints=tmp_path):
+            pass
         assert "holds no checkpoint" in refusal(RunError, lambda: find_run("poems", checkpoints=tmp_path))
-        with run.locked():
+        with create_run("poems", checkpoints=tmp_path):
             text = refusal(RunError, lambda: find_run("poems", checkpoints=tmp_path))
         assert text == "The run 'poems' has saved nothing yet. Wait for its first save."

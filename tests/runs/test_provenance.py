@@ -1,5 +1,6 @@
 """The text of a run: found, verified and split as in training."""
 
+import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,10 @@ from textgen.corpus import encode_corpus, open_corpus, sources
 from textgen.errors import RunError
 from textgen.model.description import CorpusDescription
 from textgen.model.read import read_metadata
-from textgen.runs.provenance import read_run_text
+from textgen.runs.provenance import OwnTextError, read_run_text
 
 TEXT = "Das Wäßrige wallt,\r\nund 海 wogt; e\u0301 o weh. " * 20
+POEM = TEXT.replace("\r\n", "\n")
 
 
 @pytest.fixture
@@ -83,6 +85,71 @@ def test_a_run_knows_its_text_from_any_folder(home: Path, tmp_path: Path, monkey
     assert read_run_text(named, alone, keep=1).held_out
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project's folder with a run of which only the description of its text matters, and its text in data/."""
+    project = tmp_path / "old" / "project"
+    (project / "data" / "sea").mkdir(parents=True)
+    (project / "checkpoints" / "run").mkdir(parents=True)
+    (project / "data" / "sea" / "poem.txt").write_bytes(POEM.encode())
+    return project
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("data/sea/poem.txt", "data/sea/poem.txt"),
+        ("data/sea/poem.txt", "sea/poem.txt"),
+        ("data/sea/poem.txt", "poem.txt"),
+        ("data/sea/poem.txt", "checkpoints/poem.txt"),
+        ("data/sea/poem.txt", "checkpoints/run/poem.txt"),
+        ("data/sea/poem.txt", "checkpoints/run/renamed.md"),
+        ("data/sea/poem.txt", "renamed.md"),
+        ("data/sea", "data/sea/poem.txt"),
+        ("data/sea", "sea/poem.txt"),
+    ],
+)
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_text_is_found_where_a_moved_project_has_it(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str, absolute: bool
+) -> None:
+    corpus = described(project / before)
+    places = (str(project / before),) if absolute else (before,)
+    moved = tmp_path / "new"
+    project.rename(moved)
+    text = moved / "data" / "sea" / "poem.txt"
+    (moved / after).parent.mkdir(exist_ok=True)
+    text.rename(moved / after)
+    # Others of that name, or that length, are not it.
+    for name in ("checkpoints/data/sea/poem.txt", "checkpoints/run/a.txt", "a.txt"):
+        (moved / name).parent.mkdir(parents=True, exist_ok=True)
+        (moved / name).write_bytes(b"x" * len(POEM.encode()))
+    monkeypatch.chdir(tmp_path)
+    checkpoint = moved / "checkpoints" / "run" / "best.keras"
+    for path in (checkpoint, checkpoint.relative_to(tmp_path)):
+        found = read_run_text(replace(corpus, sources=places), path, keep=1)
+        assert (found.sha256, found.characters) == (corpus.sha256, corpus.characters)
+
+
+def test_several_files_move_together(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "data" / "b.txt").write_bytes(b"another\n")
+    corpus = described(project / "data")
+    assert len(corpus.sources) == 2
+    project.rename(tmp_path / "new")
+    monkeypatch.chdir(tmp_path)
+    checkpoint = tmp_path / "new" / "checkpoints" / "run" / "best.keras"
+    assert read_run_text(corpus, checkpoint, keep=1).characters == corpus.characters
+
+
+def test_a_changed_text_beside_a_moved_run_is_said_to_have_changed(project: Path, tmp_path: Path) -> None:
+    corpus = described(project / "data" / "sea" / "poem.txt")
+    project.rename(tmp_path / "new")
+    (tmp_path / "new" / "data" / "sea" / "poem.txt").write_bytes(b"changed")
+    with pytest.raises(OwnTextError, match=r"has changed since \(sha256 ") as caught:
+        read_run_text(corpus, tmp_path / "new" / "checkpoints" / "run" / "best.keras", keep=1)
+    assert caught.value.now == hashlib.sha256(b"changed").hexdigest()
+
+
 def test_a_new_file_in_the_folder_does_not_hide_the_old_ones(folder: Path) -> None:
     corpus = described(folder)
     (folder / "part9.txt").write_text("new\n", encoding="utf-8")
@@ -96,6 +163,10 @@ def test_a_new_file_in_the_folder_does_not_hide_the_old_ones(folder: Path) -> No
         ({"sha256": "0" * 64, "split": 10, "sources": []}, "The model does not say what text"),
         ({"sha256": "0" * 64, "split": "ten", "sources": ["a"]}, "The model does not say what text"),
         ({"sha256": "0" * 64, "split": 10, "sources": ["-"]}, "was trained on standard input, which is gone"),
+        (
+            {"sha256": "0" * 64, "split": 10, "sources": ["-"], "name": "texts"},
+            "was trained on strings, which are gone",
+        ),
         ({"sha256": "0" * 64, "split": 10, "sources": ["no/such.txt"]}, "not there any more: Cannot read no/such.txt"),
     ],
 )

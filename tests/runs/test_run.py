@@ -100,9 +100,8 @@ class TestTelling:
 
 class TestLocking:
     def test_the_second_writer_is_refused_while_the_first_lives(self, tmp_path: Path) -> None:
-        first = create_run("poems", checkpoints=tmp_path)
-        second = Run(first.path)
-        with first.locked():
+        second = Run(tmp_path / "poems")
+        with create_run("poems", checkpoints=tmp_path) as first:
             assert first.live
             assert second.live
             text = refusal(RunError, lambda: second.locked().__enter__())
@@ -113,8 +112,7 @@ class TestLocking:
         assert list(first.path.iterdir()) == []
 
     def test_an_error_in_training_gives_the_lock_up(self, tmp_path: Path) -> None:
-        run = create_run("poems", checkpoints=tmp_path)
-        with pytest.raises(ZeroDivisionError), run.locked():
+        with pytest.raises(ZeroDivisionError), create_run("poems", checkpoints=tmp_path) as run:
             raise ZeroDivisionError
         assert not run.live
 
@@ -124,8 +122,7 @@ class TestLocking:
 import sys, time
 from textgen.runs.create import create_run
 from textgen.system import atomic_write
-run = create_run("poems", checkpoints=sys.argv[1])
-with run.locked(), atomic_write(run.last) as file:
+with create_run("poems", checkpoints=sys.argv[1]) as run, atomic_write(run.last) as file:
     file.write(b"half")
     file.flush()
     print("training", flush=True)
@@ -152,7 +149,7 @@ with run.locked(), atomic_write(run.last) as file:
 
 class TestHistory:
     def test_metrics_are_a_table_and_samples_a_text(self, tmp_path: Path) -> None:
-        run = create_run("poems", checkpoints=tmp_path)
+        run = Run(tmp_path)
         first, second = ROWS
         rows = [replace(first, sample="the sea"), replace(second, sample='a, "b"\nc \ud800'), Validation(step=30)]
         run.write_history(rows)
@@ -167,7 +164,7 @@ class TestHistory:
         )
 
     def test_it_is_written_anew_each_time(self, tmp_path: Path) -> None:
-        run = create_run("poems", checkpoints=tmp_path)
+        run = Run(tmp_path)
         run.write_history(ROWS)
         before = run.metrics.read_bytes()
         run.write_history(ROWS[:1])
@@ -176,7 +173,7 @@ class TestHistory:
         assert sorted(path.name for path in run.path.iterdir()) == ["metrics.csv", "samples.txt"]
 
     def test_a_full_disk_is_explained_and_keeps_the_old(self, tmp_path: Path, monkeypatch: Any) -> None:
-        run = create_run("poems", checkpoints=tmp_path)
+        run = Run(tmp_path)
         run.write_history(ROWS[:1])
         before = run.metrics.read_bytes()
 

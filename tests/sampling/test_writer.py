@@ -252,6 +252,23 @@ def test_texts_are_normalised_as_the_training_text_was() -> None:
     for text in ("ae\u0301", "a\u00e9"):
         assert writer.generate(text, max_new_tokens=5, seed=1).prompt == "a\u00e9"
         assert writer.score(text).text == "a\u00e9"
+    # CRLF became LF in training, unless the run keeps it.
+    assert writer.as_trained("a\r\n\ra") == "a\n\na"
+    settings: dict[str, Any] = {"keep_newlines": True}
+    metadata = Metadata(model=config, tokenizer=tokenizer, corpus=CorpusDescription(settings=settings))
+    keeping = Writer(config=config, weights=random_weights(config), tokenizer=tokenizer, metadata=metadata)
+    assert keeping.as_trained("a\r\n\ra") == "a\r\n\ra"
     bare = Writer(config=config, weights=random_weights(config), tokenizer=writer.tokenizer)
     with pytest.raises(UnknownCharacterError):
         bare.generate("ae\u0301")
+
+
+def test_newlines_of_a_prompt_and_of_a_stop_are_those_of_training() -> None:
+    config = ModelConfig(vocab_size=3, layers=1, units=4, embedding=2)
+    tokenizer = CharTokenizer("\nab")
+    writer = Writer(config=config, weights=random_weights(config), tokenizer=tokenizer)
+    plain = writer.generate("a\nb", max_new_tokens=200, seed=1, stop=["b\n"])
+    for prompt, stop in (("a\r\nb", ["b\r\n"]), ("a\rb", "b\r")):
+        found = writer.generate(prompt, max_new_tokens=200, seed=1, stop=stop)
+        assert (found.prompt, found.text, found.finish_reason) == (plain.prompt, plain.text, plain.finish_reason)
+    assert writer.score("a\r\nb").text == "a\nb"

@@ -91,3 +91,21 @@ def test_a_step_takes_longer_in_a_larger_model_and_on_a_slower_machine() -> None
 def test_a_quicker_machine_never_gets_a_smaller_model() -> None:
     slow, quick = (recommend(10**6, 65, speed=speed).model for speed in (3e10, 3e12))
     assert slow.weights < quick.weights
+
+
+@pytest.mark.parametrize("characters", [2, 3, 5, 9, 12, 16, 17, 40, 100, 700, 5000])
+@pytest.mark.parametrize("chosen", [{}, {"batch_size": 1}, {"sequence_length": 1}])
+def test_a_short_text_gets_a_batch_that_fits(characters: int, chosen: dict[str, int]) -> None:
+    training = recommend(characters, 10, training=chosen).training
+    assert training.batch_size * training.sequence_length + 1 <= characters
+    assert {name: getattr(training, name) for name in chosen} == chosen
+
+
+def test_only_what_is_left_open_is_fitted() -> None:
+    asked = {"batch_size": 50, "sequence_length": 60}
+    training = recommend(300, 10, training=asked).training
+    assert (training.batch_size, training.sequence_length) == (50, 60)
+    training = recommend(300, 10, training={"batch_size": 50}).training
+    assert (training.batch_size, training.sequence_length) == (50, 5)
+    training = recommend(300, 10, training={"sequence_length": 60}).training
+    assert (training.batch_size, training.sequence_length) == (4, 60)

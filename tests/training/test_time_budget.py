@@ -1,5 +1,6 @@
 """A budget of time as steps, on a clock that the test turns: no second is waited for."""
 
+import signal
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from textgen.config import TrainingConfig
 from textgen.runs.events import Reporter
+from textgen.system import counting_stops
 from textgen.training import progress as progress_module
 from textgen.training.progress import Progress
 from textgen.training.schedule import Plan, learning_rate
@@ -41,11 +43,13 @@ def drive(
     *,
     progress: Progress | None = None,
     every: int = 60,
+    stop: tuple[float, float] | None = None,
     **changes: object,
 ) -> tuple[Progress, list[float], list[bool], float]:
     """Runs a plan to its end; a step takes `seconds(now, halved)`.
 
-    Returns the progress, each step's rate, whether it was halved, and the end in seconds.
+    `stop` is a moment, and how long the process is stopped in the step after it. Returns the progress, each step's
+    rate, whether it was halved, and the end in seconds.
     """
     clock = Clock()
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: clock.now)
@@ -66,6 +70,9 @@ def drive(
             rates.append(model.optimizer.learning_rate)
             halves.append(model.halved.value)
             clock.now += seconds(clock.now, model.halved.value)
+            if stop is not None and clock.now > stop[0]:
+                clock.now, stop = clock.now + stop[1], None
+                signal.raise_signal(signal.SIGCONT)
             progress.step += 1
             budget.on_train_batch_end(0, {"loss": 1.0})
             going = not progress.round_done
@@ -129,6 +136,19 @@ def test_a_long_pause_still_lets_the_rate_come_to_rest(monkeypatch: pytest.Monke
     assert rates[-1] < 0.05 * max(rates)
     assert -np.diff(rates[6:]).max() > -1e-12
     assert end < 3.8 * BUDGET
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCONT"), reason="Windows stops no processes")
+@pytest.mark.parametrize("at", [0.05, 0.5, 0.9], ids=["early", "middle", "late"])
+def test_a_process_that_was_stopped_has_its_whole_budget(monkeypatch: pytest.MonkeyPatch, at: float) -> None:
+    _, smooth, _, usual = drive(monkeypatch, lambda _, __: 0.1)
+    with counting_stops():
+        progress, rates, _, end = drive(monkeypatch, lambda _, __: 0.1, stop=(at * BUDGET, 36.0 * BUDGET))
+    assert end == pytest.approx(usual + 36.0 * BUDGET, abs=0.02 * BUDGET)
+    assert progress.seconds == pytest.approx(usual, abs=0.02 * BUDGET)
+    assert len(rates) == pytest.approx(len(smooth), rel=0.02)
+    shared = min(len(rates), len(smooth))
+    np.testing.assert_allclose(rates[:shared], smooth[:shared], atol=0.02 * max(smooth))
 
 
 def test_a_hiccup_costs_little_more_than_its_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,57 @@ def test_a_changed_text_is_refused_with_the_reason(text: Path, tmp_path: Path) -
         resume("own", checkpoints=tmp_path / "runs")
 
 
+def test_a_continuation_finds_a_text_that_moved_with_its_run(text: Path, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "data").mkdir(parents=True)
+    shutil.copy(text, old / "data" / "own.txt")
+    train(old / "data" / "own.txt", name="own", epochs=0.2, checkpoints=old / "runs", **TINY)
+    old.rename(new)
+    resume("own", checkpoints=new / "runs", epochs=0.3)
+    progress = read_checkpoint(new / "runs" / "own" / "last.keras").metadata.progress
+    assert progress is not None
+    assert progress.sources == (str((new / "data" / "own.txt").resolve()),)
+    (new / "data" / "own.txt").unlink()
+    with pytest.raises(RunError, match=r"not there any more: .*textgen train TEXT --resume own$"):
+        resume("own", checkpoints=new / "runs", epochs=0.4)
+
+
+def test_a_run_on_strings_continues_with_the_same_ones_bit_for_bit(text: Path, tmp_path: Path) -> None:
+    whole = text.read_text(encoding="utf-8")
+    lines = whole.splitlines(keepends=True)
+    settings: dict[str, Any] = {**TINY, "seed": 5, "validate_every": 9}
+    uncut = train(text, name="file", epochs=0.4, checkpoints=tmp_path, **settings)
+    run = train(texts=(line for line in lines), epochs=0.4, checkpoints=tmp_path, **settings)
+    assert run.name == "texts"
+    kept, expected = everything(run), everything(uncut)
+    assert kept == expected
+    with pytest.raises(RunError, match=r"trained on strings, which are gone\. .*resume\('texts', texts=\.\.\.\)"):
+        resume("texts", checkpoints=tmp_path, epochs=0.5)
+    with pytest.raises(RunError, match="has changed"):
+        resume("texts", texts=lines[:-1], checkpoints=tmp_path, epochs=0.5)
+    resume("texts", texts=lines, checkpoints=tmp_path, epochs=0.5)
+    resume("file", checkpoints=tmp_path, epochs=0.5)
+    assert everything(run) == everything(uncut)
+    with pytest.raises(ConfigError, match="texts must be given without sources"):
+        train(text, texts=lines, checkpoints=tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+def test_a_budget_counts_from_when_the_text_is_there(text: Path, tmp_path: Path) -> None:
+    end, other = os.pipe()
+    os.write(other, text.read_bytes())
+    os.close(other)
+    # By this clock the budget was over before the text came.
+    with os.fdopen(end, "rb"):
+        run = train(f"/dev/fd/{end}", time=4.0, started=-1e6, checkpoints=tmp_path, **TINY)
+    progress = read_checkpoint(run.last).metadata.progress
+    assert progress is not None
+    assert (run.name, progress.sources) == ("stdin", ("-",))
+    assert 0.0 < progress.seconds < 1e5
+    with pytest.raises(RunError, match=r"trained on standard input, which is gone\. .*train - --resume stdin < text"):
+        resume("stdin", checkpoints=tmp_path, epochs=0.5)
+
+
 def test_an_existing_name_is_never_overwritten(whole: Run, text: Path) -> None:
     before = everything(whole)
     with pytest.raises(RunError, match="--resume"):

@@ -1,12 +1,14 @@
 """Click command and group classes: examples in the help, error messages and exit codes.
 
-Exit codes: 0; 1 for a `TextgenError` or an error of the operating system; 2 for wrong usage; 130 after Ctrl-C.
+Exit codes: 0; 1 for a `TextgenError` or an error of the operating system; 2 for wrong usage; 130 after Ctrl-C, 143
+after SIGTERM, 129 after SIGHUP.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
@@ -14,11 +16,11 @@ from typing import Any, NoReturn
 import click
 from click.exceptions import Exit
 
-from textgen.errors import TextgenError
-from textgen.system import abandon_output, explain, is_closed_pipe
+from textgen.errors import ConfigError, TextgenError, UnknownCharacterError
+from textgen.system import abandon_output, ending, explain, is_closed_pipe
 
 INTERRUPTED = 130
-_DEBUG = "textgen.debug"
+_DEBUG, _COMMAND = "textgen.debug", "textgen.command"
 
 
 class Command(click.Command):
@@ -32,6 +34,11 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
         self.params.append(debug_option())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; errors are told in its words."""
+        ctx.meta[_COMMAND] = self
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options by section."""
@@ -127,21 +134,36 @@ class Group(click.Group):
 
 @contextlib.contextmanager
 def _ending(ctx: click.Context | None = None) -> Iterator[None]:
-    """Turns exceptions of the body into one sentence and an exit code."""
+    """Turns what the body raises into one sentence and an exit code.
+
+    Every signal that asks the process to end is a `KeyboardInterrupt` in the body, as Ctrl-C is, so that a command
+    writes what it has before it leaves.
+    """
+    received = signal.SIGINT.value
+
+    def interrupt(number: int) -> None:
+        nonlocal received
+        received = number
+        raise KeyboardInterrupt(number)
+
     try:
-        try:
-            yield
-        finally:
-            # Flush here, so that a full disk or a closed pipe fails here and not when the interpreter exits.
-            sys.stdout.flush()
+        with ending(interrupt):
+            try:
+                yield
+            finally:
+                # What is still held back must reach a full disk or a closed pipe here, not when the interpreter ends.
+                sys.stdout.flush()
     except (TextgenError, OSError, MemoryError) as error:
         if isinstance(error, OSError) and not error.filename:
             abandon_output()
+            # A terminal that hung up takes no last words.
+            if received != signal.SIGINT:
+                raise Exit(128 + received) from None
         if isinstance(error, OSError) and is_closed_pipe(error):
             raise Exit(0) from None
         fail(ctx, error)
     except KeyboardInterrupt:
-        raise Exit(INTERRUPTED) from None
+        raise Exit(128 + received) from None
 
 
 def fail(ctx: click.Context | None, error: BaseException) -> NoReturn:
@@ -150,18 +172,35 @@ def fail(ctx: click.Context | None, error: BaseException) -> NoReturn:
         import traceback
 
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    sentence = visible(_sentence(error)).replace("\n", "\\n")
+    sentence = visible(_sentence(error, None if ctx is None else ctx.meta.get(_COMMAND))).replace("\n", "\\n")
     click.echo(f"Error: {sentence}", err=True)
     raise Exit(1) from None
 
 
-def _sentence(error: BaseException) -> str:
+def _sentence(error: BaseException, command: click.Command | None) -> str:
     if isinstance(error, OSError):
-        told = explain(error)
-        return f"{error.filename}: {told}" if error.filename else told[:1].upper() + told[1:]
+        why = explain(error)
+        return f"{error.filename}: {why}" if error.filename else why[:1].upper() + why[1:]
     if isinstance(error, MemoryError):
         return "There is not enough memory. Close other programs, or use a smaller model or text."
+    return told(error, command)
+
+
+def told(error: BaseException, command: click.Command | None) -> str:
+    """An error's text in the words of a command: its options stand for the settings, and no option that it lacks."""
+    options = {each.name: max(each.opts, key=len) for each in getattr(command, "params", ()) if _is_option(each)}
+    if isinstance(error, ConfigError) and error.field in options and str(error).startswith(error.field):
+        return f"{options[error.field]}{str(error).removeprefix(error.field)}"
+    if isinstance(error, UnknownCharacterError) and error.remedy:
+        them = "them" if len(error.characters) > 1 else "it"
+        flag = options.get("unknown")
+        others = f", or pass {flag} skip to drop {them} or {flag} replace to replace {them}" if flag else ""
+        return f"{error.message} Remove {them}{others}."
     return str(error)
+
+
+def _is_option(param: click.Parameter) -> bool:
+    return isinstance(param, click.Option)
 
 
 def visible(text: str) -> str:

@@ -25,7 +25,7 @@ from prompt_toolkit.layout.processors import Processor, TabsProcessor, Transform
 from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.styles import Style
 
-from textgen.cli.command import visible
+from textgen.cli.command import told, visible
 from textgen.cli.keys import bindings
 from textgen.config import Until
 from textgen.errors import TextgenError
@@ -130,7 +130,7 @@ class Editor:
         try:
             note = self._draft.check(self.buffer.document.text_before_cursor, text)
         except TextgenError as error:
-            self._message = str(error)
+            self._message = told(error, None)
         else:
             self.buffer.insert_text(text)
             self._message = note

@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from textgen.cli.command import Option
-from textgen.config import Config, Setting
+from textgen.config import Config, CorpusConfig, Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,6 +86,13 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
             numbers = tuple(float(part) for part in value.split(","))
         except ValueError:
             self.fail(f"{value!r} is not a number or a comma-separated list of numbers.", param, ctx)
+        if re.fullmatch(r"\d,\d+", value):
+            flag = f"{max(param.opts, key=len)} " if param is not None else ""
+            number = value.replace(",", ".")
+            click.echo(
+                f"Note: {flag}{value} is {' and '.join(value.split(','))} in turn; type {number} for the number.",
+                err=True,
+            )
         return numbers[0] if len(numbers) == 1 else numbers
 
 
@@ -215,6 +222,11 @@ def adapt_option(function: F) -> F:
         type=AnyPath(allow_dash=True),
         help="First adapt the model to this text, its names and style; - is standard input.",
     )(function)
+
+
+def errors_option(function: F) -> F:
+    """`--errors`, for the texts that a command reads."""
+    return optional("--errors", config=CorpusConfig, otherwise="as in training")(function)
 
 
 def json_option(help: str) -> Callable[[F], F]:  # noqa: A002

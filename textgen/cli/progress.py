@@ -18,7 +18,7 @@ from textgen.cli.command import visible
 from textgen.display.format import duration
 from textgen.model.results import Validation
 from textgen.runs.events import Reporter, Summary
-from textgen.system import colours, is_terminal, width
+from textgen.system import colours, is_terminal, stopped, width
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -48,7 +48,8 @@ class Progress(Reporter):
         self._moving = not quiet and is_terminal(self._stream)
         self._bar: tqdm[Any] | None = None
         self._pace = _Pace()
-        self._drawn = 0.0
+        self._drawn = -math.inf
+        self._stopped = stopped()
 
     def encoding(self, done: int, total: int) -> None:
         """Shows a bar if the text is long."""
@@ -75,7 +76,10 @@ class Progress(Reporter):
         """Updates the bar."""
         del step, steps
         self.steps += 1
-        now = time.monotonic()
+        now = time.monotonic() - stopped()
+        if stopped() != self._stopped:
+            self._stopped = stopped()
+            self._pace.pause()
         self._pace.step(now, share=share, characters=characters)
         if not self._moving or now - self._drawn < _REFRESH:
             return

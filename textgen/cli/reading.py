@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +14,10 @@ import click
 
 from textgen.cli.command import visible
 from textgen.config import SamplingConfig, Unknown
+from textgen.config.corpus import DecodingErrors
 from textgen.runs.find import checkpoint_name, resolve_checkpoint
 from textgen.sampling.writer import load
+from textgen.system import is_terminal
 
 if TYPE_CHECKING:
     from textgen.sampling.writer import Writer
@@ -37,8 +42,14 @@ def load_writer(run: str | None, checkpoints: Path) -> tuple[Writer, str]:
     return load(path), checkpoint_name(path)
 
 
-def read_text(writer: Writer, source: str, *, encoding: str) -> str:
+def read_text(writer: Writer, source: str, *, encoding: str, errors: DecodingErrors | None = None) -> str:
     """Reads a file, or standard input for "-", with newlines and characters normalised as in training.
+
+    Args:
+        writer: whose corpus.
+        source: the file.
+        encoding: its encoding.
+        errors: what becomes of bytes that are not valid in it; None is as for the corpus.
 
     Raises:
         CorpusError: it is missing, binary, or not valid in its encoding.
@@ -46,7 +57,9 @@ def read_text(writer: Writer, source: str, *, encoding: str) -> str:
     from textgen.corpus import open_corpus
 
     settings = writer.metadata.corpus.config.replace(encoding=encoding)
-    with _hint_at_waiting(source):
+    if errors is not None:
+        settings = settings.replace(errors=errors)
+    with hint_at_waiting([source]):
         return "".join(open_corpus(source, config=settings).pieces())
 
 
@@ -84,20 +97,25 @@ def say_once(note: str) -> None:
         click.echo(f"Note: {visible(note)}", err=True)
 
 
-def adapt(writer: Writer, source: str, *, encoding: str, unknown: Unknown, corpus: Sequence[str] = ()) -> Writer:
+def adapt(
+    writer: Writer,
+    source: str,
+    *,
+    encoding: str,
+    errors: DecodingErrors | None = None,
+    unknown: Unknown,
+    corpus: Sequence[str] = (),
+) -> Writer:
     """Adapts a writer to a file, or to standard input for "-", and reports on standard error.
 
     Raises:
         CorpusError: the file is missing, empty, binary, or not valid in its encoding.
         TextgenError: see `Writer.adapt`.
     """
-    import sys
-
     from textgen.cli.bars import bars
     from textgen.errors import CorpusError
-    from textgen.system import is_terminal
 
-    text = read_text(writer, source, encoding=encoding)
+    text = read_text(writer, source, encoding=encoding, errors=errors)
     if not text:
         raise CorpusError("There is nothing to adapt to: the text is empty.")
     note_replaced(writer, text, unknown)
@@ -117,10 +135,33 @@ def adapt(writer: Writer, source: str, *, encoding: str, unknown: Unknown, corpu
     return adapted
 
 
+def is_piped() -> bool:
+    """Whether standard input has something that somebody put there: it is no terminal, no other device and not closed.
+
+    A pipe, a file, or a socket, which is what Node.js hands over.
+    """
+    stream = sys.stdin
+    if stream is None or stream.closed or is_terminal(stream):
+        return False
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError):
+        # A stream that is no descriptor is what a caller in this process has put there.
+        return hasattr(stream, "buffer")
+    return not (stat.S_ISCHR(mode) or stat.S_ISDIR(mode))
+
+
 @contextlib.contextmanager
-def _hint_at_waiting(source: str) -> Iterator[None]:
-    """Shows a hint if nothing comes from standard input."""
-    if source != "-":
+def hint_at_waiting(sources: Sequence[str]) -> Iterator[None]:
+    """Says what is waited for: at once at a terminal, and where a stream brings nothing for a while."""
+    if "-" in sources and is_terminal(sys.stdin):
+        end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
+        click.echo(f"Write or paste the text here; {end} on a line of its own ends it.", err=True)
+        yield
+        return
+    from textgen.corpus.sources import is_stream
+
+    if not any(map(is_stream, sources)):
         yield
         return
     import threading

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,16 @@ class HtmlReport(Protocol):
 
     def to_html(self, *, title: str) -> str:
         """The HTML page."""
+
+
+def check_page(path: Path) -> None:
+    """Refuses a page whose folder is missing, before any time is spent.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
 
 
 def write_page(path: Path, found: HtmlReport, *, file: str) -> None:

@@ -8,6 +8,7 @@ from textgen.config.base import Config
 from textgen.config.fields import setting
 
 Normalization = Literal["none", "nfc", "nfkc"]
+DecodingErrors = Literal["strict", "replace", "skip"]
 Unknown = Literal["auto", "error", "skip", "replace"]
 """What to do with characters outside the vocabulary; see `textgen.corpus.tokenizer.CharTokenizer.encode`."""
 
@@ -24,9 +25,19 @@ class CorpusConfig(Config):
         help="The files' encoding.",
         details="A UTF-8 byte order mark is dropped.",
     )
+    errors: DecodingErrors = setting(
+        default="strict",
+        help="What to do with bytes that are not valid in the encoding.",
+        details="strict refuses the text and says how many there are; replace puts U+FFFD in their place; skip drops "
+        "them.",
+    )
     keep_newlines: bool = setting(default=False, help="Keep CRLF and CR as they are; otherwise each becomes LF.")
     normalize: Normalization = setting(default="none", help="Unicode normalization form of the whole text.")
-    glob: str = setting(default="*.txt", expected="a pattern such as '*.txt'", help="Which files of a folder to read.")
+    glob: str | tuple[str, ...] = setting(
+        default="*.txt",
+        expected="a pattern such as '*.txt'",
+        help="Which files of a folder to read; of several patterns, what matches any of them.",
+    )
     min_count: int = setting(
         default=1,
         ge=1,

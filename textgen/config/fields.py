@@ -23,7 +23,7 @@ def require(condition: bool, name: str, expected: str, got: object, remedy: str 
     textgen.errors.ConfigError: top_p must be in (0, 1]; got 1.5. Use 1.0 to switch it off.
     """
     if not condition:
-        raise ConfigError(f"{name} must be {expected}; got {_shown(got)}. {remedy}".rstrip())
+        raise ConfigError(f"{name} must be {expected}; got {_shown(got)}. {remedy}".rstrip(), field=name)
 
 
 def _shown(got: object) -> str:

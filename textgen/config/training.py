@@ -124,6 +124,7 @@ class TrainingConfig(Config):
         unit="seconds",
         otherwise="by length of the text",
         help="Time budget, instead of epochs.",
+        details="The time for which the process is stopped, as by Ctrl-Z, does not count.",
     )
     patience: int | None = setting(
         default=None,

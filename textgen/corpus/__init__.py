@@ -8,5 +8,6 @@ A long text is never held in memory: it is read in pieces, and its ids are memor
 from textgen.corpus.encoded import EncodedCorpus
 from textgen.corpus.encoding import IN_MEMORY, encode_corpus
 from textgen.corpus.reading import Corpus, open_corpus
+from textgen.corpus.strings import open_texts
 
-__all__ = ["IN_MEMORY", "Corpus", "EncodedCorpus", "encode_corpus", "open_corpus"]
+__all__ = ["IN_MEMORY", "Corpus", "EncodedCorpus", "encode_corpus", "open_corpus", "open_texts"]

@@ -49,16 +49,18 @@ class CharacterCounts:
 
     def __init__(self) -> None:
         self._counts = np.zeros(CODE_POINTS, np.int64)
+        self._total = 0
 
     def add(self, text: str) -> None:
         """Adds the characters of a piece."""
         counts = np.bincount(to_code_points(text))
         self._counts[: len(counts)] += counts
+        self._total += len(text)
 
     @property
     def total(self) -> int:
         """The number of characters."""
-        return int(self._counts.sum())
+        return self._total
 
     @property
     def distinct(self) -> int:

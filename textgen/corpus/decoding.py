@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from textgen.config import require
+from textgen.config.corpus import DecodingErrors
 from textgen.corpus.characters import to_code_points
 from textgen.corpus.sources import Source
+from textgen.corpus.undecodable import undecodable
 from textgen.errors import CorpusError
 
 _SAMPLE = 1 << 16
 _MAX_CONTROL_SHARE = 0.1
-_CONTROLS = np.array(
-    [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\v\f\r\b\x1b\x85"], np.uint32
-)
+_IS_CONTROL = np.zeros(0xA1, np.bool_)
+_IS_CONTROL[[code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\v\f\r\b\x1b\x85"]] = True
 _BINARY_FORMATS: Mapping[bytes, str] = {
     b"%PDF-": "a PDF document",
     b"PK\x03\x04": "a zip archive or an office document",
@@ -31,12 +32,7 @@ _BINARY_FORMATS: Mapping[bytes, str] = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"{\\rtf": "a rich text document",
 }
-_BYTE_ORDER_MARKS: Mapping[bytes, str] = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
+_HANDLERS: Mapping[DecodingErrors, str] = {"strict": "strict", "replace": "replace", "skip": "ignore"}
 
 
 def check_encoding(encoding: str) -> str:
@@ -59,7 +55,12 @@ def check_encoding(encoding: str) -> str:
 
 
 def decode_source(
-    source: Source, *, encoding: str, keep_newlines: bool, on_read: Callable[[bytes], None]
+    source: Source,
+    *,
+    encoding: str,
+    keep_newlines: bool,
+    on_read: Callable[[bytes], None],
+    errors: DecodingErrors = "strict",
 ) -> Iterator[str]:
     r"""The text of a source, without a byte order mark.
 
@@ -68,6 +69,7 @@ def decode_source(
         encoding: the text encoding.
         keep_newlines: whether to keep CRLF and CR; otherwise each becomes LF, also across pieces.
         on_read: called with the bytes, in order, as they are read.
+        errors: what becomes of bytes that are not valid in the encoding: see `CorpusConfig`.
 
     Yields:
         Pieces of at least one character.
@@ -80,7 +82,7 @@ def decode_source(
     >>> list(decode_source(source, encoding="utf-8", keep_newlines=False, on_read=lambda chunk: None))
     ['Dear Nan,\nthe sea']
     """
-    decoder = codecs.getincrementaldecoder(encoding)()
+    decoder = codecs.getincrementaldecoder(encoding)(_HANDLERS[errors])
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     read, head, started = 0, b"", False
     for chunk in itertools.chain(source.chunks(), [b""]):
@@ -92,7 +94,7 @@ def decode_source(
         try:
             piece = decoder.decode(chunk, final=not chunk)
         except UnicodeError as error:
-            raise _undecodable(source, encoding, head, error, read) from error
+            raise undecodable(source, encoding, head, error, read) from error
         if piece and not started:
             started = True
             piece = piece.removeprefix("\ufeff")
@@ -113,7 +115,7 @@ def _reject_binary(source: Source, encoding: str, sample: str) -> None:
     if not sample:
         return
     codes = to_code_points(sample)
-    if np.isin(codes, _CONTROLS).mean() <= _MAX_CONTROL_SHARE:
+    if np.count_nonzero(_IS_CONTROL.take(codes, mode="clip")) <= _MAX_CONTROL_SHARE * len(codes):
         return
     zeros = codes == 0
     for name, places in (("utf-16-le", zeros[1::2]), ("utf-16-be", zeros[::2])):
@@ -122,21 +124,4 @@ def _reject_binary(source: Source, encoding: str, sample: str) -> None:
     raise CorpusError(
         f"{source.name} looks like a binary file: more than {_MAX_CONTROL_SHARE:.0%} of it is control characters. "
         "Give a plain text file; if it is one, pass its encoding with --encoding."
-    )
-
-
-def _undecodable(source: Source, encoding: str, head: bytes, error: UnicodeError, read: int) -> CorpusError:
-    where, reason = "", "its bytes cannot be decoded"
-    if isinstance(error, UnicodeDecodeError):
-        # The decoder's input is the bytes it kept from before and the newest chunk, which ends at `read`.
-        where, reason = f" at byte {read - len(error.object) + error.start}", error.reason
-    what = f"{source.name} is not valid {encoding}{where} ({reason})."
-    for mark, name in _BYTE_ORDER_MARKS.items():
-        if head.startswith(mark) and not encoding.startswith(name):
-            return CorpusError(f"{what} It starts with a byte order mark of {name.upper()}: pass --encoding {name}.")
-    if b"\0" in head and not encoding.startswith(("utf-16", "utf-32")):
-        return CorpusError(f"{what} It looks like a binary file. Give a plain text file.")
-    return CorpusError(
-        f"{what} If it is a text file, pass its encoding, for instance --encoding "
-        f"{'utf-8' if encoding != 'utf-8' else 'cp1252'} or --encoding latin-1."
     )

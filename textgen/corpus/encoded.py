@@ -24,6 +24,7 @@ class EncodedCorpus:
         bytes: the size of the normalised text in UTF-8.
         distinct: the number of distinct characters of the text, rare ones included.
         sha256: SHA-256 of the normalised text in UTF-8, in hexadecimal.
+        places: the paths that were named, absolute; "-" for a stream.
 
     >>> import numpy as np
     >>> banana = EncodedCorpus(
@@ -42,6 +43,7 @@ class EncodedCorpus:
     bytes: int
     distinct: int
     sha256: str
+    places: tuple[str, ...] = ()
 
     @property
     def characters(self) -> int:

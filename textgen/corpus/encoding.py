@@ -184,6 +184,7 @@ def _keys(config: CorpusConfig, content: str, tokenizer: CharTokenizer | None) -
         "keep_newlines": config.keep_newlines,
         "normalize": config.normalize,
         "unicode": None if config.normalize == "none" else unicodedata.unidata_version,
+        **({} if config.errors == "strict" else {"errors": config.errors}),
     }
     settings: list[dict[str, Any]] = [{**text, "min_count": config.min_count}]
     if tokenizer is not None:
@@ -212,6 +213,7 @@ def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer) -> Encoded
         bytes=entry.metadata["bytes"],
         distinct=entry.metadata["distinct"],
         sha256=entry.metadata["sha256"],
+        places=corpus.places,
     )
 
 

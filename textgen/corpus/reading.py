@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from textgen.config import CorpusConfig
+from textgen.corpus import sources
 from textgen.corpus.decoding import check_encoding, decode_source
 from textgen.corpus.normalization import normalize
-from textgen.corpus.sources import STANDARD_INPUT, Source, find_sources
+from textgen.corpus.sources import STANDARD_INPUT, Source, find_sources, is_stream, stream_descriptor
 
 OnRead = Callable[[bytes], None]
+
+_SHORT = 16
+"""A file that has less than this part of a chunk is read together with others."""
 
 
 def _ignore(chunk: bytes) -> None:
@@ -25,11 +29,13 @@ class Corpus:
     Attributes:
         name: a short name from the first path, for a run.
         config: the settings by which the sources become one text.
+        places: the paths that were named, absolute, so that they are found from another folder; "-" for a stream.
     """
 
-    def __init__(self, name: str, found: Sequence[Source], config: CorpusConfig) -> None:
+    def __init__(self, name: str, found: Sequence[Source], config: CorpusConfig, *, places: Sequence[str] = ()) -> None:
         self.name = name
         self.config = config
+        self.places = tuple(places)
         self._sources = tuple(found)
 
     @property
@@ -51,6 +57,21 @@ class Corpus:
             CorpusError: a source cannot be read.
         """
         return sum(source.size for source in self._sources)
+
+    def configured(self, config: CorpusConfig) -> Corpus:
+        """The same sources with other settings; which files of a folder they are stays as it is."""
+        return Corpus(self.name, self._sources, config, places=self.places)
+
+    def ready(self, since: float) -> float:
+        """The `time.monotonic()` from which the text is there: the end of its last stream, if that is after `since`.
+
+        Raises:
+            CorpusError: a stream cannot be read.
+        """
+        for source in self._sources:
+            if source.location == STANDARD_INPUT:
+                _ = source.size
+        return max([since, *(source.arrived for source in self._sources if source.arrived is not None)])
 
     def read(self, on_read: OnRead) -> None:
         """Reads the sources' bytes in order, without decoding them.
@@ -101,17 +122,28 @@ class Corpus:
 
     def _decoded(self, source: Source, on_read: OnRead) -> Iterator[str]:
         return decode_source(
-            source, encoding=self.config.encoding, keep_newlines=self.config.keep_newlines, on_read=on_read
+            source,
+            encoding=self.config.encoding,
+            errors=self.config.errors,
+            keep_newlines=self.config.keep_newlines,
+            on_read=on_read,
         )
 
     def _joined(self, on_read: OnRead) -> Iterator[str]:
-        last = "\n"
+        """The sources' texts one after the other; those of short ones come together, many of them in a piece."""
+        last, held, length = "\n", [""], 0
         for source in self._sources:
+            short = source.size < sources.CHUNK // _SHORT
             for number, piece in enumerate(self._decoded(source, on_read)):
                 if number == 0 and last not in "\n\r":
-                    yield "\n"
-                yield piece
+                    held.append("\n")
+                held.append(piece)
+                length += len(piece)
                 last = piece[-1]
+                if not short or length >= sources.CHUNK // _SHORT:
+                    yield "".join(held)
+                    held, length = [], 0
+        yield "".join(held)
 
 
 def open_corpus(
@@ -141,11 +173,12 @@ def open_corpus(
     config = CorpusConfig() if config is None else config
     check_encoding(config.encoding)
     found = find_sources(listed, glob=config.glob, stdin=stdin)
-    return Corpus(_name(listed[0]), found, config)
+    places = [STANDARD_INPUT if is_stream(path) else str(Path(path).resolve()) for path in listed]
+    return Corpus(_name(listed[0]), found, config, places=places)
 
 
 def _name(path: str | os.PathLike[str]) -> str:
-    if os.fspath(path) == STANDARD_INPUT:
+    if stream_descriptor(path) is not None:
         return "stdin"
     resolved = Path(path).resolve()
     name = resolved.name if resolved.is_dir() else resolved.stem

@@ -277,7 +277,7 @@ def unknown_characters(characters: str) -> UnknownCharacterError:
     them = "them" if some else "it"
     return UnknownCharacterError(
         f"The text contains {len(characters):,} character{'s' if some else ''} that the model never saw: "
-        f'{name_characters(characters)}. Remove {them}, or pass unknown="skip" (--unknown skip) to drop {them} '
-        f'or unknown="replace" (--unknown replace) to replace {them}.',
+        f"{name_characters(characters)}.",
         characters=characters,
+        remedy=f'Remove {them}, or pass unknown="skip" to drop {them} or unknown="replace" to replace {them}.',
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 from pathlib import Path
 
 from textgen.errors import RunError
@@ -47,7 +49,7 @@ def find_run(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINT
         for run in list_runs(checkpoints):
             if run.best.is_file() or run.last.is_file():
                 return run
-        raise RunError(f"There are no runs in {checkpoints} yet. Start one: textgen train TEXT")
+        raise RunError(f"There are no runs in {checkpoints} yet. Start one: textgen train TEXT{elsewhere(checkpoints)}")
     plain = str(name) not in ("", ".", "..") and Path(name).name == str(name)
     for path in [Path(checkpoints) / name, Path(name)] if plain else [Path(name)]:
         with contextlib.suppress(OSError, ValueError):
@@ -88,12 +90,45 @@ def checkpoint_name(path: Path) -> str:
     return path.resolve().parent.name if path.name in (BEST, LAST) else str(path)
 
 
+def run_argument(run: Run, checkpoints: PathLike = CHECKPOINTS) -> str:
+    """How a command line names a run, from the current folder: by its name, or by its folder if that finds another.
+
+    Args:
+        run: the run.
+        checkpoints: the folder of the run folders.
+
+    Returns:
+        Arguments for a shell; with `--checkpoints` if the name is looked up in another folder than the default.
+    """
+    places = Path(checkpoints) / run.name, Path(run.name)
+    found = next((path for path in places if path.is_dir()), places[0])
+    with contextlib.suppress(OSError):
+        if found == run.path or found.samefile(run.path):
+            return shlex.quote(run.name) + elsewhere(checkpoints)
+    return shlex.quote(os.fspath(run.path))
+
+
+def checkpoint_argument(path: Path) -> str:
+    """How a command line names a checkpoint file, from the current folder: as its run where it is a run's."""
+    return run_argument(Run(path.parent)) if path.name in (BEST, LAST) else shlex.quote(os.fspath(path))
+
+
+def elsewhere(checkpoints: PathLike) -> str:
+    """The option that leads a command line to a folder of runs: nothing for the default.
+
+    >>> elsewhere("checkpoints"), elsewhere("my runs")
+    ('', " --checkpoints 'my runs'")
+    """
+    return "" if Path(checkpoints) == CHECKPOINTS else f" --checkpoints {shlex.quote(os.fspath(checkpoints))}"
+
+
 def _no_such(name: str, checkpoints: PathLike) -> str:
     import difflib
 
     names = [run.name for run in list_runs(checkpoints)]
     if not names:
-        return f"There is no run {name!r}: {checkpoints} holds none yet. Start one: textgen train TEXT"
+        start = f"textgen train TEXT{elsewhere(checkpoints)}"
+        return f"There is no run {name!r}: {checkpoints} holds none yet. Start one: {start}"
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"There is no run {name!r} in {checkpoints}. Did you mean {' or '.join(map(repr, close))}?"

@@ -5,15 +5,19 @@ The validation text is returned whole, and as much of the training text as is as
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol, TypeVar
 
 from textgen.corpus import Corpus, open_corpus
 from textgen.corpus.characters import CharacterCounts
+from textgen.corpus.sources import STANDARD_INPUT
+from textgen.corpus.strings import NAME
 from textgen.errors import CheckpointError, CorpusError, RunError
 from textgen.model.description import CorpusDescription
 from textgen.model.read import read_metadata
@@ -21,6 +25,27 @@ from textgen.runs.find import checkpoint_name
 from textgen.runs.run import LAST
 
 Progress = Callable[[int, int], None]
+
+
+_LARGER = 5
+"""How many times the text's size files may have: in UTF-32, with CRLF. Others are not read."""
+
+_NEAR = 3
+"""The run's folder, that of all runs and the project's, where a renamed text is looked for."""
+
+
+class OwnTextError(RunError):
+    """A run's own text is not available.
+
+    Args:
+        message: the sentence for the user, without a remedy.
+        streamed: whether no file ever held it, as far as is known.
+        now: the SHA-256 of what is in its place; None if nothing is.
+    """
+
+    def __init__(self, message: str, *, streamed: bool = False, now: str | None = None) -> None:
+        super().__init__(message)
+        self.streamed, self.now = streamed, now
 
 
 class Hashed(Protocol):
@@ -71,7 +96,7 @@ def read_run_text(
     sources: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> RunText:
-    """Reads the text of a run in one pass, from where it was when the run was trained.
+    """Reads a run's own text in one pass, from its present place: see `find_run_text`.
 
     Args:
         corpus: the checkpoint's description of the text.
@@ -81,12 +106,12 @@ def read_run_text(
         progress: called now and then with the bytes done and the total.
 
     Raises:
-        RunError: the text is not recorded, came from standard input, cannot be read any more, or has changed. The
+        OwnTextError: the text is not recorded, came from standard input, cannot be read any more, or has changed. The
             message is one sentence, without a remedy, since that depends on the purpose.
     """
     split = corpus.split
     if split is None:
-        raise RunError(_unrecorded(path))
+        raise OwnTextError(_unrecorded(path))
     return find_run_text(corpus, path, lambda found: _read(found, split, keep, progress), sources=sources)
 
 
@@ -99,6 +124,9 @@ def find_run_text(
 ) -> Text:
     """Reads the text of a run with a given function, from the first recorded path where it is unchanged.
 
+    It is looked for where it was; then in the same place relative to the run, if both have moved; then beside the run
+    and beside its old place under another name.
+
     Args:
         corpus: the checkpoint's description of the text.
         path: the checkpoint, as in `read_run_text`.
@@ -106,32 +134,78 @@ def find_run_text(
         sources: where the text is now, instead of the recorded paths.
 
     Raises:
-        RunError: as in `read_run_text`.
+        OwnTextError: as in `read_run_text`.
     """
     run = _title(path)
     sha256 = corpus.sha256
-    places: list[list[str | Path]] = [list(place) for place in (_last_sources(path), corpus.sources) if place]
-    if sha256 is None or not (places or sources):
-        raise RunError(_unrecorded(path))
-    places = [list(sources)] if sources else [place for place in places if "-" not in place]
-    if not places:
-        raise RunError(f"{run} was trained on standard input, which is gone.")
+    recorded = [list(place) for place in (_last_sources(path), corpus.sources) if place]
+    if sha256 is None or not (recorded or sources):
+        raise OwnTextError(_unrecorded(path))
+    files = [place for place in recorded if STANDARD_INPUT not in place]
+    if not (sources or files):
+        stream = "strings, which are" if corpus.name == NAME else "standard input, which is"
+        raise OwnTextError(f"{run} was trained on {stream} gone.", streamed=True)
     config = corpus.config
-    changed, unread = "", ""
-    for place in places:
+    changed, unread = None, ""
+    for place, guessed in [(sources, False)] if sources else _places(files, corpus, path):
         try:
-            text = read(open_corpus(place, config=config))
+            found = open_corpus(place, config=config)
+            if guessed and found.bytes > _LARGER * (corpus.bytes or 0):
+                continue
+            text = read(found)
         except CorpusError as error:
             unread = unread or str(error)
             continue
         if text.sha256 == sha256:
             return text
-        changed = changed or text.sha256
+        changed = changed or (None if guessed else text.sha256)
     if changed:
-        raise RunError(
-            f"{run} was trained on a text that has changed since (sha256 {sha256[:12]}, now {changed[:12]})."
+        raise OwnTextError(
+            f"{run} was trained on a text that has changed since (sha256 {sha256[:12]}, now {changed[:12]}).",
+            now=changed,
         )
-    raise RunError(f"{run} was trained on a text that is not there any more: {unread}")
+    raise OwnTextError(f"{run} was trained on a text that is not there any more: {unread}")
+
+
+def _places(
+    recorded: Sequence[Sequence[str]], corpus: CorpusDescription, path: Path | None
+) -> Iterator[tuple[Sequence[str | Path], bool]]:
+    """Where a run's text may be: as recorded, beside the run, relative to it, and at last under another name.
+
+    A project's folder that has moved keeps what is in it where it was: the end of a recorded path is looked for below
+    the run's folder, each folder above it, and the working folder, the longest end first.
+
+    Yields:
+        A place, and whether it is a guess, where another text would be no surprise.
+    """
+    yield from ((place, False) for place in recorded)
+    near = [Path.cwd()] if path is None else [*Path(path).resolve().parents, Path.cwd()]
+    seen = {tuple(map(str, place)) for place in recorded}
+    for place in recorded:
+        parts = [PurePath(source).parts for source in place]
+        for number, folder in enumerate(near):
+            for first in range(min(map(len, parts))):
+                moved = [folder.joinpath(*_relative(part[first:])) for part in parts]
+                if tuple(map(str, moved)) not in seen and all(map(os.path.exists, moved)):
+                    seen.add(tuple(map(str, moved)))
+                    yield moved, number >= _NEAR
+    if all(len(place) == 1 for place in recorded):
+        folders = [Path(place[0]).parent for place in recorded] + near[:_NEAR] + near[-1:]
+        yield from (([file], True) for file in _alike(folders, corpus) if (str(file),) not in seen)
+
+
+def _relative(parts: Sequence[str]) -> Sequence[str]:
+    """The parts of a path without its root."""
+    return [part for part in parts if part != PurePath(part).anchor]
+
+
+def _alike(folders: Sequence[Path], corpus: CorpusDescription) -> Iterator[Path]:
+    """The files in some folders that are as long as the text: a renamed one is known again by its fingerprint."""
+    for folder in dict.fromkeys(folders):
+        with contextlib.suppress(OSError):
+            for file in sorted(folder.iterdir()):
+                if file.is_file() and file.stat().st_size == corpus.bytes:
+                    yield file
 
 
 def _title(path: Path | None) -> str:

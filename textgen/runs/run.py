@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -182,6 +181,18 @@ class Run:
         }
         return {**self.summary(), **told, "history": [row.to_json() for row in self.history], "files": files}
 
+    def lock(self) -> bool:
+        """Takes the lock if no other process trains the run, and tells whether this object holds it now.
+
+        Raises:
+            OSError: there is no folder, or it takes no lock.
+        """
+        return self._lock.acquire()
+
+    def unlock(self) -> None:
+        """Gives the lock up; does nothing if this object does not hold it."""
+        self._lock.release()
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Locks the run against training by other processes, and removes temporary files of a killed one.
@@ -191,7 +202,7 @@ class Run:
                 writes is a folder or a pipe.
         """
         try:
-            free = self._lock.acquire()
+            free = self.lock()
         except OSError as error:
             raise RunError(f"The run {self.name!r} cannot be locked in {self.path}: {explain(error)}") from error
         if not free:
@@ -201,19 +212,7 @@ class Run:
             remove_leftovers(self.path)
             yield
         finally:
-            self._lock.release()
-
-    @contextlib.contextmanager
-    def kept_once_saved(self) -> Iterator[None]:
-        """Removes a new run's folder if the body fails before anything is saved in it."""
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(OSError):
-                if [path.name for path in self.path.iterdir()] == [TENSORBOARD]:
-                    shutil.rmtree(self.path / TENSORBOARD)
-                self.path.rmdir()
-            raise
+            self.unlock()
 
     def events_folder(self, within: PathLike | Literal[True] = True) -> Path:
         """The folder of the run's event files for TensorBoard.

@@ -10,7 +10,7 @@ from typing import Literal
 
 from textgen.config import SamplingConfig
 
-FinishReason = Literal["length", "stop", "line", "paragraph"]
+FinishReason = Literal["length", "stop", "line", "paragraph", "interrupted"]
 
 OVERRUN = {"length": 0, "line": 1_000, "paragraph": 4_000}
 """Characters past `max_new_tokens` after which a text ends even if its line or paragraph does not."""
@@ -83,3 +83,20 @@ class Ending:
         ends = ("\n",) if self._until == "line" else ("\n\n", "\r\n\r\n")
         if self._visible and self._tail.endswith(ends):
             self.reason = "line" if self._until == "line" else "paragraph"
+
+
+def impossible(config: SamplingConfig, characters: str) -> list[tuple[str, str]]:
+    r"""The ends that no text of some characters can come to.
+
+    Args:
+        config: `stop` and `until` are read.
+        characters: the vocabulary.
+
+    Returns:
+        For each the field and its value.
+
+    >>> impossible(SamplingConfig(stop=("b", "\n"), until="line"), "ab")
+    [('stop', '\n'), ('until', 'line')]
+    """
+    found = [("stop", stop) for stop in config.stop if not set(stop) <= set(characters)]
+    return found + ([("until", config.until)] if config.until != "length" and "\n" not in characters else [])

@@ -66,6 +66,36 @@ class Stream(Iterator[str]):
         return self._draft.sample
 
 
+class Streams(Iterator[list[str]]):
+    """Writes several texts of one prompt side by side and hands out what each character of them all brought.
+
+    Each item holds a piece for each text, empty for those that have ended or hold their character back. The arguments
+    and what is raised are as for `write_samples`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: CharTokenizer,
+        prompt: str,
+        config: SamplingConfig,
+        *,
+        count: int,
+        logprobs: int = 0,
+    ) -> None:
+        self._writing = _Writing(engine, tokenizer, prompt, config, count=count, logprobs=logprobs)
+
+    def __next__(self) -> list[str]:
+        if not self._writing.goes_on:
+            raise StopIteration
+        return self._writing.step()
+
+    @property
+    def samples(self) -> list[Sample]:
+        """What has been written so far; once the pieces have come to an end, the whole samples."""
+        return [draft.sample for draft in self._writing.drafts]
+
+
 def write_samples(
     engine: Engine, tokenizer: CharTokenizer, prompt: str, config: SamplingConfig, *, count: int = 1, logprobs: int = 0
 ) -> list[Sample]:
@@ -84,10 +114,10 @@ def write_samples(
         ConfigError: `count` or `logprobs` is out of its range, or `ban` and `allow` are not possible; see
             `banned_ids`.
     """
-    writing = _Writing(engine, tokenizer, prompt, config, count=count, logprobs=logprobs)
-    while writing.goes_on:
-        writing.step()
-    return [draft.sample for draft in writing.drafts]
+    streams = Streams(engine, tokenizer, prompt, config, count=count, logprobs=logprobs)
+    for _ in streams:
+        pass
+    return streams.samples
 
 
 class _Draft:
@@ -112,7 +142,7 @@ class _Draft:
             prompt=self._prompt,
             seed=self._seed,
             index=self._index,
-            finish_reason=self.ending.reason or "length",
+            finish_reason=self.ending.reason or "interrupted",
             config=self._config,
             logprobs=None if self.logprobs is None else tuple(self.logprobs[: len(text)]),
         )
@@ -150,21 +180,25 @@ class _Writing:
             context = context_ids(tokenizer, ids)
             self._sampler = BatchSampler(engine, context, ids, config, generators, banned=banned)
 
-    def step(self) -> None:
-        """Draws the next character of each unfinished sample."""
-        drafts = [self.drafts[sample] for sample in self._sampler.samples]
+    def step(self) -> list[str]:
+        """Draws the next character of each unfinished sample; returns what it adds to each sample."""
+        pieces = [""] * len(self.drafts)
+        numbers = self._sampler.samples
+        drafts = [self.drafts[sample] for sample in numbers]
         ids = self._sampler.draw().tolist()
         if self._top:
             self._note(drafts, ids)
         ended = False
-        for draft, each in zip(drafts, ids, strict=True):
+        for number, draft, each in zip(numbers, drafts, ids, strict=True):
             draft.add(self._alphabet[each])
+            pieces[number] = draft.piece
             ended = ended or draft.ending.reason is not None
         if ended:
             rows = [row for row, draft in enumerate(drafts) if draft.ending.reason is None]
             self.goes_on = bool(rows)
             if rows:
                 self._sampler.keep(rows)
+        return pieces
 
     def _note(self, drafts: list[_Draft], ids: list[int]) -> None:
         logprobs = self._sampler.logprobs

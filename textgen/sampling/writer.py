@@ -22,7 +22,7 @@ from textgen.engine.scoring import Score, score_text
 from textgen.model.metadata import Metadata
 from textgen.model.weights import ModelWeights
 from textgen.sampling.sample import Sample
-from textgen.sampling.sampler import Stream, write_samples
+from textgen.sampling.sampler import Stream, Streams, write_samples
 from textgen.sampling.suggestions import Suggestion, suggest
 from textgen.system import PathLike
 
@@ -93,13 +93,15 @@ class Writer:
         self.adaptation = adaptation
 
     def as_trained(self, text: str) -> str:
-        """Brings a text into the Unicode normalisation form of the training text."""
-        form = self.metadata.corpus.config.normalize
-        if form == "none" or text.isascii():
+        """Normalises a text's newlines and characters as those of the training text were."""
+        config = self.metadata.corpus.config
+        if not config.keep_newlines:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if config.normalize == "none" or text.isascii():
             return text
         from textgen.corpus.normalization import normalize
 
-        return "".join(normalize([text], form))
+        return "".join(normalize([text], config.normalize))
 
     def __repr__(self) -> str:
         config = self.config
@@ -156,6 +158,18 @@ class Writer:
         """
         config = self._sampling(controls)
         return Stream(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)
+
+    @keywords(Controls, defaults=SamplingConfig)
+    def stream_many(self, prompt: str = "", *, count: int, logprobs: int = 0, **controls: Unpack[Controls]) -> Streams:
+        """Writes the texts of `generate_many` side by side, a character of each at a time.
+
+        The arguments and what is raised are as for `generate_many`; errors come at once, not at the first piece.
+
+        Returns:
+            An iterator of lists with a piece for each text; its `samples` are what has been written so far.
+        """
+        config = self._sampling(controls)
+        return Streams(self.engine, self.tokenizer, self.as_trained(prompt), config, count=count, logprobs=logprobs)
 
     def suggest(
         self, text: str, *, n: int = 5, unknown: Unknown = "replace", ban: str = "", allow: str = ""
@@ -253,11 +267,15 @@ class Writer:
         )
 
     def _sampling(self, controls: Controls) -> SamplingConfig:
-        """The controls as a configuration, checked."""
+        """The controls as a configuration, checked, with its texts as the training text was."""
         values: dict[str, Any] = dict(controls)
         if "temperature" in values and not isinstance(values["temperature"], (int, float)):
             values["temperature"] = tuple(values["temperature"])
         if "stop" in values:
             values["stop"] = (values["stop"],) if isinstance(values["stop"], str) else tuple(values["stop"])
         config = SamplingConfig(**values)
-        return config.replace(ban=self.as_trained(config.ban), allow=self.as_trained(config.allow))
+        return config.replace(
+            stop=tuple(map(self.as_trained, config.stop)),
+            ban=self.as_trained(config.ban),
+            allow=self.as_trained(config.allow),
+        )

@@ -16,6 +16,7 @@ from textgen.system.files import (
 from textgen.system.lock import FileLock
 from textgen.system.memory import physical_memory
 from textgen.system.signals import Interruption, ending, interruptible
+from textgen.system.stops import counting_stops, stopped
 from textgen.system.terminal import abandon_output, can_show, colours, is_closed_pipe, is_terminal, use_utf8, width
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "atomic_write",
     "can_show",
     "colours",
+    "counting_stops",
     "ending",
     "explain",
     "flush_folder",
@@ -37,6 +39,7 @@ __all__ = [
     "open_regular",
     "physical_memory",
     "remove_leftovers",
+    "stopped",
     "use_utf8",
     "width",
 ]

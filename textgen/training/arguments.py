@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from textgen.config import TrainingConfig
-from textgen.corpus import EncodedCorpus
+from textgen.config import CorpusConfig, TrainingConfig, require
+from textgen.corpus import Corpus, EncodedCorpus, open_corpus, open_texts
 from textgen.corpus.batches import Streams
 from textgen.runs.run import check_folder
 
 Source = str | Path
 
 
-def as_list(sources: Source | Sequence[Source]) -> list[Source]:
-    """One source or several as a list."""
-    return [sources] if isinstance(sources, (str, Path)) else list(sources)
+def is_given(sources: Source | Sequence[Source] | Corpus, texts: Iterable[str] | None) -> bool:
+    """Whether a text is named at all."""
+    return texts is not None or isinstance(sources, (str, Path, Corpus)) or len(sources) > 0
 
 
-def absolute(sources: Sequence[Source]) -> list[str]:
-    """The paths of a text made absolute, so that `resume` finds them from another folder."""
-    return [str(source) if str(source) == "-" else str(Path(source).resolve()) for source in sources]
+def open_text(
+    sources: Source | Sequence[Source] | Corpus, texts: Iterable[str] | None, config: CorpusConfig | None
+) -> Corpus:
+    """The text that is named, with these settings; those of an opened one stay where there are none.
+
+    Raises:
+        ConfigError: both sources and texts are given, or the texts are no strings.
+        CorpusError: as `open_corpus`.
+    """
+    if texts is not None:
+        require(not is_given(sources, None), "texts", "given without sources", sources)
+        return open_texts(texts, config=config)
+    if isinstance(sources, Corpus):
+        return sources if config is None else sources.configured(config)
+    return open_corpus(sources, config=config)
 
 
 def cache_folder(checkpoints: Source) -> Path:

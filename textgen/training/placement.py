@@ -78,7 +78,8 @@ def place(device: Device, precision: Precision) -> Placement:
     if device == "gpu" and not gpus:
         raise ConfigError(
             "device must be cpu or auto here, because TensorFlow sees no GPU. "
-            "Use --device auto, or install the extra: pip install 'textgen-chars[gpu]'."
+            "Use --device auto, or install the extra: pip install 'textgen-chars[gpu]'.",
+            field="device",
         )
     if gpus and device != "cpu":
         details = tf.config.experimental.get_device_details(gpus[0])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from textgen.model.progress import SavedPlan, SavedProgress
 from textgen.model.results import Validation
+from textgen.system import stopped
 from textgen.training.schedule import Plan
 
 
@@ -26,6 +27,8 @@ class Progress:
         recoveries: number of recoveries from divergence.
         earlier_seconds: seconds of training before this process.
         history: a row for each validation.
+        started: the `time.monotonic()` from which this process's seconds count.
+        stopped_before: the seconds for which it had been stopped before.
     """
 
     plan: Plan
@@ -37,11 +40,12 @@ class Progress:
     earlier_seconds: float = 0.0
     history: list[Validation] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+    stopped_before: float = field(default_factory=stopped)
 
     @property
     def seconds(self) -> float:
-        """Seconds of training by the wall clock, over all processes."""
-        return self.earlier_seconds + time.monotonic() - self.started
+        """Seconds of training by the wall clock, over all processes; not those for which a process was stopped."""
+        return self.earlier_seconds + time.monotonic() - self.started - (stopped() - self.stopped_before)
 
     @property
     def finished(self) -> bool:

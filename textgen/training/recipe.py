@@ -189,11 +189,19 @@ def _by_epochs(epochs: float, *, halved: bool) -> dict[str, dict[str, Any]]:
 
 
 def _batch(characters: int, training: dict[str, Any]) -> dict[str, Any]:
-    """Fewer and shorter streams for a text that the default batch would cover in a few steps."""
-    asked = "batch_size" in training or "sequence_length" in training
+    """Fewer and shorter streams for a text that the default batch would cover in a few steps, or that lacks one.
+
+    Of the two only what the user has left open is changed.
+    """
+    batch_asked, length_asked = "batch_size" in training, "sequence_length" in training
     defaults = TrainingConfig()
     batch = training.get("batch_size", defaults.batch_size)
     length = training.get("sequence_length", defaults.sequence_length)
-    while not asked and batch * length * 8 > characters and batch > 2:
+    while not (batch_asked or length_asked) and batch * length * 8 > characters and batch > 2:
         batch, length = batch // 2, max(length // 2, _SMALLEST_STREAM)
+    if not batch_asked:
+        # A batch needs one character more than its inputs, the last target.
+        batch = min(batch, max((characters - 1) // (length if length_asked else 1), 1))
+    if not length_asked and batch > 0:
+        length = min(length, max((characters - 1) // batch, 1))
     return {**training, "batch_size": batch, "sequence_length": length}

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
 
 from textgen.config import CorpusConfig, Device, TrainingConfig
-from textgen.corpus import encode_corpus, open_corpus
+from textgen.corpus import Corpus, EncodedCorpus, encode_corpus
+from textgen.corpus.strings import NAME
 from textgen.display.format import short_duration
 from textgen.errors import CheckpointError, RunError
 from textgen.model.progress import SavedProgress
 from textgen.model.read import Checkpoint, read_checkpoint, read_training_state
 from textgen.runs.events import Reporter
-from textgen.runs.find import find_run
+from textgen.runs.find import find_run, run_argument
+from textgen.runs.provenance import OwnTextError, find_run_text
 from textgen.runs.run import Run
-from textgen.training.arguments import Source, absolute, as_list, cache_folder, events_folder, open_streams
+from textgen.training.arguments import Source, cache_folder, events_folder, is_given, open_streams, open_text
+from textgen.training.disk_space import check_disk_space
 from textgen.training.placement import enough_memory, place
 from textgen.training.recipe import Recipe
 from textgen.training.session import Session
@@ -28,7 +31,8 @@ def resume(
     name: Source,
     *,
     checkpoints: Source = "checkpoints",
-    sources: Source | Sequence[Source] = (),
+    sources: Source | Sequence[Source] | Corpus = (),
+    texts: Iterable[str] | None = None,
     epochs: float | None = None,
     time: float | None = None,
     device: Device | None = None,
@@ -46,7 +50,9 @@ def resume(
     Args:
         name: the run's name or folder.
         checkpoints: folder that holds the runs.
-        sources: the same text, if it has moved or came from standard input; empty takes the recorded files.
+        sources: the same text, if it is neither at its recorded path nor near the run, or came from a stream; empty
+            searches for it (`textgen.runs.provenance`).
+        texts: the same strings again, for a run on strings.
         epochs: a new total number of epochs, from the run's start.
         time: a new total time budget in seconds, from the run's start.
         device: device to train on; None for the same as before.
@@ -61,7 +67,8 @@ def resume(
         The finished run.
 
     Raises:
-        RunError: there is no such run, it has no last state, or the text has changed.
+        RunError: there is no such run, it has no last state, the text has changed, or the disk has no room for the
+            checkpoints.
         CorpusError: the text cannot be read.
         CheckpointError: the last state is damaged.
         TrainingError: training kept diverging, or the last state could not be written.
@@ -78,32 +85,56 @@ def resume(
         if epochs is not None or time is not None:
             changes = {"epochs": None, "time": None, **changes}
         training = TrainingConfig.from_json({**last.metadata.training, **changes})
-        where = as_list(sources) or list(progress.sources)
-        if where == ["-"] and not sources:
-            raise RunError(
-                f"The run {run.name!r} was trained on standard input, which is gone. Pipe the same text in again: "
-                f"textgen train - --resume {run.name} < text"
-            )
         # A setting that this version does not know is refused: it may change the split or the vocabulary.
         corpus = CorpusConfig.from_json(last.metadata.corpus.settings)
-        encoded = encode_corpus(
-            open_corpus(where, config=corpus), cache=cache_folder(checkpoints), progress=reporter.encoding
-        )
-        before, now = str(last.metadata.corpus.sha256), encoded.sha256
-        if before != now:
-            raise RunError(
-                f"The text of the run {run.name!r} has changed since it was trained (sha256 {before[:12]}, now "
-                f"{now[:12]}), so it cannot be continued exactly. Bring the old text back, or start a new run from "
-                f"its weights: textgen train ... --from {run.name}"
-            )
+
+        def encode(found: Corpus) -> EncodedCorpus:
+            return encode_corpus(found, cache=cache_folder(checkpoints), progress=reporter.encoding)
+
+        if is_given(sources, texts):
+            opened = open_text(sources, texts, corpus)
+            started = opened.ready(started)
+            encoded = encode(opened)
+            if encoded.sha256 != last.metadata.corpus.sha256:
+                raise _other_text(run, checkpoints, str(last.metadata.corpus.sha256), encoded.sha256)
+        else:
+            encoded = _find_text(run, checkpoints, last, encode)
         recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
+        check_disk_space(run, recipe.model, training.batch_size)
         placement, streams = place(training.device, training.precision), open_streams(encoded, training)
         events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
-        session = Session(run, encoded, recipe, reporter, callbacks, absolute(where), placement, streams, events)
+        session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)
         session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
         if epochs is not None or time is not None:
             session.extend()
         return session.fit()
+
+
+def _find_text(
+    run: Run, checkpoints: Source, last: Checkpoint, encode: Callable[[Corpus], EncodedCorpus]
+) -> EncodedCorpus:
+    """The run's own text, from wherever it is now."""
+    try:
+        return find_run_text(last.metadata.corpus, run.last, encode)
+    except OwnTextError as error:
+        if error.now is not None:
+            raise _other_text(run, checkpoints, str(last.metadata.corpus.sha256), error.now) from error
+        again = run_argument(run, checkpoints)
+        if error.streamed and last.metadata.corpus.name == NAME:
+            remedy = f"Pass the same ones again: textgen.resume({run.name!r}, texts=...)"
+        elif error.streamed:
+            remedy = f"Pipe the same text in again: textgen train - --resume {again} < text"
+        else:
+            remedy = f"Name the same text where it is now: textgen train TEXT --resume {again}"
+        raise RunError(f"{error} {remedy}") from error
+
+
+def _other_text(run: Run, checkpoints: Source, before: str, now: str) -> RunError:
+    return RunError(
+        f"The text of the run {run.name!r} has changed since it was trained (sha256 {before[:12]}, now "
+        f"{now[:12]}), so it cannot be continued exactly. Bring the old text back, or start a new run from "
+        f"its weights: textgen train ... --from {run_argument(run, checkpoints)}"
+    )
 
 
 def _progress(last: Checkpoint) -> SavedProgress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +40,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.failure: CheckpointError | None = None
         self._batches_per_epoch = batches_per_epoch
         self._save_files, self._sample = save, sample
-        self._saved = time.monotonic()
+        self._saved = self.progress.seconds
         self._cost = 0.0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -57,7 +56,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         steps = self.config.save_every_steps
         if steps is not None:
             return self.progress.step % steps == 0
-        return time.monotonic() - self._saved >= max(self.config.save_every, 50.0 * self._cost)
+        return self.progress.seconds - self._saved >= max(self.config.save_every, 50.0 * self._cost)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Records the round's validation, and saves."""
@@ -85,7 +84,7 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     def save(self, *, best: bool = False) -> None:
         """Writes the last state, and the best one if `best`."""
-        start = time.monotonic()
+        start = self.progress.seconds
         try:
             self._save_files(best)
         except CheckpointError as error:
@@ -93,7 +92,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             self.reporter.warned(f"{error} Training continues, and saving is retried.")
         else:
             self.failure = None
-        self._saved = time.monotonic()
+        self._saved = self.progress.seconds
         self._cost = self._saved - start
 
 

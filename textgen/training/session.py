@@ -27,9 +27,10 @@ from textgen.model.transfer import transfer
 from textgen.model.weights import ModelWeights
 from textgen.model.write import write_checkpoint
 from textgen.runs.events import Reporter, Summary
+from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
-from textgen.system import interruptible
+from textgen.system import counting_stops, interruptible
 from textgen.training.keras_model import build_model
 from textgen.training.loop import fit
 from textgen.training.network import Network
@@ -58,14 +59,13 @@ class Session:
         recipe: Recipe,
         reporter: Reporter,
         callbacks: Sequence[keras.callbacks.Callback],
-        sources: list[str],
         placement: Placement,
         streams: Streams,
         tensorboard: str | bool,
     ) -> None:
         self.run, self.encoded, self.recipe, self.reporter = run, encoded, recipe, reporter
         self.config, self.model_config = recipe.training, recipe.model
-        self.callbacks, self.sources = list(callbacks), sources
+        self.callbacks, self.sources = list(callbacks), encoded.places
         self.placement = placement
         shards = placement.shards(self.config.batch_size, self.config.shards)
         # What "auto" chose is stored with the run: `resume` must compute the same.
@@ -151,7 +151,7 @@ class Session:
         except ValueError as error:
             raise CheckpointError(
                 f"{self.run.last} does not fit its own settings ({error}). Start a new run from its weights: "
-                f"textgen train ... --from {self.run.name}"
+                f"textgen train ... --from {run_argument(self.run)}"
             ) from error
         self.progress = Progress.restored(progress, history, started=started)
         self.created = progress.created
@@ -169,7 +169,12 @@ class Session:
             save=self._save,
             sample=self._sample,
         )
-        with interruptible() as asked, tf.device(self.placement.device), closing(events) if events else nullcontext():
+        with (
+            interruptible() as asked,
+            counting_stops(),
+            tf.device(self.placement.device),
+            closing(events) if events else nullcontext(),
+        ):
             chain = [
                 TimeBudget(progress, config, reporter, held_out=len(self.encoded.held_out)),
                 DivergenceRecovery(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Unpack
 
 import keras
 
 from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords
-from textgen.corpus import encode_corpus, open_corpus
+from textgen.corpus import Corpus, encode_corpus
 from textgen.errors import ConfigError
 from textgen.model.read import read_checkpoint
 from textgen.runs.create import create_run
@@ -17,7 +17,8 @@ from textgen.runs.events import Reporter
 from textgen.runs.find import resolve_checkpoint
 from textgen.runs.run import Run
 from textgen.system import physical_memory
-from textgen.training.arguments import Source, absolute, as_list, cache_folder, events_folder, open_streams
+from textgen.training.arguments import Source, cache_folder, events_folder, open_streams, open_text
+from textgen.training.disk_space import check_disk_space
 from textgen.training.placement import enough_memory, place
 from textgen.training.recipe import Recipe, least_memory, recommend
 from textgen.training.session import Session
@@ -25,8 +26,9 @@ from textgen.training.session import Session
 
 @keywords(TrainSettings)
 def train(
-    sources: Source | Sequence[Source],
+    sources: Source | Sequence[Source] | Corpus = (),
     *,
+    texts: Iterable[str] | None = None,
     name: str | None = None,
     size: Size | None = None,
     start_from: Source | None = None,
@@ -41,18 +43,21 @@ def train(
     """Trains a model on a text and saves it in a run folder.
 
     Args:
-        sources: files, folders, or "-" for standard input.
+        sources: files, folders, or "-" for standard input; or what `textgen.corpus.open_corpus` opened.
+        texts: strings instead of sources, in a list or from a generator; a newline is added after one that does not end
+            with one. `resume` needs the same texts again.
         name: the run's name, a folder in `checkpoints`; None takes the corpus's name, numbered if taken.
         size: a preset for the shape: "tiny", "small", "medium" or "large".
         start_from: a run or a checkpoint to fine-tune. Its shape is kept; characters that it does not know get
             freshly initialised weights.
         checkpoints: folder that holds the runs.
-        corpus: encoding, newlines, normalisation, rare characters and the validation split.
+        corpus: encoding, newlines, normalisation, rare characters and the validation split; None for the defaults.
         tensorboard: write event files with losses, learning rate, gradient norm and samples: True for the run's folder,
             a path for a subfolder of the run's name there.
         callbacks: your own Keras callbacks; an epoch is the interval between two validations.
         reporter: is told of every event; None reports nothing.
-        started: the `time.monotonic()` from which a time budget counts; None for now.
+        started: the `time.monotonic()` from which a time budget counts; None for now. Where the text comes later, from
+            a pipe or a generator, the budget counts from its end.
         **settings: any field of `textgen.ModelConfig` but `vocab_size`, and of `textgen.TrainingConfig`, such as
             `units`, `epochs`, `time` or `seed`; see `help` of the two. Those left out or None follow from the text and
             the budget (`textgen.training.recipe`).
@@ -64,7 +69,8 @@ def train(
         TypeError: a setting is unknown.
         ConfigError: a setting is out of its range.
         CorpusError: the text is missing, empty, too short, binary or not decodable.
-        RunError: the name is taken, another process trains the run, or the event files' folder is not writable.
+        RunError: the name is taken, another process trains the run, the disk has too little space for the checkpoints,
+            or the event files' folder is not writable.
         CheckpointError: `start_from` cannot be read.
         TrainingError: training kept diverging, or the last state could not be written.
         KeyboardInterrupt: the user interrupted it; the state is saved, and `resume` continues.
@@ -79,9 +85,10 @@ def train(
     wanted_model, wanted_training = ModelConfig.among(wanted), TrainingConfig.among(wanted)
     if base is not None:
         if size is not None:
-            raise ConfigError("size must be left out with --from: the model keeps its shape.")
+            raise ConfigError("size must be left out with --from: the model keeps its shape.", field="size")
         wanted_model = _shape_of(base.model, wanted_model)
-    opened = open_corpus(as_list(sources), config=corpus or CorpusConfig())
+    opened = open_text(sources, texts, corpus)
+    started = opened.ready(started)
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding)
     placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
     recipe = recommend(
@@ -96,11 +103,11 @@ def train(
         recipe = _describe_start(recipe, str(start_from))
     streams = open_streams(encoded, recipe.training)
     _check_memory(recipe)
-    run = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
-    with run.kept_once_saved(), run.locked(), enough_memory():
-        where = absolute(as_list(sources))
+    created = create_run(name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None)
+    with created as run, enough_memory():
+        check_disk_space(run, recipe.model, recipe.training.batch_size)
         events = events_folder(tensorboard)
-        session = Session(run, encoded, recipe, reporter, callbacks, where, placement, streams, events)
+        session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)
         if base is not None:
             session.start_from(base.weights, base.tokenizer)
         session.begin(started)
@@ -127,7 +134,9 @@ def _shape_of(base: ModelConfig, wanted: Mapping[str, Any]) -> dict[str, Any]:
     shape = {name: getattr(base, name) for name in ("cell", "layers", "units", "embedding", "skip")}
     for name, value in wanted.items():
         if name in shape and shape[name] != value:
-            raise ConfigError(f"{name} must be {shape[name]} as in the model to start from; got {value}. Leave it out.")
+            raise ConfigError(
+                f"{name} must be {shape[name]} as in the model to start from; got {value}. Leave it out.", field=name
+            )
     return {**wanted, **shape}
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from textgen.analysis.evaluation.evaluation import Split
-from textgen.config import CorpusConfig, Unknown
+from textgen.config import Unknown
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CorpusError, RunError
-from textgen.runs.find import checkpoint_name
+from textgen.runs.find import checkpoint_argument, checkpoint_name
 from textgen.runs.provenance import RunText
 from textgen.sampling.writer import Writer
 
@@ -53,15 +53,15 @@ def held_out(writer: Writer, own: RunText | None, problem: str) -> ScoredText:
     Raises:
         RunError: the run's text cannot be read, or nothing was held out.
     """
-    name = model_name(writer)
+    name, argument = model_name(writer), "" if writer.path is None else checkpoint_argument(writer.path)
     if own is None:
         raise RunError(
-            f"{problem} Pass --corpus PATH if it has moved, or give a text to score: textgen eval {name} FILE"
+            f"{problem} Pass --corpus PATH if it has moved, or give a text to score: textgen eval {argument} FILE"
         )
     if not own.held_out:
         raise RunError(
             f"The run {name!r} has no held-out text: it was trained on its whole text. "
-            f"Give a text to score: textgen eval {name} FILE"
+            f"Give a text to score: textgen eval {argument} FILE"
         )
     length = len(own.held_out)
     files = len(own.sources)
@@ -84,7 +84,7 @@ def given(writer: Writer, own: RunText | None, text: str, name: str, unknown: Un
         CorpusError: no character of it can be scored.
         UnknownCharacterError: it contains characters outside the vocabulary, and `unknown` refuses them.
     """
-    text = writer.as_trained(_newlines(writer.metadata.corpus.config, text))
+    text = writer.as_trained(text)
     if not text:
         raise CorpusError("There is nothing to score: the text is empty.")
     same = own is not None and text == own.held_out
@@ -110,11 +110,6 @@ def _subject(
         unknown=outside - dropped,
         dropped=dropped,
     )
-
-
-def _newlines(settings: CorpusConfig, text: str) -> str:
-    """A text with its newlines normalised as the training text's were."""
-    return text if settings.keep_newlines else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def model_name(writer: Writer) -> str:

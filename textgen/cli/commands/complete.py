@@ -14,9 +14,18 @@ from typing import Any, TextIO
 import click
 from click.exceptions import Exit
 
-from textgen.cli.command import command, visible
-from textgen.cli.options import adapt_option, checkpoints_option, json_option, optional, run_option, setting
+from textgen.cli.command import command, told, visible
+from textgen.cli.options import (
+    adapt_option,
+    checkpoints_option,
+    errors_option,
+    json_option,
+    optional,
+    run_option,
+    setting,
+)
 from textgen.config import CorpusConfig, SamplingConfig, Unknown
+from textgen.config.corpus import DecodingErrors
 from textgen.errors import UnknownCharacterError
 from textgen.sampling.drafts import Draft, label
 from textgen.system import is_terminal
@@ -56,6 +65,7 @@ NUMBER      accepts that suggestion
 @setting("--allow", config=SamplingConfig, metavar="CHARACTERS", show_default=False)
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The encoding of --adapt's file.")
+@errors_option
 @click.option("--choices", type=click.IntRange(1, 9), default=5, show_default=True, help="Number of suggestions.")
 @click.option("--plain", is_flag=True, help="Use the line mode on a terminal, too.")
 @json_option("Use the line mode, with a JSON object for each line: text, written, suggestions.")
@@ -68,6 +78,7 @@ def complete(
     allow: str,
     adapt: str | None,
     encoding: str,
+    errors: DecodingErrors | None,
     choices: int,
     plain: bool,
     as_json: bool,
@@ -93,7 +104,7 @@ def complete(
     reading.check_characters(writer, config)
     if adapt is not None:
         unknown: Unknown = "auto" if writer.tokenizer.has_unknown else "replace"
-        writer = reading.adapt(writer, adapt, encoding=encoding, unknown=unknown)
+        writer = reading.adapt(writer, adapt, encoding=encoding, errors=errors, unknown=unknown)
     draft = Draft(
         writer,
         temperature=temperature,
@@ -107,7 +118,10 @@ def complete(
         _edit(draft, terminal)
         return
     for request in _requests():
-        _answer(draft, request, as_json=as_json)
+        interruption = _answer(draft, request, as_json=as_json)
+        # At a terminal Ctrl-C ends what the model is writing; what is no Ctrl-C has a number and ends the command.
+        if interruption is not None and (interruption.args or not is_terminal(sys.stdin)):
+            raise interruption
 
 
 def _terminal() -> TextIO | None:
@@ -137,13 +151,15 @@ def _requests() -> Iterator[str]:
         yield line.rstrip("\r\n")
 
 
-def _answer(draft: Draft, request: str, *, as_json: bool) -> None:
-    """Executes a request and writes the result to standard output."""
-    before = draft.text
+def _answer(draft: Draft, request: str, *, as_json: bool) -> KeyboardInterrupt | None:
+    """Executes a request and writes the result to standard output; returns what interrupted it."""
+    before, problem, interruption = draft.text, None, None
     try:
         problem = _obey(draft, request)
     except UnknownCharacterError as error:
-        problem = str(error)
+        problem = told(error, complete)
+    except KeyboardInterrupt as error:
+        interruption = error
     if problem:
         click.echo(f"Error: {visible(problem)}", err=True)
     if as_json:
@@ -158,6 +174,7 @@ def _answer(draft: Draft, request: str, *, as_json: bool) -> None:
             click.echo(f"  {n}  {visible(label(draft.line, suggestion))}")
         click.echo()
     sys.stdout.flush()
+    return interruption
 
 
 def _obey(draft: Draft, request: str) -> str | None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import AnyPath, checkpoints_option, json_option, optional, run_names, setting
+from textgen.cli.options import AnyPath, checkpoints_option, errors_option, json_option, optional, run_names, setting
 from textgen.config import CorpusConfig, EvaluationConfig
+from textgen.config.corpus import DecodingErrors
 from textgen.display.format import table
 
 if TYPE_CHECKING:
@@ -51,11 +52,18 @@ _STAGES = {
 @optional("--streams", config=EvaluationConfig)
 @setting("--dynamic", config=EvaluationConfig)
 @setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
+@errors_option
 @setting("--unknown", config=EvaluationConfig)
 @setting("--seed", config=EvaluationConfig)
 @json_option("Write everything as one JSON object.")
 def eval(  # noqa: A001
-    run: str | None, file: str | None, checkpoints: Path, encoding: str, as_json: bool, **options: Any
+    run: str | None,
+    file: str | None,
+    checkpoints: Path,
+    encoding: str,
+    errors: DecodingErrors | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Measure how well a run predicts held-out text.
 
@@ -73,7 +81,7 @@ def eval(  # noqa: A001
     if file is None and run is not None and _is_text(run, checkpoints):
         run, file = None, run
     writer, name = load_writer(run, checkpoints)
-    text = None if file is None else read_text(writer, file, encoding=encoding)
+    text = None if file is None else read_text(writer, file, encoding=encoding, errors=errors)
     with bars(_STAGES) as progress:
         found = evaluate(
             writer, text, name="standard input" if file == "-" else file or "", progress=progress, **options

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import AnyPath, checkpoints_option, json_option, optional, run_names, setting
+from textgen.cli.options import AnyPath, checkpoints_option, errors_option, json_option, optional, run_names, setting
 from textgen.config import CorpusConfig, InsightConfig, Unknown, cell_name
+from textgen.config.corpus import DecodingErrors
 from textgen.display.format import table
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 )
 @setting("--limit", metavar="N", config=InsightConfig)
 @setting("--encoding", config=CorpusConfig, help="The file's encoding.")
+@errors_option
 @setting("--unknown", config=InsightConfig)
 @json_option("Write one JSON object.")
 def neurons(
@@ -49,6 +51,7 @@ def neurons(
     top: int,
     limit: int,
     encoding: str,
+    errors: DecodingErrors | None,
     unknown: Unknown,
     as_json: bool,
 ) -> None:
@@ -62,20 +65,22 @@ def neurons(
     """
     from textgen.analysis.neurons import neurons as watch
     from textgen.cli.reading import load_writer, note_replaced, read_text
-    from textgen.cli.watching import reading_bar, write_page
+    from textgen.cli.watching import check_page, reading_bar, write_page
 
+    if html is not None:
+        check_page(html)
     writer, _ = load_writer(run, checkpoints)
-    text = read_text(writer, file, encoding=encoding)
+    text = read_text(writer, file, encoding=encoding, errors=errors)
     note_replaced(writer, writer.as_trained(text)[:limit], unknown)
     with reading_bar() as progress:
         found = watch(writer, text, limit=limit, unknown=unknown, progress=progress)
-    if html is not None:
-        write_page(html, found, file=file)
     if as_json:
         click.echo(json.dumps({"file": file, **found.to_json(top=top)}, ensure_ascii=False))
-        return
-    for line in _report(found, top):
-        click.echo(visible(line))
+    else:
+        for line in _report(found, top):
+            click.echo(visible(line))
+    if html is not None:
+        write_page(html, found, file=file)
 
 
 def _report(found: Neurons, top: int) -> list[str]:

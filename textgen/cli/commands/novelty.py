@@ -12,8 +12,9 @@ import click
 from click.core import ParameterSource
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import AnyPath, checkpoints_option, json_option, optional, run_names, setting
+from textgen.cli.options import AnyPath, checkpoints_option, errors_option, json_option, optional, run_names, setting
 from textgen.config import CorpusConfig, NoveltyConfig, SamplingConfig
+from textgen.config.corpus import DecodingErrors
 from textgen.display.format import table
 from textgen.system import colours
 
@@ -41,6 +42,7 @@ _WRITING = ("count", "max_new_tokens", "temperature", "top_k", "top_p", "seed")
     help="Check this text instead of samples; - is standard input.",
 )
 @setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
+@errors_option
 @setting("--count", "-n", config=NoveltyConfig)
 @setting("--length", "max_new_tokens", config=NoveltyConfig)
 @setting("--temperature", config=SamplingConfig, help="Softmax temperature; several, separated by commas, take turns.")
@@ -66,6 +68,7 @@ def novelty(
     checkpoints: Path,
     text: str | None,
     encoding: str,
+    errors: DecodingErrors | None,
     corpus: tuple[str, ...] | None,
     as_json: bool,
     **options: Any,
@@ -90,7 +93,7 @@ def novelty(
     from textgen.cli.reading import load_writer, read_text
 
     writer, name = load_writer(run, checkpoints)
-    given = None if text is None else read_text(writer, text, encoding=encoding)
+    given = None if text is None else read_text(writer, text, encoding=encoding, errors=errors)
     with bars(STAGES) as progress:
         found = judge(writer, given, corpus=corpus or (), progress=progress, **options)
     if as_json:

@@ -35,7 +35,7 @@ def runs(checkpoints: Path, as_json: bool) -> None:
     Shows corpus, model size, epochs, validation loss in nats and in bits per character, and the time since the last
     save.
     """
-    from textgen.runs.find import list_runs
+    from textgen.runs.find import elsewhere, list_runs
 
     summaries = [run.summary() for run in list_runs(checkpoints)]
     if as_json:
@@ -43,7 +43,8 @@ def runs(checkpoints: Path, as_json: bool) -> None:
             click.echo(json.dumps(summary, ensure_ascii=False))
         return
     if not summaries:
-        click.echo(visible(f"There are no runs in {checkpoints} yet. Start one: textgen train TEXT"), err=True)
+        start = f"textgen train TEXT{elsewhere(checkpoints)}"
+        click.echo(visible(f"There are no runs in {checkpoints} yet. Start one: {start}"), err=True)
         return
     rows = [_row(summary) for summary in summaries]
     for line in table([_COLUMNS, *rows], right=(3, 4, 5)):

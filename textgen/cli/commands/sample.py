@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
-import os
-import stat
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cli.command import INTERRUPTED, command, visible
+from textgen.cli.command import command, visible
 from textgen.cli.options import (
     AnyPath,
     adapt_option,
     checkpoints_option,
+    errors_option,
     json_option,
     optional,
     run_option,
@@ -60,6 +61,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @optional("--prompt-file", metavar="FILE", type=AnyPath(), help="File with the text to continue; - is standard input.")
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="Encoding of files and of standard input.")
+@errors_option
 @click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before each sample.")
 @click.option("--count", "-n", type=int, default=1, show_default=True, help="Number of samples.")
 @optional("--seed", config=SamplingConfig)
@@ -123,6 +125,7 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
     prompt = _prompt(writer, options)
     note_replaced(writer, prompt, options["unknown"])
     controls = SamplingConfig.among(options)
+    _warn(SamplingConfig(**controls), writer.tokenizer.characters)
     training = _training_text(writer, options["corpus"] or ()) if options["check"] else None
     more: dict[str, Any] = {"run": name}
     if options["adapt"] is not None:
@@ -130,18 +133,24 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
         config = SamplingConfig(**controls)
         check_characters(writer, config)
         writer.tokenizer.encode(prompt, unknown=config.unknown)
-        where = {"encoding": options["encoding"], "unknown": config.unknown, "corpus": options["corpus"] or ()}
-        writer = adapt(writer, options["adapt"], **where)
+        where = {name: options[name] for name in ("encoding", "errors")}
+        writer = adapt(writer, options["adapt"], unknown=config.unknown, corpus=options["corpus"] or (), **where)
         more["adapt"] = options["adapt"]
         name = f"{name}, adapted"
     shown: Callable[[str], str] = visible if is_terminal(sys.stdout) else str
     if options["count"] == 1 and not options["as_json"]:
-        written = _stream(ctx, writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
+        written = _stream(writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
         if training is not None:
             _name_copies(training, [written])
         return
-    samples = writer.generate_many(prompt, count=options["count"], logprobs=options["logprobs"], **controls)
-    copies = _copies(training, samples) if training is not None and options["as_json"] else None
+    streams = writer.stream_many(prompt, count=options["count"], logprobs=options["logprobs"], **controls)
+    copies = None
+    with _held_back() as interrupted:
+        for _ in streams:
+            pass
+        if training is not None and options["as_json"]:
+            copies = _copies(training, streams.samples)
+    samples = streams.samples
     for n, each in enumerate(samples):
         if options["as_json"]:
             found = {} if copies is None else {"copies": copies[n]}
@@ -150,12 +159,43 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
             text = prompt * options["echo"] + each.text
             click.echo(f"{SEPARATOR}\n" * (n > 0) + shown(text), nl=not text.endswith("\n"))
     _report(samples[0].seed, name)
+    if interrupted:
+        raise KeyboardInterrupt
     if training is not None and copies is None:
         _name_copies(training, samples)
 
 
+def _warn(config: SamplingConfig, characters: str) -> None:
+    """Notes the ends that the text cannot come to."""
+    from textgen.sampling.ending import OVERRUN, impossible
+
+    for field, value in impossible(config, characters):
+        if field == "until":
+            note = (
+                f"--until {value} never ends a text of this model, which has no line breaks: it goes on for "
+                f"{OVERRUN[value]:,} characters past --length."
+            )
+        else:
+            lacking = " and ".join(repr(each) for each in sorted(set(value) - set(characters)))
+            meant = _unescaped(value)
+            note = f"--stop {value!r} never ends a text of this model, which does not write {lacking}." + (
+                f" For what {shlex.quote(value)} stands for elsewhere, type --stop ${shlex.quote(value)}."
+                if meant != value and set(meant) <= set(characters)
+                else ""
+            )
+        click.echo(f"Note: {visible(note)}", err=True)
+
+
+def _unescaped(text: str) -> str:
+    r"""A text with line breaks and tabs for what a shell does not take for them.
+
+    >>> _unescaped(r"END\n")
+    'END\n'
+    """
+    return text.replace(r"\n", "\n").replace(r"\r", "\r").replace(r"\t", "\t")
+
+
 def _stream(
-    ctx: click.Context,
     writer: Writer,
     prompt: str,
     controls: dict[str, Any],
@@ -164,7 +204,7 @@ def _stream(
     echo: bool,
     name: str,
 ) -> Sample:
-    """Writes one text as it is generated; Ctrl-C ends it."""
+    """Writes one text as it is generated; Ctrl-C and other signals end it."""
     stream = writer.stream(prompt, **controls)
     write, flush = sys.stdout.write, sys.stdout.flush
     last = prompt[-1:] if echo else ""
@@ -179,11 +219,21 @@ def _stream(
     except KeyboardInterrupt:
         click.echo()
         _report(stream.sample.seed, name)
-        ctx.exit(INTERRUPTED)
+        raise
     if last != "\n":
         click.echo()
     _report(stream.sample.seed, name)
     return stream.sample
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[list[KeyboardInterrupt]]:
+    """Ends the body at an interruption and notes it, so that what has been written is shown first."""
+    interrupted: list[KeyboardInterrupt] = []
+    try:
+        yield interrupted
+    except KeyboardInterrupt as error:
+        interrupted.append(error)
 
 
 def _training_text(writer: Writer, corpus: Sequence[str]) -> TrainingText:
@@ -230,19 +280,10 @@ def _report(seed: int, name: str) -> None:
 
 def _prompt(writer: Writer, options: dict[str, Any]) -> str:
     """Reads the prompt from its option, a file or standard input, normalised as in training."""
-    from textgen.cli.reading import read_text
+    from textgen.cli.reading import is_piped, read_text
 
     path = options["prompt_file"]
-    if options["prompt"] is not None or (path is None and (options["adapt"] == "-" or not _is_piped())):
+    if options["prompt"] is not None or (path is None and (options["adapt"] == "-" or not is_piped())):
         return writer.as_trained(options["prompt"] or "")
-    text = read_text(writer, "-" if path is None else path, encoding=options["encoding"])
+    text = read_text(writer, "-" if path is None else path, encoding=options["encoding"], errors=options["errors"])
     return text.removesuffix("\n").removesuffix("\r")
-
-
-def _is_piped() -> bool:
-    """Whether standard input is a pipe or a file."""
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (AttributeError, OSError, ValueError):
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)

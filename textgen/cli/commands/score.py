@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.command import Command, command, visible
-from textgen.cli.options import AnyPath, adapt_option, checkpoints_option, json_option, optional, run_option, setting
+from textgen.cli.options import (
+    AnyPath,
+    adapt_option,
+    checkpoints_option,
+    errors_option,
+    json_option,
+    optional,
+    run_option,
+    setting,
+)
 from textgen.config import CorpusConfig, EvaluationConfig, InsightConfig, Unknown, require
+from textgen.config.corpus import DecodingErrors
 
 if TYPE_CHECKING:
     from textgen.engine.scoring import Score
@@ -40,6 +50,7 @@ _MOST_PARTS = 64
 @checkpoints_option
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The files' encoding.")
+@errors_option
 @setting("--unknown", config=InsightConfig)
 @optional("--streams", config=EvaluationConfig)
 @optional(
@@ -66,6 +77,7 @@ def score(
     checkpoints: Path,
     adapt: str | None,
     encoding: str,
+    errors: DecodingErrors | None,
     unknown: Unknown,
     streams: int | None,
     limit: int | None,
@@ -83,16 +95,30 @@ def score(
         raise click.UsageError("FILE and --adapt cannot both be standard input.")
     require(limit is None or limit >= 1, "limit", "at least 1", limit)
     if html is not None:
+        from textgen.cli.watching import check_page
+
         page = InsightConfig(unknown=unknown, alternatives=alternatives, **({} if limit is None else {"limit": limit}))
+        check_page(html)
     from textgen.cli.reading import adapt as adapt_to
     from textgen.cli.reading import load_writer, note_replaced, read_text
 
     writer, name = load_writer(run, checkpoints)
-    text = writer.as_trained(read_text(writer, file, encoding=encoding))
+    text = writer.as_trained(read_text(writer, file, encoding=encoding, errors=errors))
     if adapt is not None:
-        writer = adapt_to(writer, adapt, encoding=encoding, unknown=unknown)
+        writer = adapt_to(writer, adapt, encoding=encoding, errors=errors, unknown=unknown)
     note_replaced(writer, text[:limit], unknown)
     scored = _score(writer, text[:limit], streams=streams, unknown=unknown)
+    if as_json:
+        shown = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}
+        figures = _figures(scored, text) | ({} if adapt is None else {"adapt": adapt})
+        click.echo(json.dumps({"file": file, "run": name, **figures, **shown}, ensure_ascii=False))
+    else:
+        if show:
+            from textgen.cli.shading import show as show_text
+
+            show_text(scored)
+        for line in _lines(scored, text, name):
+            click.echo(visible(line))
     if html is not None:
         from textgen.analysis.surprisal import surprise
         from textgen.cli.watching import reading_bar, write_page
@@ -100,17 +126,6 @@ def score(
         with reading_bar() as progress:
             found = surprise(writer, text, **page.to_json(), progress=progress)
         write_page(html, found, file=file)
-    if as_json:
-        shown = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}
-        figures = _figures(scored, text) | ({} if adapt is None else {"adapt": adapt})
-        click.echo(json.dumps({"file": file, "run": name, **figures, **shown}, ensure_ascii=False))
-        return
-    if show:
-        from textgen.cli.shading import show as show_text
-
-        show_text(scored)
-    for line in _lines(scored, text, name):
-        click.echo(visible(line))
 
 
 def _figures(scored: Score, text: str) -> dict[str, Any]:

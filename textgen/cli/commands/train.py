@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,17 @@ from textgen.config import SIZES, CorpusConfig, ModelConfig, TrainingConfig
 
 if TYPE_CHECKING:
     from textgen.cli.progress import Progress
+    from textgen.corpus import Corpus
     from textgen.runs.run import Run
 
 _MODEL = tuple(name for name in ModelConfig.declared if name != "vocab_size")
 _LENGTH = ("epochs", "time", "seed")
 _MACHINE = ("precision", "device", "shards")
 _LEARNING = tuple(name for name in TrainingConfig.declared if name not in (*_LENGTH, *_MACHINE, "save_every_steps"))
+STANDARD_INPUT = "-"
+_SHORT = 1 << 16
+"""Bytes up to which a text is read before TensorFlow is loaded, to see whether it can be trained on."""
+
 _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "tensorboard", "quiet")
 
 
@@ -79,10 +85,13 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     _check_usage(ctx, options)
     if isinstance(options["save_every"], int):
         options["save_every_steps"] = options.pop("save_every")
+    options["glob"] = options["glob"][0] if len(options["glob"] or ()) == 1 else options["glob"] or None
     chosen = {name: value for name, value in options.items() if value is not None}
     given = {**ModelConfig.among(chosen), **TrainingConfig.among(chosen)}
     corpus = CorpusConfig(**CorpusConfig.among(chosen))
-    _check_early(options, given, corpus)
+    opened = _check_early(options, given, corpus)
+    # A stream has been read by now and is not there a second time.
+    text: Any = opened if opened is not None and STANDARD_INPUT in opened.places else sources
 
     from textgen.cli.framework import load_training
     from textgen.cli.progress import Progress
@@ -94,10 +103,10 @@ def train(ctx: click.Context, /, **options: Any) -> None:
         if options["tensorboard"] is not None:
             common["tensorboard"] = options["tensorboard"] or True
         if resuming:
-            run = training.resume(options["resume"], sources=sources, **given, **common)
+            run = training.resume(options["resume"], sources=text, **given, **common)
         else:
             run = training.train(
-                sources,
+                text,
                 name=options["name"],
                 size=options["size"],
                 start_from=options["from"],
@@ -142,9 +151,14 @@ def _check_usage(ctx: click.Context, options: Mapping[str, Any]) -> None:
         )
 
 
-def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: CorpusConfig) -> None:
-    """Checks the arguments before TensorFlow is loaded, which takes seconds."""
+def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: CorpusConfig) -> Corpus | None:
+    """Checks the arguments before TensorFlow is loaded, which takes seconds; returns the text, if one is named.
+
+    Streams are read here: the time that they take does not count towards a time budget.
+    """
+    from textgen.cli.reading import hint_at_waiting
     from textgen.corpus import open_corpus
+    from textgen.model.read import read_metadata
     from textgen.runs.create import create_run
     from textgen.runs.find import find_run, resolve_checkpoint
     from textgen.runs.naming import check_name
@@ -156,15 +170,39 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
     if options["tensorboard"]:
         check_folder(options["tensorboard"])
     if options["resume"] is not None:
-        find_run(options["resume"], checkpoints=checkpoints)
+        run = find_run(options["resume"], checkpoints=checkpoints)
+        if options["sources"]:
+            corpus = read_metadata(run.last).corpus.config
     if options["from"] is not None:
         resolve_checkpoint(options["from"], checkpoints=checkpoints)
     if name is not None:
         check_name(name)
         if (checkpoints / name).exists():
-            create_run(name, checkpoints=checkpoints)
-    if options["sources"] and "-" not in options["sources"]:
-        open_corpus(options["sources"], config=corpus)
+            with create_run(name, checkpoints=checkpoints):
+                pass
+    if not options["sources"]:
+        return None
+    opened = open_corpus(options["sources"], config=corpus)
+    with hint_at_waiting(options["sources"]):
+        opened.ready(STARTED)
+    if options["resume"] is None:
+        _check_length(opened, given)
+    return opened
+
+
+def _check_length(opened: Corpus, given: Mapping[str, Any]) -> None:
+    """Refuses a short text that is empty, no text, or has no batch."""
+    from textgen.corpus import encode_corpus
+    from textgen.training.arguments import open_streams
+    from textgen.training.recipe import recommend
+
+    if opened.bytes > _SHORT:
+        return
+    encoded = encode_corpus(opened)
+    training = recommend(
+        len(encoded.training), encoded.tokenizer.vocab_size, training=TrainingConfig.among(given)
+    ).training
+    open_streams(encoded, training)
 
 
 def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
@@ -173,16 +211,19 @@ def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
     from textgen.model.read import read_metadata
     from textgen.runs.run import Run
 
-    try:
-        step = read_metadata(Run(progress.run).last).metrics.step if progress.run is not None else None
-    except TextgenError:
-        step = None
+    step: int | None = None
+    places: Sequence[str] = ()
+    if progress.run is not None:
+        with contextlib.suppress(TextgenError):
+            metadata = read_metadata(Run(progress.run).last)
+            step = metadata.metrics.step
+            places = () if metadata.progress is None else metadata.progress.sources
     if progress.run is None or step is None:
         click.echo("Interrupted; nothing has been saved yet.", err=True)
         return
-    text = " -" if list(options["sources"]) == ["-"] else ""
+    text = " -" if STANDARD_INPUT in places else ""
     click.echo(f"Interrupted; everything up to step {step:,} is saved. Continue with:", err=True)
-    click.echo(f"  textgen train{text} --resume {_named(progress.run.name, options)}", err=True)
+    click.echo(f"  textgen train{text} --resume {_named(Run(progress.run), options)}", err=True)
 
 
 def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) -> None:
@@ -197,12 +238,11 @@ def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) ->
         click.echo("View the events (pip install tensorboard):", err=True)
         click.echo(f"  tensorboard --logdir {visible(folder)}", err=True)
     click.echo("Sample from it:", err=True)
-    click.echo(f"  textgen sample --run {_named(run.name, options)}", err=True)
+    click.echo(f"  textgen sample --run {_named(run, options)}", err=True)
 
 
-def _named(name: str, options: Mapping[str, Any]) -> str:
-    """A run's name for a command line, with --checkpoints if its folder is not the default."""
-    from textgen.cli.options import CHECKPOINTS
+def _named(run: Run, options: Mapping[str, Any]) -> str:
+    """A run for a command line."""
+    from textgen.runs.find import run_argument
 
-    folder = options["checkpoints"]
-    return visible(shlex.quote(name) + ("" if folder == CHECKPOINTS else f" --checkpoints {shlex.quote(str(folder))}"))
+    return visible(run_argument(run, options["checkpoints"]))

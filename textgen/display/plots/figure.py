@@ -55,7 +55,7 @@ def check_file(path: PathLike) -> Path:
     """
     file = Path(path)
     if file.suffix.lower() not in FORMATS:
-        raise ConfigError(f"out must be a file that ends in {', '.join(FORMATS)}; got {str(path)!r}.")
+        raise ConfigError(f"out must be a file that ends in {', '.join(FORMATS)}; got {str(path)!r}.", field="out")
     return file
 
 
