@@ -175,14 +175,15 @@ class Writer:
         self, text: str, *, n: int = 5, unknown: Unknown = "replace", ban: str = "", allow: str = ""
     ) -> list[Suggestion]:
         """The likeliest continuations of `text` to the end of a word; see `textgen.sampling.suggestions.suggest`."""
+        limits = self._sampling({"ban": ban, "allow": allow})
         return suggest(
             self.engine,
             self.tokenizer,
             self.as_trained(text),
             n=n,
             unknown=unknown,
-            ban=self.as_trained(ban),
-            allow=self.as_trained(allow),
+            ban=limits.ban,
+            allow=limits.allow,
         )
 
     def score(self, text: str, *, streams: int = 1, unknown: Unknown = "auto") -> Score:
