@@ -194,7 +194,7 @@ def test_what_is_typed_of_a_suggestion_leaves_the_rest_of_it() -> None:
     writer, seen = Storyteller(), threading.Event()
     suggest = writer.suggest
 
-    def wait(text: str, *, n: int) -> list[Suggestion]:
+    def wait(text: str, *, n: int, **_: Any) -> list[Suggestion]:
         if text == "the see":
             seen.wait(30)
         return suggest(text, n=n)
@@ -265,7 +265,7 @@ def test_typing_does_not_wait_for_suggestions() -> None:
     slow = threading.Event()
     suggest = writer.suggest
 
-    def wait(text: str, *, n: int) -> list[Suggestion]:
+    def wait(text: str, *, n: int, **_: Any) -> list[Suggestion]:
         slow.wait(30)
         return suggest(text, n=n)
 
