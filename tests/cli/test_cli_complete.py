@@ -31,7 +31,7 @@ class Storyteller:
     def as_trained(self, text: str) -> str:
         return text
 
-    def suggest(self, text: str, *, n: int) -> list[Suggestion]:
+    def suggest(self, text: str, *, n: int, **_: Any) -> list[Suggestion]:
         return [Suggestion("a", 0.75), Suggestion("e", 0.25)][:n] if text.endswith("the se") else []
 
     def stream(self, prompt: str, *, until: str, **_: Any) -> Iterator[str]:
@@ -190,3 +190,18 @@ cli(["complete"])
     environment = {**os.environ, "PYTHONPATH": paths}
     done = subprocess.run([sys.executable, "-c", code], input=b"the se\n1\n", capture_output=True, env=environment)
     assert (done.returncode, done.stdout) == (0, b"the se\n  1  sea 75%\n  2  see 25%\n\nthe sea\n\n"), done.stderr
+
+
+def test_banned_characters_are_neither_written_nor_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textgen.cli.reading.load_writer", lambda *_: (random_writer(), "random"))
+    asked = "".join(["the se\n", ":line\n"])
+    arguments = ("complete", "--json", "--seed", "1", "--temperature", "1")
+    result = CliRunner().invoke(cli, [*arguments, "--ban", "aeo", "--allow", "aeioutsh \n"], input=asked)
+    assert result.exit_code == 0, result.output
+    first, second = map(json.loads, result.stdout.splitlines())
+    written = second["written"] + "".join(each["text"] for each in first["suggestions"])
+    assert first["suggestions"]
+    assert set(written) <= set("iutsh \n")
+    result = CliRunner().invoke(cli, [*arguments, "--allow", "é"], input=asked)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "allow must be made of characters" in result.stderr

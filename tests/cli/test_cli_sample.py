@@ -5,7 +5,9 @@ import io
 import json
 import math
 import os
+import re
 import socket
+import string
 import sys
 import unicodedata
 from dataclasses import replace
@@ -130,17 +132,20 @@ def test_a_text_that_ends_with_a_newline_gets_no_second_one(writer: Writer) -> N
 
 def test_every_control_reaches_the_writer(writer: Writer) -> None:
     line = (
-        "--prompt a --repetition-penalty 1.2 --repetition-window 9 --temperature 0.5,1.5 --top-k 9 --top-p 0.9 "
+        "--prompt a --ban xy --allow abcdefghijklmnopqrstuvwxyz "
+        "--repetition-penalty 1.2 --repetition-window 9 --temperature 0.5,1.5 --top-k 9 --top-p 0.9 "
         "--min-p 0.01 --typical-p 0.95 --length 12 --until line --stop q --stop zz --seed 8 --unknown skip"
     )
     (values,) = map(json.loads, sample(*line.split(), "--json").stdout.splitlines())
     assert values["parameters"] == {
+        "ban": "xy", "allow": string.ascii_lowercase,
         "repetition_penalty": 1.2, "repetition_window": 9, "temperature": [0.5, 1.5], "top_k": 9, "top_p": 0.9,
         "min_p": 0.01, "typical_p": 0.95, "max_new_tokens": 12, "until": "line", "stop": ["q", "zz"], "seed": 8,
         "unknown": "skip",
     }  # fmt: skip
     assert values["text"] == text(
-        writer, "a", repetition_penalty=1.2, repetition_window=9, temperature=(0.5, 1.5), top_k=9, top_p=0.9,
+        writer, "a", ban="xy", allow=string.ascii_lowercase,
+        repetition_penalty=1.2, repetition_window=9, temperature=(0.5, 1.5), top_k=9, top_p=0.9,
         min_p=0.01, typical_p=0.95, max_new_tokens=12, until="line", stop=("q", "zz"), seed=8,
     )  # fmt: skip
 
@@ -230,3 +235,20 @@ def test_a_long_text_is_read_in_parts_and_scored_nearly_the_same(
 def test_an_empty_text_cannot_be_scored(writer: Writer) -> None:
     result = CliRunner().invoke(cli, ["score", "-"], input="")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+
+
+def test_characters_can_be_banned_and_allowed(writer: Writer) -> None:
+    free, banned = sample().stdout, sample("--ban", "j☃").stdout
+    assert "j" in free
+    assert banned == text(writer, ban="j") + "\n"
+    assert "j" not in banned
+    assert sample("--ban", "j☃", "--count", "3").stdout.startswith(banned)
+    assert sample("--allow", "abc").stdout == text(writer, allow="abc") + "\n"
+
+
+@pytest.mark.parametrize("more", [(), ("--adapt", "missing.txt"), ("--count", "2")])
+@pytest.mark.parametrize("limits", [("--allow", "a☃"), ("--allow", "a", "--ban", "a")])
+def test_impossible_limits_are_refused_first(writer: Writer, limits: tuple[str, ...], more: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, ["sample", "--prompt", "the", *limits, *more])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.fullmatch(r"Error: (ban and )?allow must .*\n", result.stderr)

@@ -37,7 +37,7 @@ class Storyteller:
     def as_trained(self, text: str) -> str:
         return text
 
-    def suggest(self, text: str, *, n: int) -> list[Suggestion]:
+    def suggest(self, text: str, *, n: int, **_: Any) -> list[Suggestion]:
         self.asked.append(text)
         if text.endswith("end"):
             return [Suggestion("\n\nthe", 0.5)]
@@ -194,7 +194,7 @@ def test_what_is_typed_of_a_suggestion_leaves_the_rest_of_it() -> None:
     writer, seen = Storyteller(), threading.Event()
     suggest = writer.suggest
 
-    def wait(text: str, *, n: int) -> list[Suggestion]:
+    def wait(text: str, *, n: int, **_: Any) -> list[Suggestion]:
         if text == "the see":
             seen.wait(30)
         return suggest(text, n=n)
@@ -272,7 +272,7 @@ def test_typing_does_not_wait_for_suggestions() -> None:
     slow = threading.Event()
     suggest = writer.suggest
 
-    def wait(text: str, *, n: int) -> list[Suggestion]:
+    def wait(text: str, *, n: int, **_: Any) -> list[Suggestion]:
         slow.wait(30)
         return suggest(text, n=n)
 
@@ -294,7 +294,7 @@ def test_another_size_shows_the_same_text() -> None:
 
 def test_an_error_of_the_model_ends_the_editor_and_keeps_the_text() -> None:
     class Broken(Storyteller):
-        def suggest(self, text: str, *, n: int) -> list[Suggestion]:
+        def suggest(self, text: str, *, n: int, **_: Any) -> list[Suggestion]:
             if text == "ab":
                 raise ZeroDivisionError
             return []

@@ -145,10 +145,22 @@ class TestEncode:
         )
         if foreign:
             with pytest.raises(UnknownCharacterError) as caught:
-                built.encode(text)
+                built.encode(text, unknown="error")
             assert caught.value.characters == foreign
+            if not has_unknown:
+                with pytest.raises(UnknownCharacterError):
+                    built.encode(text)
         else:
             assert built.decode(built.encode(text)) == text
+
+    def test_by_default_the_unknown_id_stands_for_what_is_outside_the_vocabulary(self) -> None:
+        tokenizer = CharTokenizer("ab", has_unknown=True)
+        assert tokenizer.encode("aéb☃").tolist() == [0, 2, 1, 2]
+        assert tokenizer.outside("☃aéb☃") == "é☃"
+        for encode in (lambda: tokenizer.encode("aé", unknown="error"), lambda: CharTokenizer(" ab").encode("aé")):
+            with pytest.raises(UnknownCharacterError) as caught:
+                encode()
+            assert caught.value.characters == "é"
 
     def test_the_error_names_the_characters_and_the_remedy(self) -> None:
         with pytest.raises(UnknownCharacterError) as caught:
@@ -168,7 +180,7 @@ class TestEncode:
         assert CharTokenizer("a").encode("").dtype == np.uint8
 
     def test_an_invalid_value_of_unknown_is_an_error(self) -> None:
-        with pytest.raises(ConfigError, match="unknown must be one of error, skip, replace; got 'drop'"):
+        with pytest.raises(ConfigError, match="unknown must be one of auto, error, skip, replace; got 'drop'"):
             CharTokenizer("a").encode("a", unknown="drop")  # type: ignore[arg-type]
 
 

@@ -88,6 +88,7 @@ def test_unknown_characters_are_errors_dropped_or_the_unknown_one() -> None:
     folded = score_text(engine, tokenizer, "aÉb", unknown="replace")
     assert folded.text == "aÉb"
     np.testing.assert_allclose(folded.logprobs, np.log([0.5, 0.25, 0.25]), atol=1e-6)
+    np.testing.assert_array_equal(score_text(engine, tokenizer, "aÉb").logprobs, folded.logprobs)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,20 @@ def test_nearly_all_margins_are_wider_than_rounding(chosen: dict[str, Any]) -> N
     assert (margin.nats > 1e-5).mean() > 0.995
 
 
+def test_banned_ids_are_never_drawn_and_never_close() -> None:
+    rng = np.random.default_rng(0)
+    logits, noise, banned = rng.standard_normal((500, 8)), rng.gumbel(size=(500, 8)), np.array([1, 4, 7])
+    config = SamplingConfig(top_p=0.9, min_p=0.05, typical_p=0.9, top_k=4)
+    margin, shorter = Margin(500), Margin(500)
+    left = np.array([0, 2, 3, 5, 6])
+    ids = draw(controlled(logits, config, temperature=1.0, banned=banned, margin=margin), noise, margin)
+    expected = draw(controlled(logits[:, left], config, temperature=1.0, margin=shorter), noise[:, left], shorter)
+    np.testing.assert_array_equal(ids, left[expected])
+    # The bound for typical_p grows with the number of ids.
+    assert (margin.nats <= shorter.nats * 1.0001).all()
+    assert (margin.nats > 0.6 * shorter.nats).all()
+
+
 def probabilities(*values: float) -> np.ndarray:
     return np.log([values])
 

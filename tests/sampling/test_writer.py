@@ -36,6 +36,8 @@ def test_the_methods_take_every_setting_with_its_default() -> None:
 
 
 EVERYTHING: dict[str, Any] = {
+    "ban": "xyzÉ",
+    "allow": "abcdefghijklmnopqrstuvwxyz \n",
     "repetition_penalty": 1.5,
     "repetition_window": 7,
     "temperature": (0.5, 1.2),
@@ -104,6 +106,83 @@ def test_every_value_is_checked_with_a_sentence(wrong: dict[str, Any], sentence:
 def test_a_prompt_with_characters_the_model_never_saw_is_an_error_that_names_them() -> None:
     with pytest.raises(UnknownCharacterError, match="É"):
         WRITER.stream("É")
+
+
+def test_the_unknown_id_of_a_run_stands_for_characters_outside_its_vocabulary() -> None:
+    writer = random_writer(CharTokenizer(" abc", has_unknown=True))
+    control = {"seed": 1, "max_new_tokens": 20}
+    expected = writer.generate("aÉ", unknown="replace", **control).text
+    assert expected != writer.generate("a", **control).text
+    assert writer.generate("aÉ", **control).text == expected
+    assert writer.generate_many("aÉ", count=2, **control)[0].text == expected
+    assert "".join(writer.stream("aÉ", **control)) == expected
+    assert writer.score("aÉ").logprobs.tolist() == writer.score("aÉ", unknown="replace").logprobs.tolist()
+    adapted, replaced = writer.adapt("aÉb" * 20), writer.adapt("aÉb" * 20, unknown="replace")
+    assert adapted.adaptation == replaced.adaptation
+    for refused in (writer.generate, writer.score, writer.adapt):
+        with pytest.raises(UnknownCharacterError, match="É"):
+            refused("aÉ", unknown="error")
+
+
+@pytest.mark.parametrize("control", [{}, {"temperature": 0.0}, {"top_k": 3, "typical_p": 0.9}, {"temperature": 5.0}])
+def test_only_allowed_characters_that_are_not_banned_are_written(control: dict[str, Any]) -> None:
+    control = {**control, "seed": 4, "max_new_tokens": 150}
+    free = WRITER.generate("sea ", **control).text
+    for ban, allow, left in (
+        ("e", "", set(ALPHABET.characters) - {"e"}),
+        ("", "ab ", set("ab ")),
+        ("b☃", "abc", set("ac")),
+    ):
+        sample = WRITER.generate("sea ", ban=ban, allow=allow, **control)
+        assert set(sample.text) <= left
+        assert WRITER.generate_many("sea ", count=4, ban=ban, allow=allow, **control)[0] == sample
+        assert "".join(WRITER.stream("sea ", ban=ban, allow=allow, **control)) == sample.text
+    assert WRITER.generate("sea ", ban="☃", **control).text == free
+    assert WRITER.generate("sea ", allow=ALPHABET.characters, **control).text == free
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        (
+            {"allow": "aé☃"},
+            "allow must be made of characters of the model's vocabulary, which lacks 'é' .* Leave them out",
+        ),
+        ({"ban": ALPHABET.characters}, "ban and allow must leave at least one character"),
+        ({"ban": "abc", "allow": "ab"}, "ban and allow must leave at least one character"),
+        ({"ban": 3}, "ban must be a text; got 3"),
+    ],
+)
+def test_impossible_limits_are_refused_before_anything_is_written(limits: dict[str, Any], sentence: str) -> None:
+    for method in (WRITER.generate, WRITER.stream, WRITER.suggest):
+        with pytest.raises(ConfigError, match=sentence):
+            method("a", **limits)
+
+
+def test_the_characters_to_ban_and_to_allow_are_brought_into_the_runs_form() -> None:
+    metadata = Metadata(
+        model=ModelConfig(vocab_size=4, layers=2, units=24, embedding=8),
+        tokenizer=CharTokenizer(" aeé"),
+        corpus=CorpusDescription(settings={"normalize": "nfc"}),
+    )
+    writer = random_writer(CharTokenizer(" aeé"), metadata=metadata)
+    assert set(writer.generate(allow="e\N{COMBINING ACUTE ACCENT}", max_new_tokens=20).text) == {"é"}
+    assert "e" in writer.generate(ban="e\N{COMBINING ACUTE ACCENT}", max_new_tokens=300, temperature=3.0).text
+
+
+def test_suggestions_hold_no_banned_characters_and_keep_their_probabilities() -> None:
+    free = {each.text: each.probability for each in WRITER.suggest("sea ", n=100)}
+    limited = WRITER.suggest("sea ", n=100, ban="e", allow="abcdefgh ")
+    assert limited
+    for each in limited:
+        assert set(each.text) <= set("abcdfgh ")
+        assert each.probability == pytest.approx(free.get(each.text, each.probability))
+    assert {each.text for each in limited} & set(free)
+
+
+def test_samples_that_older_versions_described_still_load() -> None:
+    for value in ("error", "skip", "replace"):
+        assert SamplingConfig.from_json({"unknown": value}).unknown == value
 
 
 def test_a_writer_tells_what_it_is() -> None:

@@ -7,6 +7,8 @@ CONTROLS: list[dict[str, Any]] = [
     {"temperature": 0.0},
     {"temperature": 0.3},
     {"temperature": (0.2, 1.5)},
+    {"ban": "e\n"},
+    {"allow": "abcdef ", "ban": "c", "top_k": 3},
     {"top_k": 4},
     {"top_p": 0.8},
     {"min_p": 0.1},

@@ -221,7 +221,7 @@ def neurons(
         RunError: there is no such run.
         CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
         CorpusError: the text is empty, or all its characters are outside the vocabulary.
-        UnknownCharacterError: the text contains characters outside the vocabulary, and `unknown` is "error".
+        UnknownCharacterError: the text contains characters outside the vocabulary, and `unknown` refuses them.
         ConfigError: a setting is out of its range.
 
     Example:

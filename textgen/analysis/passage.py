@@ -66,7 +66,7 @@ def read_passage(writer: Writer, text: str, config: InsightConfig) -> Passage:
 
     Raises:
         CorpusError: the text is empty, or all of these characters are outside the vocabulary.
-        UnknownCharacterError: some of them are outside the vocabulary, and `config.unknown` is "error".
+        UnknownCharacterError: some of them are outside the vocabulary, and `config.unknown` refuses them.
     """
     text = writer.as_trained(text)
     if not text:

@@ -130,11 +130,12 @@ class Editor:
     def insert(self, text: str) -> None:
         """Inserts the user's text at the cursor, if the model knows its characters."""
         try:
-            self._draft.check(self.buffer.document.text_before_cursor, text)
+            note = self._draft.check(self.buffer.document.text_before_cursor, text)
         except TextgenError as error:
             self._message = told(error, None)
         else:
             self.buffer.insert_text(text)
+            self._message = note
 
     def take(self, number: int | None = None) -> None:
         """Accepts a suggestion, counted from 0; None for the selected one. Waits until it is computed."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from textgen.cli.command import visible
-from textgen.config import Unknown
+from textgen.config import SamplingConfig, Unknown
 from textgen.config.corpus import DecodingErrors
 from textgen.runs.find import checkpoint_name, resolve_checkpoint
 from textgen.sampling.writer import load
@@ -28,6 +28,9 @@ _ADAPTING = {
     "adapting": ("learning", " char"),
 }
 """Stages of adaptation, for `bars`."""
+
+_SAID = f"{__name__}.replaced"
+"""Key of the command's context under which it is noted that `say_once` has spoken."""
 
 _PATIENCE = 2.0
 """Seconds without input from standard input until a hint is shown."""
@@ -60,6 +63,40 @@ def read_text(writer: Writer, source: str, *, encoding: str, errors: DecodingErr
         return "".join(open_corpus(source, config=settings).pieces())
 
 
+def check_characters(writer: Writer, config: SamplingConfig) -> None:
+    """Refuses a `ban` and an `allow` that the writer would refuse, before it reads anything.
+
+    Raises:
+        ConfigError: see `banned_ids`.
+    """
+    from textgen.sampling.banned import banned_ids
+
+    limits = config.replace(ban=writer.as_trained(config.ban), allow=writer.as_trained(config.allow))
+    banned_ids(writer.tokenizer, limits)
+
+
+def note_replaced(writer: Writer, text: str, unknown: Unknown) -> None:
+    """Says once for a command, on standard error, which characters the run's unknown id stands for.
+
+    Args:
+        writer: the model.
+        text: what it is to read.
+        unknown: what was asked for; only "auto" replaces characters unasked.
+    """
+    from textgen.corpus.tokenizer import replacement_note
+
+    if _SAID not in click.get_current_context().meta:
+        say_once(replacement_note(writer.tokenizer, text, unknown))
+
+
+def say_once(note: str) -> None:
+    """Shows what `replacement_note` says, if anything, unless the command has already shown such a note."""
+    said = click.get_current_context().meta
+    if note and _SAID not in said:
+        said[_SAID] = True
+        click.echo(f"Note: {visible(note)}", err=True)
+
+
 def adapt(
     writer: Writer,
     source: str,
@@ -81,6 +118,7 @@ def adapt(
     text = read_text(writer, source, encoding=encoding, errors=errors)
     if not text:
         raise CorpusError("There is nothing to adapt to: the text is empty.")
+    note_replaced(writer, text, unknown)
     with bars(_ADAPTING) as progress:
         adapted = writer.adapt(text, unknown=unknown, corpus=corpus, progress=progress)
     done = adapted.adaptation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textgen.config.base import Config
-from textgen.config.corpus import Unknown
+from textgen.config.corpus import UNKNOWN_DETAILS, UNKNOWN_HELP, Unknown
 from textgen.config.fields import setting
 
 
@@ -33,9 +33,7 @@ class EvaluationConfig(Config):
     seed: int = setting(
         default=0, ge=0, le=2**63 - 1, help="Seed of the bootstrap; the same one gives the same intervals."
     )
-    unknown: Unknown = setting(
-        default="error", help="What to do with characters of a given text that the model never saw."
-    )
+    unknown: Unknown = setting(default="auto", help=UNKNOWN_HELP, details=UNKNOWN_DETAILS)
 
 
 class NoveltyConfig(Config):
@@ -66,4 +64,4 @@ class InsightConfig(Config):
     alternatives: int = setting(
         default=6, ge=1, le=20, help="Number of the likeliest characters to show at each position."
     )
-    unknown: Unknown = setting(default="error", help="What to do with characters that the model never saw.")
+    unknown: Unknown = setting(default="auto", help=UNKNOWN_HELP, details=UNKNOWN_DETAILS)

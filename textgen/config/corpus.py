@@ -9,7 +9,11 @@ from textgen.config.fields import setting
 
 Normalization = Literal["none", "nfc", "nfkc"]
 DecodingErrors = Literal["strict", "replace", "skip"]
-Unknown = Literal["error", "skip", "replace"]
+Unknown = Literal["auto", "error", "skip", "replace"]
+"""What to do with characters outside the vocabulary; see `textgen.corpus.tokenizer.CharTokenizer.encode`."""
+
+UNKNOWN_HELP = "What to do with characters outside the vocabulary; auto replaces them if training did, or refuses."
+UNKNOWN_DETAILS = "Training replaces characters rarer than `min_count` by an id that they share."
 
 
 class CorpusConfig(Config):

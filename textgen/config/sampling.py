@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 from textgen.config.base import Config
-from textgen.config.corpus import Unknown
+from textgen.config.corpus import UNKNOWN_DETAILS, UNKNOWN_HELP, Unknown
 from textgen.config.fields import require, setting
 
 Until = Literal["length", "line", "paragraph"]
@@ -15,6 +15,18 @@ Until = Literal["length", "line", "paragraph"]
 class SamplingConfig(Config):
     """How the next character is drawn. The fields are applied in the order given here."""
 
+    ban: str = setting(
+        default="",
+        expected="a text",
+        help="Never write any of these characters.",
+        details="Those outside the vocabulary are ignored.",
+    )
+    allow: str = setting(
+        default="",
+        expected="a text",
+        help="Write only these characters, without those of ban; an empty text allows all.",
+        details="All must be in the vocabulary.",
+    )
     repetition_penalty: float = setting(
         default=1.0,
         ge=1,
@@ -79,9 +91,7 @@ class SamplingConfig(Config):
         otherwise="drawn and reported",
         help="The same seed generates the same text again.",
     )
-    unknown: Unknown = setting(
-        default="error", help="What to do with characters of the prompt that the model never saw."
-    )
+    unknown: Unknown = setting(default="auto", help=UNKNOWN_HELP, details=UNKNOWN_DETAILS)
 
     def __post_init__(self) -> None:
         require(self.temperature != (), "temperature", "a number or several", self.temperature)
@@ -98,6 +108,8 @@ class SamplingConfig(Config):
 class Controls(TypedDict, total=False):
     """The fields of `SamplingConfig` as keywords, where a list serves as well as a tuple, and one text to stop at."""
 
+    ban: str
+    allow: str
     repetition_penalty: float
     repetition_window: int
     temperature: float | Sequence[float]

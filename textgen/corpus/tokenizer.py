@@ -117,45 +117,59 @@ class CharTokenizer:
         """The smallest unsigned type that holds `vocab_size`."""
         return self._dtype
 
-    def encode(self, text: str, *, unknown: Unknown = "error") -> NDArray[Any]:
+    def encode(self, text: str, *, unknown: Unknown = "auto") -> NDArray[Any]:
         """The ids of a text.
 
         Args:
             text: any text.
-            unknown: how to treat characters outside the vocabulary. "error" raises an error; "skip" drops them;
-                "replace" uses the unknown id or, if there is none, the id of a space; if there is none of that either,
-                it drops them.
+            unknown: how to treat characters outside the vocabulary. "auto" uses the unknown id or, if there is none,
+                raises an error; "error" raises an error; "skip" drops them; "replace" uses the unknown id or, if there
+                is none, the id of a space; if there is none of that either, it drops them.
 
         Returns:
             `(characters,)` of type `dtype`, each in [0, `vocab_size`).
 
         Raises:
-            UnknownCharacterError: `unknown` is "error" and the text contains characters outside the vocabulary.
+            UnknownCharacterError: the text contains characters outside the vocabulary, and `unknown` refuses them.
 
         >>> CharTokenizer(" ab").encode("a-b", unknown="replace")
         array([1, 0, 2], dtype=uint8)
+        >>> CharTokenizer("ab", has_unknown=True).encode("a-b")
+        array([0, 2, 1], dtype=uint8)
         """
         require(unknown in get_args(Unknown), "unknown", "one of " + ", ".join(get_args(Unknown)), unknown)
+        if unknown == "auto":
+            unknown = "replace" if self._has_unknown else "error"
         substitute = self._substitute() if unknown == "replace" else None
         ids = np.empty(len(text), self._dtype)
         filled = 0
-        outside_vocabulary: set[str] = set()
         for start in range(0, len(text), _CHUNK):
             piece = text[start : start + _CHUNK]
             found = self._ids.take(to_code_points(piece), mode="clip")
             lacking = found == self.vocab_size
             if lacking.any():
                 if unknown == "error":
-                    outside_vocabulary.update(piece[place] for place in np.flatnonzero(lacking))
-                elif substitute is not None:
+                    raise unknown_characters(self.outside(text))
+                if substitute is not None:
                     found[lacking] = substitute
                 else:
                     found = found[~lacking]
             ids[filled : filled + len(found)] = found
             filled += len(found)
-        if outside_vocabulary:
-            raise unknown_characters("".join(sorted(outside_vocabulary)))
         return ids if filled == len(ids) else ids[:filled].copy()
+
+    def outside(self, text: str) -> str:
+        """The distinct characters of a text that are outside the vocabulary, in code-point order.
+
+        >>> CharTokenizer(" ab").outside("b-a--z")
+        '-z'
+        """
+        found: set[str] = set()
+        for start in range(0, len(text), _CHUNK):
+            piece = text[start : start + _CHUNK]
+            lacking = self._ids.take(to_code_points(piece), mode="clip") == self.vocab_size
+            found.update(piece[place] for place in np.flatnonzero(lacking))
+        return "".join(sorted(found))
 
     def decode(self, ids: Sequence[int] | NDArray[Any]) -> str:
         r"""The text of some ids; the unknown id becomes U+FFFD, the replacement character.
@@ -233,6 +247,24 @@ class CharTokenizer:
             return self.unknown_id
         space = self._characters.find(" ")
         return space if space >= 0 else None
+
+
+def replacement_note(tokenizer: CharTokenizer, text: str, unknown: Unknown) -> str:
+    """Says which characters of a text `CharTokenizer.encode` replaces without having been asked to; "" if none.
+
+    >>> replacement_note(CharTokenizer("ab", has_unknown=True), "aé", "auto")
+    "1 character is outside the vocabulary and read as the run's rare characters, which share one id: 'é' (U+00E9)."
+    >>> replacement_note(CharTokenizer("ab", has_unknown=True), "aé", "replace")
+    ''
+    """
+    found = tokenizer.outside(text) if unknown == "auto" and tokenizer.has_unknown else ""
+    if not found:
+        return ""
+    some = f"{len(found):,} characters are" if len(found) > 1 else "1 character is"
+    return (
+        f"{some} outside the vocabulary and read as the run's rare characters, which share one id: "
+        f"{name_characters(found)}."
+    )
 
 
 def unknown_characters(characters: str) -> UnknownCharacterError:

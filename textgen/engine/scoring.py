@@ -70,7 +70,7 @@ def score_text(
     text: str,
     *,
     streams: int = 1,
-    unknown: Unknown = "error",
+    unknown: Unknown = "auto",
     progress: Progress | None = None,
 ) -> Score:
     """Scores each character of a text; the first one is predicted from the context of `textgen.corpus.context`.
@@ -85,7 +85,7 @@ def score_text(
         progress: called now and then with the characters done and the total.
 
     Raises:
-        UnknownCharacterError: the text holds characters outside the vocabulary, and `unknown` is "error".
+        UnknownCharacterError: the text holds characters outside the vocabulary, and `unknown` refuses them.
         ConfigError: nothing of the text is left to score, or `streams` is out of its range.
     """
     ids = tokenizer.encode(text, unknown=unknown)

@@ -59,7 +59,7 @@ def adapt_weights(
     description: CorpusDescription,
     path: Path | None,
     corpus: Sequence[str] = (),
-    unknown: Unknown = "error",
+    unknown: Unknown = "auto",
     progress: Progress | None = None,
 ) -> tuple[ModelWeights, Adaptation]:
     """Adapts a model's weights to a text.
@@ -77,7 +77,7 @@ def adapt_weights(
         progress: called with the stage ("reading", "statistics" or "adapting"), the amount done and the total.
 
     Raises:
-        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` refuses them.
         ConfigError: no character of the text is left, or it is longer than `settings.longest`.
         RunError: `corpus` is given and is not the training text.
         TrainingError: the model diverged because the learning rate is too high.

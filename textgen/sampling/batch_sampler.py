@@ -38,7 +38,7 @@ class BatchSampler:
         prompt: `(characters,)`, the ids that the repetition penalty counts besides the drawn ones.
         config: the controls.
         generators: a random generator for each sample.
-        banned: an id that is never drawn, or None.
+        banned: the ids that are never drawn, not all of them; None for none.
 
     Attributes:
         samples: the indices of the unfinished samples, in the order of the rows that `draw` returns.
@@ -52,7 +52,7 @@ class BatchSampler:
         config: SamplingConfig,
         generators: Sequence[np.random.Generator],
         *,
-        banned: int | None = None,
+        banned: Ids | None = None,
     ) -> None:
         count = len(generators)
         logits, state = engine.read(context[None], engine.initial_state(1, quiet=count > 1), last=True)
@@ -117,12 +117,11 @@ class BatchSampler:
     def _chosen(self, rows: slice | list[int], margin: Margin | None = None) -> Ids:
         """The ids drawn for these rows from their logits, after the controls."""
         logits = self._logits[rows].astype(np.float64)
-        if self._banned is not None:
-            logits[:, self._banned] = -np.inf
         left = controlled(
             logits,
             self._config,
             temperature=self._temperatures[self._position % len(self._temperatures)],
+            banned=self._banned,
             recent=None if self._window is None else self._window.ids[rows],
             margin=margin,
         )

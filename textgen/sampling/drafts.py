@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from textgen.config import Until
+from textgen.corpus.tokenizer import replacement_note
 
 if TYPE_CHECKING:
     from textgen.sampling.suggestions import Suggestion
@@ -29,17 +30,23 @@ class Draft:
         temperature: softmax temperature of what it writes.
         seed: of all random numbers.
         choices: number of suggestions.
+        ban: characters that it neither writes nor suggests.
+        allow: the only characters that it writes and suggests; an empty text allows all.
 
     Attributes:
         text: the text so far.
     """
 
-    def __init__(self, writer: Writer, *, temperature: float, seed: int, choices: int) -> None:
+    def __init__(
+        self, writer: Writer, *, temperature: float, seed: int, choices: int, ban: str = "", allow: str = ""
+    ) -> None:
         self.text = ""
         self._writer = writer
         self._temperature, self._seed, self._choices = temperature, seed, choices
+        self._ban, self._allow = ban, allow
         self._before: list[str] = []
         self._drawn = 0
+        self._noted = False
         self._suggested: tuple[str, list[Suggestion]] | None = None
 
     @property
@@ -56,25 +63,33 @@ class Draft:
 
     def suggest(self, text: str) -> list[Suggestion]:
         """The likeliest continuations of another text to the end of the word, best first."""
-        return list(self._writer.suggest(text[-CONTEXT:], n=self._choices))
+        return list(self._writer.suggest(text[-CONTEXT:], n=self._choices, ban=self._ban, allow=self._allow))
 
-    def check(self, before: str, text: str) -> None:
-        """Checks that the model knows the characters of a text to add; an accent counts with the letter before it.
+    def check(self, before: str, text: str) -> str:
+        """Checks that the model can read a text to add; an accent counts with the letter before it.
 
-        Raises:
-            UnknownCharacterError: it holds characters that the model never saw.
-        """
-        self._writer.tokenizer.encode(self._writer.as_trained(before[-_CLUSTER:] + text))
-
-    def add(self, text: str) -> None:
-        """Appends what the user wrote.
+        Returns:
+            The first time, which characters the run's unknown id stands for, in a sentence; otherwise "".
 
         Raises:
-            UnknownCharacterError: it holds characters that the model never saw; the draft stays as it was.
+            UnknownCharacterError: it holds characters outside the vocabulary, and the run has no unknown id.
         """
-        self.check(self.text, text)
+        tokenizer, read = self._writer.tokenizer, self._writer.as_trained(before[-_CLUSTER:] + text)
+        tokenizer.encode(read)
+        note = "" if self._noted else replacement_note(tokenizer, read, "auto")
+        self._noted = self._noted or bool(note)
+        return note
+
+    def add(self, text: str) -> str:
+        """Appends what the user wrote; returns what `check` does.
+
+        Raises:
+            UnknownCharacterError: the model cannot read it; the draft stays as it was.
+        """
+        note = self.check(self.text, text)
         self._keep()
         self.text += text
+        return note
 
     def pick(self, number: int) -> bool:
         """Takes a suggestion, counted from 1; False where there is none of that number."""
@@ -96,7 +111,17 @@ class Draft:
         """Streams the model's continuation of another text; each call draws a new one."""
         self._drawn += 1
         seed = (self._seed + self._drawn) % _SEEDS
-        return iter(self._writer.stream(text, max_new_tokens=1, until=until, temperature=self._temperature, seed=seed))
+        return iter(
+            self._writer.stream(
+                text,
+                max_new_tokens=1,
+                until=until,
+                temperature=self._temperature,
+                seed=seed,
+                ban=self._ban,
+                allow=self._allow,
+            )
+        )
 
     def clear(self) -> None:
         """Empties the text."""

@@ -18,6 +18,7 @@ from textgen.config import SamplingConfig, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine
+from textgen.sampling.banned import banned_ids
 from textgen.sampling.batch_sampler import BatchSampler
 from textgen.sampling.ending import Ending
 from textgen.sampling.logits import likeliest_first
@@ -37,8 +38,8 @@ class Stream(Iterator[str]):
         logprobs: number of likeliest characters to record at each position; 0 records nothing.
 
     Raises:
-        UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
-        ConfigError: `logprobs` is out of its range, or the vocabulary holds no character that could be written.
+        UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` refuses them.
+        ConfigError: `logprobs` is out of its range, or `ban` and `allow` are not possible; see `banned_ids`.
     """
 
     def __init__(
@@ -109,9 +110,9 @@ def write_samples(
         logprobs: number of likeliest characters to record at each position; 0 records nothing.
 
     Raises:
-        UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
-        ConfigError: `count` or `logprobs` is out of its range, or the vocabulary holds no character that could be
-            written.
+        UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` refuses them.
+        ConfigError: `count` or `logprobs` is out of its range, or `ban` and `allow` are not possible; see
+            `banned_ids`.
     """
     streams = Streams(engine, tokenizer, prompt, config, count=count, logprobs=logprobs)
     for _ in streams:
@@ -163,7 +164,7 @@ class _Writing:
         require(isinstance(count, int) and 1 <= count <= 65_536, "count", "a whole number in [1, 65536]", count)
         noted = isinstance(logprobs, int) and logprobs >= 0
         require(noted, "logprobs", "a whole number of at least 0", logprobs, "Use 0 to switch it off.")
-        require(tokenizer.characters != "", "characters", "at least one that can be written", tokenizer.characters)
+        banned = banned_ids(tokenizer, config)
         ids = tokenizer.encode(prompt, unknown=config.unknown)
         seed = secrets.randbits(32) if config.seed is None else config.seed
         config = config.replace(seed=seed)
@@ -177,7 +178,7 @@ class _Writing:
                 for index in range(count)
             ]
             context = context_ids(tokenizer, ids)
-            self._sampler = BatchSampler(engine, context, ids, config, generators, banned=tokenizer.unknown_id)
+            self._sampler = BatchSampler(engine, context, ids, config, generators, banned=banned)
 
     def step(self) -> list[str]:
         """Draws the next character of each unfinished sample; returns what it adds to each sample."""

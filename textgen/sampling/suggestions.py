@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.config import Unknown, require
+from textgen.config import SamplingConfig, Unknown, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine
+from textgen.sampling.banned import banned_ids
 from textgen.sampling.logits import log_softmax
 
 Array = NDArray[np.float64]
@@ -74,7 +75,14 @@ def is_whole_word(character: str) -> bool:
 
 
 def suggest(
-    engine: Engine, tokenizer: CharTokenizer, text: str, *, n: int = 5, unknown: Unknown = "replace"
+    engine: Engine,
+    tokenizer: CharTokenizer,
+    text: str,
+    *,
+    n: int = 5,
+    unknown: Unknown = "replace",
+    ban: str = "",
+    allow: str = "",
 ) -> list[Suggestion]:
     """The likeliest continuations of `text` to the end of a word.
 
@@ -88,16 +96,20 @@ def suggest(
         text: the text so far; see `textgen.corpus.context` for an empty one.
         n: number of continuations, in [1, 100]; fewer if no others reach the probability `LEAST`.
         unknown: how characters that the model never saw are treated: see `CharTokenizer.encode`.
+        ban: characters that no continuation holds; probabilities stay the model's own.
+        allow: the only characters that continuations may hold; an empty text allows all.
 
     Returns:
         The continuations by descending probability.
 
     Raises:
-        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
-        ConfigError: `n` is out of its range.
+        UnknownCharacterError: the text holds characters that the model never saw, and `unknown` refuses them.
+        ConfigError: `n` is out of its range, or `ban` and `allow` are not possible; see `banned_ids`.
     """
     require(isinstance(n, int) and 1 <= n <= 100, "n", "a whole number in [1, 100]", n)
     words, wholes, others = _kinds(tokenizer)
+    written = np.ones(tokenizer.vocab_size, np.bool_)
+    written[banned_ids(tokenizer, SamplingConfig(ban=ban, allow=allow))] = False
     ids = context_ids(tokenizer, tokenizer.encode(text, unknown=unknown))
     logits, state = engine.read(ids[None], engine.initial_state(1), last=True)
     live, logs = [""], np.zeros(1)
@@ -109,15 +121,15 @@ def suggest(
         begun = np.array([any(map(is_word, each)) for each in live])
         ended = np.logaddexp.reduce(np.where(others, grown, -np.inf), axis=-1)
         found += [(float(ended[row]), live[row]) for row in np.flatnonzero(begun)]
-        whole = wholes & ~begun[:, None]
+        whole = wholes & written & ~begun[:, None]
         found += [
             (float(grown[row, each]), live[row] + tokenizer.characters[each])
             for row, each in _highest(np.where(whole, grown, -np.inf), n)
         ]
         found = sorted(found, key=lambda each: -each[0])[:n]
         least = max(least, found[-1][0]) if len(found) == n else least
-        allowed = words | (others & ~begun[:, None] & (length <= _LEAD))
-        places = _highest(np.where(allowed & ~whole & (grown > least), grown, -np.inf), width)
+        grows = written & (words | (others & ~begun[:, None] & (length <= _LEAD)))
+        places = _highest(np.where(grows & ~whole & (grown > least), grown, -np.inf), width)
         if not places:
             break
         rows, chosen = zip(*places, strict=True)

@@ -125,7 +125,7 @@ class Writer:
         Raises:
             TypeError: there is no control of that name.
             ConfigError: a value is out of its range.
-            UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` is "error".
+            UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` refuses them.
 
         Example:
             writer.generate("The sea ", max_new_tokens=300, temperature=0.8, seed=7).text
@@ -171,11 +171,22 @@ class Writer:
         config = self._sampling(controls)
         return Streams(self.engine, self.tokenizer, self.as_trained(prompt), config, count=count, logprobs=logprobs)
 
-    def suggest(self, text: str, *, n: int = 5, unknown: Unknown = "replace") -> list[Suggestion]:
+    def suggest(
+        self, text: str, *, n: int = 5, unknown: Unknown = "replace", ban: str = "", allow: str = ""
+    ) -> list[Suggestion]:
         """The likeliest continuations of `text` to the end of a word; see `textgen.sampling.suggestions.suggest`."""
-        return suggest(self.engine, self.tokenizer, self.as_trained(text), n=n, unknown=unknown)
+        limits = self._sampling({"ban": ban, "allow": allow})
+        return suggest(
+            self.engine,
+            self.tokenizer,
+            self.as_trained(text),
+            n=n,
+            unknown=unknown,
+            ban=limits.ban,
+            allow=limits.allow,
+        )
 
-    def score(self, text: str, *, streams: int = 1, unknown: Unknown = "error") -> Score:
+    def score(self, text: str, *, streams: int = 1, unknown: Unknown = "auto") -> Score:
         """The log-probability of each character of `text`; see `textgen.engine.scoring.score_text`."""
         return score_text(self.engine, self.tokenizer, self.as_trained(text), streams=streams, unknown=unknown)
 
@@ -189,7 +200,7 @@ class Writer:
         epsilon: float = _ADAPTATION.epsilon,
         sample: int = _ADAPTATION.sample,
         longest: int = _ADAPTATION.longest,
-        unknown: Unknown = "error",
+        unknown: Unknown = "auto",
         corpus: PathLike | Sequence[PathLike] = (),
         progress: Progress | None = None,
     ) -> Writer:
@@ -217,7 +228,7 @@ class Writer:
 
         Raises:
             ConfigError: a value is out of its range, the text is too long, or no character of it is left.
-            UnknownCharacterError: the text holds characters that the model never saw, and `unknown` is "error".
+            UnknownCharacterError: the text holds characters that the model never saw, and `unknown` refuses them.
             RunError: `corpus` is given and is not the training text.
             TrainingError: the model diverged because the learning rate is too high.
 
@@ -257,11 +268,15 @@ class Writer:
         )
 
     def _sampling(self, controls: Controls) -> SamplingConfig:
-        """The controls as a configuration, checked, with the texts to stop at as the training text was."""
+        """The controls as a configuration, checked, with its texts as the training text was."""
         values: dict[str, Any] = dict(controls)
         if "temperature" in values and not isinstance(values["temperature"], (int, float)):
             values["temperature"] = tuple(values["temperature"])
         if "stop" in values:
             values["stop"] = (values["stop"],) if isinstance(values["stop"], str) else tuple(values["stop"])
         config = SamplingConfig(**values)
-        return config.replace(stop=tuple(map(self.as_trained, config.stop)))
+        return config.replace(
+            stop=tuple(map(self.as_trained, config.stop)),
+            ban=self.as_trained(config.ban),
+            allow=self.as_trained(config.allow),
+        )

@@ -71,7 +71,7 @@ def evaluate(
     Raises:
         RunError: there is no such run, or no text is given and its own is missing, has changed, or was not held out.
         CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
-        UnknownCharacterError: the text contains characters outside the vocabulary, and `unknown` is "error".
+        UnknownCharacterError: the text contains characters outside the vocabulary, and `unknown` refuses them.
         CorpusError: the text is empty, or no character of it can be scored.
         ConfigError: a setting is out of its range.
         TrainingError: dynamic evaluation diverged.

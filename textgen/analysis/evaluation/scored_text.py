@@ -82,7 +82,7 @@ def given(writer: Writer, own: RunText | None, text: str, name: str, unknown: Un
 
     Raises:
         CorpusError: no character of it can be scored.
-        UnknownCharacterError: it contains characters outside the vocabulary, and `unknown` is "error".
+        UnknownCharacterError: it contains characters outside the vocabulary, and `unknown` refuses them.
     """
     text = writer.as_trained(text)
     if not text:

@@ -24,7 +24,7 @@ from textgen.cli.options import (
     run_option,
     setting,
 )
-from textgen.config import CorpusConfig, SamplingConfig
+from textgen.config import CorpusConfig, SamplingConfig, Unknown
 from textgen.config.corpus import DecodingErrors
 from textgen.errors import UnknownCharacterError
 from textgen.sampling.drafts import Draft, label
@@ -61,6 +61,8 @@ NUMBER      accepts that suggestion
     help="Softmax temperature of written lines and paragraphs; lower is safer.",
 )
 @optional("--seed", config=SamplingConfig, otherwise="random")
+@setting("--ban", config=SamplingConfig, metavar="CHARACTERS", show_default=False)
+@setting("--allow", config=SamplingConfig, metavar="CHARACTERS", show_default=False)
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The encoding of --adapt's file.")
 @errors_option
@@ -72,6 +74,8 @@ def complete(
     checkpoints: Path,
     temperature: float,
     seed: int | None,
+    ban: str,
+    allow: str,
     adapt: str | None,
     encoding: str,
     errors: DecodingErrors | None,
@@ -90,17 +94,24 @@ def complete(
     Elsewhere, in the line mode, each line is a request: a text, the number of a suggestion, :line, :paragraph, :undo,
     :text, :new or :quit; +TEXT continues the last line.
     """
-    SamplingConfig(temperature=temperature, seed=seed)
+    config = SamplingConfig(temperature=temperature, seed=seed, ban=ban, allow=allow)
     if adapt == "-":
         raise click.UsageError("--adapt must be a file here: standard input is your text.")
 
     from textgen.cli import reading
 
     writer, _ = reading.load_writer(run, checkpoints)
+    reading.check_characters(writer, config)
     if adapt is not None:
-        writer = reading.adapt(writer, adapt, encoding=encoding, errors=errors, unknown="replace")
+        unknown: Unknown = "auto" if writer.tokenizer.has_unknown else "replace"
+        writer = reading.adapt(writer, adapt, encoding=encoding, errors=errors, unknown=unknown)
     draft = Draft(
-        writer, temperature=temperature, seed=int.from_bytes(os.urandom(4)) if seed is None else seed, choices=choices
+        writer,
+        temperature=temperature,
+        seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
+        choices=choices,
+        ban=ban,
+        allow=allow,
     )
     terminal = None if plain or as_json else _terminal()
     if terminal is not None:
@@ -185,11 +196,18 @@ def _obey(draft: Draft, request: str) -> str | None:
             return f"{asked} is not a request; :help lists them. Write \\{asked} to add it as text."
         commands[name]()
     elif request.startswith("+"):
-        draft.add(request[1:])
+        _add(draft, request[1:])
     else:
         text = request.removeprefix("\\")
-        draft.add(f"\n{text}" if draft.line else text or "\n" * bool(draft.text))
+        _add(draft, f"\n{text}" if draft.line else text or "\n" * bool(draft.text))
     return None
+
+
+def _add(draft: Draft, text: str) -> None:
+    """Adds the user's text, and says which characters are replaced."""
+    from textgen.cli.reading import say_once
+
+    say_once(draft.add(text))
 
 
 def _edit(draft: Draft, terminal: TextIO) -> None:

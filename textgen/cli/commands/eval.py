@@ -53,7 +53,7 @@ _STAGES = {
 @setting("--dynamic", config=EvaluationConfig)
 @setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
 @errors_option
-@setting("--unknown", config=EvaluationConfig, help="What to do with characters of FILE that the model never saw.")
+@setting("--unknown", config=EvaluationConfig)
 @setting("--seed", config=EvaluationConfig)
 @json_option("Write everything as one JSON object.")
 def eval(  # noqa: A001

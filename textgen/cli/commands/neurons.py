@@ -64,13 +64,14 @@ def neurons(
     Johnson and Fei-Fei 2015).
     """
     from textgen.analysis.neurons import neurons as watch
-    from textgen.cli.reading import load_writer, read_text
+    from textgen.cli.reading import load_writer, note_replaced, read_text
     from textgen.cli.watching import check_page, reading_bar, write_page
 
     if html is not None:
         check_page(html)
     writer, _ = load_writer(run, checkpoints)
     text = read_text(writer, file, encoding=encoding, errors=errors)
+    note_replaced(writer, writer.as_trained(text)[:limit], unknown)
     with reading_bar() as progress:
         found = watch(writer, text, limit=limit, unknown=unknown, progress=progress)
     if as_json:

@@ -65,11 +65,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @click.option("--echo/--no-echo", default=True, show_default=True, help="Write the prompt before each sample.")
 @click.option("--count", "-n", type=int, default=1, show_default=True, help="Number of samples.")
 @optional("--seed", config=SamplingConfig)
-@setting(
-    "--unknown",
-    config=SamplingConfig,
-    help="What to do with characters of the prompt, or of --adapt's file, that the model never saw.",
-)
+@setting("--unknown", config=SamplingConfig)
 @json_option("Write one JSON object per line for each sample.")
 @click.option(
     "--logprobs",
@@ -91,6 +87,8 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
     otherwise="its recorded path",
     help="With --check or --adapt: path of the training text; can be given several times.",
 )
+@_choice("--ban", metavar="CHARACTERS", show_default=False)
+@_choice("--allow", metavar="CHARACTERS", show_default=False)
 @_choice("--repetition-penalty")
 @_choice("--repetition-window")
 @_choice("--temperature")
@@ -121,10 +119,11 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
     if options["adapt"] == options["prompt_file"] == "-":
         raise click.UsageError("--adapt and --prompt-file cannot both be standard input.", ctx)
 
-    from textgen.cli.reading import adapt, load_writer
+    from textgen.cli.reading import adapt, check_characters, load_writer, note_replaced
 
     writer, name = load_writer(run, checkpoints)
     prompt = _prompt(writer, options)
+    note_replaced(writer, prompt, options["unknown"])
     controls = SamplingConfig.among(options)
     _warn(SamplingConfig(**controls), writer.tokenizer.characters)
     training = _training_text(writer, options["corpus"] or ()) if options["check"] else None
@@ -132,6 +131,7 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
     if options["adapt"] is not None:
         # Report wrong arguments before spending the time.
         config = SamplingConfig(**controls)
+        check_characters(writer, config)
         writer.tokenizer.encode(prompt, unknown=config.unknown)
         where = {name: options[name] for name in ("encoding", "errors")}
         writer = adapt(writer, options["adapt"], unknown=config.unknown, corpus=options["corpus"] or (), **where)

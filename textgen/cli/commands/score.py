@@ -100,12 +100,13 @@ def score(
         page = InsightConfig(unknown=unknown, alternatives=alternatives, **({} if limit is None else {"limit": limit}))
         check_page(html)
     from textgen.cli.reading import adapt as adapt_to
-    from textgen.cli.reading import load_writer, read_text
+    from textgen.cli.reading import load_writer, note_replaced, read_text
 
     writer, name = load_writer(run, checkpoints)
     text = writer.as_trained(read_text(writer, file, encoding=encoding, errors=errors))
     if adapt is not None:
         writer = adapt_to(writer, adapt, encoding=encoding, errors=errors, unknown=unknown)
+    note_replaced(writer, text[:limit], unknown)
     scored = _score(writer, text[:limit], streams=streams, unknown=unknown)
     if as_json:
         shown = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}

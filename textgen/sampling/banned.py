@@ -1,0 +1,42 @@
+"""The ids that a sample may not hold: those of `ban`, those outside `allow`, and the unknown id."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config import SamplingConfig, require
+from textgen.corpus.characters import name_characters
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.errors import ConfigError
+
+
+def banned_ids(tokenizer: CharTokenizer, config: SamplingConfig) -> NDArray[np.intp]:
+    """The ids that are never written, ascending.
+
+    Args:
+        tokenizer: the vocabulary.
+        config: its `ban` and `allow`.
+
+    Raises:
+        ConfigError: `allow` holds characters outside the vocabulary, or no character is left to write.
+
+    >>> banned_ids(CharTokenizer("abn", has_unknown=True), SamplingConfig(ban="by", allow="ab"))
+    array([1, 2, 3])
+    """
+    characters = tokenizer.characters
+    require(characters != "", "characters", "at least one that can be written", characters)
+    lacking = tokenizer.outside(config.allow)
+    if lacking:
+        them = "them" if len(lacking) > 1 else "it"
+        raise ConfigError(
+            f"allow must be made of characters of the model's vocabulary, which lacks {name_characters(lacking)}. "
+            f"Leave {them} out."
+        )
+    left = set(config.allow or characters) - set(config.ban)
+    if not left:
+        raise ConfigError(
+            "ban and allow must leave at least one character to write; they leave none. Ban fewer or allow others."
+        )
+    banned = [n for n, character in enumerate(characters) if character not in left]
+    return np.array(banned + [tokenizer.vocab_size - 1] * tokenizer.has_unknown, np.intp)
