@@ -36,7 +36,7 @@ _PACED = 2**18
 """Multiplications of a text's step from which on OpenBLAS's threads may be worth a trial."""
 
 _TIMED = 4
-"""Steps of a stretch that are timed together."""
+"""Steps of a segment that are timed together."""
 
 
 class Engine:

@@ -3,8 +3,8 @@
 A product takes `(inputs,)` or `(rows, inputs)` and writes `(columns,)` or `(rows, columns)` to a given buffer.
 
 Columns are contiguous in memory. The product of one vector is bound by memory bandwidth; BLAS divides it among its
-threads where `textgen.engine.blas` lets it. That of several rows is one matrix product; where BLAS has kernels for small
-matrices it is divided into small products of at most `ROWS` rows and as many columns as stay in the cache. BLAS then
+threads where `textgen.engine.blas` lets it. That of several rows is one matrix product; where BLAS has small-matrix
+kernels it is divided into small products of at most `ROWS` rows and as many columns as stay in the cache. BLAS then
 neither repacks the weights nor starts threads, which makes a batch up to three times as fast, and the engine's threads
 never wait for each other.
 """
