@@ -22,6 +22,7 @@ RAISED_IN = {
     "textgen/corpus/decoding.py": READING,
     "textgen/corpus/normalization.py": ("train",),
     "textgen/corpus/sources.py": ("train",),
+    "textgen/corpus/undecodable.py": READING,
     "textgen/model/read.py": ("train",),
     "textgen/runs/create.py": ("train",),
     "textgen/runs/find.py": (*READING, "runs", "info", "plot"),

@@ -257,7 +257,7 @@ def test_no_progress_from_a_stranger_s_file_goes_unchecked(changes: dict[str, An
     read = Progress.restored(saved, [], started=0.0)
     assert read.step >= 0
     assert read.plan.validate_every >= 1
-    assert read.rescues >= 0
+    assert read.recoveries >= 0
     assert abs(read.rate_factor) < 1e15
 
 
