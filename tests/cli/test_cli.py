@@ -213,7 +213,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_1(at_home: Path, arguments: lis
         (["train", "corpora", "--cell", "elman"], "'elman' is not one of"),
         (["sample", "--prompt", "a", "--prompt-file", "b"], "cannot be given together"),
         (["sample", "--logprobs", "3"], "--logprobs needs --json"),
-        (["sample", "--temperature", "warm"], "'warm' is no number"),
+        (["sample", "--temperature", "warm"], "'warm' is not a number"),
         (["score"], "Missing argument"),
         (["complete", "--choices", "10"], "--choices"),
     ],
