@@ -50,19 +50,24 @@ def child(
 ) -> dict[str, float] | None:
     """Runs one contender in a fresh process, or in this one where `settings` say "smoke".
 
+    PyTorch always gets its own process: it crashes beside TensorFlow in some versions.
+
     Returns:
-        Its figures; None where a package that it needs is not installed.
+        Its figures; None where a package that it needs is not installed, or PyTorch cannot run it on this processor.
 
     Raises:
         SystemExit: it failed; with its error.
     """
-    if settings.get("smoke"):
+    if settings.get("smoke") and not name.startswith(PEERS):
         found = _measured(contender, name, settings)
     else:
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
         command = [sys.executable, program, "--contender", name, "--settings", json.dumps(settings)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=timeout, check=False)
         if done.returncode != 0:
+            if name.startswith(PEERS):
+                print(f"  {name} cannot run here: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+                return None
             raise SystemExit(f"{name} failed (exit code {done.returncode}):\n{done.stderr.strip()}")
         found = json.loads(done.stdout.strip().splitlines()[-1])
     return None if "missing" in found else found

@@ -51,7 +51,7 @@ def main(line: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         run = harness.untrained_run(Path(scratch), cell=DEFAULT_CELL, layers=layers, units=units, smoke=arguments.smoke)
         peaks[f"textgen sample {DEFAULT_CELL}, 1,000 characters"] = sampling_megabytes(run)
-    rows = [[name, "not installed" if peak is None else f"{peak:,.0f}"] for name, peak in peaks.items()]
+    rows = [[name, "not here" if peak is None else f"{peak:,.0f}"] for name, peak in peaks.items()]
     text = harness.table(["what", "MB resident at most"], rows)
     text += f"\n\n{arguments.shape}, batch {arguments.batch} x {arguments.time_steps}."
     harness.report("memory", text, {"settings": settings, "megabytes": peaks}, arguments.out)

@@ -271,7 +271,7 @@ def main(line: list[str] | None = None) -> None:
                     runner, cell = name.split()
                     value = middle[name]
                     if value is None:
-                        rows.append([shape, kind, runner, cell, "not installed", "", ""])
+                        rows.append([shape, kind, runner, cell, "not here", "", ""])
                         continue
                     share = f"{value / bounds[cell]:.0%}" if kind == "1 stream" else ""
                     ratio = f"{middle[BASE[names]] / value:.2f}x"

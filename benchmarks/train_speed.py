@@ -172,7 +172,7 @@ def main(line: list[str] | None = None) -> None:
             program, cell, precision = name.split()
             value = middle[name]
             if value is None:
-                rows.append([shape, program, cell, precision, "not installed", "", ""])
+                rows.append([shape, program, cell, precision, "not here", "", ""])
                 continue
             ratio = middle[f"textgen lstm {precision}"] / value
             share = value * operations(cell, layers, units) / peak[precision]

@@ -45,7 +45,7 @@ def test_a_user_s_value_wins_over_the_recipe_and_continues_bit_for_bit(text: Pat
             raise Killed
 
     uncut = train(text, name="uncut", checkpoints=tmp_path, **SETTINGS, **OWN)
-    assert 0.25 * 1.2e-2 <= uncut.history[-1]["learning_rate"] < 0.5 * 1.2e-2
+    assert 0.25 * 1.2e-2 <= uncut.history[-1].learning_rate < 0.5 * 1.2e-2
     with pytest.raises(Killed):
         train(text, name="cut", save_every=0.0, checkpoints=tmp_path, reporter=Recorder(kill), **SETTINGS, **OWN)
     assert kept(Run(tmp_path / "cut")) == OWN

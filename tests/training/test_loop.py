@@ -73,5 +73,5 @@ def test_a_callback_that_stops_training_in_a_round_gets_a_last_validation(text: 
             self.model.stop_training = self.model.stop_training or batch == 1
 
     run = short(text, tmp_path, Stop())
-    assert [row["step"] for row in run.history] == [2]
-    assert run.history[0]["val_loss"] is not None
+    assert [row.step for row in run.history] == [2]
+    assert run.history[0].val_loss is not None

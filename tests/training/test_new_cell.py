@@ -185,13 +185,13 @@ def test_its_adaptation_has_the_gradient_of_finite_differences() -> None:
 def test_a_run_is_trained_saved_loaded_and_continued(run: Run) -> None:
     checkpoint = read_checkpoint(run.best)
     assert checkpoint.model.cell == "ugrnn"
-    assert checkpoint.metadata["metrics"]["val_loss"] < 0.97 * np.log(checkpoint.model.vocab_size)
+    assert checkpoint.metadata.metrics.val_loss < 0.97 * np.log(checkpoint.model.vocab_size)
     opened = keras.saving.load_model(run.best)
     assert isinstance(opened.get_layer("recurrent_1"), UpdateGate)
     for one, other in zip(opened.get_weights(), checkpoint.weights.arrays(), strict=True):
         np.testing.assert_array_equal(one, other)
     resume(run.path, epochs=1.5)
-    assert read_checkpoint(run.last).metadata["metrics"]["step"] > checkpoint.metadata["metrics"]["step"]
+    assert read_checkpoint(run.last).metadata.metrics.step > checkpoint.metadata.metrics.step
 
 
 def test_a_writer_samples_scores_and_adapts(run: Run) -> None:

@@ -53,7 +53,8 @@ def held_out(writer: Writer, own: RunText | None, problem: str) -> ScoredText:
     Raises:
         RunError: the run's text cannot be read, or nothing was held out.
     """
-    name, argument = model_name(writer), "" if writer.path is None else checkpoint_argument(writer.path)
+    name = model_name(writer)
+    argument = name if writer.path is None else checkpoint_argument(writer.path)
     if own is None:
         raise RunError(
             f"{problem} Pass --corpus PATH if it has moved, or give a text to score: textgen eval {argument} FILE"
