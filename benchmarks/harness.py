@@ -109,7 +109,8 @@ def command(*words: Any, checkout: Path = ROOT, smoke: bool = False) -> None:
         cli(line, prog_name="textgen", standalone_mode=False)
         return
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    done = subprocess.run([sys.executable, "-m", "textgen", *line], env=environment, check=False)
+    # Without -P, `-m` would look in the current folder before the checkout.
+    done = subprocess.run([sys.executable, "-P", "-m", "textgen", *line], env=environment, check=False)
     if done.returncode != 0:
         raise SystemExit(f"textgen {' '.join(line)} failed (exit code {done.returncode})")
 

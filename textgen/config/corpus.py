@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from textgen.config.base import Config
 from textgen.config.fields import setting
@@ -52,3 +52,7 @@ class CorpusConfig(Config):
         remedy="Use 0 to train on the whole text.",
         help="Share of the text, at its end, held out for validation; 0 trains on the whole text.",
     )
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON values, without a strict `errors`, which earlier versions do not know."""
+        return {name: value for name, value in super().to_json().items() if (name, value) != ("errors", "strict")}
