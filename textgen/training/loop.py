@@ -8,7 +8,7 @@ minute.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -40,8 +40,8 @@ def fit(
         training: the batches, by step.
         held_out: the validation batches; None for no validation and no `val_loss`.
     """
-    learn = tf.function(trainer.train_step, autograph=False)
-    score = tf.function(trainer.test_step, autograph=False)
+    learn = _compiled(trainer.train_step)
+    score = _compiled(trainer.test_step)
     chain = keras.callbacks.CallbackList(
         list(callbacks), add_history=True, model=trainer, verbose=0, epochs=_ENDLESS, steps=None
     )
@@ -58,6 +58,12 @@ def fit(
         chain.on_epoch_end(epoch, logs)
         epoch += 1
     chain.on_train_end(logs)
+
+
+def _compiled(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A step as a graph, nested as Keras's `fit` nests it: TensorFlow then optimizes it alike, and it rounds alike."""
+    inner = tf.function(step, autograph=False)
+    return tf.function(lambda data: inner(data), autograph=False)
 
 
 def _round(trainer: Trainer, progress: Progress, chain: Any, learn: Any, training: Streams) -> dict[str, float]:
