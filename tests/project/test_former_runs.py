@@ -36,7 +36,7 @@ def test_a_former_run_writes_what_it_wrote(run: Path) -> None:
 def test_a_former_run_goes_on_to_the_end_that_it_had(run: Path) -> None:
     resume(run, sources=run.parent.parent / "haven.txt")
     ended, former = read_checkpoint(run / "last.keras"), read_checkpoint(FORMER / f"{run.name}_finished.keras")
-    # On the machine that made it the two are equal bit for bit; another processor's products round otherwise.
+    # On the kind of machine that made them the two are equal bit for bit; other processors round products otherwise.
     for now, then in zip(ended.weights.arrays(), former.weights.arrays(), strict=True):
         np.testing.assert_allclose(now, then, rtol=0, atol=1e-4)
     for now, then in zip(states(run / "last.keras"), states(FORMER / f"{run.name}_finished.keras"), strict=True):

@@ -60,7 +60,7 @@ def fit(
     chain.on_train_end(logs)
 
 
-def _compiled(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _compiled(step: Callable[[Any], Any]) -> Any:
     """A step as a graph, nested as Keras's `fit` nests it: TensorFlow then optimizes it alike, and it rounds alike."""
     inner = tf.function(step, autograph=False)
     return tf.function(lambda data: inner(data), autograph=False)
