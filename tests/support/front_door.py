@@ -81,7 +81,9 @@ def judge(outcome: Outcome, *codes: int) -> Outcome:
         assert outcome.err.count("\n") == 1, outcome
         assert len(outcome.err) > 20
     elif outcome.code == 2:
-        assert [lines[0][:7], lines[-1][:7]] == ["Usage: ", "Error: "], outcome
+        # A hint about a value may come before it is clear that the option has no use here.
+        usage = [line for line in lines if not line.startswith("Note: ")]
+        assert [usage[0][:7], usage[-1][:7]] == ["Usage: ", "Error: "], outcome
     assert all(
         character.isprintable() or character in "\n\t\ufeff" or ord(character) >= 0xA0 for character in outcome.err
     )

@@ -101,8 +101,8 @@ def run_argument(run: Run, checkpoints: PathLike = CHECKPOINTS) -> str:
         Arguments for a shell; with `--checkpoints` if the name is looked up in another folder than the default.
     """
     places = Path(checkpoints) / run.name, Path(run.name)
-    found = next((path for path in places if path.is_dir()), places[0])
     with contextlib.suppress(OSError):
+        found = next((path for path in places if path.is_dir()), places[0])
         if found == run.path or found.samefile(run.path):
             return shlex.quote(run.name) + elsewhere(checkpoints)
     return shlex.quote(os.fspath(run.path))
