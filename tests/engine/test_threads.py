@@ -77,6 +77,38 @@ def test_products_are_shared_out_over_numbers_of_threads_that_keep_the_bits(libr
         assert library.threads == threads
 
 
+def test_a_held_block_follows_the_pace_until_another_thread_begins_one(library: FakeLibrary) -> None:
+    pace, seen = Pace(), []
+    with Threads(hold=True):
+        for pace.many in (False, True, True, False, True):
+            seen.append(pace.run(0, library.get))
+        assert library.told == [1, 4, 1, 4]
+
+        def work() -> None:
+            with Threads(many=True):
+                seen.append(library.threads)
+
+        other = threading.Thread(target=work)
+        other.start()
+        other.join()
+        pace.many = True
+        seen.append(pace.run(0, library.get))
+    assert seen == [1, 4, 4, 1, 4, 1, 1]
+    assert library.threads == 4
+    pace.many = True
+    assert pace.run(0, library.get) == 4
+
+
+def test_a_process_forked_within_a_block_counts_from_the_beginning(library: FakeLibrary) -> None:
+    with Threads(hold=True):
+        blas._forget()
+    with Threads(many=True):
+        assert library.threads == 4
+    with Threads():
+        assert library.threads == 1
+    assert library.threads == 4
+
+
 def test_two_threads_at_work_share_nothing_out(library: FakeLibrary) -> None:
     inside, leave = threading.Event(), threading.Event()
 

@@ -67,7 +67,9 @@ def test_banned_ids_are_never_drawn_and_never_close() -> None:
     config = SamplingConfig(top_p=0.9, min_p=0.05, typical_p=0.9, top_k=4)
     margin, shorter = Margin(500), Margin(500)
     left = np.array([0, 2, 3, 5, 6])
-    ids = draw(controlled(logits, config, temperature=1.0, banned=banned, margin=margin), noise, margin)
+    possible = logits.copy()
+    possible[:, banned] = -np.inf
+    ids = draw(controlled(possible, config, temperature=1.0, margin=margin), noise, margin)
     expected = draw(controlled(logits[:, left], config, temperature=1.0, margin=shorter), noise[:, left], shorter)
     np.testing.assert_array_equal(ids, left[expected])
     # The bound for typical_p grows with the number of ids.

@@ -60,7 +60,55 @@ class _Claims:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.count = 0
-        self.before = 1
+        self.before = self.now = 1
+        self.many = False
+        self.holder: int | None = None
+
+    def take(self, *, many: bool, hold: bool = False) -> None:
+        """Begins a block, which gets OpenBLAS's threads if it is the only one; `hold` lets it change that later."""
+        library = _library()
+        if library is None:
+            return
+        with self.lock:
+            self.count += 1
+            only = self.count == 1
+            if only:
+                self.before = self.now = library.get()
+            self.holder = threading.get_ident() if hold and only else None
+            self._use(library, many and only)
+
+    def give_back(self) -> None:
+        """Ends a block."""
+        library = _library()
+        if library is None:
+            return
+        with self.lock:
+            # A process that was forked within a block ends one that it never began.
+            self.count = max(0, self.count - 1)
+            if not self.count:
+                self.holder = None
+                if self.now != self.before:
+                    library.set(self.before)
+
+    def held(self, *, many: bool) -> bool:
+        """Whether the calling thread holds the only block, with OpenBLAS's threads from now on or without."""
+        if self.holder != threading.get_ident():
+            return False
+        if self.many == many:
+            return True
+        library = _library()
+        with self.lock:
+            if library is None or self.holder is None:
+                return False
+            self._use(library, many)
+        return True
+
+    def _use(self, library: _Library, many: bool) -> None:
+        wanted = _share(self.before) if many else 1
+        self.many = many
+        if self.now != wanted:
+            library.set(wanted)
+            self.now = wanted
 
 
 _claims = _Claims()
@@ -87,41 +135,26 @@ class Threads:
 
     Args:
         many: share products out, over as many threads as OpenBLAS has, but never so many that bits change.
+        hold: let a `Pace` decide for the steps in it, as long as no other thread begins a block. Each step outside is
+            a block of its own, which takes some microseconds more.
 
     >>> with Threads():
     ...     engine_step = "made in the calling thread"
     """
 
-    def __init__(self, *, many: bool = False) -> None:
-        self._many = many
+    def __init__(self, *, many: bool = False, hold: bool = False) -> None:
+        self._many, self._hold = many, hold
 
     def __enter__(self) -> None:
-        library = _library()
-        if library is None:
-            return
-        claims = _claims
-        with claims.lock:
-            if not claims.count:
-                claims.before = int(library.get())
-            claims.count += 1
-            first = claims.count == 1
-            wanted = _share(claims.before) if self._many and first else 1
-            if not first or wanted != claims.before:
-                library.set(wanted)
+        _claims.take(many=self._many, hold=self._hold)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        library = _library()
-        if library is None:
-            return
-        claims = _claims
-        with claims.lock:
-            claims.count -= 1
-            if not claims.count:
-                library.set(claims.before)
+        _claims.give_back()
 
 
+@functools.cache
 def _share(threads: int) -> int:
     return next((share for share in _SHARES if share <= threads), 1)
 
@@ -129,7 +162,8 @@ def _share(threads: int) -> int:
 ALONE = Threads()
 """Each product in the calling thread."""
 
-_MANY = Threads(many=True)
+HELD = Threads(hold=True)
+"""Steps of one text, one after the other, with a `Pace`."""
 
 _TRIAL = 8
 """Steps that are measured with one thread at least, and whose time a trial of several may lose at most."""
@@ -166,10 +200,18 @@ class Pace:
 
     def run(self, steps: int, call: Callable[..., T], *arguments: Any) -> T:
         """The result of a call that makes so many steps."""
-        start = time.perf_counter()
-        with _MANY if self.many else ALONE:
+        claims, now = _claims, time.perf_counter
+        held = claims.held(many=self.many)
+        if not held:
+            claims.take(many=self.many)
+        try:
+            start = now()
             result = call(*arguments)
-        self.add(steps, time.perf_counter() - start)
+            seconds = now() - start
+        finally:
+            if not held:
+                claims.give_back()
+        self.add(steps, seconds)
         return result
 
     def add(self, steps: int, seconds: float) -> None:

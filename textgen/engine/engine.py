@@ -15,7 +15,7 @@ from textgen.engine.blas import ALONE, Pace, can_choose_threads
 from textgen.engine.lane import Lane
 from textgen.engine.layer import Head, Layer
 from textgen.engine.matrix import FEW, ROWS, Matrix, has_small_kernels
-from textgen.engine.state import State
+from textgen.engine.state import Plan, State
 from textgen.engine.threads import cores, side_by_side
 from textgen.engine.trace import Trace
 from textgen.model.weights import ModelWeights
@@ -35,7 +35,7 @@ _SINGLE = 2**62
 _PACED = 2**18
 """Multiplications of a text's step from which on OpenBLAS's threads may be worth a trial."""
 
-_TIMED = 4
+_TIMED = 16
 """Steps of a segment that are timed together."""
 
 
@@ -113,18 +113,15 @@ class Engine:
         Raises:
             ValueError: `ids` and `state` differ in their number of texts.
         """
-        lanes = self._lanes(state, _STEP)
-        if len(ids) != state.batch:
+        plan = state.plans.get(_STEP) or self._plan(state, _STEP)
+        if len(ids) != len(state.hidden):
             raise ValueError(f"ids must be of {state.batch} texts like the state; got {len(ids)}.")
-        if len(lanes) == 1:
-            pace = self._pace(state, _STEP)
-            if pace is not None:
-                return pace.run(1, lanes[0].step, ids), state
-            with ALONE:
-                return lanes[0].step(ids), state
-        bounds = _bounds(len(ids), len(lanes))
+        if plan.pace is not None:
+            return plan.pace.run(1, plan.lanes[0].step, ids), state
         with ALONE:
-            parts = side_by_side([partial(lane.step, ids[a:b]) for lane, (a, b) in zip(lanes, bounds, strict=True)])
+            if len(plan.lanes) == 1:
+                return plan.lanes[0].step(ids), state
+            parts = side_by_side([partial(lane.step, ids[a:b]) for lane, (a, b) in plan.parts])
         return np.concatenate(parts), state
 
     def read(self, ids: Ids, state: State, *, last: bool = False) -> tuple[Array, State]:
@@ -174,9 +171,7 @@ class Engine:
 
     def _forward(self, ids: Ids, state: State, traces: list[Trace] | None = None) -> Array:
         """The head's input after each of `ids`, `(time, batch)`, as `(time, batch, units)`; appends to `traces`."""
-        lanes = self._lanes(state, _READ if traces is None else _SINGLE)
-        bounds = _bounds(state.batch, len(lanes))
-        pace = self._pace(state, _READ) if len(lanes) == 1 else None
+        plan = self._plan(state, _READ if traces is None else _SINGLE)
         total: Array | None = None
         x: Array = np.empty(0, np.float32) if self._embedding is None else self._embedding[ids]
         for n, layer in enumerate(self._layers):
@@ -184,15 +179,14 @@ class Engine:
             x = np.empty((*ids.shape, layer.units), np.float32)
             if traces is not None:
                 with ALONE:
-                    traces.append(lanes[0].trace(n, addends, x))
-            elif pace is not None:
+                    traces.append(plan.lanes[0].trace(n, addends, x))
+            elif plan.pace is not None:
                 for start in range(0, len(x), _TIMED):
                     part = slice(start, start + _TIMED)
-                    pace.run(len(x[part]), lanes[0].recur, n, addends[part], x[part])
+                    plan.pace.run(len(x[part]), plan.lanes[0].recur, n, addends[part], x[part])
             else:
-                parts = zip(lanes, bounds, strict=True)
                 with ALONE:
-                    side_by_side([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in parts])
+                    side_by_side([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in plan.parts])
             if self._head.skip:
                 total = x.copy() if total is None else np.add(total, x, total)
         return x if total is None else total
@@ -221,17 +215,19 @@ class Engine:
             side_by_side([partial(part, a * ROWS, b * ROWS) for a, b in _bounds(blocks, parts)])
         return product.reshape(*x.shape[:-1], matrix.columns)[..., : len(bias)]
 
-    def _lanes(self, state: State, worth: int) -> list[Lane]:
-        """The rows of `state` divided among threads, each with at least `worth` multiplications in a step."""
-        if worth in state.lanes:
-            return state.lanes[worth]
+    def _plan(self, state: State, worth: int) -> Plan:
+        """Who steps the rows of `state`: threads that each have at least `worth` multiplications in a step."""
+        if worth in state.plans:
+            return state.plans[worth]
         threads = self.threads if has_small_kernels() or can_choose_threads() else 1
         number = max(1, min(threads, state.batch // 2, state.batch * self._work // worth))
-        state.lanes[worth] = [
+        bounds = _bounds(state.batch, number)
+        lanes = [
             Lane(self._layers, self._head, self._embedding, state.hidden[a:b], state.cell_state[a:b], quiet=state.quiet)
-            for a, b in _bounds(state.batch, number)
+            for a, b in bounds
         ]
-        return state.lanes[worth]
+        state.plans[worth] = Plan(lanes, bounds, self._pace(state, worth) if number == 1 else None)
+        return state.plans[worth]
 
     def _pace(self, state: State, kind: int) -> Pace | None:
         """What decides about OpenBLAS's threads for a state's steps; None where one thread makes them all."""

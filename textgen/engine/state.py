@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from textgen.engine.blas import Pace
     from textgen.engine.lane import Lane
 
 Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a state's rows are divided among threads.
+
+    Args:
+        lanes: one for each thread.
+        bounds: the first row of each and the row after its last.
+        pace: decides about the threads of BLAS; None where they are not used.
+    """
+
+    lanes: list[Lane]
+    bounds: list[tuple[int, int]]
+    pace: Pace | None
+
+    @property
+    def parts(self) -> Iterator[tuple[Lane, tuple[int, int]]]:
+        """Each lane and its rows."""
+        return zip(self.lanes, self.bounds, strict=True)
 
 
 class State:
@@ -25,14 +47,14 @@ class State:
         cell_state: `(batch, width)` float32, the cell states of all layers, concatenated; of width 0 for cells
             without one.
         quiet: whether its steps do without the threads of BLAS.
-        lanes: private to the engine: its lanes for this state.
+        plans: private to the engine: how it divides this state's rows, by the work that is worth a thread.
     """
 
     def __init__(self, hidden: Array, cell_state: Array, *, quiet: bool) -> None:
         self.hidden = hidden
         self.cell_state = cell_state
         self.quiet = quiet
-        self.lanes: dict[int, list[Lane]] = {}
+        self.plans: dict[int, Plan] = {}
 
     def __reduce__(self) -> tuple[Callable[..., State], tuple[Any, ...]]:
         # Lanes are bound to this state's arrays and to the engine; a copy gets its own.

@@ -57,7 +57,7 @@ class BatchSampler:
         count = len(generators)
         logits, state = engine.read(context[None], engine.initial_state(1, quiet=count > 1), last=True)
         self.samples = list(range(count))
-        self._engine, self._config, self._generators, self._banned = engine, config, generators, banned
+        self._engine, self._config, self._generators = engine, config, generators
         self._logits = logits.repeat(count, axis=0)
         self._state = state if count == 1 else state.take([0] * count)
         self._referee = Referee(engine, state, count) if count > 1 else None
@@ -68,6 +68,7 @@ class BatchSampler:
         self._noise = np.empty((count, self._block, logits.shape[1]))
         self._temperatures = config.temperatures
         self._window = Window(prompt, count, config.repetition_window) if config.repetition_penalty > 1.0 else None
+        self._banned = _columns(banned)
 
     @property
     def logprobs(self) -> Array:
@@ -76,19 +77,23 @@ class BatchSampler:
 
     def draw(self) -> Ids:
         """Draws the next id of each unfinished sample, `(samples,)`."""
-        if self._position % self._block == 0:
+        place = self._position % self._block
+        if not place:
             self._draw_ahead()
         if self._position:
             self._logits, self._state = self._engine.step(self._last, self._state)
+        noise = self._noise[:, place]
+        recent = None if self._window is None else self._window.ids
         if self._referee is None or not self._position:
-            ids = self._chosen(slice(None))
+            ids = self._choose(self._logits, noise, recent)
         else:
             margin = Margin(len(self._logits))
-            ids = self._chosen(slice(None), margin)
+            ids = self._choose(self._logits, noise, recent, margin)
             tolerance = TOLERANCE * float(np.abs(self._logits).max())
             for row in np.flatnonzero(margin.nats <= tolerance).tolist():
                 self._compute_alone(row, self._referee)
-                ids[row] = self._chosen([row])[0]
+                own = None if recent is None else recent[[row]]
+                ids[row] = self._choose(self._logits[[row]], noise[[row]], own)[0]
         if self._referee is not None:
             for sample, each in zip(self.samples, ids.tolist(), strict=True):
                 self._drawn[sample].append(each)
@@ -114,24 +119,28 @@ class BatchSampler:
         np.maximum(self._noise, _TINY, out=self._noise)
         np.negative(np.log(self._noise, out=self._noise), out=self._noise)
 
-    def _chosen(self, rows: slice | list[int], margin: Margin | None = None) -> Ids:
-        """The ids drawn for these rows from their logits, after the controls."""
-        logits = self._logits[rows].astype(np.float64)
-        left = controlled(
-            logits,
-            self._config,
-            temperature=self._temperatures[self._position % len(self._temperatures)],
-            banned=self._banned,
-            recent=None if self._window is None else self._window.ids[rows],
-            margin=margin,
-        )
-        return draw(left, self._noise[rows, self._position % self._block], margin)
+    def _choose(
+        self, logits: NDArray[np.float32], noise: Array, recent: Ids | None, margin: Margin | None = None
+    ) -> Ids:
+        """The ids drawn from logits, `(rows, vocab)`, after the controls."""
+        temperature = self._temperatures[self._position % len(self._temperatures)]
+        possible = logits.astype(np.float64)
+        if self._banned is not None:
+            possible[:, self._banned] = -np.inf
+        return draw(controlled(possible, self._config, temperature, recent, margin), noise, margin)
 
     def _compute_alone(self, row: int, referee: Referee) -> None:
         """Recomputes the logits and the state of the sample in `row` in a batch of one."""
         sample = self.samples[row]
         self._logits[[row]], state = referee.logits(sample, self._drawn[sample])
         self._state.put(row, state)
+
+
+def _columns(banned: Ids | None) -> Ids | int | None:
+    """The banned ids as an index that NumPy is fast with: one column is set faster than a list of one or none."""
+    if banned is None or not len(banned):
+        return None
+    return banned if len(banned) > 1 else int(banned[0])
 
 
 class Window:

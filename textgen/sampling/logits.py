@@ -6,9 +6,10 @@ the logit `-inf`. Each has a value that switches it off, and then returns its ar
 
 `controlled` applies them in the order of the fields of `SamplingConfig`, each to the output of the one before:
 
-    ban and allow -> repetition_penalty -> temperature -> top_k -> top_p -> min_p -> typical_p -> draw
+    repetition_penalty -> temperature -> top_k -> top_p -> min_p -> typical_p -> draw
 
-So `top_p` and the later ones use the probabilities after the temperature, among the remaining ids.
+So `top_p` and the later ones use the probabilities after the temperature, among the remaining ids. What `ban` and
+`allow` drop has the logit `-inf` before: it is dropped whatever the logits are, which is no decision for a `Margin`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,7 @@ Ids = NDArray[np.integer]
 def controlled(
     logits: Array,
     config: SamplingConfig,
-    *,
     temperature: float,
-    banned: Ids | None = None,
     recent: Ids | None = None,
     margin: Margin | None = None,
 ) -> Array:
@@ -38,14 +37,11 @@ def controlled(
 
     Args:
         logits: `(batch, vocab)`.
-        config: the controls; its temperatures, `ban` and `allow` are not read.
+        config: the controls; its temperatures, `ban` and `allow` are not read here.
         temperature: that of this character.
-        banned: the ids that `ban` and `allow` drop, not all; None for none.
         recent: `(batch, characters)`, recent ids for the repetition penalty; None for none.
         margin: records how close the decisions were; None records nothing.
     """
-    if banned is not None:
-        logits = drop(logits, banned)
     if recent is not None:
         logits = penalize_repetition(logits, recent, config.repetition_penalty)
     logits = temper(logits, temperature, margin)
@@ -53,19 +49,6 @@ def controlled(
     logits = keep_top_p(logits, config.top_p, margin)
     logits = keep_min_p(logits, config.min_p, margin)
     return keep_typical(logits, config.typical_p, margin)
-
-
-def drop(logits: Array, banned: Ids) -> Array:
-    """Drops these ids, whatever their logits are, so that there is no decision for a `Margin` to record.
-
-    >>> drop(np.zeros((1, 3)), np.array([0, 2]))
-    array([[-inf,   0., -inf]])
-    """
-    if not banned.size:
-        return logits
-    left = logits.copy()
-    left[:, banned] = -np.inf
-    return left
 
 
 def penalize_repetition(logits: Array, recent: Ids, penalty: float) -> Array:

@@ -18,6 +18,7 @@ from textgen.config import SamplingConfig, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine
+from textgen.engine.blas import HELD
 from textgen.sampling.banned import banned_ids
 from textgen.sampling.batch_sampler import BatchSampler
 from textgen.sampling.ending import Ending
@@ -115,8 +116,9 @@ def write_samples(
             `banned_ids`.
     """
     streams = Streams(engine, tokenizer, prompt, config, count=count, logprobs=logprobs)
-    for _ in streams:
-        pass
+    with HELD:
+        for _ in streams:
+            pass
     return streams.samples
 
 
