@@ -21,6 +21,7 @@ RAISED_IN = {
     "textgen/corpus/batches.py": ("train",),
     "textgen/corpus/decoding.py": READING,
     "textgen/corpus/normalization.py": ("train",),
+    "textgen/corpus/finding.py": ("train",),
     "textgen/corpus/sources.py": ("train",),
     "textgen/corpus/undecodable.py": READING,
     "textgen/model/read.py": ("train",),

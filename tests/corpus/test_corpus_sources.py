@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from texts import opened, read
 
 from textgen.config import CorpusConfig
-from textgen.corpus import encode_corpus, open_corpus, sources
+from textgen.corpus import encode_corpus, finding, open_corpus, sources
 from textgen.errors import ConfigError, CorpusError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,7 +59,7 @@ class TestFinding:
         except ValueError:
             return
         hidden = path.rpartition("/")[2].startswith(".") and not PurePosixPath(glob).name.startswith(".")
-        assert sources.Pattern(glob).matches(path) == (expected and not hidden)
+        assert finding.Pattern(glob).matches(path) == (expected and not hidden)
 
     def test_the_glob_does_not_apply_to_files_that_are_named(self, tmp_path: Path) -> None:
         (tmp_path / "chat.log").write_bytes(b"ahoy")

@@ -159,7 +159,7 @@ def hint_at_waiting(sources: Sequence[str]) -> Iterator[None]:
         click.echo(f"Write or paste the text here; {end} on a line of its own ends it.", err=True)
         yield
         return
-    from textgen.corpus.sources import is_stream
+    from textgen.corpus.finding import is_stream
 
     if not any(map(is_stream, sources)):
         yield

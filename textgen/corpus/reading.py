@@ -10,8 +10,9 @@ from typing import BinaryIO
 from textgen.config import CorpusConfig
 from textgen.corpus import sources
 from textgen.corpus.decoding import check_encoding, decode_source
+from textgen.corpus.finding import find_sources, is_stream, stream_descriptor
 from textgen.corpus.normalization import normalize
-from textgen.corpus.sources import STANDARD_INPUT, Source, find_sources, is_stream, stream_descriptor
+from textgen.corpus.sources import STANDARD_INPUT, Source
 
 OnRead = Callable[[bytes], None]
 
