@@ -119,3 +119,25 @@ def test_a_fork_of_a_process_that_trained_is_told_to_start_anew_and_others_train
     assert first == "trained"
     assert len(others) == 2
     assert all("multiprocessing.get_context('spawn')" in each for each in others)
+
+
+OWN = """
+import os, sys, tensorflow
+tensorflow.zeros(2) + 1
+child = os.fork()
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+import textgen
+textgen.train("text.txt", name="text", epochs=0.1, layers=1, units=8)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system tells a process's threads")
+def test_a_fork_that_brings_another_s_tensorflow_along_is_told_so_too(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("the sea and the ship went on to the land of the free\n" * 100)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    run = subprocess.run(
+        [sys.executable, "-c", OWN], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode != 0
+    assert "multiprocessing.get_context('spawn')" in run.stderr.splitlines()[-1]

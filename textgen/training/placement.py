@@ -116,13 +116,21 @@ def _require_own_runtime() -> None:
         TrainingError: this is such a fork.
     """
     global _process
-    if os.getpid() != _process and _runtime_started():
+    if (os.getpid() != _process or _is_single_thread()) and _runtime_started():
         raise TrainingError(
             "Training must not go on in a fork of a process that has used TensorFlow, whose threads a fork does not "
             "have. Start the process anew: multiprocessing.get_context('spawn'), or mp_context= of a "
             "ProcessPoolExecutor."
         )
     _process = os.getpid()
+
+
+def _is_single_thread() -> bool:
+    """Whether no thread is there that TensorFlow's runtime would have; False where the system does not say."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
+    except OSError:
+        return False
 
 
 def _runtime_started() -> bool:
