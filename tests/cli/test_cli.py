@@ -401,3 +401,24 @@ def test_missing_streams_are_no_reason_to_fail(home: Path) -> None:
             capture_output=True,
         )
         assert (done.returncode, b"Traceback" in done.stderr) == (0, False), (closed, done.stderr)
+
+
+LEAVING = """
+import atexit, sys, textgen.cli
+
+class Large:
+    def __del__(self):
+        print("taken apart", flush=True)
+
+large = Large()
+sys.modules["tensorflow"] = sys
+atexit.register(lambda: print("done at exit"))
+textgen.cli.cli = lambda prog_name: print("a line") or sys.exit(3)
+textgen.cli.main()
+"""
+
+
+def test_a_process_with_tensorflow_ends_without_taking_it_apart() -> None:
+    for program, expected in ((LEAVING, ""), (LEAVING.replace('sys.modules["tensorflow"]', "_"), "taken apart\n")):
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        assert (run.stdout, run.stderr, run.returncode) == (f"a line\ndone at exit\n{expected}", "", 3)
