@@ -47,25 +47,21 @@ def common_source(members: Members) -> Writer:
     Raises:
         RunError: there is no such text. The message says so without a remedy, which depends on the purpose.
     """
-    first = members[0][0]
-    for other, _ in members:
-        if _text(other) != _text(first):
-            raise RunError(
-                f"The mixed models {first.name!r} and {other.name!r} were trained on different texts, or on different "
-                "parts of one."
-            )
-    return first
+    if not have_one_text(members):
+        raise RunError("The mixed models were trained on different texts, or on different parts of one.")
+    return members[0][0]
+
+
+def have_one_text(members: Members) -> bool:
+    """Whether all models were trained on one text, with the same part of it held out, as far as is recorded."""
+    corpora = [writer.metadata.corpus for writer, _ in members]
+    return len({(corpus.sha256, corpus.split) for corpus in corpora}) == 1
 
 
 def common_reading(corpora: Sequence[CorpusDescription]) -> CorpusConfig:
     """How the training texts of models that `check_alike` were read; strict where they were not with one `errors`."""
     first, *others = (corpus.config for corpus in corpora)
     return first if all(each.errors == first.errors for each in others) else first.replace(errors="strict")
-
-
-def _text(writer: Writer) -> tuple[str | None, int | None]:
-    corpus = writer.metadata.corpus
-    return corpus.sha256, corpus.split
 
 
 def _vocabularies(first: CharTokenizer, other: CharTokenizer, *names: str) -> str:
