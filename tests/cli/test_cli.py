@@ -83,7 +83,8 @@ def test_the_examples_work_on_the_bundled_corpus(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     (tmp_path / "corpora").symlink_to(home / "corpora", target_is_directory=True)
-    shutil.copytree(home / "checkpoints" / "tiny", tmp_path / "checkpoints" / "marrow_haven")
+    for name in ("marrow_haven", "marrow_haven-2"):
+        shutil.copytree(home / "checkpoints" / "tiny", tmp_path / "checkpoints" / name)
     monkeypatch.chdir(tmp_path)
     code, out, err = piped(line, tmp_path) if "|" in line else astuple(front_door.run(*shlex.split(line)[1:]))
     assert (code, "Error" in err) == (0, False), err

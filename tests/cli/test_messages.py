@@ -18,6 +18,7 @@ READING = ("train", "sample", "complete", "score", "eval", "novelty", "neurons")
 RAISED_IN = {
     "textgen/analysis/evaluation/": ("eval",),
     "textgen/analysis/memorisation/": ("sample", "novelty"),
+    "textgen/cli/reading.py": ("sample", "complete", "score", "eval"),
     "textgen/corpus/batches.py": ("train",),
     "textgen/corpus/decoding.py": READING,
     "textgen/corpus/normalization.py": ("train",),

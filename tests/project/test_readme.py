@@ -57,8 +57,9 @@ def test_the_default_length_is_the_configuration_s() -> None:
 
 @pytest.fixture
 def poems(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with a run called "poems", as the programs take it; nothing is trained."""
-    shutil.copytree(home / "checkpoints" / "tiny", tmp_path / "checkpoints" / "poems")
+    """A folder with the runs "poems" and "poems-2", as the programs take them; nothing is trained."""
+    for name in ("poems", "poems-2"):
+        shutil.copytree(home / "checkpoints" / "tiny", tmp_path / "checkpoints" / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(textgen, "train", lambda *_, **__: Run("checkpoints/poems"), raising=False)
 

@@ -10,7 +10,7 @@ from many_controls import CONTROLS
 from small_models import ALPHABET, random_weights
 
 from textgen.config import ModelConfig, SamplingConfig
-from textgen.engine import Engine
+from textgen.engine import Engine, Mixture
 from textgen.sampling.referee import TOLERANCE, Referee
 from textgen.sampling.sampler import write_samples
 
@@ -47,6 +47,19 @@ def test_texts_do_not_depend_on_how_many_are_drawn_even_if_logits_do(
     more = write_samples(engine, ALPHABET, "abc", config, count=count + 3)
     assert several[0] == alone
     assert more[:count] == several
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(CONTROLS), st.integers(2, 9))
+def test_texts_of_a_mixture_do_not_depend_on_how_many_are_drawn_even_if_its_members_logits_do(
+    seed: int, chosen: dict[str, Any], count: int
+) -> None:
+    shape = ModelConfig(vocab_size=ALPHABET.vocab_size, layers=1, units=16, embedding=8)
+    mixture = Mixture([Drifting(shape, seed), Drifting(shape.replace(units=9), seed + 1)], [0.7, 0.3])
+    config = SamplingConfig(**chosen, max_new_tokens=60, seed=seed)
+    several = write_samples(mixture, ALPHABET, "abc", config, count=count)
+    assert several[0] == write_samples(mixture, ALPHABET, "abc", config)[0]
+    assert write_samples(mixture, ALPHABET, "abc", config, count=count + 3)[:count] == several
 
 
 def test_without_the_referee_such_a_drift_would_change_texts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from textgen.analysis.features import Feature, find_features
 from textgen.analysis.passage import Passage, open_writer, read_passage
 from textgen.config import InsightConfig, Unknown, cell_name
 from textgen.display.pages import packed, page, smallest
+from textgen.engine import Engine
+from textgen.errors import ConfigError
 from textgen.runs.run import CHECKPOINTS
 from textgen.sampling.writer import Writer
 from textgen.system import PathLike
@@ -222,7 +224,7 @@ def neurons(
         CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
         CorpusError: the text is empty, or all its characters are outside the vocabulary.
         UnknownCharacterError: the text contains characters outside the vocabulary, and `unknown` refuses them.
-        ConfigError: a setting is out of its range.
+        ConfigError: a setting is out of its range, or the writer mixes several models.
 
     Example:
         found = textgen.neurons("poems", Path("letter.txt").read_text())
@@ -231,15 +233,18 @@ def neurons(
     """
     config = InsightConfig(limit=limit, unknown=unknown)
     writer = open_writer(run, checkpoints)
+    if not isinstance(writer.engine, Engine):
+        raise ConfigError("A mixture of models has no units of its own. Look at one of its members.")
+    engine = writer.engine
     passage = read_passage(writer, text, config)
     layers, units, count = writer.config.layers, writer.config.units, len(passage.ids)
     states = np.empty((layers, units, count), np.float32)
     above: dict[tuple[int, str], NDArray[np.int64]] = {}
     below: dict[tuple[int, str], NDArray[np.int64]] = {}
-    _, carried = writer.engine.observe(passage.before[None], writer.engine.initial_state(1))
+    _, carried = engine.observe(passage.before[None], engine.initial_state(1))
     for start in range(0, count, _CHUNK):
         part = slice(start, min(start + _CHUNK, count))
-        traces, carried = writer.engine.observe(passage.ids[None, part], carried)
+        traces, carried = engine.observe(passage.ids[None, part], carried)
         for layer, trace in enumerate(traces):
             states[layer, :, part] = trace.state[0].T
             for gate, values in trace.gates.items():

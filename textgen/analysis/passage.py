@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from textgen.config import InsightConfig
 from textgen.corpus.context import context_ids
 from textgen.errors import CorpusError
-from textgen.runs.find import checkpoint_name, resolve_checkpoint
+from textgen.runs.find import resolve_checkpoint
 from textgen.sampling.writer import Writer, load
 from textgen.system import PathLike
 
@@ -79,7 +79,7 @@ def read_passage(writer: Writer, text: str, config: InsightConfig) -> Passage:
             "the training text."
         )
     return Passage(
-        model="model" if writer.path is None else checkpoint_name(writer.path),
+        model=writer.name,
         text=start if len(ids) == len(start) else tokenizer.decode(ids),
         ids=ids,
         before=context_ids(tokenizer, ids[:0]),

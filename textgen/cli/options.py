@@ -205,12 +205,15 @@ def run_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> Sequen
 
 
 def run_option(function: F) -> F:
-    """`--run`."""
+    """`--run`, as the parameter `runs`: those to mix, each perhaps with a weight."""
     return click.option(
         "--run",
-        metavar="NAME",
+        "runs",
+        metavar="NAME[:WEIGHT]",
+        multiple=True,
         shell_complete=run_names,
-        help="A run's name or folder, or a .keras file.  [default: the newest run]",
+        help="A run's name or folder, or a .keras file; several are mixed by their weights, 1 unless given.  "
+        "[default: the newest run]",
     )(function)
 
 

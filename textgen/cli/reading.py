@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from textgen.cli.command import visible
 from textgen.config import SamplingConfig, Unknown
 from textgen.config.corpus import DecodingErrors
-from textgen.runs.find import checkpoint_name, resolve_checkpoint
-from textgen.sampling.writer import load
+from textgen.runs.find import checkpoint_name, names_run, resolve_checkpoint
+from textgen.sampling.writer import Writer, load
 from textgen.system import is_terminal
-
-if TYPE_CHECKING:
-    from textgen.sampling.writer import Writer
 
 _ADAPTING = {
     "reading": ("reading the training text", "B"),
@@ -36,10 +34,56 @@ _PATIENCE = 2.0
 """Seconds without input from standard input until a hint is shown."""
 
 
-def load_writer(run: str | None, checkpoints: Path) -> tuple[Writer, str]:
-    """Loads the model of `--run`; returns it with its run's name or its file's path."""
-    path = resolve_checkpoint(run, checkpoints=checkpoints)
-    return load(path), checkpoint_name(path)
+def load_writer(runs: str | Sequence[str] | None, checkpoints: Path) -> tuple[Writer, str]:
+    """Loads the model of a run, or mixes those of several.
+
+    Args:
+        runs: one run's name; or the values of `--run`, of which none takes the newest run. None does so, too.
+        checkpoints: the folder of the run folders.
+
+    Returns:
+        The writer, and its run's name, its file's path, or the mixture's name.
+
+    Raises:
+        UsageError: a weight is not a positive number.
+        TextgenError: see `load` and `Writer.mix`.
+    """
+    if runs is None or isinstance(runs, str):
+        named = [(runs, 1.0)]
+    else:
+        named = [_weighted(each, checkpoints) for each in runs] or [(None, 1.0)]
+    paths = [resolve_checkpoint(run, checkpoints=checkpoints) for run, _ in named]
+    loaded = {path: load(path) for path in dict.fromkeys(paths)}
+    if len(paths) == 1:
+        return loaded[paths[0]], checkpoint_name(paths[0])
+    writer = Writer.mix([loaded[path] for path in paths], [weight for _, weight in named])
+    return writer, writer.name
+
+
+def mixed_runs(writer: Writer) -> dict[str, Any]:
+    """The runs of a mixture with their weights, which have the sum 1, as a JSON object's field; {} for one run."""
+    runs = [{"run": each.name, "weight": weight} for each, weight in writer.members]
+    return {"runs": runs} if len(runs) > 1 else {}
+
+
+def _weighted(given: str, checkpoints: Path) -> tuple[str | None, float]:
+    """A value of `--run` as a run's name and its weight; a run whose name holds the colon comes first."""
+    name, colon, text = given.rpartition(":")
+    if not colon or names_run(given, checkpoints=checkpoints):
+        return given, 1.0
+    try:
+        weight = float(text)
+    except ValueError:
+        if not names_run(name, checkpoints=checkpoints):
+            return given, 1.0
+        weight = math.nan
+    if not 0.0 < weight < math.inf:
+        example = repr(f"{name}:0.7")
+        raise click.UsageError(
+            f"--run {given!r}: the weight must be a positive number; got {text!r}. Write for instance {example}.",
+            click.get_current_context(silent=True),
+        )
+    return name, weight
 
 
 def read_text(writer: Writer, source: str, *, encoding: str, errors: DecodingErrors | None = None) -> str:
@@ -56,7 +100,7 @@ def read_text(writer: Writer, source: str, *, encoding: str, errors: DecodingErr
     """
     from textgen.corpus import open_corpus
 
-    settings = writer.metadata.corpus.config.replace(encoding=encoding)
+    settings = writer.reading.replace(encoding=encoding)
     if errors is not None:
         settings = settings.replace(errors=errors)
     with hint_at_waiting([source]):

@@ -5,11 +5,14 @@
     logits, state = engine.step([id], engine.initial_state(1))
 
 `engine` is the stack of layers, `matrix` the matrix products, `cells` one step of each recurrent cell, `state` the
-hidden and cell states, and `trace` the activations of one layer over time. Reading files and sampling are elsewhere.
+hidden and cell states, and `trace` the activations of one layer over time. `mixture` is the weighted mean of several
+engines, and `network` what sampling and scoring ask of either. Reading files and sampling are elsewhere.
 """
 
 from textgen.engine.engine import Engine
+from textgen.engine.mixture import Mixture
+from textgen.engine.network import Network
 from textgen.engine.state import State
 from textgen.engine.trace import Trace
 
-__all__ = ["Engine", "State", "Trace"]
+__all__ = ["Engine", "Mixture", "Network", "State", "Trace"]

@@ -85,6 +85,11 @@ class Engine:
         config, weights, threads = self._made_of
         return partial(Engine, threads=threads), (config, weights)
 
+    @property
+    def vocab_size(self) -> int:
+        """The number of ids."""
+        return self.config.vocab_size
+
     def initial_state(self, batch: int, *, quiet: bool = False) -> State:
         """The state before the first character: zeros.
 
@@ -148,6 +153,11 @@ class Engine:
             elif start + times >= ids.shape[1]:
                 logits[:, 0] = self._logits(out[-1:])[0]
         return logits[:, 0] if last else logits, state
+
+    def magnitude(self, logits: Array, state: State) -> float:
+        """What the rounding errors of `logits` are in proportion to: the largest of them, in nats; see `Referee`."""
+        del state
+        return float(np.abs(logits).max())
 
     def observe(self, ids: Ids, state: State) -> tuple[list[Trace], State]:
         """Advances each text by a segment of characters and returns the activations of every layer.

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from textgen.config import Unknown, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.engine import Engine
+from textgen.engine import Network
 
 Ids = NDArray[np.integer]
 Progress = Callable[[int, int], None]
@@ -65,7 +65,7 @@ class Score:
 
 
 def score_text(
-    engine: Engine,
+    engine: Network,
     tokenizer: CharTokenizer,
     text: str,
     *,
@@ -96,7 +96,7 @@ def score_text(
 
 
 def score_ids(
-    engine: Engine,
+    engine: Network,
     ids: Ids,
     *,
     streams: int = 1,
@@ -133,7 +133,7 @@ def score_ids(
 
 
 def score_windows(
-    engine: Engine, ids: Ids, *, length: int = 256, batch_size: int = 64, progress: Progress | None = None
+    engine: Network, ids: Ids, *, length: int = 256, batch_size: int = 64, progress: Progress | None = None
 ) -> NDArray[np.float64]:
     """The log-probability of each id but the first, in adjacent windows that each begin from the initial state.
 
@@ -170,7 +170,7 @@ def score_windows(
 
 
 def _score(
-    engine: Engine,
+    engine: Network,
     inputs: Ids,
     targets: Ids,
     progress: Progress | None,
@@ -185,7 +185,7 @@ def _score(
     streams, time = inputs.shape
     state = engine.initial_state(streams)
     result = np.empty((streams, time))
-    chunk = max(1, min(1024, _LOGITS // (streams * engine.config.vocab_size)))
+    chunk = max(1, min(1024, _LOGITS // (streams * engine.vocab_size)))
     for start in range(0, time, chunk):
         part = slice(start, start + chunk)
         logits, state = engine.read(inputs[:, part], state)

@@ -81,6 +81,18 @@ def resolve_checkpoint(name: PathLike | None = None, *, checkpoints: PathLike = 
     return find_run(name, checkpoints=checkpoints).checkpoint
 
 
+def names_run(name: str, *, checkpoints: PathLike = CHECKPOINTS) -> bool:
+    """Whether `resolve_checkpoint` takes a name for a run's or a file's; the run may have no checkpoint."""
+    with contextlib.suppress(OSError, ValueError):
+        if Path(name).suffix == ".keras" or Path(name).is_file():
+            return True
+    try:
+        find_run(name, checkpoints=checkpoints, whole=False)
+    except RunError:
+        return False
+    return True
+
+
 def checkpoint_name(path: Path) -> str:
     """A checkpoint's display name: its run's name, or the path of a file outside a run.
 

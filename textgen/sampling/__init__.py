@@ -8,6 +8,7 @@
     sample          a text that was written
     sampler         the sampling loop: a prompt to samples, at once or as a stream
     suggestions     the likeliest continuations to the end of a word
+    mixing          what models must have in common to be mixed
     adapting        adapts a model's weights to a text
     drafts          the text that a user and a model write together
     writer          the public API: `load` and `Writer`

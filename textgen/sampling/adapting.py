@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textgen.config import AdaptationConfig, ModelConfig, Unknown, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.adaptation.learner import Learner
 from textgen.engine.adaptation.statistics import GradientStatistics, gather_statistics
+from textgen.engine.mixture import mix_logprobs
 from textgen.errors import RunError
 from textgen.model.description import CorpusDescription
 from textgen.model.weights import ModelWeights
 from textgen.runs.provenance import RunText, read_run_text
+
+if TYPE_CHECKING:
+    from textgen.sampling.writer import Writer
 
 Progress = Callable[[str, int, int], None]
 
@@ -61,7 +67,7 @@ def adapt_weights(
     corpus: Sequence[str] = (),
     unknown: Unknown = "auto",
     progress: Progress | None = None,
-) -> tuple[ModelWeights, Adaptation]:
+) -> tuple[ModelWeights, Adaptation, NDArray[np.float64]]:
     """Adapts a model's weights to a text.
 
     Args:
@@ -75,6 +81,10 @@ def adapt_weights(
         corpus: current paths of the training text; empty takes the recorded ones.
         unknown: how characters that the model never saw are treated: see `CharTokenizer.encode`.
         progress: called with the stage ("reading", "statistics" or "adapting"), the amount done and the total.
+
+    Returns:
+        The new weights, what they were adapted to, and `(characters,)`: the log-probability of each character of the
+        text, before the weights learned from it.
 
     Raises:
         UnknownCharacterError: the text holds characters that the model never saw, and `unknown` refuses them.
@@ -114,7 +124,42 @@ def adapt_weights(
     adaptation = Adaptation(
         characters=len(ids), nats_per_character=-float(logprobs.mean()), settings=settings, problem=problem
     )
-    return learner.weights, adaptation
+    return learner.weights, adaptation, logprobs
+
+
+def adapt_members(
+    members: Sequence[tuple[Writer, float]],
+    text: str,
+    settings: AdaptationConfig,
+    *,
+    corpus: Sequence[str] = (),
+    unknown: Unknown = "auto",
+    progress: Progress | None = None,
+) -> tuple[list[tuple[ModelWeights, Adaptation]], Adaptation]:
+    """Adapts the models of a mixture to a text, each for itself; the arguments are those of `adapt_weights`.
+
+    Returns:
+        The weights of each and what it was adapted to; and the same of the mixture, with its own log-probabilities.
+    """
+    found = [
+        adapt_weights(
+            writer.config,
+            writer.weights,
+            writer.tokenizer,
+            text,
+            settings,
+            description=writer.metadata.corpus,
+            path=writer.path,
+            corpus=corpus,
+            unknown=unknown,
+            progress=progress,
+        )
+        for writer, _ in members
+    ]
+    logprobs = mix_logprobs([each for _, _, each in found], np.log([share for _, share in members]))
+    problems = dict.fromkeys(each.problem for _, each, _ in found if each.problem)
+    whole = replace(found[0][1], nats_per_character=-float(logprobs.mean()), problem=" ".join(problems))
+    return [(weights, adaptation) for weights, adaptation, _ in found], whole
 
 
 def training_statistics(

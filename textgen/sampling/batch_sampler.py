@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import SamplingConfig
-from textgen.engine import Engine
+from textgen.engine import Network
 from textgen.sampling.logits import controlled, draw, log_softmax
 from textgen.sampling.margin import Margin
 from textgen.sampling.referee import TOLERANCE, Referee
@@ -46,7 +46,7 @@ class BatchSampler:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Network,
         context: Ids,
         prompt: Ids,
         config: SamplingConfig,
@@ -89,7 +89,7 @@ class BatchSampler:
         else:
             margin = Margin(len(self._logits))
             ids = self._choose(self._logits, noise, recent, margin)
-            tolerance = TOLERANCE * float(np.abs(self._logits).max())
+            tolerance = TOLERANCE * self._engine.magnitude(self._logits, self._state)
             for row in np.flatnonzero(margin.nats <= tolerance).tolist():
                 self._compute_alone(row, self._referee)
                 own = None if recent is None else recent[[row]]

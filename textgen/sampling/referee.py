@@ -13,10 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.engine import Engine, State
+from textgen.engine import Network
+from textgen.engine.network import NetworkState
 
 TOLERANCE = 1e-6
-"""The most by which a logit may differ between batches of one and of many, as a share of the largest.
+"""The most by which a logit may differ between batches of one and of many, as a share of `Network.magnitude`.
 
 Measured, not proved: at most 7e-7 with trained networks of up to 2 x 256, hundreds of characters on. Networks that
 amplify rounding errors from step to step, such as a simple RNN with weights several times the usual, exceed any
@@ -33,11 +34,11 @@ class Referee:
         samples: number of samples.
     """
 
-    def __init__(self, engine: Engine, state: State, samples: int) -> None:
+    def __init__(self, engine: Network, state: NetworkState, samples: int) -> None:
         self._engine = engine
         self._known = [(state, 0)] * samples
 
-    def logits(self, sample: int, ids: Sequence[int]) -> tuple[NDArray[np.float32], State]:
+    def logits(self, sample: int, ids: Sequence[int]) -> tuple[NDArray[np.float32], NetworkState]:
         """The logits, `(1, vocab)`, and the state of a sample after `ids`, all ids drawn for it; at least one.
 
         Continues from the last call for the same sample.

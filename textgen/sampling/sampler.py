@@ -17,7 +17,7 @@ import numpy as np
 from textgen.config import SamplingConfig, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.engine import Engine
+from textgen.engine import Network
 from textgen.engine.blas import HELD
 from textgen.sampling.banned import banned_ids
 from textgen.sampling.batch_sampler import BatchSampler
@@ -44,7 +44,7 @@ class Stream(Iterator[str]):
     """
 
     def __init__(
-        self, engine: Engine, tokenizer: CharTokenizer, prompt: str, config: SamplingConfig, *, logprobs: int = 0
+        self, engine: Network, tokenizer: CharTokenizer, prompt: str, config: SamplingConfig, *, logprobs: int = 0
     ) -> None:
         self._writing: _Writing | None = _Writing(engine, tokenizer, prompt, config, count=1, logprobs=logprobs)
         self._draft = self._writing.drafts[0]
@@ -76,7 +76,7 @@ class Streams(Iterator[list[str]]):
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Network,
         tokenizer: CharTokenizer,
         prompt: str,
         config: SamplingConfig,
@@ -98,7 +98,7 @@ class Streams(Iterator[list[str]]):
 
 
 def write_samples(
-    engine: Engine, tokenizer: CharTokenizer, prompt: str, config: SamplingConfig, *, count: int = 1, logprobs: int = 0
+    engine: Network, tokenizer: CharTokenizer, prompt: str, config: SamplingConfig, *, count: int = 1, logprobs: int = 0
 ) -> list[Sample]:
     """Writes samples of one prompt in one batch.
 
@@ -155,7 +155,7 @@ class _Writing:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Network,
         tokenizer: CharTokenizer,
         prompt: str,
         config: SamplingConfig,

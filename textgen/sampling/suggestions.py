@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from textgen.config import SamplingConfig, Unknown, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.engine import Engine
+from textgen.engine import Network
 from textgen.sampling.banned import banned_ids
 from textgen.sampling.logits import log_softmax
 
@@ -75,7 +75,7 @@ def is_whole_word(character: str) -> bool:
 
 
 def suggest(
-    engine: Engine,
+    engine: Network,
     tokenizer: CharTokenizer,
     text: str,
     *,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from textgen.config import (
     AdaptationConfig,
     Controls,
+    CorpusConfig,
     ModelConfig,
     SamplingConfig,
     Unknown,
@@ -17,10 +18,13 @@ from textgen.config import (
     require,
 )
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.engine import Engine
+from textgen.engine import Engine, Mixture
+from textgen.engine.mixture import shares
 from textgen.engine.scoring import Score, score_text
 from textgen.model.metadata import Metadata
 from textgen.model.weights import ModelWeights
+from textgen.runs.find import checkpoint_name, resolve_checkpoint
+from textgen.sampling.mixing import check_alike, common_reading, mixture_name
 from textgen.sampling.sample import Sample
 from textgen.sampling.sampler import Stream, Streams, write_samples
 from textgen.sampling.suggestions import Suggestion, suggest
@@ -43,7 +47,6 @@ def load(run: PathLike | None = None) -> Writer:
         CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
     """
     from textgen.model.read import read_checkpoint
-    from textgen.runs.find import resolve_checkpoint
 
     checkpoint = read_checkpoint(resolve_checkpoint(run))
     return Writer(
@@ -56,9 +59,10 @@ def load(run: PathLike | None = None) -> Writer:
 
 
 class Writer:
-    """Writes, completes and scores text with one trained model.
+    """Writes, completes and scores text with a trained model, or with a mixture of several: see `mix`.
 
-    A writer is immutable: its output depends on the arguments alone.
+    A writer is immutable: its output depends on the arguments alone. A mixture has no `config`, `weights` and
+    `metadata` of its own; its `members` have.
 
     Args:
         config: the network's shape.
@@ -84,17 +88,77 @@ class Writer:
     ) -> None:
         size = tokenizer.vocab_size
         require(config.vocab_size == size, "vocab_size", f"{size}, the vocabulary's size", config.vocab_size)
-        self.engine = Engine(config, weights)
+        self.engine: Engine | Mixture = Engine(config, weights)
         self.config = config
         self.weights = weights
         self.tokenizer = tokenizer
         self.metadata = Metadata(model=config, tokenizer=tokenizer) if metadata is None else metadata
         self.path = path
         self.adaptation = adaptation
+        self._mixed: tuple[tuple[Writer, float], ...] = ()
+
+    @classmethod
+    def mix(cls, writers: Sequence[Writer], weights: Sequence[float] | None = None) -> Writer:
+        """Mixes models of one vocabulary: each character's probability is the weighted mean of theirs.
+
+        Two models of one text, such as two seeds, predict it better together than either alone, in the time of both.
+
+        Args:
+            writers: at least one; their cells and sizes may differ, and they may be mixtures.
+            weights: positive numbers, one for each writer, in proportion; None weighs all equally.
+
+        Returns:
+            A writer whose `members` are the models with their weights; that of a single writer is the writer itself.
+
+        Raises:
+            ConfigError: the vocabularies or the normalisation of the training texts differ, or a weight is missing or
+                not a positive number.
+
+        Example:
+            writer = textgen.Writer.mix([textgen.load("poems"), textgen.load("poems-2")], [0.7, 0.3])
+        """
+        given = shares(len(writers), weights).tolist()
+        if len(writers) == 1:
+            return writers[0]
+        members = [
+            (each, w * share) for writer, w in zip(writers, given, strict=True) for each, share in writer.members
+        ]
+        check_alike([each for each, _ in members])
+        mixed = cls.__new__(cls)
+        mixed.engine = Mixture([each.engine for each, _ in members], [share for _, share in members])
+        mixed.tokenizer = writers[0].tokenizer
+        mixed.path, mixed.adaptation = None, None
+        mixed._mixed = tuple(members)
+        return mixed
+
+    if not TYPE_CHECKING:
+        # A type checker would take any name for an attribute's.
+        def __getattr__(self, name: str) -> Any:
+            kind = type(self).__name__
+            if name in ("config", "weights", "metadata"):
+                raise AttributeError(f"A {kind} of several models has no {name} of its own; its members have.")
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=self)
+
+    @property
+    def members(self) -> tuple[tuple[Writer, float], ...]:
+        """The models that are mixed, each with its weight; the weights have the sum 1. One model is its own member."""
+        return self._mixed or ((self, 1.0),)
+
+    @property
+    def name(self) -> str:
+        """The run's name, the file's path, or "model" without either; a mixture's is such as "a:0.7 + b:0.3"."""
+        if self._mixed:
+            return mixture_name(self._mixed)
+        return "model" if self.path is None else checkpoint_name(self.path)
+
+    @property
+    def reading(self) -> CorpusConfig:
+        """How the training text was read from its files."""
+        return common_reading([each.metadata.corpus for each, _ in self.members])
 
     def as_trained(self, text: str) -> str:
         """Normalises a text's newlines and characters as those of the training text were."""
-        config = self.metadata.corpus.config
+        config = self.reading
         if not config.keep_newlines:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         if config.normalize == "none" or text.isascii():
@@ -104,9 +168,12 @@ class Writer:
         return "".join(normalize([text], config.normalize))
 
     def __repr__(self) -> str:
-        config = self.config
-        shape = f"{config.layers} x {config.units} {config.cell}, {config.vocab_size} characters"
-        place = f", {self.path}" if self.path else ""
+        if self._mixed:
+            shape, place = f"{self.name}, {self.tokenizer.vocab_size} characters", ""
+        else:
+            config = self.config
+            shape = f"{config.layers} x {config.units} {config.cell}, {config.vocab_size} characters"
+            place = f", {self.path}" if self.path else ""
         adapted = f", adapted to {self.adaptation.characters:,} characters" if self.adaptation else ""
         return f"Writer({shape}{place}{adapted})"
 
@@ -207,7 +274,8 @@ class Writer:
         """A writer adapted to a text, so that it predicts the text's names and style better.
 
         Dynamic evaluation (Krause et al. 2018): one pass over the text, with an update of the weights after each
-        segment; see `textgen.engine.adaptation.rule`. This writer is not changed.
+        segment; see `textgen.engine.adaptation.rule`. This writer is not changed. Each member of a mixture adapts for
+        itself.
 
         Args:
             text: at least one character; a few pages have a clear effect, a few lines hardly any.
@@ -236,7 +304,7 @@ class Writer:
             writer = textgen.load("shakespeare").adapt(Path("my_play.txt").read_text())
             print(writer.generate("MIRA:", temperature=0.7).text)
         """
-        from textgen.sampling.adapting import adapt_weights
+        from textgen.sampling.adapting import adapt_members
 
         settings = AdaptationConfig(
             segment=segment,
@@ -246,26 +314,24 @@ class Writer:
             sample=sample,
             longest=longest,
         )
-        weights, adaptation = adapt_weights(
-            self.config,
-            self.weights,
-            self.tokenizer,
-            self.as_trained(text),
-            settings,
-            description=self.metadata.corpus,
-            path=self.path,
-            corpus=[os.fspath(each) for each in ([corpus] if isinstance(corpus, (str, os.PathLike)) else corpus)],
-            unknown=unknown,
-            progress=progress,
+        sources = [os.fspath(each) for each in ([corpus] if isinstance(corpus, (str, os.PathLike)) else corpus)]
+        found, whole = adapt_members(
+            self.members, self.as_trained(text), settings, corpus=sources, unknown=unknown, progress=progress
         )
-        return Writer(
-            config=self.config,
-            weights=weights,
-            tokenizer=self.tokenizer,
-            metadata=self.metadata,
-            path=self.path,
-            adaptation=adaptation,
-        )
+        adapted = [
+            Writer(
+                config=each.config,
+                weights=weights,
+                tokenizer=each.tokenizer,
+                metadata=each.metadata,
+                path=each.path,
+                adaptation=adaptation,
+            )
+            for (each, _), (weights, adaptation) in zip(self.members, found, strict=True)
+        ]
+        mixed = Writer.mix(adapted, [share for _, share in self.members])
+        mixed.adaptation = whole
+        return mixed
 
     def _sampling(self, controls: Controls) -> SamplingConfig:
         """The controls as a configuration, checked, with its texts as the training text was."""

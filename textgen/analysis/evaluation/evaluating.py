@@ -14,14 +14,16 @@ from textgen.analysis.evaluation.baselines import MOST_TRAINING, Baseline, compr
 from textgen.analysis.evaluation.bootstrap import LEAST, block_bootstrap
 from textgen.analysis.evaluation.calibration import TemperatureScaling
 from textgen.analysis.evaluation.evaluation import Evaluation, Protocol
-from textgen.analysis.evaluation.scored_text import ScoredText, given, held_out, model_name, utf8
+from textgen.analysis.evaluation.scored_text import ScoredText, given, held_out, utf8
 from textgen.config import AdaptationConfig, EvaluationConfig, Unknown
 from textgen.corpus.tokenizer import CharTokenizer
+from textgen.engine.mixture import mix_logprobs
 from textgen.engine.scoring import score_ids, score_windows
 from textgen.errors import RunError
 from textgen.runs.find import resolve_checkpoint
 from textgen.runs.provenance import RunText, read_run_text
 from textgen.runs.run import BEST, CHECKPOINTS
+from textgen.sampling.mixing import common_source
 from textgen.sampling.writer import Writer, load
 from textgen.system import PathLike
 
@@ -54,8 +56,8 @@ def evaluate(
 
     Args:
         run: a run's name, a run's folder, a `.keras` file, or a writer; None takes the newest run.
-        text: the text to score. None takes the run's held-out text, which is read again from its sources. Newlines and
-            characters are normalised as the training text's were.
+        text: the text to score. None takes the run's held-out text, which is read again from its sources; a mixture's
+            models must have the same one. Newlines and characters are normalised as the training text's were.
         corpus: where the run's own text is now: files or folders; empty takes the recorded places.
         checkpoints: the folder of the run folders.
         name: what to call a given text.
@@ -106,7 +108,8 @@ def evaluate(
         protocols.append(_dynamic(writer, own, ids, config, report))
     baselines = _baselines(writer, own, scored, functools.partial(report, "compressing"))
     return Evaluation(
-        run=model_name(writer),
+        run=writer.name,
+        members=tuple((each.name, share) for each, share in writer.members) if len(writer.members) > 1 else (),
         checkpoint=None if writer.path is None else str(writer.path),
         split=scored.split,
         source=scored.source,
@@ -114,7 +117,7 @@ def evaluate(
         sha256=scored.sha256,
         unknown=scored.unknown,
         dropped=scored.dropped,
-        vocab_size=writer.config.vocab_size,
+        vocab_size=writer.tokenizer.vocab_size,
         protocols=tuple(protocols),
         calibration=scaling.best(),
         baselines=tuple(baselines),
@@ -131,7 +134,8 @@ def _own_text(
     sources = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
     try:
         paths = [os.fspath(source) for source in sources]
-        own = read_run_text(writer.metadata.corpus, writer.path, keep=MOST_TRAINING, sources=paths, progress=progress)
+        source = common_source(writer.members)
+        own = read_run_text(source.metadata.corpus, source.path, keep=MOST_TRAINING, sources=paths, progress=progress)
         return own, ""
     except RunError as error:
         if sources:
@@ -163,7 +167,7 @@ def _protocol(
 def _dynamic(
     writer: Writer, own: RunText | None, ids: NDArray[Any], config: EvaluationConfig, report: Progress
 ) -> Protocol:
-    """Scores the text by dynamic evaluation.
+    """Scores the text by dynamic evaluation; each model of a mixture learns for itself.
 
     The gradient statistics are measured on the training text or, if that is missing, on the text scored so far.
     """
@@ -171,15 +175,12 @@ def _dynamic(
     from textgen.sampling.adapting import training_statistics
 
     settings = AdaptationConfig()
-    statistics = training_statistics(writer.config, writer.weights, writer.tokenizer, own, settings, progress=report)
-    logprobs = score_dynamic(
-        writer.config,
-        writer.weights,
-        ids,
-        settings,
-        statistics=statistics,
-        progress=functools.partial(report, "dynamic"),
-    )
+    progress = functools.partial(report, "dynamic")
+    found = []
+    for each, _ in writer.members:
+        usual = training_statistics(each.config, each.weights, each.tokenizer, own, settings, progress=report)
+        found.append(score_dynamic(each.config, each.weights, ids, settings, statistics=usual, progress=progress))
+    logprobs = mix_logprobs(found, np.log([share for _, share in writer.members]))
     values = settings.to_json()
     return _protocol(
         "dynamic",
@@ -187,7 +188,7 @@ def _dynamic(
         logprobs,
         config,
         streams=1,
-        gradients="the text, as read" if statistics is None else "training text",
+        gradients="the text, as read" if usual is None else "training text",
         **{name: values[name] for name in ("segment", "learning_rate", "decay", "epsilon", "sample")},
     )
 
@@ -199,7 +200,7 @@ def _baselines(
     found = compress(utf8(scored.text), characters=len(scored.ids), training=training, progress=progress)
     if own is not None and own.training:
         found.append(unigram(scored.ids, _id_counts(writer.tokenizer, own.counts.to_dict())))
-    return [*found, uniform(writer.config.vocab_size)]
+    return [*found, uniform(writer.tokenizer.vocab_size)]
 
 
 def _id_counts(tokenizer: CharTokenizer, counts: Mapping[str, int]) -> NDArray[np.int64]:
@@ -215,10 +216,17 @@ def _id_counts(tokenizer: CharTokenizer, counts: Mapping[str, int]) -> NDArray[n
 
 def _notes(writer: Writer, own: RunText | None, problem: str, scored: ScoredText) -> list[str]:
     notes = []
-    if scored.split == "held-out" and writer.path is not None and writer.path.name == BEST:
-        notes.append("The run did not train on this text, but selected its best checkpoint by the loss on it.")
-    if writer.adaptation is not None:
-        notes.append(f"The model was adapted to {writer.adaptation.characters:,} characters of another text first.")
+    several = len(writer.members) > 1
+    if scored.split == "held-out" and any(
+        each.path is not None and each.path.name == BEST for each, _ in writer.members
+    ):
+        its = "runs did not train on this text, but selected their best checkpoints" if several else None
+        notes.append(
+            f"The {its or 'run did not train on this text, but selected its best checkpoint'} by the loss on it."
+        )
+    adapted = next((each.adaptation for each, _ in ((writer, 1.0), *writer.members) if each.adaptation), None)
+    if adapted is not None:
+        notes.append(f"The model was adapted to {adapted.characters:,} characters of another text first.")
     if len(scored.ids) < LEAST:
         notes.append(f"The text is too short for a confidence interval, which needs {LEAST} characters.")
     if scored.unknown:
@@ -246,7 +254,7 @@ def _notes(writer: Writer, own: RunText | None, problem: str, scored: ScoredText
 def _warnings(writer: Writer, own: RunText | None, scored: ScoredText) -> list[str]:
     """A warning if the model was trained on the text."""
     biased = "so the results are biased. Leave the file out to score the held-out text."
-    if scored.sha256 == writer.metadata.corpus.sha256:
+    if any(scored.sha256 == each.metadata.corpus.sha256 for each, _ in writer.members):
         return [f"This is the text that the model was trained on, including the held-out part, {biased}"]
     if own is None or len(scored.text) < _NO_COINCIDENCE:
         return []

@@ -52,7 +52,7 @@ class Evaluation:
 
     Args:
         run: the run's name.
-        checkpoint: the model's file; None for a model that was not loaded from one.
+        checkpoint: the model's file; None for a model that was not loaded from one, and for a mixture.
         split: "held-out" for the run's held-out text, "given" for a text of the user's.
         source: a description of the text.
         characters: how many were scored, each of them once.
@@ -66,6 +66,7 @@ class Evaluation:
         seed: the bootstrap's.
         notes: facts needed to interpret the results, a sentence each.
         warnings: reasons why the results may be too good, a sentence each.
+        members: the names of a mixture's models with their weights; empty for a single model.
     """
 
     run: str
@@ -83,6 +84,7 @@ class Evaluation:
     seed: int
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    members: tuple[tuple[str, float], ...] = ()
 
     @property
     def carried(self) -> Protocol:
@@ -98,6 +100,7 @@ class Evaluation:
         """Everything as plain JSON values; a perplexity too large for a float is None."""
         return {
             "run": self.run,
+            **({"runs": [{"run": run, "weight": weight} for run, weight in self.members]} if self.members else {}),
             "checkpoint": self.checkpoint,
             "text": {
                 "split": self.split,

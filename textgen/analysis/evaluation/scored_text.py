@@ -17,8 +17,9 @@ from textgen.config import Unknown
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CorpusError, RunError
-from textgen.runs.find import checkpoint_argument, checkpoint_name
+from textgen.runs.find import checkpoint_argument
 from textgen.runs.provenance import RunText
+from textgen.sampling.mixing import have_one_text
 from textgen.sampling.writer import Writer
 
 
@@ -53,13 +54,19 @@ def held_out(writer: Writer, own: RunText | None, problem: str) -> ScoredText:
     Raises:
         RunError: the run's text cannot be read, or nothing was held out.
     """
-    name = model_name(writer)
+    name = writer.name
     argument = name if writer.path is None else checkpoint_argument(writer.path)
+    several = len(writer.members) > 1
+    if own is None and several:
+        moved = "Pass --corpus PATH if it has moved, or give" if have_one_text(writer.members) else "Give"
+        raise RunError(f"{problem} {moved} a text to score as FILE.")
     if own is None:
         raise RunError(
             f"{problem} Pass --corpus PATH if it has moved, or give a text to score: textgen eval {argument} FILE"
         )
     if not own.held_out:
+        if several:
+            raise RunError("The runs have no held-out text: they were trained on their whole text. Give one as FILE.")
         raise RunError(
             f"The run {name!r} has no held-out text: it was trained on its whole text. "
             f"Give a text to score: textgen eval {argument} FILE"
@@ -111,11 +118,6 @@ def _subject(
         unknown=outside - dropped,
         dropped=dropped,
     )
-
-
-def model_name(writer: Writer) -> str:
-    """A model's name: its run's, its file's, or "model" if it has neither."""
-    return "model" if writer.path is None else checkpoint_name(writer.path)
 
 
 def utf8(text: str) -> bytes:

@@ -21,8 +21,9 @@ from textgen.analysis.memorisation.suffixes import check_installed
 from textgen.analysis.memorisation.training_text import TrainingText, read_training_text
 from textgen.config import NoveltyConfig, SamplingConfig
 from textgen.errors import CorpusError
-from textgen.runs.find import checkpoint_name, resolve_checkpoint
+from textgen.runs.find import resolve_checkpoint
 from textgen.runs.run import CHECKPOINTS
+from textgen.sampling.mixing import common_source
 from textgen.sampling.sample import Sample
 from textgen.sampling.writer import Writer, load
 from textgen.system import PathLike
@@ -177,7 +178,8 @@ def novelty(
         progress: called with the stage ("reading" or "sorting" the training text), the amount done and the total.
 
     Raises:
-        RunError: there is no such run, or its training text is missing or has changed.
+        RunError: there is no such run, or its training text is missing or has changed; or the writer mixes models of
+            different texts.
         CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
         ConfigError: a value is out of its range.
         CorpusError: the given text is empty.
@@ -191,10 +193,11 @@ def novelty(
     writer = run if isinstance(run, Writer) else load(resolve_checkpoint(run, checkpoints=checkpoints))
     report = progress or (lambda *_: None)
     check_installed()
+    source = common_source(writer.members)
     training = read_training_text(
-        writer.metadata.corpus,
-        writer.path,
-        writer.tokenizer,
+        source.metadata.corpus,
+        source.path,
+        source.tokenizer,
         corpus=corpus,
         progress=lambda done, total: report("reading", done, total),
     )
@@ -214,7 +217,7 @@ def novelty(
     found = measure_novelty(
         training, texts, spans=config.spans, progress=lambda done, total: report("sorting", done, total)
     )
-    name = "" if writer.path is None else checkpoint_name(writer.path)
+    name = "" if source.path is None else writer.name
     if not samples:
         return dataclasses.replace(found, run=name)
     first = samples[0]

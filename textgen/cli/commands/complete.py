@@ -70,7 +70,7 @@ NUMBER      accepts that suggestion
 @click.option("--plain", is_flag=True, help="Use the line mode on a terminal, too.")
 @json_option("Use the line mode, with a JSON object for each line: text, written, suggestions.")
 def complete(
-    run: str | None,
+    runs: tuple[str, ...],
     checkpoints: Path,
     temperature: float,
     seed: int | None,
@@ -93,6 +93,8 @@ def complete(
 
     Elsewhere, in the line mode, each line is a request: a text, the number of a suggestion, :line, :paragraph, :undo,
     :text, :new or :quit; +TEXT continues the last line.
+
+    Several runs with one vocabulary are mixed, as in textgen sample.
     """
     config = SamplingConfig(temperature=temperature, seed=seed, ban=ban, allow=allow)
     if adapt == "-":
@@ -100,7 +102,7 @@ def complete(
 
     from textgen.cli import reading
 
-    writer, _ = reading.load_writer(run, checkpoints)
+    writer, _ = reading.load_writer(runs, checkpoints)
     reading.check_characters(writer, config)
     if adapt is not None:
         unknown: Unknown = "auto" if writer.tokenizer.has_unknown else "replace"

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import AnyPath, checkpoints_option, errors_option, json_option, optional, run_names, setting
+from textgen.cli.options import (
+    AnyPath,
+    checkpoints_option,
+    errors_option,
+    json_option,
+    optional,
+    run_names,
+    run_option,
+    setting,
+)
 from textgen.config import CorpusConfig, EvaluationConfig
 from textgen.config.corpus import DecodingErrors
 from textgen.display.format import table
@@ -36,10 +45,12 @@ _STAGES = {
         "textgen eval marrow_haven",
         "textgen eval marrow_haven corpora/README.md --unknown skip",
         "textgen eval marrow_haven --windows 64 --json",
+        "textgen eval --run marrow_haven --run marrow_haven-2",
     ),
 )
 @click.argument("run", required=False, shell_complete=run_names)
 @click.argument("file", required=False, type=AnyPath(allow_dash=True))
+@run_option
 @checkpoints_option
 @click.option(
     "--corpus",
@@ -56,9 +67,13 @@ _STAGES = {
 @setting("--unknown", config=EvaluationConfig)
 @setting("--seed", config=EvaluationConfig)
 @json_option("Write everything as one JSON object.")
+@click.pass_context
 def eval(  # noqa: A001
+    ctx: click.Context,
+    /,
     run: str | None,
     file: str | None,
+    runs: tuple[str, ...],
     checkpoints: Path,
     encoding: str,
     errors: DecodingErrors | None,
@@ -73,14 +88,19 @@ def eval(  # noqa: A001
     Reports nats and bits per character, perplexity and a 95 % confidence interval for two protocols: the whole text
     with the state carried over, and windows of N characters that each start without context. Also reports the best
     softmax temperature, and baselines: uniform, unigram, and xz, bz2 and gzip primed with the training text.
+
+    With --run in place of RUN several runs with one vocabulary are mixed, as in textgen sample. Without FILE they must
+    have the same validation split.
     """
     from textgen.analysis.evaluation import evaluate
     from textgen.cli.bars import bars
     from textgen.cli.reading import load_writer, read_text
 
-    if file is None and run is not None and _is_text(run, checkpoints):
+    if file is None and run is not None and (runs or _is_text(run, checkpoints)):
         run, file = None, run
-    writer, name = load_writer(run, checkpoints)
+    if runs and (run is not None or (file is not None and _is_run(file, checkpoints))):
+        raise click.UsageError("RUN and --run cannot be given together. Name every run with --run.", ctx)
+    writer, name = load_writer(runs or run, checkpoints)
     text = None if file is None else read_text(writer, file, encoding=encoding, errors=errors)
     with bars(_STAGES) as progress:
         found = evaluate(
@@ -109,10 +129,17 @@ def _is_text(argument: str, checkpoints: Path) -> bool:
     return False
 
 
+def _is_run(argument: str, checkpoints: Path) -> bool:
+    """Whether an argument names a run and no text."""
+    from textgen.runs.find import names_run
+
+    return not _is_text(argument, checkpoints) and names_run(argument, checkpoints=checkpoints)
+
+
 def _report(found: Evaluation, name: str) -> list[str]:
     """The report's lines, none wider than 80 columns but for a long name."""
     head = [
-        f"run   {name}" + (f", {found.checkpoint}" if found.checkpoint != name else ""),
+        f"run   {name}" + (f", {found.checkpoint}" if found.checkpoint not in (None, name) else ""),
         f"text  {'held out, ' if found.split == 'held-out' else ''}{found.source}",
         f"      {found.characters:,} characters scored, sha256 {found.sha256[:12]}",
     ]

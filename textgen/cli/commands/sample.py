@@ -25,6 +25,7 @@ from textgen.cli.options import (
     setting,
 )
 from textgen.config import CorpusConfig, SamplingConfig
+from textgen.errors import RunError
 from textgen.system import is_terminal
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
         "textgen sample --json --count 2 --logprobs 3 --length 20",
         "textgen sample --length 2000 --temperature 0.4 --check",
         "textgen sample --adapt corpora/README.md --unknown skip --prompt 'The corpus '",
+        "textgen sample --run marrow_haven:0.7 --run marrow_haven-2:0.3",
     ),
 )
 @run_option
@@ -100,7 +102,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @_end("--until")
 @_end("--stop", metavar="TEXT")
 @click.pass_context
-def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options: Any) -> None:
+def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **options: Any) -> None:
     """Write new text with a trained model.
 
     Without --prompt and --prompt-file, the prompt is read from standard input if that is a pipe or a file. One newline
@@ -109,6 +111,10 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
     With --adapt the model is first adapted to a text in one pass (dynamic evaluation), so that it picks up its names
     and style; the text should resemble the training text. The run is not changed. To learn a text thoroughly, or
     another language, fine-tune: textgen train FILE --from RUN.
+
+    Several runs, such as two seeds of one text, are mixed: --run a:0.7 --run b:0.3 draws each character from the
+    weighted mean of their probabilities. Their vocabularies must be the same. A run whose own name holds a colon and a
+    number comes before a weight.
     """
     if options["prompt"] is not None and options["prompt_file"] is not None:
         raise click.UsageError("--prompt and --prompt-file cannot be given together.", ctx)
@@ -119,15 +125,15 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
     if options["adapt"] == options["prompt_file"] == "-":
         raise click.UsageError("--adapt and --prompt-file cannot both be standard input.", ctx)
 
-    from textgen.cli.reading import adapt, check_characters, load_writer, note_replaced
+    from textgen.cli.reading import adapt, check_characters, load_writer, mixed_runs, note_replaced
 
-    writer, name = load_writer(run, checkpoints)
+    writer, name = load_writer(runs, checkpoints)
     prompt = _prompt(writer, options)
     note_replaced(writer, prompt, options["unknown"])
     controls = SamplingConfig.among(options)
     _warn(SamplingConfig(**controls), writer.tokenizer.characters)
     training = _training_text(writer, options["corpus"] or ()) if options["check"] else None
-    more: dict[str, Any] = {"run": name}
+    more: dict[str, Any] = {"run": name, **mixed_runs(writer)}
     if options["adapt"] is not None:
         # Report wrong arguments before spending the time.
         config = SamplingConfig(**controls)
@@ -241,11 +247,16 @@ def _training_text(writer: Writer, corpus: Sequence[str]) -> TrainingText:
     from textgen.analysis.memorisation import check_installed, read_training_text
     from textgen.cli.bars import bars
     from textgen.cli.copies import STAGES
+    from textgen.sampling.mixing import common_source
 
     check_installed()
+    try:
+        source = common_source(writer.members)
+    except RunError as error:
+        raise RunError(f"{error} Use --check with one of them.") from error
     with bars(STAGES) as progress:
         report = None if progress is None else functools.partial(progress, "reading")
-        return read_training_text(writer.metadata.corpus, writer.path, writer.tokenizer, corpus=corpus, progress=report)
+        return read_training_text(source.metadata.corpus, source.path, source.tokenizer, corpus=corpus, progress=report)
 
 
 def _find_copies(training: TrainingText, samples: Sequence[Sample], *, each: bool) -> list[Span]:

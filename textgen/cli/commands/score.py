@@ -73,7 +73,7 @@ _MOST_PARTS = 64
 @json_option("Write one JSON object.")
 def score(
     file: str,
-    run: str | None,
+    runs: tuple[str, ...],
     checkpoints: Path,
     adapt: str | None,
     encoding: str,
@@ -90,6 +90,8 @@ def score(
 
     FILE is a text, or - for standard input. Fewer bits per character mean a better prediction. The state is carried
     over the whole text. The page is a single file that needs no network.
+
+    Several runs with one vocabulary are mixed, as in textgen sample.
     """
     if adapt == file == "-":
         raise click.UsageError("FILE and --adapt cannot both be standard input.")
@@ -100,9 +102,9 @@ def score(
         page = InsightConfig(unknown=unknown, alternatives=alternatives, **({} if limit is None else {"limit": limit}))
         check_page(html)
     from textgen.cli.reading import adapt as adapt_to
-    from textgen.cli.reading import load_writer, note_replaced, read_text
+    from textgen.cli.reading import load_writer, mixed_runs, note_replaced, read_text
 
-    writer, name = load_writer(run, checkpoints)
+    writer, name = load_writer(runs, checkpoints)
     text = writer.as_trained(read_text(writer, file, encoding=encoding, errors=errors))
     if adapt is not None:
         writer = adapt_to(writer, adapt, encoding=encoding, errors=errors, unknown=unknown)
@@ -111,7 +113,9 @@ def score(
     if as_json:
         shown = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}
         figures = _figures(scored, text) | ({} if adapt is None else {"adapt": adapt})
-        click.echo(json.dumps({"file": file, "run": name, **figures, **shown}, ensure_ascii=False))
+        click.echo(
+            json.dumps({"file": file, "run": name, **mixed_runs(writer), **figures, **shown}, ensure_ascii=False)
+        )
     else:
         if show:
             from textgen.cli.shading import show as show_text
