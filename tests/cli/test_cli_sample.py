@@ -134,20 +134,43 @@ def test_every_control_reaches_the_writer(writer: Writer) -> None:
     line = (
         "--prompt a --ban xy --allow abcdefghijklmnopqrstuvwxyz "
         "--repetition-penalty 1.2 --repetition-window 9 --temperature 0.5,1.5 --top-k 9 --top-p 0.9 "
-        "--min-p 0.01 --typical-p 0.95 --length 12 --until line --stop q --stop zz --seed 8 --unknown skip"
+        "--min-p 0.01 --typical-p 0.95 --length 12 --until line --stop q --stop zz --include-stop "
+        "--seed 8 --unknown skip"
     )
     (values,) = map(json.loads, sample(*line.split(), "--json").stdout.splitlines())
     assert values["parameters"] == {
         "ban": "xy", "allow": string.ascii_lowercase,
         "repetition_penalty": 1.2, "repetition_window": 9, "temperature": [0.5, 1.5], "top_k": 9, "top_p": 0.9,
-        "min_p": 0.01, "typical_p": 0.95, "max_new_tokens": 12, "until": "line", "stop": ["q", "zz"], "seed": 8,
-        "unknown": "skip",
+        "min_p": 0.01, "typical_p": 0.95, "max_new_tokens": 12, "until": "line", "stop": ["q", "zz"],
+        "include_stop": True, "seed": 8, "unknown": "skip",
     }  # fmt: skip
     assert values["text"] == text(
         writer, "a", ban="xy", allow=string.ascii_lowercase,
         repetition_penalty=1.2, repetition_window=9, temperature=(0.5, 1.5), top_k=9, top_p=0.9,
-        min_p=0.01, typical_p=0.95, max_new_tokens=12, until="line", stop=("q", "zz"), seed=8,
+        min_p=0.01, typical_p=0.95, max_new_tokens=12, until="line", stop=("q", "zz"), include_stop=True, seed=8,
     )  # fmt: skip
+
+
+def test_the_stop_text_is_kept_where_that_is_asked_for(writer: Writer) -> None:
+    whole = text(writer, "a")
+    stops = (whole[9:12], whole[10:12])
+    without, kept = (text(writer, "a", stop=stops, include_stop=include) for include in (False, True))
+    assert kept == without + whole[len(without) : len(kept)]
+    assert kept.endswith(stops)
+    arguments = ("--prompt", "a", "--no-echo", "--stop", stops[0], "--stop", stops[1])
+    for count in ("1", "2"):
+        shown = (sample(*arguments, "--count", count, *more).stdout for more in ((), ("--include-stop",)))
+        assert [each.split("\n-----\n")[0].removesuffix("\n") for each in shown] == [without, kept]
+    values = json.loads(sample(*arguments, "--include-stop", "--json", "--logprobs", "1").stdout)
+    assert (values["text"], values["finish_reason"]) == (kept, "stop")
+    assert len(values["logprobs"]) == len(kept)
+
+
+def test_keeping_a_stop_text_needs_one(writer: Writer) -> None:
+    result = CliRunner().invoke(cli, ["sample", "--include-stop"])
+    assert result.exit_code == 2
+    assert "--include-stop needs --stop." in result.stderr
+    assert text(writer, include_stop=True) == text(writer)
 
 
 def test_json_has_what_was_asked_for_on_a_line_for_each_sample(writer: Writer) -> None:

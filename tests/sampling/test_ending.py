@@ -57,6 +57,22 @@ def test_no_part_of_a_stop_is_ever_shown(text: str, stops: tuple[str, ...]) -> N
         assert any(text.startswith(shown + stop) for stop in stops)
 
 
+@given(TEXTS, STOPS, st.integers(1, 50))
+def test_with_include_stop_the_text_is_the_same_with_its_stop_behind_it(
+    text: str, stops: tuple[str, ...], limit: int
+) -> None:
+    without, reason = written(text, stop=stops, max_new_tokens=limit)
+    pieces, same = written(text, stop=stops, max_new_tokens=limit, include_stop=True)
+    assert same == reason
+    if reason != "stop":
+        assert pieces == without
+        return
+    shown = "".join(without)
+    assert pieces[:-1] == without[:-1]
+    assert "".join(pieces) == text[: len(pieces)]
+    assert "".join(pieces) == shown + max((stop for stop in stops if text[: len(pieces)].endswith(stop)), key=len)
+
+
 @given(TEXTS, STOPS)
 def test_only_the_possible_beginning_of_a_stop_is_held_back(text: str, stops: tuple[str, ...]) -> None:
     pieces, reason = written(text, stop=stops)

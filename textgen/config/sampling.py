@@ -79,6 +79,11 @@ class SamplingConfig(Config):
         expected="a text of at least one character",
         help="End before this text; can be given several times.",
     )
+    include_stop: bool = setting(
+        default=False,
+        help="Keep the stop text that ended the text as its end.",
+        details="Without `stop`, or where the text ended otherwise, nothing changes.",
+    )
     until: Until = setting(
         default="length",
         help="Continue past the length to the end of a line or paragraph.",
@@ -119,6 +124,7 @@ class Controls(TypedDict, total=False):
     typical_p: float
     max_new_tokens: int
     stop: str | Sequence[str]
+    include_stop: bool
     until: Until
     seed: int | None
     unknown: Unknown

@@ -1,4 +1,4 @@
-"""Decides where a text ends: after `max_new_tokens`, before a stop text, or at the end of a line or paragraph.
+"""Decides where a text ends: after `max_new_tokens`, at a stop text, or at the end of a line or paragraph.
 
 Takes one character at a time and returns what may be shown. Characters that could begin a stop text are held back until
 it is certain that they do not.
@@ -25,7 +25,7 @@ class Ending:
     line, too. It ends `OVERRUN` characters later at the latest.
 
     Args:
-        config: `max_new_tokens`, `stop` and `until` are read.
+        config: `max_new_tokens`, `stop`, `include_stop` and `until` are read.
 
     Attributes:
         reason: why the text has ended; None while it has not. "length" also after an overrun.
@@ -33,13 +33,16 @@ class Ending:
     >>> ending = Ending(SamplingConfig(stop=("END",)))
     >>> [ending.add(character) for character in "HENEND"], ending.reason
     (['H', '', '', 'EN', '', ''], 'stop')
+    >>> ending = Ending(SamplingConfig(stop=("END",), include_stop=True))
+    >>> [ending.add(character) for character in "HENEND"], ending.reason
+    (['H', '', '', 'EN', '', 'END'], 'stop')
     """
 
     def __init__(self, config: SamplingConfig) -> None:
         self.reason: FinishReason | None = None
         self._left = config.max_new_tokens
         self._until = config.until
-        self._stops = config.stop
+        self._stops, self._include_stop = config.stop, config.include_stop
         self._beginnings = frozenset(stop[:end] for stop in config.stop for end in range(1, len(stop)))
         self._held = ""
         self._tail = ""
@@ -63,6 +66,8 @@ class Ending:
         self._held += character
         if self._held.endswith(self._stops):
             self.reason = "stop"
+            if self._include_stop:
+                return self._held
             return self._held[: -max(len(stop) for stop in self._stops if self._held.endswith(stop))]
         certain = len(self._held)
         if self.reason is None:

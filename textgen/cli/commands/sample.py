@@ -47,7 +47,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
         "textgen sample",
         'textgen sample --run marrow_haven --temperature 0.5 --prompt "The sea " --length 1000 --seed 7',
         'textgen sample --prompt "CAPTAIN THRUPP: " --until line --length 1 --count 5',
-        "textgen sample --temperature 0.3,0.6,1 --top-p 0.95 --stop '. ' --prompt 'Nan '",
+        "textgen sample --temperature 0.3,0.6,1 --top-p 0.95 --stop . --include-stop --prompt 'Nan '",
         "echo 'Oda Penhale said' | textgen sample --until paragraph --no-echo",
         "textgen sample --prompt-file corpora/README.md --unknown skip --length 100",
         "textgen sample --json --count 2 --logprobs 3 --length 20",
@@ -99,6 +99,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @_end("--length", "max_new_tokens")
 @_end("--until")
 @_end("--stop", metavar="TEXT")
+@_end("--include-stop")
 @click.pass_context
 def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options: Any) -> None:
     """Write new text with a trained model.
@@ -114,6 +115,8 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
         raise click.UsageError("--prompt and --prompt-file cannot be given together.", ctx)
     if options["logprobs"] and not options["as_json"]:
         raise click.UsageError("--logprobs needs --json.", ctx)
+    if options["include_stop"] and not options["stop"]:
+        raise click.UsageError("--include-stop needs --stop.", ctx)
     if options["corpus"] and not options["check"] and options["adapt"] is None:
         raise click.UsageError("--corpus needs --check or --adapt.", ctx)
     if options["adapt"] == options["prompt_file"] == "-":
