@@ -134,7 +134,7 @@ def test_every_control_reaches_the_writer(writer: Writer) -> None:
     line = (
         "--prompt a --ban xy --allow abcdefghijklmnopqrstuvwxyz "
         "--repetition-penalty 1.2 --repetition-window 9 --temperature 0.5,1.5 --top-k 9 --top-p 0.9 "
-        "--min-p 0.01 --typical-p 0.95 --length 12 --until line --stop q --stop zz --include-stop "
+        "--min-p 0.01 --typical-p 0.95 --length 12 --until line --stop q --stop zz --include-stop --trim sentence "
         "--seed 8 --unknown skip"
     )
     (values,) = map(json.loads, sample(*line.split(), "--json").stdout.splitlines())
@@ -142,12 +142,13 @@ def test_every_control_reaches_the_writer(writer: Writer) -> None:
         "ban": "xy", "allow": string.ascii_lowercase,
         "repetition_penalty": 1.2, "repetition_window": 9, "temperature": [0.5, 1.5], "top_k": 9, "top_p": 0.9,
         "min_p": 0.01, "typical_p": 0.95, "max_new_tokens": 12, "until": "line", "stop": ["q", "zz"],
-        "include_stop": True, "seed": 8, "unknown": "skip",
+        "include_stop": True, "trim": "sentence", "seed": 8, "unknown": "skip",
     }  # fmt: skip
     assert values["text"] == text(
         writer, "a", ban="xy", allow=string.ascii_lowercase,
         repetition_penalty=1.2, repetition_window=9, temperature=(0.5, 1.5), top_k=9, top_p=0.9,
-        min_p=0.01, typical_p=0.95, max_new_tokens=12, until="line", stop=("q", "zz"), include_stop=True, seed=8,
+        min_p=0.01, typical_p=0.95, max_new_tokens=12, until="line", stop=("q", "zz"), include_stop=True,
+        trim="sentence", seed=8,
     )  # fmt: skip
 
 
@@ -171,6 +172,21 @@ def test_keeping_a_stop_text_needs_one(writer: Writer) -> None:
     assert result.exit_code == 2
     assert "--include-stop needs --stop." in result.stderr
     assert text(writer, include_stop=True) == text(writer)
+
+
+def test_a_text_is_cut_back_to_its_last_sentence_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = random_writer(CharTokenizer("\n !.?abcdefgh"), seed=3)
+    monkeypatch.setattr(reading, "load_writer", lambda *_: (writer, "letters"))
+    controls: dict[str, Any] = {"max_new_tokens": 80, "temperature": 2.0}
+    whole, cut = (text(writer, "a", **controls, trim=trim) for trim in ("none", "sentence"))
+    assert 0 < len(cut) < len(whole)
+    assert whole.startswith(cut)
+    arguments = ("--prompt", "a", "--length", "80", "--temperature", "2", "--trim", "sentence")
+    assert sample(*arguments).stdout == f"a{cut}\n"
+    assert sample(*arguments, "--count", "2").stdout.startswith(f"a{cut}\n-----\n")
+    values = json.loads(sample(*arguments, "--json", "--logprobs", "1").stdout)
+    assert (values["text"], values["finish_reason"]) == (cut, "length")
+    assert "".join(each["character"] for each in values["logprobs"]) == cut
 
 
 def test_json_has_what_was_asked_for_on_a_line_for_each_sample(writer: Writer) -> None:

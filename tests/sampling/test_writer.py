@@ -49,6 +49,7 @@ EVERYTHING: dict[str, Any] = {
     "stop": ("qqq",),
     "include_stop": True,
     "until": "line",
+    "trim": "sentence",
     "seed": 11,
     "unknown": "skip",
 }
@@ -94,6 +95,7 @@ def test_one_stop_and_a_list_of_temperatures_are_taken_as_they_come() -> None:
         ({"stop": [""]}, "stop must be a text of at least one character; got ''"),
         ({"include_stop": "yes"}, "include_stop must be true or false; got 'yes'"),
         ({"until": "chapter"}, "until must be one of length, line, paragraph; got 'chapter'"),
+        ({"trim": "word"}, "trim must be one of none, sentence; got 'word'"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"logprobs": -1}, "logprobs must be a whole number of at least 0; got -1. Use 0 to switch it off."),
     ],

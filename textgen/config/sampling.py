@@ -10,6 +10,7 @@ from textgen.config.corpus import UNKNOWN_DETAILS, UNKNOWN_HELP, Unknown
 from textgen.config.fields import require, setting
 
 Until = Literal["length", "line", "paragraph"]
+Trim = Literal["none", "sentence"]
 
 
 class SamplingConfig(Config):
@@ -89,6 +90,11 @@ class SamplingConfig(Config):
         help="Continue past the length to the end of a line or paragraph.",
         details="See `textgen.sampling.ending.Ending`.",
     )
+    trim: Trim = setting(
+        default="none",
+        help="Cut a text that ended by its length back to its last whole sentence.",
+        details="One without a whole sentence stays whole. See `textgen.sampling.sentences.Sentences`.",
+    )
     seed: int | None = setting(
         default=None,
         ge=0,
@@ -126,5 +132,6 @@ class Controls(TypedDict, total=False):
     stop: str | Sequence[str]
     include_stop: bool
     until: Until
+    trim: Trim
     seed: int | None
     unknown: Unknown

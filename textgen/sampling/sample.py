@@ -35,7 +35,7 @@ class Sample:
         seed: of the call; the same seed gives the same text.
         index: of the sample among those of the seed, from 0.
         finish_reason: "stop" at a stop text, "line" or "paragraph" at the end of one, "length" after the greatest
-            number of characters, "interrupted" where the text has not come to its end.
+            number of characters, trimmed or not, "interrupted" where the text has not come to its end.
         config: the controls, with the seed.
         logprobs: an entry for each character of `text`; None if not asked for.
     """

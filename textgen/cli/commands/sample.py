@@ -48,6 +48,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
         'textgen sample --run marrow_haven --temperature 0.5 --prompt "The sea " --length 1000 --seed 7',
         'textgen sample --prompt "CAPTAIN THRUPP: " --until line --length 1 --count 5',
         "textgen sample --temperature 0.3,0.6,1 --top-p 0.95 --stop . --include-stop --prompt 'Nan '",
+        "textgen sample --length 300 --trim sentence",
         "echo 'Oda Penhale said' | textgen sample --until paragraph --no-echo",
         "textgen sample --prompt-file corpora/README.md --unknown skip --length 100",
         "textgen sample --json --count 2 --logprobs 3 --length 20",
@@ -100,6 +101,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @_end("--until")
 @_end("--stop", metavar="TEXT")
 @_end("--include-stop")
+@_end("--trim")
 @click.pass_context
 def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options: Any) -> None:
     """Write new text with a trained model.
