@@ -12,6 +12,10 @@ Every message is one sentence or two: what is wrong, what was expected, what to 
 The command line prints it and exits with 1; scripts catch `TextgenError`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 
 class TextgenError(Exception):
     """The base class of all errors that textgen raises on purpose."""
@@ -23,11 +27,12 @@ class ConfigError(TextgenError, ValueError):
     Args:
         message: the sentence for the user, which begins with the setting's name if it is about one.
         field: the setting's name; the command line writes its option instead.
+        others: the names of further settings in the message, for which it writes theirs.
     """
 
-    def __init__(self, message: str, *, field: str = "") -> None:
+    def __init__(self, message: str, *, field: str = "", others: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.field = field
+        self.field, self.others = field, tuple(others)
 
 
 class CorpusError(TextgenError):

@@ -233,6 +233,27 @@ def test_a_stop_text_that_never_comes_is_pointed_out(writer: Writer) -> None:
     assert "type" not in other
 
 
+def test_an_escape_among_the_characters_to_ban_or_to_allow_is_pointed_out(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = sample("--ban", r"xy\n").stderr
+    assert noted.count("Note: ") == 1
+    assert r"--ban 'xy\\n' bans the backslash, which this model does not write, and 'n'." in noted
+    assert r"type --ban $'xy\n'." in noted
+    assert "Note" not in sample("--ban", "xy\n").stderr
+    # The model knows no tab, so none was meant.
+    assert "Note" not in sample("--ban", r"\t").stderr
+    for command in ("sample", "complete"):
+        refused = CliRunner().invoke(cli, [command, "--allow", r"a\n"], input="")
+        assert refused.exit_code == 1
+        hint, error = refused.stderr.splitlines()
+        assert hint.startswith(r"Note: --allow 'a\\n' allows the backslash, which this model does not write, and 'n'. ")
+        assert hint.endswith(r"type --allow $'a\n'.")
+        assert error.startswith("Error: --allow must be made of characters of the model's vocabulary")
+    monkeypatch.setattr(reading, "load_writer", lambda *_: (random_writer(CharTokenizer("\n \\an")), "code"))
+    assert "Note" not in sample("--ban", r"\n").stderr
+
+
 def test_a_line_that_never_ends_is_pointed_out(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Note" not in sample("--until", "line").stderr
     monkeypatch.setattr(reading, "load_writer", lambda *_: (random_writer(CharTokenizer(" ab")), "unbroken"))
@@ -290,4 +311,4 @@ def test_characters_can_be_banned_and_allowed(writer: Writer) -> None:
 def test_impossible_limits_are_refused_first(writer: Writer, limits: tuple[str, ...], more: tuple[str, ...]) -> None:
     result = CliRunner().invoke(cli, ["sample", "--prompt", "the", *limits, *more])
     assert (result.exit_code, result.stdout) == (1, "")
-    assert re.fullmatch(r"Error: (ban and )?allow must .*\n", result.stderr)
+    assert re.fullmatch(r"Error: (--ban and )?--allow must .*\n", result.stderr)

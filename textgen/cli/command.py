@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -191,7 +192,10 @@ def told(error: BaseException, command: click.Command | None) -> str:
     params: Sequence[click.Parameter] = () if command is None else command.params
     options = {each.name: max(each.opts, key=len) for each in params if isinstance(each, click.Option)}
     if isinstance(error, ConfigError) and error.field in options and str(error).startswith(error.field):
-        return f"{options[error.field]}{str(error).removeprefix(error.field)}"
+        sentence = f"{options[error.field]}{str(error).removeprefix(error.field)}"
+        for name in error.others:
+            sentence = re.sub(rf"(?<![\w-]){name}\b", options.get(name, name), sentence, count=1)
+        return sentence
     if isinstance(error, UnknownCharacterError) and error.remedy:
         them = "them" if len(error.characters) > 1 else "it"
         flag = options.get("unknown")

@@ -85,7 +85,11 @@ def train(
     wanted_model, wanted_training = ModelConfig.among(wanted), TrainingConfig.among(wanted)
     if base is not None:
         if size is not None:
-            raise ConfigError("size must be left out with --from: the model keeps its shape.", field="size")
+            raise ConfigError(
+                "size must be left out where start_from is given: the model keeps its shape.",
+                field="size",
+                others=("start_from",),
+            )
         wanted_model = _shape_of(base.model, wanted_model)
     opened = open_text(sources, texts, corpus)
     started = opened.ready(started)

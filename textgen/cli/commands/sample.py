@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -124,13 +123,14 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
     if options["adapt"] == options["prompt_file"] == "-":
         raise click.UsageError("--adapt and --prompt-file cannot both be standard input.", ctx)
 
+    from textgen.cli.hints import hint
     from textgen.cli.reading import adapt, check_characters, load_writer, note_replaced
 
     writer, name = load_writer(run, checkpoints)
     prompt = _prompt(writer, options)
     note_replaced(writer, prompt, options["unknown"])
     controls = SamplingConfig.among(options)
-    _warn(SamplingConfig(**controls), writer.tokenizer.characters)
+    hint(SamplingConfig(**controls), writer.tokenizer.characters)
     training = _training_text(writer, options["corpus"] or ()) if options["check"] else None
     more: dict[str, Any] = {"run": name}
     if options["adapt"] is not None:
@@ -168,36 +168,6 @@ def sample(ctx: click.Context, /, run: str | None, checkpoints: Path, **options:
         raise KeyboardInterrupt
     if training is not None and copies is None:
         _name_copies(training, samples)
-
-
-def _warn(config: SamplingConfig, characters: str) -> None:
-    """Notes the ends that the text cannot come to."""
-    from textgen.sampling.ending import OVERRUN, impossible
-
-    for field, value in impossible(config, characters):
-        if field == "until":
-            note = (
-                f"--until {value} never ends a text of this model, which has no line breaks: it goes on for "
-                f"{OVERRUN[value]:,} characters past --length."
-            )
-        else:
-            lacking = " and ".join(repr(each) for each in sorted(set(value) - set(characters)))
-            meant = _unescaped(value)
-            note = f"--stop {value!r} never ends a text of this model, which does not write {lacking}." + (
-                f" For what {shlex.quote(value)} stands for elsewhere, type --stop ${shlex.quote(value)}."
-                if meant != value and set(meant) <= set(characters)
-                else ""
-            )
-        click.echo(f"Note: {visible(note)}", err=True)
-
-
-def _unescaped(text: str) -> str:
-    r"""A text with line breaks and tabs for what a shell does not take for them.
-
-    >>> _unescaped(r"END\n")
-    'END\n'
-    """
-    return text.replace(r"\n", "\n").replace(r"\r", "\r").replace(r"\t", "\t")
 
 
 def _stream(

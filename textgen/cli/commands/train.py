@@ -49,7 +49,13 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
 @optional("--size", type=click.Choice(list(SIZES)), otherwise="by text and time", help="The model's size.")
 @optional_settings(TrainingConfig, *_LENGTH, time={"help": "Time budget, such as 90s, 3m or 1h30m, instead of epochs."})
 @optional("--resume", metavar="NAME", shell_complete=run_names, help="Continue this run exactly where it stopped.")
-@optional("--from", metavar="RUN", shell_complete=run_names, help="Fine-tune the model of this run or .keras file.")
+@optional(
+    "--from",
+    "start_from",
+    metavar="RUN",
+    shell_complete=run_names,
+    help="Fine-tune the model of this run or .keras file.",
+)
 @checkpoints_option
 @optional(
     "--tensorboard",
@@ -109,7 +115,7 @@ def train(ctx: click.Context, /, **options: Any) -> None:
                 text,
                 name=options["name"],
                 size=options["size"],
-                start_from=options["from"],
+                start_from=options["start_from"],
                 corpus=corpus,
                 **given,
                 **common,
@@ -173,8 +179,8 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
         run = find_run(options["resume"], checkpoints=checkpoints)
         if options["sources"]:
             corpus = read_metadata(run.last).corpus.config
-    if options["from"] is not None:
-        resolve_checkpoint(options["from"], checkpoints=checkpoints)
+    if options["start_from"] is not None:
+        resolve_checkpoint(options["start_from"], checkpoints=checkpoints)
     if name is not None:
         check_name(name)
         if (checkpoints / name).exists():
