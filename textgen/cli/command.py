@@ -20,7 +20,6 @@ from click.exceptions import Exit
 from textgen.errors import ConfigError, TextgenError, UnknownCharacterError
 from textgen.system import abandon_output, ending, explain, is_closed_pipe
 
-INTERRUPTED = 130
 _DEBUG, _COMMAND = "textgen.debug", "textgen.command"
 
 
@@ -163,8 +162,8 @@ def _ending(ctx: click.Context | None = None) -> Iterator[None]:
         if isinstance(error, OSError) and is_closed_pipe(error):
             raise Exit(0) from None
         fail(ctx, error)
-    except KeyboardInterrupt:
-        raise Exit(128 + received) from None
+    except KeyboardInterrupt as error:
+        raise Exit(128 + next(iter(error.args), received)) from None
 
 
 def fail(ctx: click.Context | None, error: BaseException) -> NoReturn:

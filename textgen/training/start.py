@@ -73,7 +73,8 @@ def train(
             or the event files' folder is not writable.
         CheckpointError: `start_from` cannot be read.
         TrainingError: training kept diverging, or the last state could not be written.
-        KeyboardInterrupt: the user interrupted it; the state is saved, and `resume` continues.
+        KeyboardInterrupt: the user interrupted it; the state is saved, and `resume` continues. After SIGTERM or SIGHUP
+            it holds the signal's number.
 
     Example:
         run = textgen.train("poems.txt", size="small", epochs=20, seed=1)

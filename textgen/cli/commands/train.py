@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from textgen.cli import STARTED
-from textgen.cli.command import INTERRUPTED, command, visible
+from textgen.cli.command import command, visible
 from textgen.cli.options import AnyPath, DurationOrSteps, checkpoints_option, optional, optional_settings, run_names
 from textgen.config import SIZES, CorpusConfig, ModelConfig, TrainingConfig
 
@@ -123,7 +123,7 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     except KeyboardInterrupt:
         progress.close()
         _tell_how_to_go_on(progress, options)
-        ctx.exit(INTERRUPTED)
+        raise
     finally:
         progress.close()
     if not options["quiet"]:
@@ -212,7 +212,7 @@ def _check_length(opened: Corpus, given: Mapping[str, Any]) -> None:
 
 
 def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
-    """After Ctrl-C: shows what is saved, and the command to continue."""
+    """After an interruption: shows what is saved, and the command to continue."""
     from textgen.errors import TextgenError
     from textgen.model.read import read_metadata
     from textgen.runs.run import Run
@@ -225,11 +225,11 @@ def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
             step = metadata.metrics.step
             places = () if metadata.progress is None else metadata.progress.sources
     if progress.run is None or step is None:
-        click.echo("Interrupted; nothing has been saved yet.", err=True)
+        progress.say("Interrupted; nothing has been saved yet.")
         return
     text = " -" if STANDARD_INPUT in places else ""
-    click.echo(f"Interrupted; everything up to step {step:,} is saved. Continue with:", err=True)
-    click.echo(f"  textgen train{text} --resume {_named(Run(progress.run), options)}", err=True)
+    progress.say(f"Interrupted; everything up to step {step:,} is saved. Continue with:")
+    progress.say(f"  textgen train{text} --resume {_named(Run(progress.run), options)}")
 
 
 def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) -> None:
