@@ -12,10 +12,6 @@ Every message is one sentence or two: what is wrong, what was expected, what to 
 The command line prints it and exits with 1; scripts catch `TextgenError`.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-
 
 class TextgenError(Exception):
     """The base class of all errors that textgen raises on purpose."""
@@ -30,9 +26,9 @@ class ConfigError(TextgenError, ValueError):
         others: the names of further settings in the message, for which it writes theirs.
     """
 
-    def __init__(self, message: str, *, field: str = "", others: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, field: str = "", others: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.field, self.others = field, tuple(others)
+        self.field, self.others = field, others
 
 
 class CorpusError(TextgenError):

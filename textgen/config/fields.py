@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import MISSING, dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, overload
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def require(
-    condition: bool, name: str, expected: str, got: object, remedy: str = "", *, others: Sequence[str] = ()
+    condition: bool, name: str, expected: str, got: object, remedy: str = "", *, others: tuple[str, ...] = ()
 ) -> None:
     """Raises `ConfigError`, in the form common to all settings, unless `condition` holds; `others` are its own.
 
