@@ -27,7 +27,7 @@ from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.styles import Style
 
 from textgen.cli.command import told, visible
-from textgen.cli.ghost import Ghost
+from textgen.cli.ghost import Ghost, on_one_line
 from textgen.cli.keys import bindings
 from textgen.config import Until
 from textgen.errors import TextgenError
@@ -129,7 +129,7 @@ class Editor:
     def ghost(self) -> str:
         """The text behind the cursor: the selected suggestion."""
         found = self.suggestions
-        return _shown(found[self._chosen % len(found)].text) if found and self._ghost else ""
+        return on_one_line(found[self._chosen % len(found)].text) if found and self._ghost else ""
 
     def insert(self, text: str) -> None:
         """Inserts the user's text at the cursor, if the model knows its characters."""
@@ -347,8 +347,3 @@ def edit(draft: Draft, terminal: TextIO, *, keep: Callable[[], None]) -> int:
         draft, input=create_input(sys.stdin), output=create_output(stdout=terminal), ghost=bool(colours(terminal))
     )
     return editor.run(keep)
-
-
-def _shown(text: str) -> str:
-    """A suggestion on one line."""
-    return visible(text.replace("\n", "\u21b5").replace("\t", " "))

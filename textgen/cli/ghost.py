@@ -8,6 +8,8 @@ from typing import cast
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 
+from textgen.cli.command import visible
+
 
 class Ghost(Processor):
     """Shows a text behind the cursor, anywhere in the edited text.
@@ -33,3 +35,12 @@ class Ghost(Processor):
             source_to_display=lambda n: n + length * (n > place),
             display_to_source=lambda n: n if n <= place else max(n - length, place),
         )
+
+
+def on_one_line(text: str) -> str:
+    r"""A suggestion as it is shown.
+
+    >>> on_one_line("the\n\tsea")
+    'the↵ sea'
+    """
+    return visible(text.replace("\n", "\u21b5").replace("\t", " "))
