@@ -23,11 +23,12 @@ class ConfigError(TextgenError, ValueError):
     Args:
         message: the sentence for the user, which begins with the setting's name if it is about one.
         field: the setting's name; the command line writes its option instead.
+        others: the names of further settings in the message, for which it writes theirs.
     """
 
-    def __init__(self, message: str, *, field: str = "") -> None:
+    def __init__(self, message: str, *, field: str = "", others: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.field = field
+        self.field, self.others = field, others
 
 
 class CorpusError(TextgenError):

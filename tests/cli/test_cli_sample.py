@@ -134,20 +134,59 @@ def test_every_control_reaches_the_writer(writer: Writer) -> None:
     line = (
         "--prompt a --ban xy --allow abcdefghijklmnopqrstuvwxyz "
         "--repetition-penalty 1.2 --repetition-window 9 --temperature 0.5,1.5 --top-k 9 --top-p 0.9 "
-        "--min-p 0.01 --typical-p 0.95 --length 12 --until line --stop q --stop zz --seed 8 --unknown skip"
+        "--min-p 0.01 --typical-p 0.95 --length 12 --until line --stop q --stop zz --include-stop --trim sentence "
+        "--seed 8 --unknown skip"
     )
     (values,) = map(json.loads, sample(*line.split(), "--json").stdout.splitlines())
     assert values["parameters"] == {
         "ban": "xy", "allow": string.ascii_lowercase,
         "repetition_penalty": 1.2, "repetition_window": 9, "temperature": [0.5, 1.5], "top_k": 9, "top_p": 0.9,
-        "min_p": 0.01, "typical_p": 0.95, "max_new_tokens": 12, "until": "line", "stop": ["q", "zz"], "seed": 8,
-        "unknown": "skip",
+        "min_p": 0.01, "typical_p": 0.95, "max_new_tokens": 12, "until": "line", "stop": ["q", "zz"],
+        "include_stop": True, "trim": "sentence", "seed": 8, "unknown": "skip",
     }  # fmt: skip
     assert values["text"] == text(
         writer, "a", ban="xy", allow=string.ascii_lowercase,
         repetition_penalty=1.2, repetition_window=9, temperature=(0.5, 1.5), top_k=9, top_p=0.9,
-        min_p=0.01, typical_p=0.95, max_new_tokens=12, until="line", stop=("q", "zz"), seed=8,
+        min_p=0.01, typical_p=0.95, max_new_tokens=12, until="line", stop=("q", "zz"), include_stop=True,
+        trim="sentence", seed=8,
     )  # fmt: skip
+
+
+def test_the_stop_text_is_kept_where_that_is_asked_for(writer: Writer) -> None:
+    whole = text(writer, "a")
+    stops = (whole[9:12], whole[10:12])
+    without, kept = (text(writer, "a", stop=stops, include_stop=include) for include in (False, True))
+    assert kept == without + whole[len(without) : len(kept)]
+    assert kept.endswith(stops)
+    arguments = ("--prompt", "a", "--no-echo", "--stop", stops[0], "--stop", stops[1])
+    for count in ("1", "2"):
+        shown = (sample(*arguments, "--count", count, *more).stdout for more in ((), ("--include-stop",)))
+        assert [each.split("\n-----\n")[0].removesuffix("\n") for each in shown] == [without, kept]
+    values = json.loads(sample(*arguments, "--include-stop", "--json", "--logprobs", "1").stdout)
+    assert (values["text"], values["finish_reason"]) == (kept, "stop")
+    assert len(values["logprobs"]) == len(kept)
+
+
+def test_keeping_a_stop_text_needs_one(writer: Writer) -> None:
+    result = CliRunner().invoke(cli, ["sample", "--include-stop"])
+    assert result.exit_code == 2
+    assert "--include-stop needs --stop." in result.stderr
+    assert text(writer, include_stop=True) == text(writer)
+
+
+def test_a_text_is_cut_back_to_its_last_sentence_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = random_writer(CharTokenizer("\n !.?abcdefgh"), seed=3)
+    monkeypatch.setattr(reading, "load_writer", lambda *_: (writer, "letters"))
+    controls: dict[str, Any] = {"max_new_tokens": 80, "temperature": 2.0}
+    whole, cut = (text(writer, "a", **controls, trim=trim) for trim in ("none", "sentence"))
+    assert 0 < len(cut) < len(whole)
+    assert whole.startswith(cut)
+    arguments = ("--prompt", "a", "--length", "80", "--temperature", "2", "--trim", "sentence")
+    assert sample(*arguments).stdout == f"a{cut}\n"
+    assert sample(*arguments, "--count", "2").stdout.startswith(f"a{cut}\n-----\n")
+    values = json.loads(sample(*arguments, "--json", "--logprobs", "1").stdout)
+    assert (values["text"], values["finish_reason"]) == (cut, "length")
+    assert "".join(each["character"] for each in values["logprobs"]) == cut
 
 
 def test_json_has_what_was_asked_for_on_a_line_for_each_sample(writer: Writer) -> None:
@@ -192,6 +231,27 @@ def test_a_stop_text_that_never_comes_is_pointed_out(writer: Writer) -> None:
     other = sample("--stop", "☃").stderr
     assert "which does not write '☃'." in other
     assert "type" not in other
+
+
+def test_an_escape_among_the_characters_to_ban_or_to_allow_is_pointed_out(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = sample("--ban", r"xy\n").stderr
+    assert noted.count("Note: ") == 1
+    assert r"--ban 'xy\\n' bans the backslash, which this model does not write, and 'n'." in noted
+    assert r"type --ban $'xy\n'." in noted
+    assert "Note" not in sample("--ban", "xy\n").stderr
+    # The model knows no tab, so none was meant.
+    assert "Note" not in sample("--ban", r"\t").stderr
+    for command in ("sample", "complete"):
+        refused = CliRunner().invoke(cli, [command, "--allow", r"a\n"], input="")
+        assert refused.exit_code == 1
+        hint, error = refused.stderr.splitlines()
+        assert hint.startswith(r"Note: --allow 'a\\n' allows the backslash, which this model does not write, and 'n'. ")
+        assert hint.endswith(r"type --allow $'a\n'.")
+        assert error.startswith("Error: --allow must be made of characters of the model's vocabulary")
+    monkeypatch.setattr(reading, "load_writer", lambda *_: (random_writer(CharTokenizer("\n \\an")), "code"))
+    assert "Note" not in sample("--ban", r"\n").stderr
 
 
 def test_a_line_that_never_ends_is_pointed_out(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,4 +311,4 @@ def test_characters_can_be_banned_and_allowed(writer: Writer) -> None:
 def test_impossible_limits_are_refused_first(writer: Writer, limits: tuple[str, ...], more: tuple[str, ...]) -> None:
     result = CliRunner().invoke(cli, ["sample", "--prompt", "the", *limits, *more])
     assert (result.exit_code, result.stdout) == (1, "")
-    assert re.fullmatch(r"Error: (ban and )?allow must .*\n", result.stderr)
+    assert re.fullmatch(r"Error: (--ban and )?--allow must .*\n", result.stderr)

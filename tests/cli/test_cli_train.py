@@ -1,5 +1,6 @@
 """`textgen train`: what it passes on, what it shows, and how it ends."""
 
+import contextlib
 import gc
 import inspect
 import math
@@ -23,6 +24,7 @@ import textgen
 from textgen.cli import STARTED, cli, framework, progress
 from textgen.cli.progress import Progress
 from textgen.config import CorpusConfig
+from textgen.model.read import read_metadata
 from textgen.model.results import Validation
 from textgen.runs.events import Reporter, Summary
 from textgen.runs.run import Run
@@ -49,9 +51,9 @@ ROW = Validation(
 class Recorder:
     """Stands in for `train` and `resume`."""
 
-    def __init__(self, interrupt: bool = False) -> None:
+    def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-        self.interrupt = interrupt
+        self.interrupt: KeyboardInterrupt | None = None
 
     def train(self, *args: Any, **kwargs: Any) -> Run:
         return self._record("train", args, kwargs)
@@ -61,8 +63,8 @@ class Recorder:
 
     def _record(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         self.calls.append((name, args, kwargs))
-        if self.interrupt:
-            raise KeyboardInterrupt
+        if self.interrupt is not None:
+            raise self.interrupt
         return Run(Path("checkpoints/poems"))
 
 
@@ -206,10 +208,18 @@ def test_another_folder_and_an_odd_name_are_part_of_the_next_command(
 
 
 def test_ctrl_c_before_anything_was_saved_says_so(poems: Path, recorder: Recorder) -> None:
-    recorder.interrupt = True
+    recorder.interrupt = KeyboardInterrupt()
     result = run("poems.txt")
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr == "Interrupted; nothing has been saved yet.\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [((), 130), ((15,), 143), ((1,), 129)])
+def test_the_exit_code_is_that_of_the_signal(
+    poems: Path, recorder: Recorder, number: tuple[int, ...], code: int
+) -> None:
+    recorder.interrupt = KeyboardInterrupt(*number)
+    assert run("poems.txt").exit_code == code
 
 
 def test_the_events_name_what_reporters_hear() -> None:
@@ -401,6 +411,39 @@ def test_ctrl_c_saves_and_the_command_it_prints_ends_where_an_uncut_run_ends(
     assert everything(Run(Path("checkpoints/poems"))) == everything(Run(Path("checkpoints/uncut")))
     result = run("--resume", "poems")
     assert "has reached its end already" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to one process")
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGHUP", "hang up"])
+def test_every_signal_saves_and_has_its_exit_code(tmp_path: Path, bundled_corpus: Path, end: str) -> None:
+    termios = pytest.importorskip("termios")
+    text = tmp_path / "poems.txt"
+    text.write_text((bundled_corpus / "marrow_haven.txt").read_text()[:10_000])
+    # The child's standard error is a terminal that it leads, so that it can hang up.
+    lead = f"import fcntl; fcntl.ioctl(2, {termios.TIOCSCTTY}, 0); from textgen.cli import main; main()"
+    arguments = ["train", "poems.txt", *TINY_OPTIONS, "--epochs=400"]
+    leader, follower = os.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with subprocess.Popen(
+        [sys.executable, "-c", lead, *arguments], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=follower, start_new_session=True,
+    ) as child:  # fmt: skip
+        watchdog = threading.Timer(120, child.kill)
+        watchdog.start()
+        os.close(follower)
+        seen = b""
+        while b"bits/char" not in seen:
+            seen += os.read(leader, 1 << 16)
+        if end != "hang up":
+            child.send_signal(getattr(signal, end))
+            with contextlib.suppress(OSError):
+                while data := os.read(leader, 1 << 16):
+                    seen += data
+            assert b"textgen train --resume poems" in seen
+        os.close(leader)
+        assert child.wait() == (143 if end == "SIGTERM" else 129)
+        watchdog.cancel()
+    assert read_metadata(Run(tmp_path / "checkpoints" / "poems").last).metrics.step > 0
 
 
 def test_a_text_from_a_pipe_is_trained_on_and_continued_with_the_same_pipe(

@@ -161,6 +161,30 @@ def test_another_size_is_followed(terminal: Pty) -> None:
     assert terminal.ended() == 0
 
 
+def test_a_stop_that_nobody_prepared_gives_the_terminal_back_when_it_is_over(terminal: Pty) -> None:
+    terminal.see("Tab word")
+    terminal.press("the se")
+    terminal.see("the sea\n")
+    raw = termios.tcgetattr(terminal.leader)
+    assert raw != terminal.before
+    terminal.process.send_signal(signal.SIGSTOP)
+    os.waitpid(terminal.process.pid, os.WUNTRACED)
+    # What a shell does to the terminal meanwhile.
+    termios.tcsetattr(terminal.leader, termios.TCSANOW, terminal.before)
+    terminal.screen.reset()
+    terminal.screen.draw("other output")
+    terminal.process.send_signal(signal.SIGCONT)
+    terminal.see("the sea\n", "Tab word")
+    assert "other output" not in terminal.shown
+    assert termios.tcgetattr(terminal.leader) == raw
+    terminal.press("\tx")
+    terminal.see("the seax")
+    terminal.press("\x04")
+    assert terminal.ended() == 0
+    assert termios.tcgetattr(terminal.leader) == terminal.before
+    assert terminal.story.read_text() == "the seax\n"
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="job control needs bash")
 def test_ctrl_z_stops_the_editor_and_fg_brings_it_back(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
@@ -194,6 +218,14 @@ def test_ctrl_z_stops_the_editor_and_fg_brings_it_back(tmp_path: Path) -> None:
         terminal.see("typed 25")
         terminal.press("fg\r")
         terminal.see("the sea\n", "Tab word")
+        # One that cannot be prepared leaves the screen to the shell as it is.
+        os.kill(process, signal.SIGSTOP)
+        terminal.see("Stopped")
+        terminal.press("echo typed $((20 + 6))\r")
+        terminal.see("typed 26")
+        terminal.press("fg\r")
+        terminal.see("the sea\n", "Tab word")
+        terminal.wait(lambda: "typed" not in terminal.shown, "a screen of its own")
         terminal.press("\tx")
         terminal.see("the seax")
         terminal.press("\x04")

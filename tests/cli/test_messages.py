@@ -18,6 +18,7 @@ READING = ("train", "sample", "complete", "score", "eval", "novelty", "neurons")
 RAISED_IN = {
     "textgen/analysis/evaluation/": ("eval",),
     "textgen/analysis/memorisation/": ("sample", "novelty"),
+    "textgen/cli/hints.py": ("sample",),
     "textgen/cli/reading.py": ("sample", "complete", "score", "eval"),
     "textgen/corpus/batches.py": ("train",),
     "textgen/corpus/decoding.py": READING,
@@ -144,7 +145,13 @@ def test_an_error_names_the_option_that_was_given(home: Path, monkeypatch: pytes
     assert sentence("sample", "--json", "--logprobs", "-1").startswith("--logprobs must be")
     assert sentence("score", "haven.txt", "--limit", "0").startswith("--limit must be")
     assert sentence("train", "haven.txt", "--learning-rate", "-1").startswith("--learning-rate must be")
-    assert sentence("train", "haven.txt", "--epochs", "1", "--time", "9s").startswith("--epochs must be")
+    both = sentence("train", "haven.txt", "--epochs", "1", "--time", "9s")
+    assert both == "--epochs must be left out where --time is given; got 1.0. Choose one of the two.\n"
+    both = sentence("train", "haven.txt", "--from", "tiny", "--size", "tiny")
+    assert both == "--size must be left out where --from is given: the model keeps its shape.\n"
+    for command in (["sample"], ["complete"]):
+        none = sentence(*command, "--ban", "ab", "--allow", "ab")
+        assert none.startswith("--ban and --allow must leave at least one character to write;")
     assert sentence("plot", "--out", "curves.gif").startswith("--out must be")
 
 

@@ -59,6 +59,13 @@ def test_a_wrong_value_is_refused_in_one_sentence(values: dict[str, Any], senten
     assert str(caught.value) == sentence
 
 
+def test_the_library_names_the_fields_of_two_that_exclude_each_other() -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainingConfig(epochs=2.0, time=9.0)
+    assert str(caught.value) == "epochs must be left out where time is given; got 2.0. Choose one of the two."
+    assert (caught.value.field, caught.value.others) == ("epochs", ("time",))
+
+
 @given(st.integers(1, 9), st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True), st.floats(0))
 def test_every_value_in_range_is_taken(count: int, share: float | None, scale: float) -> None:
     assert dataclasses.astuple(Drawing(count=count, share=share, scale=scale)) == (count, share, scale, 0.5)

@@ -60,6 +60,7 @@ class TestCreating:
         with create_run("poems", checkpoints=tmp_path):
             text = refusal(RunError, lambda: created("poems", tmp_path))
         assert f"is being trained by process {os.getpid()} on " in text
+        assert text.endswith(". Wait for it, stop it, or choose another --name.")
 
     def test_unnamed_runs_count_up(self, tmp_path: Path) -> None:
         names = []

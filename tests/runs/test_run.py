@@ -105,7 +105,7 @@ class TestLocking:
             assert first.live
             assert second.live
             text = refusal(RunError, lambda: second.locked().__enter__())
-            assert text.endswith("Wait for it, stop it, or choose another --name.")
+            assert text.endswith(". Wait for it or stop it.")
         assert not second.live
         with second.locked():
             pass

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from textgen.config import SamplingConfig
 from textgen.sampling.ending import OVERRUN, Ending
+from textgen.sampling.sentences import Sentences
 
 
 def written(text: str, **chosen: Any) -> tuple[list[str], str | None]:
@@ -55,6 +56,22 @@ def test_no_part_of_a_stop_is_ever_shown(text: str, stops: tuple[str, ...]) -> N
         assert not any(stop in shown for stop in stops)
     if reason == "stop":
         assert any(text.startswith(shown + stop) for stop in stops)
+
+
+@given(TEXTS, STOPS, st.integers(1, 50))
+def test_with_include_stop_the_text_is_the_same_with_its_stop_behind_it(
+    text: str, stops: tuple[str, ...], limit: int
+) -> None:
+    without, reason = written(text, stop=stops, max_new_tokens=limit)
+    pieces, same = written(text, stop=stops, max_new_tokens=limit, include_stop=True)
+    assert same == reason
+    if reason != "stop":
+        assert pieces == without
+        return
+    shown = "".join(without)
+    assert pieces[:-1] == without[:-1]
+    assert "".join(pieces) == text[: len(pieces)]
+    assert "".join(pieces) == shown + max((stop for stop in stops if text[: len(pieces)].endswith(stop)), key=len)
 
 
 @given(TEXTS, STOPS)
@@ -111,3 +128,38 @@ def test_a_stop_ends_a_text_that_goes_on_to_the_end_of_its_line() -> None:
 def test_no_characters_are_no_text() -> None:
     assert Ending(SamplingConfig(max_new_tokens=0)).reason == "length"
     assert Ending(SamplingConfig(max_new_tokens=0, until="line")).reason is None
+
+
+SENTENCES = st.text("ab. \n", max_size=40)
+
+
+@given(SENTENCES, st.lists(st.text("ab. ", min_size=1, max_size=3), max_size=2).map(tuple), st.integers(1, 30))
+@pytest.mark.parametrize("include", [False, True])
+def test_only_a_text_that_ends_by_its_length_is_trimmed(
+    include: bool, text: str, stops: tuple[str, ...], limit: int
+) -> None:
+    controls: dict[str, Any] = {"stop": stops, "include_stop": include, "max_new_tokens": limit}
+    untrimmed, reason = written(text, **controls)
+    pieces, same = written(text, **controls, trim="sentence")
+    whole, shown = "".join(untrimmed), "".join(pieces)
+    assert same == reason
+    assert whole.startswith(shown)
+    if reason == "length":
+        sentences = Sentences()
+        assert shown == sentences.add(whole) + sentences.end()
+    elif reason is not None:
+        assert shown == whole
+
+
+def test_an_overrun_is_trimmed_and_a_finished_line_is_not() -> None:
+    text = "ab. cd" + "e" * 10_000
+    pieces, reason = written(text, until="line", max_new_tokens=2, trim="sentence")
+    assert ("".join(pieces), reason) == ("ab.", "length")
+    pieces, reason = written("ab. cd\n", until="line", max_new_tokens=2, trim="sentence")
+    assert ("".join(pieces), reason) == ("ab. cd\n", "line")
+
+
+def test_what_is_trimmed_is_never_shown() -> None:
+    assert written("a. b. cd", trim="sentence", max_new_tokens=8) == (["", "", "a.", "", "", " b.", "", ""], "length")
+    assert written("a. b.", trim="sentence", max_new_tokens=5)[0] == ["", "", "a.", "", " b."]
+    assert written("abc", trim="sentence", max_new_tokens=3)[0] == ["", "", "abc"]

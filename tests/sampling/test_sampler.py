@@ -69,6 +69,9 @@ def test_no_characters_take_no_steps() -> None:
         ({"max_new_tokens": 4}, "once", "length"),
         ({"stop": ("upon",)}, "once ", "stop"),
         ({"stop": ("zzz", "n a")}, "once upo", "stop"),
+        ({"stop": ("on a", "n a"), "include_stop": True}, "once upon a", "stop"),
+        ({"stop": ("zzz",), "include_stop": True, "max_new_tokens": 4}, "once", "length"),
+        ({"include_stop": True, "max_new_tokens": 4}, "once", "length"),
         ({"until": "line", "max_new_tokens": 3}, "once upon a time\n", "line"),
         ({"until": "paragraph", "max_new_tokens": 3}, "once upon a time\nthere was\n\n", "paragraph"),
     ],
@@ -188,6 +191,9 @@ def test_logprobs_belong_to_the_characters_of_the_text_alone() -> None:
     (sample,) = write(script("abc end"), logprobs=1, stop=(" end",))
     assert sample.logprobs is not None
     assert [each.character for each in sample.logprobs] == ["a", "b", "c"]
+    (sample,) = write(script("abc end"), logprobs=1, stop=(" end",), include_stop=True)
+    assert sample.logprobs is not None
+    assert "".join(each.character for each in sample.logprobs) == sample.text == "abc end"
     assert write(script("abc"), max_new_tokens=2)[0].logprobs is None
     assert write(script("abc"), max_new_tokens=0, logprobs=3)[0].logprobs == ()
 
@@ -269,6 +275,20 @@ def test_a_stream_is_the_text_in_pieces_and_leaks_no_stop(words: str, stops: lis
         assert stream.sample.text == shown
     assert shown == expected.text
     assert stream.sample == expected
+
+
+@given(WORDS, st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=3))
+def test_a_stream_shows_a_stop_that_is_kept_in_one_piece(words: str, stops: list[str]) -> None:
+    controls: dict[str, Any] = {"max_new_tokens": 40, "stop": tuple(stops), "include_stop": True}
+    expected = write(script(words), **controls)[0]
+    stream = Stream(script(words), ALPHABET, "", SamplingConfig(seed=0, **controls))
+    pieces = list(stream)
+    assert stream.sample == expected
+    assert "".join(pieces) == expected.text
+    assert not any(stop in "".join(pieces[:-1]) for stop in stops)
+    assert (expected.finish_reason == "stop") == expected.text.endswith(tuple(stops))
+    if expected.finish_reason == "stop":
+        assert pieces[-1].endswith(max((stop for stop in stops if expected.text.endswith(stop)), key=len))
 
 
 def test_a_stream_hands_out_each_character_as_soon_as_it_is_certain() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,6 @@ from click.exceptions import Exit
 from textgen.errors import ConfigError, TextgenError, UnknownCharacterError
 from textgen.system import abandon_output, ending, explain, is_closed_pipe
 
-INTERRUPTED = 130
 _DEBUG, _COMMAND = "textgen.debug", "textgen.command"
 
 
@@ -162,8 +162,8 @@ def _ending(ctx: click.Context | None = None) -> Iterator[None]:
         if isinstance(error, OSError) and is_closed_pipe(error):
             raise Exit(0) from None
         fail(ctx, error)
-    except KeyboardInterrupt:
-        raise Exit(128 + received) from None
+    except KeyboardInterrupt as error:
+        raise Exit(128 + next(iter(error.args), received)) from None
 
 
 def fail(ctx: click.Context | None, error: BaseException) -> NoReturn:
@@ -191,7 +191,10 @@ def told(error: BaseException, command: click.Command | None) -> str:
     params: Sequence[click.Parameter] = () if command is None else command.params
     options = {each.name: max(each.opts, key=len) for each in params if isinstance(each, click.Option)}
     if isinstance(error, ConfigError) and error.field in options and str(error).startswith(error.field):
-        return f"{options[error.field]}{str(error).removeprefix(error.field)}"
+        sentence = f"{options[error.field]}{str(error).removeprefix(error.field)}"
+        for name in error.others:
+            sentence = re.sub(rf"(?<![\w-]){name}\b", options.get(name, name), sentence, count=1)
+        return sentence
     if isinstance(error, UnknownCharacterError) and error.remedy:
         them = "them" if len(error.characters) > 1 else "it"
         flag = options.get("unknown")

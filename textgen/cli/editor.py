@@ -7,12 +7,13 @@ suggestion that is not computed yet does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 from prompt_toolkit.application import Application, run_in_terminal
 from prompt_toolkit.buffer import Buffer
@@ -21,17 +22,18 @@ from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.layout import BufferControl, FormattedTextControl, HSplit, Layout, Window
-from prompt_toolkit.layout.processors import Processor, TabsProcessor, Transformation, TransformationInput
+from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.styles import Style
 
 from textgen.cli.command import told, visible
+from textgen.cli.ghost import Ghost, on_one_line
 from textgen.cli.keys import bindings
 from textgen.config import Until
 from textgen.errors import TextgenError
 from textgen.sampling.drafts import Draft, label
 from textgen.sampling.suggestions import Suggestion, is_whole_word, is_word
-from textgen.system import asked_to_stop, colours, ending, stop_job, width
+from textgen.system import asked_to_stop, colours, continued, ending, stop_job, width
 
 _HELP = "Tab word  Alt-2 other  ^L line  ^P paragraph  ^R anew  ^U undo  ^Y redo  ^D end"
 _WRITING = "The model is writing. Ctrl-C stops it."
@@ -68,7 +70,9 @@ class Editor:
             on_text_changed=lambda _: self._moved(),
             on_cursor_position_changed=lambda _: self._moved(),
         )
-        text = Window(BufferControl(self.buffer, input_processors=[TabsProcessor(), _Ghost(self)]), wrap_lines=True)
+        text = Window(
+            BufferControl(self.buffer, input_processors=[TabsProcessor(), Ghost(lambda: self.ghost)]), wrap_lines=True
+        )
         menu = Window(FormattedTextControl(self._menu), height=1)
         line = Window(FormattedTextControl(self._line), height=1, style="class:help")
         self.app: Application[int] = Application(
@@ -92,7 +96,7 @@ class Editor:
         Raises:
             OSError: the terminal is gone.
         """
-        with ending(self._end), asked_to_stop(self._stop):
+        with ending(self._end), asked_to_stop(self._stop), continued(self._continue):
             try:
                 return self.app.run(pre_run=self._start, set_exception_handler=False)
             except EOFError:
@@ -125,7 +129,7 @@ class Editor:
     def ghost(self) -> str:
         """The text behind the cursor: the selected suggestion."""
         found = self.suggestions
-        return _shown(found[self._chosen % len(found)].text) if found and self._ghost else ""
+        return on_one_line(found[self._chosen % len(found)].text) if found and self._ghost else ""
 
     def insert(self, text: str) -> None:
         """Inserts the user's text at the cursor, if the model knows its characters."""
@@ -295,6 +299,22 @@ class Editor:
         if self.app.is_running and self.app.loop is not None:
             self.app.loop.call_soon_threadsafe(self.suspend)
 
+    def _continue(self) -> None:
+        """Takes the terminal again because of a signal."""
+        if self.app.is_running and self.app.loop is not None:
+            self.app.loop.call_soon_threadsafe(self._take_terminal)
+
+    def _take_terminal(self) -> None:
+        """Shows the editor again after a stop that could not be prepared (SIGSTOP)."""
+        import termios
+
+        if self.app.is_running and not self.app.is_done:
+            # In the background this stops the job once more, and fails when it is continued: it is then asked again.
+            with contextlib.suppress(termios.error):
+                self.app.input.raw_mode().__enter__()
+            self.app.renderer.reset()
+            self.app.invalidate()
+
     def _menu(self) -> StyleAndTextTuples:
         """The suggestions that fit the width, with the selected one marked."""
         room = self.app.output.get_size().columns
@@ -312,27 +332,6 @@ class Editor:
         return visible(self._message) or (_WRITING if self._writing is not None else _HELP)
 
 
-class _Ghost(Processor):
-    """Shows the selected suggestion behind the cursor, anywhere in the text."""
-
-    def __init__(self, editor: Editor) -> None:
-        self._editor = editor
-
-    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
-        given = transformation_input
-        ghost = self._editor.ghost
-        if not ghost or given.lineno != given.document.cursor_position_row:
-            return Transformation(given.fragments)
-        place, length = given.source_to_display(given.document.cursor_position_col), len(ghost)
-        characters = [(style, c) for style, text, *_ in given.fragments for c in text]
-        fragments = cast("StyleAndTextTuples", [*characters[:place], ("class:ghost", ghost), *characters[place:]])
-        return Transformation(
-            fragments,
-            source_to_display=lambda n: n + length * (n > place),
-            display_to_source=lambda n: n if n <= place else max(n - length, place),
-        )
-
-
 def edit(draft: Draft, terminal: TextIO, *, keep: Callable[[], None]) -> int:
     """Edits a draft on a terminal; the keys come from standard input.
 
@@ -348,8 +347,3 @@ def edit(draft: Draft, terminal: TextIO, *, keep: Callable[[], None]) -> int:
         draft, input=create_input(sys.stdin), output=create_output(stdout=terminal), ghost=bool(colours(terminal))
     )
     return editor.run(keep)
-
-
-def _shown(text: str) -> str:
-    """A suggestion on one line."""
-    return visible(text.replace("\n", "\u21b5").replace("\t", " "))

@@ -5,6 +5,7 @@ On a terminal there is a bar, and a sample under each validation; elsewhere only
 
 from __future__ import annotations
 
+import errno
 import math
 import sys
 import time
@@ -18,7 +19,7 @@ from textgen.cli.command import visible
 from textgen.display.format import duration
 from textgen.model.results import Validation
 from textgen.runs.events import Reporter, Summary
-from textgen.system import colours, is_terminal, stopped, width
+from textgen.system import abandon_output, colours, is_terminal, stopped, width
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -68,7 +69,7 @@ class Progress(Reporter):
         self._pace = _Pace()
         if not self._quiet:
             for label in _LABELS:
-                self._say(f"{click.style(f'{label:<10}', bold=True)}  {visible(getattr(summary, label))}")
+                self.say(f"{click.style(f'{label:<10}', bold=True)}  {visible(getattr(summary, label))}")
         for problem in summary.problems:
             self.warned(problem)
 
@@ -101,23 +102,23 @@ class Progress(Reporter):
         if self._quiet:
             return
         validation = "" if row.val_loss is None else f"  val {row.val_loss:.4f}"
-        self._say(
+        self.say(
             f"step {row.step:>5,}  epoch {row.epoch:>5.2f}  loss {row.loss:.4f}{validation}"
             f"  {row.bits_per_character:.3f} bits/char  {duration(row.seconds):>6}{'  best' if best else ''}"
         )
         if self._moving:
             for line in sample_lines(row.sample, columns=_columns()):
-                self._say(click.style(f"    | {line}", dim=True))
+                self.say(click.style(f"    | {line}", dim=True))
 
     def warned(self, message: str) -> None:
         """Shows a warning."""
-        self._say(f"{click.style('Warning:', fg='yellow')} {visible(message)}")
+        self.say(f"{click.style('Warning:', fg='yellow')} {visible(message)}")
 
     def finished(self, message: str) -> None:
         """Shows why the run has ended."""
         self.close()
         if not self._quiet:
-            self._say(visible(message))
+            self.say(visible(message))
 
     def close(self) -> None:
         """Removes the bar."""
@@ -125,13 +126,19 @@ class Progress(Reporter):
             self._bar.close()
             self._bar = None
 
-    def _say(self, line: str) -> None:
-        """Writes a line above the bar."""
-        if self._bar is not None:
-            self._bar.clear()
-        click.echo(line, file=self._stream, color=bool(colours(self._stream)))
-        if self._bar is not None:
-            self._bar.refresh()
+    def say(self, line: str) -> None:
+        """Writes a line above the bar; once the terminal has hung up, nothing is written."""
+        try:
+            if self._bar is not None:
+                self._bar.clear()
+            click.echo(line, file=self._stream, color=bool(colours(self._stream)))
+            if self._bar is not None:
+                self._bar.refresh()
+        except OSError as error:
+            # Training goes on, or saves its state where the end of the terminal is its end.
+            if error.errno != errno.EIO:
+                raise
+            abandon_output(self._stream)
 
 
 class _Pace:

@@ -14,8 +14,10 @@ from textgen.errors import ConfigError
 T = TypeVar("T")
 
 
-def require(condition: bool, name: str, expected: str, got: object, remedy: str = "") -> None:
-    """Raises `ConfigError`, in the form common to all settings, unless `condition` holds.
+def require(
+    condition: bool, name: str, expected: str, got: object, remedy: str = "", *, others: tuple[str, ...] = ()
+) -> None:
+    """Raises `ConfigError`, in the form common to all settings, unless `condition` holds; `others` are its own.
 
     >>> require(False, "top_p", "in (0, 1]", 1.5, "Use 1.0 to switch it off.")
     Traceback (most recent call last):
@@ -23,7 +25,7 @@ def require(condition: bool, name: str, expected: str, got: object, remedy: str 
     textgen.errors.ConfigError: top_p must be in (0, 1]; got 1.5. Use 1.0 to switch it off.
     """
     if not condition:
-        raise ConfigError(f"{name} must be {expected}; got {_shown(got)}. {remedy}".rstrip(), field=name)
+        raise ConfigError(f"{name} must be {expected}; got {_shown(got)}. {remedy}".rstrip(), field=name, others=others)
 
 
 def _shown(got: object) -> str:

@@ -10,6 +10,7 @@ from textgen.config.corpus import UNKNOWN_DETAILS, UNKNOWN_HELP, Unknown
 from textgen.config.fields import require, setting
 
 Until = Literal["length", "line", "paragraph"]
+Trim = Literal["none", "sentence"]
 
 
 class SamplingConfig(Config):
@@ -79,10 +80,20 @@ class SamplingConfig(Config):
         expected="a text of at least one character",
         help="End before this text; can be given several times.",
     )
+    include_stop: bool = setting(
+        default=False,
+        help="Keep the stop text that ended the text as its end.",
+        details="Without `stop`, or where the text ended otherwise, nothing changes.",
+    )
     until: Until = setting(
         default="length",
         help="Continue past the length to the end of a line or paragraph.",
         details="See `textgen.sampling.ending.Ending`.",
+    )
+    trim: Trim = setting(
+        default="none",
+        help="Cut a text that ended by its length back to its last whole sentence.",
+        details="One without a whole sentence stays whole. See `textgen.sampling.sentences.Sentences`.",
     )
     seed: int | None = setting(
         default=None,
@@ -119,6 +130,8 @@ class Controls(TypedDict, total=False):
     typical_p: float
     max_new_tokens: int
     stop: str | Sequence[str]
+    include_stop: bool
     until: Until
+    trim: Trim
     seed: int | None
     unknown: Unknown

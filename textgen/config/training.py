@@ -175,6 +175,7 @@ class TrainingConfig(Config):
             "left out where time is given",
             self.epochs,
             "Choose one of the two.",
+            others=("time",),
         )
         super().__post_init__()
 

@@ -19,7 +19,9 @@ def number(value: Any, form: str, unit: str = "") -> str:
 
 
 def duration(seconds: Any) -> str:
-    """A duration in its two largest units; empty if the value is not a number.
+    """A measured duration in its two largest units; empty if the value is not a number.
+
+    Zeros stay, so that columns are even and a progress bar is not resized by each of its figures.
 
     >>> [duration(value) for value in (0.4, 59.7, 90, 5400, 200_000, None)]
     ['0s', '1m 00s', '1m 30s', '1h 30m', '55h 33m', '']
@@ -35,10 +37,10 @@ def duration(seconds: Any) -> str:
 
 
 def short_duration(seconds: float) -> str:
-    """A duration without units that are zero, such as a time budget.
+    """A chosen duration, such as a time budget: to the second, as it was given, and without units that are zero.
 
-    >>> short_duration(90), short_duration(180), short_duration(5400)
-    ('1m 30s', '3m', '1h 30m')
+    >>> short_duration(90), short_duration(180), short_duration(5400), short_duration(3725)
+    ('1m 30s', '3m', '1h 30m', '1h 2m 5s')
     """
     whole = round(seconds)
     parts = [(whole // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s")]

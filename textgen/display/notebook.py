@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from textgen.config import cell_name
-from textgen.display.format import short_duration
+from textgen.display.format import duration
 from textgen.display.plots import Chart, Curve, inline_svg
 from textgen.display.plots.chart import writable
 
@@ -44,7 +44,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("model", shape + (f", {weights:,} weights" if weights is not None else "")),
         ("text", (summary["corpus"] or "") + (f", {characters:,} characters" if characters is not None else "")),
         ("steps", _figure(summary["steps"], ",.0f")),
-        ("time", short_duration(summary["seconds"]) if summary["seconds"] is not None else ""),
+        ("time", duration(summary["seconds"])),
         ("validation loss", _figure(summary["val_loss"], ".4f", " nats per character")),
         ("bits per character", _figure(summary["bits_per_character"], ".3f")),
         ("started", _when(summary["created"])),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from textgen.errors import RunError
 from textgen.runs.naming import check_name, safe_name
-from textgen.runs.run import CHECKPOINTS, LOCK, TENSORBOARD, Run, taken
+from textgen.runs.run import CHECKPOINTS, LOCK, TENSORBOARD, Run, being_trained
 from textgen.system import PathLike, explain
 
 _ATTEMPTS = 20
@@ -54,7 +54,7 @@ def _exactly(name: str, checkpoints: Path) -> Run:
     run = Run(checkpoints / name)
     if not _claim(run):
         if run.live:
-            raise RunError(taken(run))
+            raise RunError(f"{being_trained(run)} Wait for it, stop it, or choose another --name.")
         import shlex
 
         raise RunError(

@@ -206,7 +206,7 @@ class Run:
         except OSError as error:
             raise RunError(f"The run {self.name!r} cannot be locked in {self.path}: {explain(error)}") from error
         if not free:
-            raise RunError(taken(self))
+            raise RunError(f"{being_trained(self)} Wait for it or stop it.")
         try:
             self._check_files()
             remove_leftovers(self.path)
@@ -253,10 +253,9 @@ class Run:
             return self.metadata
 
 
-def taken(run: Run) -> str:
-    """The error message for a run that another process is training."""
-    holder = run._lock.holder or "another process"
-    return f"The run {run.name!r} is being trained by {holder}. Wait for it, stop it, or choose another --name."
+def being_trained(run: Run) -> str:
+    """The sentence about a run that another process is training; what to do about it depends on what was asked for."""
+    return f"The run {run.name!r} is being trained by {run._lock.holder or 'another process'}."
 
 
 def check_folder(folder: PathLike) -> None:

@@ -31,12 +31,15 @@ def banned_ids(tokenizer: CharTokenizer, config: SamplingConfig) -> NDArray[np.i
         them = "them" if len(lacking) > 1 else "it"
         raise ConfigError(
             f"allow must be made of characters of the model's vocabulary, which lacks {name_characters(lacking)}. "
-            f"Leave {them} out."
+            f"Leave {them} out.",
+            field="allow",
         )
     left = set(config.allow or characters) - set(config.ban)
     if not left:
         raise ConfigError(
-            "ban and allow must leave at least one character to write; they leave none. Ban fewer or allow others."
+            "ban and allow must leave at least one character to write; they leave none. Ban fewer or allow others.",
+            field="ban",
+            others=("allow",),
         )
     banned = [n for n, character in enumerate(characters) if character not in left]
     return np.array(banned + [tokenizer.vocab_size - 1] * tokenizer.has_unknown, np.intp)

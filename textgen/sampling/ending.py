@@ -1,7 +1,7 @@
-"""Decides where a text ends: after `max_new_tokens`, before a stop text, or at the end of a line or paragraph.
+"""Decides where a text ends: after `max_new_tokens`, at a stop text, or at the end of a line or paragraph.
 
 Takes one character at a time and returns what may be shown. Characters that could begin a stop text are held back until
-it is certain that they do not.
+it is certain that they do not, and so is what `trim` could still cut off.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from textgen.config import SamplingConfig
+from textgen.sampling.sentences import Sentences
 
 FinishReason = Literal["length", "stop", "line", "paragraph", "interrupted"]
 
@@ -22,10 +23,11 @@ class Ending:
     `max_new_tokens` characters are written, stop texts and held-back characters included. With `until` the text
     continues to the end of the line or paragraph that it is in by then, line break or empty line included.
     Line breaks before the first visible character do not end it, so that a text that follows a whole line is a
-    line, too. It ends `OVERRUN` characters later at the latest.
+    line, too. It ends `OVERRUN` characters later at the latest. Only a text that ends with the reason "length" is
+    trimmed.
 
     Args:
-        config: `max_new_tokens`, `stop` and `until` are read.
+        config: `max_new_tokens`, `stop`, `include_stop`, `until` and `trim` are read.
 
     Attributes:
         reason: why the text has ended; None while it has not. "length" also after an overrun.
@@ -33,14 +35,21 @@ class Ending:
     >>> ending = Ending(SamplingConfig(stop=("END",)))
     >>> [ending.add(character) for character in "HENEND"], ending.reason
     (['H', '', '', 'EN', '', ''], 'stop')
+    >>> ending = Ending(SamplingConfig(stop=("END",), include_stop=True))
+    >>> [ending.add(character) for character in "HENEND"], ending.reason
+    (['H', '', '', 'EN', '', 'END'], 'stop')
+    >>> ending = Ending(SamplingConfig(trim="sentence", max_new_tokens=9))
+    >>> [ending.add(character) for character in "Yes. No. "], ending.reason
+    (['', '', '', '', 'Yes.', '', '', '', ' No.'], 'length')
     """
 
     def __init__(self, config: SamplingConfig) -> None:
         self.reason: FinishReason | None = None
         self._left = config.max_new_tokens
         self._until = config.until
-        self._stops = config.stop
+        self._stops, self._include_stop = config.stop, config.include_stop
         self._beginnings = frozenset(stop[:end] for stop in config.stop for end in range(1, len(stop)))
+        self._sentences = Sentences() if config.trim == "sentence" else None
         self._held = ""
         self._tail = ""
         self._visible = False
@@ -58,11 +67,20 @@ class Ending:
             self._look_for_break(character)
         elif self._left <= 0:
             self.reason = "length"
-        if not self._stops:
-            return character
+        piece = self._without_stops(character) if self._stops else character
+        if self._sentences is None:
+            return piece
+        shown = self._sentences.add(piece)
+        if self.reason is None:
+            return shown
+        return shown + (self._sentences.end() if self.reason == "length" else self._sentences.rest())
+
+    def _without_stops(self, character: str) -> str:
         self._held += character
         if self._held.endswith(self._stops):
             self.reason = "stop"
+            if self._include_stop:
+                return self._held
             return self._held[: -max(len(stop) for stop in self._stops if self._held.endswith(stop))]
         certain = len(self._held)
         if self.reason is None:

@@ -30,12 +30,12 @@ class Sample:
     """A sampled text.
 
     Args:
-        text: the text, without the prompt and the stop text.
+        text: the text, without the prompt, and without the stop text unless `include_stop` keeps it.
         prompt: the prompt, as it was given.
         seed: of the call; the same seed gives the same text.
         index: of the sample among those of the seed, from 0.
-        finish_reason: "stop" before a stop text, "line" or "paragraph" at the end of one, "length" after the greatest
-            number of characters, "interrupted" where the text has not come to its end.
+        finish_reason: "stop" at a stop text, "line" or "paragraph" at the end of one, "length" after the greatest
+            number of characters, trimmed or not, "interrupted" where the text has not come to its end.
         config: the controls, with the seed.
         logprobs: an entry for each character of `text`; None if not asked for.
     """

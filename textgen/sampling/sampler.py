@@ -29,7 +29,8 @@ from textgen.sampling.sample import CharacterLogprob, Sample
 class Stream(Iterator[str]):
     """Iterates over the pieces of one text, each as soon as it is certain.
 
-    No piece is empty or holds part of a stop text. Errors in the arguments are raised here, not at the first piece.
+    No piece is empty or holds part of a stop text; with `include_stop` the last ends with it whole. With `trim` the
+    pieces are whole sentences. Errors in the arguments are raised here, not at the first piece.
 
     Args:
         engine: the network.

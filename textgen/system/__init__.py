@@ -16,7 +16,7 @@ from textgen.system.files import (
 from textgen.system.lock import FileLock
 from textgen.system.memory import physical_memory
 from textgen.system.signals import Interruption, ending, interruptible
-from textgen.system.stops import asked_to_stop, counting_stops, stop_job, stopped
+from textgen.system.stops import asked_to_stop, continued, counting_stops, stop_job, stopped
 from textgen.system.terminal import abandon_output, can_show, colours, is_closed_pipe, is_terminal, use_utf8, width
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "atomic_write",
     "can_show",
     "colours",
+    "continued",
     "counting_stops",
     "ending",
     "explain",

@@ -27,6 +27,17 @@ class Interruption:
     def __bool__(self) -> bool:
         return self.requested
 
+    @property
+    def error(self) -> KeyboardInterrupt:
+        """What to raise in the end; it holds the signal's number if that is no Ctrl-C.
+
+        >>> interruption = Interruption()
+        >>> interruption.requested, interruption.signal = True, int(signal.SIGTERM)
+        >>> interruption.error
+        KeyboardInterrupt(15)
+        """
+        return KeyboardInterrupt() if self.signal in (None, signal.SIGINT) else KeyboardInterrupt(self.signal)
+
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interruption]:

@@ -28,20 +28,38 @@ def stopped() -> float:
     return _Stops.seconds
 
 
-@contextlib.contextmanager
-def asked_to_stop(act: Callable[[], None]) -> Iterator[None]:
+def asked_to_stop(act: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
     """Calls a function where the process is asked to stop (SIGTSTP), instead of stopping it; see `stop_job`.
 
     Outside the main thread, and on Windows, nothing changes.
     """
-    if not hasattr(signal, "SIGTSTP") or threading.current_thread() is not threading.main_thread():
+    return _at("SIGTSTP", act)
+
+
+def continued(act: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+    """Calls a function each time that the process is continued (SIGCONT), however it was stopped.
+
+    Outside the main thread, and on Windows, nothing changes.
+
+    Example:
+        >>> with continued(lambda: print("here again")):
+        ...     signal.raise_signal(signal.SIGCONT)
+        here again
+    """
+    return _at("SIGCONT", act)
+
+
+@contextlib.contextmanager
+def _at(name: str, act: Callable[[], None]) -> Iterator[None]:
+    if not hasattr(signal, name) or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTSTP, lambda *_: act())
+    number = getattr(signal, name)
+    before = signal.signal(number, lambda *_: act())
     try:
         yield
     finally:
-        signal.signal(signal.SIGTSTP, before)
+        signal.signal(number, before)
 
 
 def stop_job() -> None:

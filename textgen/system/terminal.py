@@ -93,9 +93,13 @@ def is_closed_pipe(error: OSError) -> bool:
     return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
 
 
-def abandon_output() -> None:
-    """Redirects standard output to the null device, so that exiting after a closed pipe prints no error."""
+def abandon_output(stream: TextIO | None = None) -> None:
+    """Redirects a stream to the null device, so that nothing more fails after a closed pipe or a terminal that hung up.
+
+    Args:
+        stream: the stream; None for standard output.
+    """
     with contextlib.suppress(AttributeError, ValueError, OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, (sys.stdout if stream is None else stream).fileno())
         os.close(nowhere)

@@ -190,7 +190,7 @@ class Session:
                 try:
                     fit(self.trainer, progress, chain, training=self.streams, held_out=self.held_out)
                 except Interrupted:
-                    raise KeyboardInterrupt from None
+                    raise asked.error from None
         if saving.failure is not None:
             raise TrainingError(f"The last state could not be written: {saving.failure}")
         reporter.finished(f"Done: {progress.step:,} steps.")

@@ -73,7 +73,8 @@ def train(
             or the event files' folder is not writable.
         CheckpointError: `start_from` cannot be read.
         TrainingError: training kept diverging, or the last state could not be written.
-        KeyboardInterrupt: the user interrupted it; the state is saved, and `resume` continues.
+        KeyboardInterrupt: the user interrupted it; the state is saved, and `resume` continues. After SIGTERM or SIGHUP
+            it holds the signal's number.
 
     Example:
         run = textgen.train("poems.txt", size="small", epochs=20, seed=1)
@@ -85,7 +86,11 @@ def train(
     wanted_model, wanted_training = ModelConfig.among(wanted), TrainingConfig.among(wanted)
     if base is not None:
         if size is not None:
-            raise ConfigError("size must be left out with --from: the model keeps its shape.", field="size")
+            raise ConfigError(
+                "size must be left out where start_from is given: the model keeps its shape.",
+                field="size",
+                others=("start_from",),
+            )
         wanted_model = _shape_of(base.model, wanted_model)
     opened = open_text(sources, texts, corpus)
     started = opened.ready(started)

@@ -101,8 +101,10 @@ def complete(
         raise click.UsageError("--adapt must be a file here: standard input is your text.")
 
     from textgen.cli import reading
+    from textgen.cli.hints import hint
 
     writer, _ = reading.load_writer(runs, checkpoints)
+    hint(config, writer.tokenizer.characters)
     reading.check_characters(writer, config)
     if adapt is not None:
         unknown: Unknown = "auto" if writer.tokenizer.has_unknown else "replace"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -48,7 +47,8 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
         "textgen sample",
         'textgen sample --run marrow_haven --temperature 0.5 --prompt "The sea " --length 1000 --seed 7',
         'textgen sample --prompt "CAPTAIN THRUPP: " --until line --length 1 --count 5',
-        "textgen sample --temperature 0.3,0.6,1 --top-p 0.95 --stop '. ' --prompt 'Nan '",
+        "textgen sample --temperature 0.3,0.6,1 --top-p 0.95 --stop . --include-stop --prompt 'Nan '",
+        "textgen sample --length 300 --trim sentence",
         "echo 'Oda Penhale said' | textgen sample --until paragraph --no-echo",
         "textgen sample --prompt-file corpora/README.md --unknown skip --length 100",
         "textgen sample --json --count 2 --logprobs 3 --length 20",
@@ -101,6 +101,8 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @_end("--length", "max_new_tokens")
 @_end("--until")
 @_end("--stop", metavar="TEXT")
+@_end("--include-stop")
+@_end("--trim")
 @click.pass_context
 def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **options: Any) -> None:
     """Write new text with a trained model.
@@ -120,18 +122,21 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
         raise click.UsageError("--prompt and --prompt-file cannot be given together.", ctx)
     if options["logprobs"] and not options["as_json"]:
         raise click.UsageError("--logprobs needs --json.", ctx)
+    if options["include_stop"] and not options["stop"]:
+        raise click.UsageError("--include-stop needs --stop.", ctx)
     if options["corpus"] and not options["check"] and options["adapt"] is None:
         raise click.UsageError("--corpus needs --check or --adapt.", ctx)
     if options["adapt"] == options["prompt_file"] == "-":
         raise click.UsageError("--adapt and --prompt-file cannot both be standard input.", ctx)
 
+    from textgen.cli.hints import hint
     from textgen.cli.reading import adapt, check_characters, load_writer, mixed_runs, note_replaced
 
     writer, name = load_writer(runs, checkpoints)
     prompt = _prompt(writer, options)
     note_replaced(writer, prompt, options["unknown"])
     controls = SamplingConfig.among(options)
-    _warn(SamplingConfig(**controls), writer.tokenizer.characters)
+    hint(SamplingConfig(**controls), writer.tokenizer.characters)
     training = _training_text(writer, options["corpus"] or ()) if options["check"] else None
     more: dict[str, Any] = {"run": name, **mixed_runs(writer)}
     if options["adapt"] is not None:
@@ -169,36 +174,6 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
         raise KeyboardInterrupt
     if training is not None and copies is None:
         _name_copies(training, samples)
-
-
-def _warn(config: SamplingConfig, characters: str) -> None:
-    """Notes the ends that the text cannot come to."""
-    from textgen.sampling.ending import OVERRUN, impossible
-
-    for field, value in impossible(config, characters):
-        if field == "until":
-            note = (
-                f"--until {value} never ends a text of this model, which has no line breaks: it goes on for "
-                f"{OVERRUN[value]:,} characters past --length."
-            )
-        else:
-            lacking = " and ".join(repr(each) for each in sorted(set(value) - set(characters)))
-            meant = _unescaped(value)
-            note = f"--stop {value!r} never ends a text of this model, which does not write {lacking}." + (
-                f" For what {shlex.quote(value)} stands for elsewhere, type --stop ${shlex.quote(value)}."
-                if meant != value and set(meant) <= set(characters)
-                else ""
-            )
-        click.echo(f"Note: {visible(note)}", err=True)
-
-
-def _unescaped(text: str) -> str:
-    r"""A text with line breaks and tabs for what a shell does not take for them.
-
-    >>> _unescaped(r"END\n")
-    'END\n'
-    """
-    return text.replace(r"\n", "\n").replace(r"\r", "\r").replace(r"\t", "\t")
 
 
 def _stream(

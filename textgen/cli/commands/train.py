@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from textgen.cli import STARTED
-from textgen.cli.command import INTERRUPTED, command, visible
+from textgen.cli.command import command, visible
 from textgen.cli.options import AnyPath, DurationOrSteps, checkpoints_option, optional, optional_settings, run_names
 from textgen.config import SIZES, CorpusConfig, ModelConfig, TrainingConfig
 
@@ -49,7 +49,13 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
 @optional("--size", type=click.Choice(list(SIZES)), otherwise="by text and time", help="The model's size.")
 @optional_settings(TrainingConfig, *_LENGTH, time={"help": "Time budget, such as 90s, 3m or 1h30m, instead of epochs."})
 @optional("--resume", metavar="NAME", shell_complete=run_names, help="Continue this run exactly where it stopped.")
-@optional("--from", metavar="RUN", shell_complete=run_names, help="Fine-tune the model of this run or .keras file.")
+@optional(
+    "--from",
+    "start_from",
+    metavar="RUN",
+    shell_complete=run_names,
+    help="Fine-tune the model of this run or .keras file.",
+)
 @checkpoints_option
 @optional(
     "--tensorboard",
@@ -109,7 +115,7 @@ def train(ctx: click.Context, /, **options: Any) -> None:
                 text,
                 name=options["name"],
                 size=options["size"],
-                start_from=options["from"],
+                start_from=options["start_from"],
                 corpus=corpus,
                 **given,
                 **common,
@@ -117,7 +123,7 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     except KeyboardInterrupt:
         progress.close()
         _tell_how_to_go_on(progress, options)
-        ctx.exit(INTERRUPTED)
+        raise
     finally:
         progress.close()
     if not options["quiet"]:
@@ -173,8 +179,8 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
         run = find_run(options["resume"], checkpoints=checkpoints)
         if options["sources"]:
             corpus = read_metadata(run.last).corpus.config
-    if options["from"] is not None:
-        resolve_checkpoint(options["from"], checkpoints=checkpoints)
+    if options["start_from"] is not None:
+        resolve_checkpoint(options["start_from"], checkpoints=checkpoints)
     if name is not None:
         check_name(name)
         if (checkpoints / name).exists():
@@ -206,7 +212,7 @@ def _check_length(opened: Corpus, given: Mapping[str, Any]) -> None:
 
 
 def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
-    """After Ctrl-C: shows what is saved, and the command to continue."""
+    """After an interruption: shows what is saved, and the command to continue."""
     from textgen.errors import TextgenError
     from textgen.model.read import read_metadata
     from textgen.runs.run import Run
@@ -219,11 +225,11 @@ def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
             step = metadata.metrics.step
             places = () if metadata.progress is None else metadata.progress.sources
     if progress.run is None or step is None:
-        click.echo("Interrupted; nothing has been saved yet.", err=True)
+        progress.say("Interrupted; nothing has been saved yet.")
         return
     text = " -" if STANDARD_INPUT in places else ""
-    click.echo(f"Interrupted; everything up to step {step:,} is saved. Continue with:", err=True)
-    click.echo(f"  textgen train{text} --resume {_named(Run(progress.run), options)}", err=True)
+    progress.say(f"Interrupted; everything up to step {step:,} is saved. Continue with:")
+    progress.say(f"  textgen train{text} --resume {_named(Run(progress.run), options)}")
 
 
 def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) -> None:
