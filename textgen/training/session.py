@@ -293,6 +293,7 @@ class Session:
     def _metadata(self) -> Metadata:
         progress, config = self.progress, self.config
         row = progress.history[-1] if progress.history else Validation(step=0)
+        judged = row if progress.whole_val_loss is None else replace(row, val_loss=progress.whole_val_loss)
         return Metadata(
             model=self.model_config,
             tokenizer=self.encoded.tokenizer,
@@ -305,7 +306,7 @@ class Session:
                 val_loss=row.val_loss,
                 whole_val_loss=progress.whole_val_loss,
                 best_val_loss=progress.best if math.isfinite(progress.best) else None,
-                bits_per_character=row.bits_per_character,
+                bits_per_character=judged.bits_per_character,
                 seconds=round(progress.seconds, 1),
                 characters_seen=progress.step * config.batch_size * config.sequence_length,
             ),
