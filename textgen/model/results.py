@@ -38,6 +38,11 @@ class Metrics:
     seconds: float | None = None
     characters_seen: int | None = None
 
+    @property
+    def reported_loss(self) -> float | None:
+        """The loss on the whole validation text where it is known, else that of the last validation."""
+        return self.val_loss if self.whole_val_loss is None else self.whole_val_loss
+
     def to_json(self) -> dict[str, Any]:
         """The metrics as plain JSON values."""
         return dataclasses.asdict(self)
