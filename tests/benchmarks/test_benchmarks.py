@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from benchmarks import against, cells, exits, harness, memory, quality, sample_speed, train_speed
+from benchmarks import against, cells, exits, harness, memory, quality, recipe, sample_speed, train_speed
 
 PROGRAMS = {
-    module.__name__.split(".")[-1]: module for module in (cells, exits, memory, quality, sample_speed, train_speed)
+    module.__name__.split(".")[-1]: module
+    for module in (cells, exits, memory, quality, recipe, sample_speed, train_speed)
 }
 
 
@@ -41,6 +43,23 @@ def test_a_benchmark_prints_a_figure_or_a_word_in_each_row_and_names_the_default
     assert harness.DEFAULT_CELL in printed
     assert "nan" not in printed
     assert json.loads(out.read_text())["benchmark"] == name
+
+
+def test_the_n_grams_are_those_of_a_slow_count() -> None:
+    rng = np.random.default_rng(0)
+    training, held_out = (rng.choice(4, size, p=(0.5, 0.3, 0.15, 0.05)) for size in (200, 40))
+
+    def likely(before: tuple[int, ...], each: int) -> float:
+        lower = 0.25 if not before else likely(before[1:], each)
+        size = len(before)
+        grams = [tuple(training[n : n + size + 1]) for n in range(len(training) - size)]
+        total = sum(gram[:-1] == before for gram in grams)
+        kinds = len({gram for gram in grams if gram[:-1] == before})
+        here = max(grams.count((*before, each)) - 0.75, 0.0)
+        return (here + 0.75 * kinds * lower) / total if total else lower
+
+    each = [likely((held_out[n - 2], held_out[n - 1]), held_out[n]) for n in range(2, len(held_out))]
+    assert recipe.ngrams(training, held_out, 4) == pytest.approx(-np.log(each).mean())
 
 
 def test_a_checkout_beside_itself_ends_with_the_same_loss(text: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,16 @@ class TrainingConfig(Config):
         help="The logits are multiplied by this in training, against overconfidence.",
         details="Not in sampling, which is thus temperature scaling (Guo et al. 2017) by this fixed temperature.",
     )
+    negatives: int = setting(
+        default=0,
+        ge=0,
+        le=10**6,
+        off=0,
+        unit="characters",
+        otherwise="by vocabulary",
+        help="Characters that a training step's softmax is estimated from, besides the right one.",
+        details="Drawn by frequency, for vocabularies of thousands. Validation computes the whole softmax.",
+    )
     weight_decay: float = setting(
         default=0.1,
         ge=0,
@@ -141,6 +151,16 @@ class TrainingConfig(Config):
         unit="steps",
         otherwise="about twenty in a run",
         help="Steps between validations.",
+    )
+    validation_characters: int = setting(
+        default=0,
+        ge=0,
+        le=10**9,
+        off=0,
+        unit="characters",
+        otherwise="131072, fewer with a large vocabulary",
+        help="Characters of the validation text that each validation scores; the last one scores all.",
+        details="A shorter validation text is always scored as a whole.",
     )
     save_every: float = setting(
         default=30.0, ge=0, le=1e9, unit="seconds", help="Time between saves of the last state."
@@ -204,6 +224,8 @@ class TrainingSettings(TypedDict, total=False):
     final_rate: float | None
     halved_fraction: float | None
     logit_scale: float | None
+    negatives: int | None
+    validation_characters: int | None
     weight_decay: float | None
     weight_drop: float | None
     state_reset: float | None

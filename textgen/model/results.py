@@ -19,7 +19,9 @@ class Metrics:
         step: training steps done.
         epoch: passes over the training text.
         loss: mean training loss before the last validation, in nats per character.
-        val_loss: loss on the validation text at the last validation; None without validation text.
+        val_loss: loss on the validation text, or the part of it that each validation scores, at the last validation;
+            None without validation text.
+        whole_val_loss: loss on all of the validation text at the end of the run; None where `val_loss` is that.
         best_val_loss: the lowest validation loss (training loss without validation text).
         bits_per_character: the last validation loss (or training loss) in bits.
         seconds: training time, over all processes.
@@ -30,10 +32,16 @@ class Metrics:
     epoch: float | None = None
     loss: float | None = None
     val_loss: float | None = None
+    whole_val_loss: float | None = None
     best_val_loss: float | None = None
     bits_per_character: float | None = None
     seconds: float | None = None
     characters_seen: int | None = None
+
+    @property
+    def reported_loss(self) -> float | None:
+        """The loss on the whole validation text where it is known, else that of the last validation."""
+        return self.val_loss if self.whole_val_loss is None else self.whole_val_loss
 
     def to_json(self) -> dict[str, Any]:
         """The metrics as plain JSON values."""
@@ -47,6 +55,7 @@ class Metrics:
             epoch=number(values.get("epoch")),
             loss=number(values.get("loss")),
             val_loss=number(values.get("val_loss")),
+            whole_val_loss=number(values.get("whole_val_loss")),
             best_val_loss=number(values.get("best_val_loss")),
             bits_per_character=number(values.get("bits_per_character")),
             seconds=number(values.get("seconds")),

@@ -147,7 +147,7 @@ class Run:
             "weights": model and model.weights,
             "epochs": latest.epoch,
             "steps": latest.step,
-            "val_loss": metrics.val_loss,
+            "val_loss": metrics.reported_loss,
             "bits_per_character": metrics.bits_per_character,
             "seconds": latest.seconds,
             "created": best and best.created,

@@ -30,6 +30,7 @@ def fit(
     *,
     training: Streams,
     held_out: HeldOut | None,
+    whole: HeldOut | None = None,
 ) -> None:
     """Trains until the plan's last step or until a callback sets `stop_training`; the last round is validated, too.
 
@@ -39,6 +40,7 @@ def fit(
         callbacks: called as Keras's `fit` calls them.
         training: the batches, by step.
         held_out: the validation batches; None for no validation and no `val_loss`.
+        whole: those of the whole validation text where `held_out` is a part, for the plan's end: `val_whole_loss`.
     """
     learn = _compiled(trainer.train_step)
     score = _compiled(trainer.test_step)
@@ -54,6 +56,9 @@ def fit(
         trainer.reset_metrics()
         if held_out is not None:
             logs |= {f"val_{name}": value for name, value in _validate(trainer, chain, score, held_out).items()}
+            trainer.reset_metrics()
+        if whole is not None and progress.finished:
+            logs["val_whole_loss"] = float(_validate(trainer, chain, score, whole)["loss"])
             trainer.reset_metrics()
         chain.on_epoch_end(epoch, logs)
         epoch += 1

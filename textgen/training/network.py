@@ -66,9 +66,9 @@ class Network:
 
     def resets(self, step: Tensor, batch: int, share: float) -> Tensor:
         """The streams that start a step from a zero state: `(batch,)` booleans, each True with probability `share`."""
-        return tf.random.stateless_uniform((batch,), self._seed(step, 63)) < share
+        return tf.random.stateless_uniform((batch,), self.seed_of(step, 63)) < share
 
-    def _seed(self, step: Tensor, purpose: int, part: Tensor | int = 0) -> Tensor:
+    def seed_of(self, step: Tensor, purpose: int, part: Tensor | int = 0) -> Tensor:
         """A distinct seed for each step, purpose (0 to 63) and part of a step (0 or 1)."""
         seed = self.seed % (2**31)
         # A run's seed is never negative, so a negative one is free for the second part.
@@ -88,7 +88,7 @@ class Network:
         def keep(index: int, rate: float, shape: tuple[int, ...]) -> Tensor | None:
             if rate == 0.0:
                 return None
-            kept = tf.random.stateless_uniform(shape, self._seed(step, index, part)) >= rate
+            kept = tf.random.stateless_uniform(shape, self.seed_of(step, index, part)) >= rate
             return tf.where(kept, tf.constant(1.0 / (1.0 - rate)), tf.constant(0.0))
 
         def recurrent(n: int) -> Tensor | None:
@@ -103,8 +103,23 @@ class Network:
             recurrent=[recurrent(n) for n in layers],
         )
 
+    @property
+    def head(self) -> tuple[Tensor, Tensor]:
+        """The head's kernel, `(units, vocab)`, and its bias, `(vocab,)`."""
+        return self._head.kernel.value, self._head.bias.value
+
     def logits(self, ids: Tensor, state: State, masks: Masks | None = None) -> tuple[Tensor, State]:
-        """The logits of every position.
+        """The logits of every position, `(time * batch, vocab)` float32, time-major, and the state; see `columns`."""
+        columns, after = self.columns(ids, state, masks)
+        return self.read_out(columns), after
+
+    def read_out(self, columns: Tensor) -> Tensor:
+        """The logits, `(time * batch, vocab)` float32, of what `columns` returned."""
+        kernel, bias = self.head
+        return tf.cast(tf.matmul(columns, tf.cast(kernel, self.compute_dtype), transpose_a=True), tf.float32) + bias
+
+    def columns(self, ids: Tensor, state: State, masks: Masks | None = None) -> tuple[Tensor, State]:
+        """The head's input at every position.
 
         Args:
             ids: `(batch, time)` integers, of a shape known to the graph.
@@ -112,7 +127,7 @@ class Network:
             masks: dropout masks; None for none.
 
         Returns:
-            `(time * batch, vocab)` float32, time-major, and the state after the last step.
+            `(units, time * batch)` of the compute type, time-major, and the state after the last step.
         """
         config = self.config
         masks = masks or Masks(None, [None] * config.layers, [None] * config.layers)
@@ -125,10 +140,7 @@ class Network:
             flow = _masked(flow, mask)
             total = flow if total is None or not config.skip else total + flow
             after.append(last)
-        head = tf.cast(self._head.kernel.value, self.compute_dtype)
-        columns = tf.cast(tf.reshape(total, (config.units, time * batch)), self.compute_dtype)
-        logits = tf.cast(tf.matmul(columns, head, transpose_a=True), tf.float32) + self._head.bias.value
-        return logits, after
+        return tf.cast(tf.reshape(total, (config.units, time * batch)), self.compute_dtype), after
 
     def _layer(
         self, layer: Any, flow: Tensor, before: Sequence[Tensor], drop: Tensor | None

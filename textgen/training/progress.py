@@ -27,6 +27,7 @@ class Progress:
         recoveries: number of recoveries from divergence.
         earlier_seconds: seconds of training before this process.
         history: a row for each validation.
+        whole_val_loss: the loss on all of the validation text, at the end, where each validation scores a part.
         started: the `time.monotonic()` from which this process's seconds count.
         stopped_before: the seconds for which it had been stopped before.
     """
@@ -39,6 +40,7 @@ class Progress:
     recoveries: int = 0
     earlier_seconds: float = 0.0
     history: list[Validation] = field(default_factory=list)
+    whole_val_loss: float | None = None
     started: float = field(default_factory=time.monotonic)
     stopped_before: float = field(default_factory=stopped)
 

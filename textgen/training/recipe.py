@@ -25,6 +25,13 @@ _START = 8.0
 _LEARNING = 0.94
 """The share of the rest that is spent in training steps; the others are validations, samples and saves."""
 
+_LARGE_VOCABULARY = 1500
+"""Ids from which on a step's softmax is estimated from `_NEGATIVES` of them."""
+
+_NEGATIVES = 512
+_VALIDATED = 2**17
+"""Characters that a validation scores before the end, divided by the vocabulary's multiple of the large one."""
+
 _SMALLEST_STREAM = 8
 _SHORTEST_HALVED = 32
 
@@ -62,16 +69,21 @@ def default_time(characters: int) -> float:
     return 1800.0
 
 
-def step_seconds(model: ModelConfig, batch_size: int, sequence_length: int, *, speed: float = SPEED) -> float:
+def step_seconds(
+    model: ModelConfig, batch_size: int, sequence_length: int, *, negatives: int = 0, speed: float = SPEED
+) -> float:
     """Estimated seconds of a training step: 6 operations per weight and character, and an overhead per time step.
 
     Args:
         model: the network's shape.
         batch_size: streams in a batch.
         sequence_length: time steps.
+        negatives: characters that the softmax is estimated from; 0 for all.
         speed: operations per second.
     """
-    operations = 6.0 * (model.weights - model.vocab_size * model.embedding) * batch_size * sequence_length
+    spared = max(model.vocab_size - negatives, 0) * model.units if negatives else 0
+    weights = model.weights - model.vocab_size * model.embedding - spared
+    operations = 6.0 * weights * batch_size * sequence_length
     return operations / speed + STEP_OVERHEAD * model.layers * sequence_length
 
 
@@ -121,6 +133,7 @@ def recommend(
     if chosen_time:
         training["time"] = default_time(characters)
     training = _batch(characters, training)
+    training = {**_by_vocabulary(vocab_size), **training}
     config = TrainingConfig(**training)
 
     def shape(name: Size) -> ModelConfig:
@@ -129,7 +142,9 @@ def recommend(
     def epochs(name: Size) -> float:
         if config.epochs is not None:
             return config.epochs
-        pace = step_seconds(shape(name), config.batch_size, config.sequence_length, speed=speed)
+        pace = step_seconds(
+            shape(name), config.batch_size, config.sequence_length, negatives=config.negatives, speed=speed
+        )
         time = config.time or 0.0
         learning = _LEARNING * max(time - _START, 0.5 * time)
         return learning / pace * config.batch_size * config.sequence_length / max(characters, 1)
@@ -164,6 +179,14 @@ def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
         chosen,
         f"because the text has {characters:,} characters and training passes over them {epochs[chosen]:.1f} times",
     )
+
+
+def _by_vocabulary(vocab_size: int) -> dict[str, Any]:
+    """The hyperparameters that depend on the vocabulary: the head of a large one costs most of a step."""
+    return {
+        "negatives": _NEGATIVES if vocab_size >= _LARGE_VOCABULARY else 0,
+        "validation_characters": _VALIDATED // (1 + vocab_size // _LARGE_VOCABULARY),
+    }
 
 
 def _by_epochs(epochs: float, *, halved: bool) -> dict[str, dict[str, Any]]:

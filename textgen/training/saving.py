@@ -63,6 +63,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         del epoch
         progress, config = self.progress, self.config
         value = float(logs.get("val_loss", logs["loss"]))
+        progress.whole_val_loss = logs.get("val_whole_loss")
         best = value < progress.best
         progress.best, progress.waits = (value, 0) if best else (progress.best, progress.waits + 1)
         row = Validation(

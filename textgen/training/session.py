@@ -12,6 +12,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from textgen.config import cell_name
 from textgen.corpus import EncodedCorpus
@@ -48,6 +49,8 @@ from textgen.training.trainer import Trainer
 VALIDATION_STREAMS = 32
 VALIDATION_LENGTH = 128
 SAMPLE_LENGTH = 240
+_COUNTED = 1 << 20
+"""Ids counted at once."""
 
 
 class Session:
@@ -73,7 +76,7 @@ class Session:
         self.config = self.config.replace(precision=placement.compute_dtype.name, shards=shards)
         self.streams = streams
         self.tensorboard = tensorboard
-        self.held_out = self._held_out()
+        self.held_out, self.whole = self._held_out()
         self.created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.progress: Progress
         self.unwritten: tuple[list[np.ndarray], Metadata] | None = None
@@ -93,15 +96,32 @@ class Session:
                 self.config,
                 shards=shards,
                 validation_streams=self.held_out.streams if self.held_out else 1,
+                frequencies=self._frequencies(),
             )
         self.initial = self.model.get_weights()
 
-    def _held_out(self) -> HeldOut | None:
+    def _held_out(self) -> tuple[HeldOut | None, HeldOut | None]:
+        """What each validation scores, and the whole validation text if that is a part of it."""
         ids = self.encoded.held_out
         if len(ids) < 2:
-            return None
+            return None, None
         streams = 2 ** int(math.log2(max(1, min(VALIDATION_STREAMS, len(ids) // VALIDATION_LENGTH))))
-        return HeldOut(ids, streams=streams, sequence_length=VALIDATION_LENGTH)
+        most = max(self.config.validation_characters, 2) if self.config.validation_characters else len(ids)
+        found = [
+            HeldOut(each, streams=streams, sequence_length=VALIDATION_LENGTH)
+            for each in ([ids] if len(ids) <= most else [ids[:most], ids])
+        ]
+        return found[0], found[1] if len(found) > 1 else None
+
+    def _frequencies(self) -> NDArray[np.int64] | None:
+        """How often each id occurs in the training text, where a step's softmax is estimated."""
+        if not self.config.negatives:
+            return None
+        counts = np.zeros(self.model_config.vocab_size, np.int64)
+        ids = self.encoded.training
+        for start in range(0, len(ids), _COUNTED):
+            counts += np.bincount(ids[start : start + _COUNTED], minlength=len(counts))
+        return counts
 
     def start_from(self, weights: ModelWeights, known: CharTokenizer) -> None:
         """Starts from an existing model's weights; rows of characters it does not know keep their initial values."""
@@ -122,7 +142,13 @@ class Session:
         if config.epochs is not None:
             steps = max(1, round(config.epochs * per_epoch))
             return Plan.for_steps(config, steps=steps, validate_every=config.validate_every or self._cadence(steps))
-        pace = step_seconds(self.model_config, config.batch_size, config.sequence_length, speed=self.placement.speed)
+        pace = step_seconds(
+            self.model_config,
+            config.batch_size,
+            config.sequence_length,
+            negatives=config.negatives,
+            speed=self.placement.speed,
+        )
         steps = max(1, round((config.time or 0.0) / pace))
         every = config.validate_every or self._cadence(steps)
         return Plan(
@@ -134,7 +160,7 @@ class Session:
         if self.held_out is None:
             return max(1, math.ceil(steps / 20))
         trained = steps * self.config.batch_size * self.config.sequence_length
-        affordable = 0.04 * trained / (len(self.encoded.held_out) / 3.0)
+        affordable = 0.04 * trained / (self.held_out.targets / 3.0)
         return max(1, math.ceil(steps / min(max(affordable, 3.0), 20.0)))
 
     def restore(
@@ -177,7 +203,13 @@ class Session:
             closing(events) if events else nullcontext(),
         ):
             chain = [
-                TimeBudget(progress, config, reporter, held_out=len(self.encoded.held_out)),
+                TimeBudget(
+                    progress,
+                    config,
+                    reporter,
+                    held_out=self.held_out.targets if self.held_out else 0,
+                    whole=self.whole.targets if self.whole else 0,
+                ),
                 DivergenceRecovery(
                     progress, reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best
                 ),
@@ -188,7 +220,14 @@ class Session:
             ]
             if not progress.finished:
                 try:
-                    fit(self.trainer, progress, chain, training=self.streams, held_out=self.held_out)
+                    fit(
+                        self.trainer,
+                        progress,
+                        chain,
+                        training=self.streams,
+                        held_out=self.held_out,
+                        whole=self.whole,
+                    )
                 except Interrupted:
                     raise asked.error from None
         if saving.failure is not None:
@@ -254,6 +293,7 @@ class Session:
     def _metadata(self) -> Metadata:
         progress, config = self.progress, self.config
         row = progress.history[-1] if progress.history else Validation(step=0)
+        judged = row if progress.whole_val_loss is None else replace(row, val_loss=progress.whole_val_loss)
         return Metadata(
             model=self.model_config,
             tokenizer=self.encoded.tokenizer,
@@ -264,8 +304,9 @@ class Session:
                 epoch=progress.step / self.streams.batches_per_epoch,
                 loss=row.loss,
                 val_loss=row.val_loss,
+                whole_val_loss=progress.whole_val_loss,
                 best_val_loss=progress.best if math.isfinite(progress.best) else None,
-                bits_per_character=row.bits_per_character,
+                bits_per_character=judged.bits_per_character,
                 seconds=round(progress.seconds, 1),
                 characters_seen=progress.step * config.batch_size * config.sequence_length,
             ),
@@ -288,6 +329,7 @@ class Session:
         held = len(encoded.held_out)
         split = (
             f"the first {len(encoded.training):,} characters train, the last {held:,} validate"
+            + (f", {self.held_out.targets + 1:,} of them at each validation" if self.whole else "")
             if self.held_out
             else f"all {len(encoded.training):,} characters train, none validate"
         )

@@ -35,10 +35,12 @@ class TimeBudget(keras.callbacks.Callback):
     from its current value. A continued run keeps its end.
     """
 
-    def __init__(self, progress: Progress, config: TrainingConfig, reporter: Reporter, *, held_out: int) -> None:
+    def __init__(
+        self, progress: Progress, config: TrainingConfig, reporter: Reporter, *, held_out: int, whole: int = 0
+    ) -> None:
         super().__init__()
         self.progress, self.config, self.reporter = progress, config, reporter
-        self._held_out = held_out
+        self._held_out, self._whole = held_out, whole
         self._mark: tuple[int, float] | None = None
         self._round_end: float | None = None
         self._round_seconds: float | None = None
@@ -114,6 +116,10 @@ class TimeBudget(keras.callbacks.Callback):
         # Scoring takes a third to two thirds of the time of training; a sample and a save add some.
         return self._pace() * self._held_out / size / 1.5 + 0.5
 
+    def _end(self) -> float:
+        """Seconds of the last validation, which scores the whole validation text if the others score a part."""
+        return self._round() * (1.0 + self._whole / max(self._held_out, 1))
+
     def _between(self) -> float:
         """Seconds of validation per step."""
         return self._round() / self.progress.plan.validate_every
@@ -151,7 +157,7 @@ class TimeBudget(keras.callbacks.Callback):
         The remaining steps in halves are assumed to take the measured time, the others a fixed share of it.
         """
         step, plan, pace, between = self.progress.step, self.progress.plan, self._pace(), self._between()
-        seconds -= self._round()
+        seconds -= self._end()
         if not plan.halves(step):
             return step + max(int(seconds / (pace + between)), 1)
         whole, share = _WHOLE_PACE * pace, self.config.halved_share

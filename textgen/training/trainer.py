@@ -12,13 +12,18 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from textgen.config import TrainingConfig
 from textgen.training.coupling import free_gradients, tied_gradients
 from textgen.training.network import Masks, Network, State
 from textgen.training.optimizer import CautiousAdamW
+from textgen.training.sampled_softmax import Negatives, SampledSoftmax
 
 Tensor = Any
+
+_NEGATIVES = 62
+"""The purpose of the random numbers of `SampledSoftmax`."""
 
 
 class Trainer(keras.Model):
@@ -30,13 +35,21 @@ class Trainer(keras.Model):
         config: batch size, clipping, Adam's settings.
         shards: parts of a batch computed in parallel; divides `config.batch_size` and `validation_streams`.
         validation_streams: parallel streams of the held-out text.
+        frequencies: `(vocab,)`, how often each id occurs in the training text, for `config.negatives`.
 
     `train_step` takes batches `(inputs, targets, reset)`: two `(batch, time)` integer tensors, and whether the state
     is reset to zero; `test_step` takes `(inputs, targets, weights, reset)`.
     """
 
     def __init__(
-        self, network: Network, plain: keras.Model, config: TrainingConfig, *, shards: int, validation_streams: int
+        self,
+        network: Network,
+        plain: keras.Model,
+        config: TrainingConfig,
+        *,
+        shards: int,
+        validation_streams: int,
+        frequencies: NDArray[Any] | None = None,
     ) -> None:
         super().__init__(name="trainer")
         self.plain = plain
@@ -51,6 +64,9 @@ class Trainer(keras.Model):
         self.halved = tf.Variable(False, trainable=False)
         self._halves = config.halved_share > 0.0
         self._logit_scale = config.logit_scale
+        self._sampled = None
+        if frequencies is not None and 0 < config.negatives < network.config.vocab_size - 1:
+            self._sampled = SampledSoftmax(frequencies, config.negatives)
         self._clip_norm = config.clip_norm
         self._state_reset = config.state_reset
         self.built = True
@@ -113,7 +129,10 @@ class Trainer(keras.Model):
         masks = self.network.masks(self.steps_done, inputs.shape[0], part)
         count = tf.cast(tf.size(targets), tf.float32)
         with tf.GradientTape() as tape:
-            total, scaled, after = self._over_shards(inputs, targets, None, state, masks)
+            negatives = None
+            if self._sampled is not None:
+                negatives = self._sampled.draw(self.network.seed_of(self.steps_done, _NEGATIVES, part))
+            total, scaled, after = self._over_shards(inputs, targets, None, state, masks, negatives)
             objective = scaled / count
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(objective, variables)]
         gradients = free_gradients(self.network.config, gradients)
@@ -134,11 +153,17 @@ class Trainer(keras.Model):
         return {"loss": self._loss.result()}
 
     def _over_shards(
-        self, inputs: Tensor, targets: Tensor, weights: Tensor | None, state: State, masks: Masks | None
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        state: State,
+        masks: Masks | None,
+        negatives: Negatives | None = None,
     ) -> tuple[Tensor, Tensor, State]:
         """The summed loss of a batch, the training loss (with scaled logits), and the state after it.
 
-        Shards are independent of one another.
+        Shards are independent of one another. With `negatives`, both losses are estimates from them.
         """
         batch = inputs.shape[0]
         shards = self.shards if batch % self.shards == 0 else 1
@@ -147,11 +172,18 @@ class Trainer(keras.Model):
         for start in range(0, batch, width):
             cut = slice(start, start + width)
             before = [[tensor[:, cut] for tensor in layer] for layer in state]
-            logits, last = self.network.logits(inputs[cut], before, masks and masks.shard(start, start + width))
+            columns, last = self.network.columns(inputs[cut], before, masks and masks.shard(start, start + width))
+            lasts.append(last)
+            if negatives is not None and self._sampled is not None:
+                labels = tf.reshape(tf.transpose(targets[cut]), (-1,))
+                pair = self._sampled.loss(columns, *self.network.head, labels, negatives, self._logit_scale)
+                losses.append(pair[0])
+                scaled.append(pair[1])
+                continue
+            logits = self.network.read_out(columns)
             weight = None if weights is None else weights[cut]
             losses.append(_loss(logits, targets[cut], weight))
             scaled.append(losses[-1] if masks is None else _loss(self._logit_scale * logits, targets[cut], weight))
-            lasts.append(last)
         after = [[tf.concat(parts, 1) for parts in zip(*layers, strict=True)] for layers in zip(*lasts, strict=True)]
         return tf.add_n(losses), tf.add_n(scaled), after
 

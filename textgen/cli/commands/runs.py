@@ -137,7 +137,7 @@ def _sections(path: Path, metadata: Metadata, run: Run | None) -> list[tuple[str
             ("characters", _characters(tokenizer.characters)),
         ]),
         ("Result", [
-            ("validation loss", number(metrics.val_loss, ".4f", " nats per character")),
+            ("validation loss", number(metrics.reported_loss, ".4f", " nats per character")),
             ("bits per character", number(metrics.bits_per_character, ".3f")),
             ("training loss", number(metrics.loss, ".4f", " nats per character")),
             ("steps", number(metrics.step, ",.0f")),
