@@ -405,7 +405,7 @@ def test_missing_streams_are_no_reason_to_fail(home: Path) -> None:
 
 
 LEAVING = """
-import atexit, sys, textgen.cli
+import atexit, sys, textgen.__main__, textgen.cli
 
 class Large:
     def __del__(self):
@@ -415,7 +415,7 @@ large = Large()
 sys.modules["tensorflow"] = sys
 atexit.register(lambda: print("done at exit"))
 textgen.cli.cli = lambda prog_name: print("a line") or sys.exit(3)
-textgen.cli.main()
+textgen.__main__.program()
 """
 
 

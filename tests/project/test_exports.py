@@ -48,7 +48,7 @@ def test_the_distribution_has_its_own_name_and_the_command_keeps_its() -> None:
     path = Path(textgen.__file__).parent.parent / "pyproject.toml"
     values = tomllib.loads(path.read_text(encoding="utf-8"))
     assert values["project"]["name"] == "textgen-chars"
-    assert values["project"]["scripts"] == {"textgen": "textgen.cli:main"}
+    assert values["project"]["scripts"] == {"textgen": "textgen.__main__:program"}
 
 
 def test_no_module_imports_the_package_s_face() -> None:

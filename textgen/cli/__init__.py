@@ -6,12 +6,9 @@ imports TensorFlow. Results go to standard output, everything else to standard e
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
 import sys
 import time
-from typing import NoReturn
 
 STARTED = time.monotonic()
 """About when the process started: a time budget counts from here."""
@@ -66,27 +63,10 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The entry point of the `textgen` command."""
+    """Runs the command that `sys.argv` asks for, and raises `SystemExit`."""
     # A process started without a stream (`>&-`) has None there.
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     use_utf8(sys.stdout, sys.stderr)
-    try:
-        cli(prog_name="textgen")
-    except SystemExit as leaving:
-        if "tensorflow" in sys.modules and isinstance(leaving.code, int):
-            _leave(leaving.code)
-        raise
-
-
-def _leave(code: int) -> NoReturn:
-    """Ends a process that has TensorFlow: all that is to be done at exit, but for taking the interpreter apart.
-
-    Destroying TensorFlow's objects takes up to seconds where the machine is busy, and may wait for its threads.
-    """
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
+    cli(prog_name="textgen")
