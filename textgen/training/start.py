@@ -6,7 +6,7 @@ import time as clock
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords
+from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords, plain
 from textgen.corpus import Corpus, encode_corpus
 from textgen.errors import ConfigError
 from textgen.model.read import read_checkpoint
@@ -135,7 +135,7 @@ def _check_memory(recipe: Recipe) -> None:
 
 
 def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: plain(value) for name, value in values.items() if value is not None}
 
 
 def _shape_of(base: ModelConfig, wanted: Mapping[str, Any]) -> dict[str, Any]:
