@@ -57,7 +57,13 @@ class DurationOrSteps(Duration):
 
 
 class AnyPath(click.Path):
-    """A path that need not exist; only impossible ones are errors."""
+    """A path that need not exist; only impossible ones are errors.
+
+    One that cannot be read is none of usage: what reads it says so.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(readable=False, **kwargs)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parses a path."""
@@ -197,10 +203,11 @@ def checkpoints_option(function: F) -> F:
 def run_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> Sequence[CompletionItem]:
     """The names of the runs, for shell completion."""
     try:
-        folders = [path.name for path in Path(ctx.params.get("checkpoints") or CHECKPOINTS).iterdir() if path.is_dir()]
+        places = list(Path(ctx.params.get("checkpoints") or CHECKPOINTS).iterdir())
     except OSError:
-        folders = []
-    names = [CompletionItem(name) for name in sorted(folders) if name.startswith(incomplete)]
+        places = []
+    folders = sorted(path.name for path in places if path.is_dir() and not path.name.startswith("."))
+    names = [CompletionItem(name) for name in folders if name.startswith(incomplete)]
     return names or [CompletionItem(incomplete, type="file")]
 
 
