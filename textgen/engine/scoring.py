@@ -51,7 +51,8 @@ class Score:
     @property
     def nats(self) -> float:
         """The whole text's negative log-probability; its bits are `nats / ln 2`."""
-        return -float(self.logprobs.sum())
+        # Not the negative, which would be -0.0 for a text that is certain.
+        return 0.0 - float(self.logprobs.sum())
 
     @property
     def nats_per_character(self) -> float:

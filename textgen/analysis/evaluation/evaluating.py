@@ -157,7 +157,7 @@ def _protocol(
     name: str, title: str, logprobs: NDArray[np.float64], config: EvaluationConfig, **settings: Any
 ) -> Protocol:
     interval = block_bootstrap(-logprobs, seed=config.seed)
-    return Protocol(name=name, title=title, nats=-float(logprobs.mean()), interval=interval, settings=settings)
+    return Protocol(name=name, title=title, nats=0.0 - float(logprobs.mean()), interval=interval, settings=settings)
 
 
 def _dynamic(
