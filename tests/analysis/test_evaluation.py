@@ -128,6 +128,12 @@ def test_the_same_seed_brings_the_same_intervals() -> None:
     assert evaluate(WRITER, text, seed=6).carried.nats == evaluate(WRITER, text, seed=5).carried.nats
 
 
+def test_numbers_of_numpy_are_taken_as_pythons_own() -> None:
+    numpys = evaluate(WRITER, text_of(400), windows=np.int64(32), streams=np.uint8(2), seed=np.int32(1))
+    plain = evaluate(WRITER, text_of(400), windows=32, streams=2, seed=1)
+    assert json.dumps(numpys.to_json()) == json.dumps(plain.to_json())
+
+
 def test_a_text_of_one_character_has_figures_but_no_interval() -> None:
     found = evaluate(WRITER, "a")
     weights = random_weights(WRITER.config, seed=0, scale=4.0)

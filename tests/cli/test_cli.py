@@ -346,6 +346,35 @@ def test_names_of_runs_are_completed(at_home: Path) -> None:
     assert result.output == "plain,tiny\n"
 
 
+def test_hidden_folders_are_not_completed(at_home: Path) -> None:
+    (at_home / "checkpoints" / ".cache").mkdir(exist_ok=True)
+    environment = {"_TEXTGEN_COMPLETE": "bash_complete", "COMP_WORDS": "textgen sample --run ", "COMP_CWORD": "3"}
+    result = CliRunner().invoke(cli, [], prog_name="textgen", env=environment)
+    assert "plain,tiny" in result.output
+    assert ".cache" not in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["score", "{}"],
+        ["sample", "--prompt-file", "{}"],
+        ["sample", "--adapt", "{}"],
+        ["eval", "tiny", "{}"],
+    ],
+)
+def test_a_file_that_cannot_be_read_is_no_wrong_usage(
+    at_home: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = at_home / "mine.txt"
+    text.write_text("The sea.\n")
+    # Whether it can be read shows when it is read: the superuser can, whatever this says.
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    result = run(*(each.format(text) for each in arguments))
+    assert result.exit_code != 2, result.stderr
+    assert "Usage" not in result.stderr
+
+
 def test_ctrl_c_ends_the_text_with_a_newline_and_exit_code_130(home: Path) -> None:
     child = start("sample", "--length", "100000000", folder=home)
     assert child.stdout is not None

@@ -155,9 +155,12 @@ def test_no_order_of_requests_breaks_the_session(requests: list[str]) -> None:
     assert len(result.stdout.splitlines()) == len(requests)
 
 
-def test_a_terminal_that_cannot_move_its_cursor_gets_lines(story: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
+    story: None, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     monkeypatch.setattr("textgen.cli.commands.complete.is_terminal", lambda stream: True)
-    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("TERM", kind)
     result = answer("the se\n")
     assert result.stderr.count("> ") == 2
     assert result.stdout.startswith("the se\n  1  sea 75%")

@@ -50,6 +50,21 @@ def test_the_prompt_is_written_first_unless_it_is_not_wanted(writer: Writer) -> 
     assert sample("--prompt", "the sea ", "--no-echo").stdout == f"{expected}\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="arguments are bytes on POSIX systems only")
+def test_texts_among_the_arguments_are_utf8_in_any_locale(writer: Writer) -> None:
+    typed = "é".encode().decode("ascii", "surrogateescape")
+    expected = sample("--prompt", "é", "--stop", "é", "--ban", "é", "--allow", "éab ")
+    assert (
+        sample("--prompt", typed, "--stop", typed, "--ban", typed, "--allow", f"{typed}ab ").output == expected.output
+    )
+    wrong = b"\xe9".decode("utf-8", "surrogateescape")
+    for option in ("--prompt", "--stop", "--ban", "--allow"):
+        result = CliRunner().invoke(cli, ["sample", option, wrong, "--unknown", "skip"])
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"Invalid value for '{option}'" in result.stderr
+        assert "not valid UTF-8" in " ".join(result.stderr.split())
+
+
 def test_a_prompt_from_a_file_loses_one_newline(writer: Writer, tmp_path: Path) -> None:
     path = tmp_path / "prompt.txt"
     for written, prompt in (

@@ -7,6 +7,7 @@ import re
 from typing import Any, get_type_hints
 
 import click
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +70,18 @@ def test_the_library_names_the_fields_of_two_that_exclude_each_other() -> None:
 @given(st.integers(1, 9), st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True), st.floats(0))
 def test_every_value_in_range_is_taken(count: int, share: float | None, scale: float) -> None:
     assert dataclasses.astuple(Drawing(count=count, share=share, scale=scale)) == (count, share, scale, 0.5)
+
+
+def test_numbers_of_numpy_are_taken_as_pythons_own() -> None:
+    numpys = Drawing(count=np.int64(3), share=np.float32(0.5), scale=np.array(2.0), heats=(np.float64(0.5), np.int8(1)))
+    assert numpys == Drawing(count=3, share=0.5, scale=2.0, heats=(0.5, 1))
+    assert json.loads(json.dumps(numpys.to_json())) == {"count": 3, "share": 0.5, "scale": 2.0, "heats": [0.5, 1]}
+    assert {type(value) for value in (numpys.count, numpys.share, numpys.scale, *numpys.heats)} == {int, float}
+    assert ModelConfig(vocab_size=np.uint16(5), skip=np.bool_(False)).skip is False
+    with pytest.raises(ConfigError, match=r"^count must be a whole number in \[1, 9\]; got 2.0\.$"):
+        Drawing(count=np.float64(2.0))
+    with pytest.raises(ConfigError, match=r"^count must be a whole number in \[1, 9\]; got 10\.$"):
+        Drawing(count=np.int64(10))
 
 
 def test_a_configuration_cannot_be_changed_and_takes_keywords_only() -> None:

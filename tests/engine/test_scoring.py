@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_models import ALPHABET, Scripted, random_weights, random_writer, slow_logits
 
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.engine.scoring import score_ids, score_text, score_windows
+from textgen.engine.scoring import Score, score_ids, score_text, score_windows
 from textgen.errors import ConfigError, UnknownCharacterError
 from textgen.sampling.logits import log_softmax
 
@@ -59,6 +59,11 @@ def test_a_text_is_scored_from_its_first_character_on() -> None:
     assert score.nats == pytest.approx(-expected.sum(), abs=1e-4)
     assert score.nats_per_character == pytest.approx(-expected.mean(), abs=1e-5)
     assert score.bits_per_character == pytest.approx(-expected.mean() / math.log(2), abs=1e-5)
+
+
+def test_certainty_costs_zero_without_a_sign() -> None:
+    certain = Score("aaa", np.zeros(3))
+    assert f"{certain.nats:.1f} {certain.nats_per_character:.1f} {certain.bits_per_character:.1f}" == "0.0 0.0 0.0"
 
 
 def test_what_the_network_knows_for_certain_costs_nothing_and_a_coin_costs_a_bit() -> None:

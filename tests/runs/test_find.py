@@ -81,6 +81,23 @@ class TestFinding:
         for ask in (find_run, resolve_checkpoint):
             refusal(RunError, lambda ask=ask: ask(name, checkpoints=folder))
 
+    def test_a_run_is_found_from_a_folder_that_has_been_deleted(
+        self, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        monkeypatch.chdir(gone)
+        gone.rmdir()
+        assert find_run(checkpoints / "poems").path == checkpoints / "poems"
+        assert find_run("poems", checkpoints=checkpoints).path == checkpoints / "poems"
+        assert "There is no run 'poems'" in refusal(RunError, lambda: find_run("poems"))
+
+    def test_a_file_in_a_run_s_place_is_called_one(self, checkpoints: Path) -> None:
+        file = checkpoints / "poems" / "last.keras"
+        assert (
+            refusal(RunError, lambda: find_run(file)) == f"{file} is a file, not a run. Give the run's name or folder."
+        )
+
     def test_without_any_run_the_first_command_is_named(self, tmp_path: Path) -> None:
         for name in (None, "poems"):
             assert "Start one: textgen train TEXT" in refusal(

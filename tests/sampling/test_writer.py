@@ -1,7 +1,9 @@
 """The public API of a trained model: what a user of the library calls."""
 
 import copy
+import dataclasses
 import inspect
+import json
 import multiprocessing
 import os
 import pickle
@@ -12,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from small_models import ALPHABET, random_weights, random_writer
 
@@ -92,6 +95,10 @@ def test_one_stop_and_a_list_of_temperatures_are_taken_as_they_come() -> None:
         ({"typical_p": 0.0}, "typical_p must be in (0, 1]; got 0.0. Use 1.0 to switch it off."),
         ({"repetition_penalty": 0.5}, "repetition_penalty must be in [1, 100]; got 0.5. Use 1.0 to switch it off."),
         ({"max_new_tokens": -5}, "max_new_tokens must be a whole number"),
+        ({"temperature": None}, "temperature must be in [0, 1e+06]; got None. Use 0 for the likeliest"),
+        ({"temperature": "0.5"}, "temperature must be in [0, 1e+06]; got '0.5'. Use 0 for the likeliest"),
+        ({"stop": None}, "stop must be a tuple of texts; got None"),
+        ({"stop": b"x"}, "stop must be a tuple of texts; got b'x'"),
         ({"stop": [""]}, "stop must be a text of at least one character; got ''"),
         ({"include_stop": "yes"}, "include_stop must be true or false; got 'yes'"),
         ({"until": "chapter"}, "until must be one of length, line, paragraph; got 'chapter'"),
@@ -105,6 +112,30 @@ def test_every_value_is_checked_with_a_sentence(wrong: dict[str, Any], sentence:
         with pytest.raises(ConfigError) as caught:
             method("a", **wrong)
         assert str(caught.value).startswith(sentence)
+
+
+def test_numbers_of_numpy_are_taken_as_pythons_own() -> None:
+    plain = WRITER.generate("a", seed=3, max_new_tokens=20, temperature=0.5, top_k=9, min_p=0.25, logprobs=2)
+    numpys = WRITER.generate(
+        "a", seed=np.int64(3), max_new_tokens=np.uint8(20), temperature=np.float32(0.5), top_k=np.int16(9),
+        min_p=np.float16(0.25), logprobs=np.int64(2),
+    )  # fmt: skip
+    assert numpys == plain
+    json.dumps(dataclasses.asdict(numpys.config))
+    assert WRITER.generate("a", temperature=np.array([0.5, 1.0]), seed=1).config.temperature == (0.5, 1.0)
+    assert len(WRITER.generate_many("a", count=np.int64(2), max_new_tokens=1, seed=1)) == 2
+    assert WRITER.suggest("a", n=np.int64(2)) == WRITER.suggest("a", n=2)
+    assert (
+        WRITER.score("abcd", streams=np.int64(2)).nats_per_character
+        == WRITER.score("abcd", streams=2).nats_per_character
+    )
+
+
+@pytest.mark.parametrize("wrong", [None, b"abc", 3, ["a"], Path("a")])
+def test_a_text_that_is_no_string_is_refused_with_a_sentence(wrong: Any) -> None:
+    for method in (WRITER.generate, WRITER.stream, WRITER.suggest, WRITER.score, WRITER.adapt):
+        with pytest.raises(ConfigError, match=r"^text must be a string; got "):
+            method(wrong)
 
 
 def test_a_prompt_with_characters_the_model_never_saw_is_an_error_that_names_them() -> None:

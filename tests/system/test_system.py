@@ -525,6 +525,7 @@ class TestTerminal:
             ({"TERM": "xterm", "COLORTERM": "truecolor"}, 256),
             ({"TERM": "xterm"}, 16),
             ({"TERM": "dumb"}, 0),
+            ({"TERM": "unknown"}, 0),
             ({"TERM": "xterm-256color", "NO_COLOR": "1"}, 0),
             ({"TERM": "xterm-256color", "NO_COLOR": ""}, 256),
         ],

@@ -1,9 +1,11 @@
 """Global settings of Keras and TensorFlow neither change a run nor are changed by it; nothing piles up."""
 
+import logging
 import os
 import random
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,23 @@ def test_random_numbers_go_on_as_if_nothing_had_been_trained(uncut: Run, tmp_pat
     run = train(uncut.path.parent / "haven.txt", name="run", checkpoints=tmp_path, **WHOLE)
     assert [first, draw()] == expected
     assert everything(run) == everything(uncut)
+
+
+def test_warnings_of_keras_are_nobody_s_errors(
+    uncut: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = uncut.path.parent / "haven.txt"
+    monkeypatch.setattr(tf.get_logger(), "propagate", True)
+    monkeypatch.setattr(tf.get_logger(), "level", logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        for number in range(6):
+            train(text, name=f"run{number}", checkpoints=tmp_path, epochs=0.02, **TINY)
+        assert list(warnings.filters) == before
+        with pytest.raises(DeprecationWarning):
+            warnings.warn("mine", DeprecationWarning, stacklevel=1)
+    assert not [record for record in caplog.records if "retracing" in record.getMessage()]
 
 
 def test_what_cannot_be_left_is_a_sentence(uncut: Run, tmp_path: Path) -> None:

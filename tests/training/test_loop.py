@@ -9,6 +9,7 @@ import pytest
 from tiny_runs import TINY
 
 from textgen.corpus import encode_corpus, open_corpus
+from textgen.errors import ConfigError
 from textgen.runs.run import Run
 from textgen.training.start import train
 
@@ -75,3 +76,37 @@ def test_a_callback_that_stops_training_in_a_round_gets_a_last_validation(text: 
     run = short(text, tmp_path, Stop())
     assert [row.step for row in run.history] == [2]
     assert run.history[0].val_loss is not None
+
+
+IDS = np.array([[1, 2, 3]])
+
+
+def test_callbacks_that_save_the_model_save_the_plain_one(text: Path, tmp_path: Path) -> None:
+    class Saving(keras.callbacks.ModelCheckpoint):
+        """Keeps the answer to some ids of what it has saved last."""
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            super().on_epoch_end(epoch, logs)
+            self.answer = np.asarray(self.model(IDS))
+
+    whole = Saving(str(tmp_path / "whole.keras"))
+    weights = Saving(str(tmp_path / "whole.weights.h5"), save_weights_only=True)
+    short(text, tmp_path / "first", whole)
+    model = keras.saving.load_model(tmp_path / "whole.keras")
+    np.testing.assert_allclose(np.asarray(model(IDS)), whole.answer, rtol=1e-5)
+    short(text, tmp_path / "second", weights)
+    model.set_weights([np.zeros_like(each) for each in model.get_weights()])
+    model.load_weights(tmp_path / "whole.weights.h5")
+    np.testing.assert_allclose(np.asarray(model(IDS)), weights.answer, rtol=1e-5)
+
+
+def test_one_callback_is_taken_as_it_comes_and_anything_else_refused(text: Path, tmp_path: Path) -> None:
+    calls = Calls()
+    one: Any = calls
+    train(text, name="one", checkpoints=tmp_path, epochs=0.1, callbacks=one, **TINY)
+    assert calls.seen
+    wrongs: list[Any] = [[3], [Calls], "tensorboard", [None]]
+    for wrong in wrongs:
+        with pytest.raises(ConfigError, match=r"^callbacks must be Keras callbacks; got "):
+            train(text, name="two", checkpoints=tmp_path, epochs=0.1, callbacks=wrong, **TINY)
+    assert not (tmp_path / "two").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from textgen.cli.command import Option
-from textgen.config import Config, CorpusConfig, Setting
+from textgen.config import Config, CorpusConfig, SamplingConfig, Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,8 +57,32 @@ class DurationOrSteps(Duration):
         return int(steps[1]) if steps else super().convert(value, param, ctx)
 
 
+class Text(click.ParamType):  # type: ignore[type-arg]
+    """A text that a model is to read, in UTF-8 whatever the locale."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Decodes bytes that Python could not decode in the locale's encoding, and kept as surrogates."""
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            try:
+                return os.fsencode(text).decode()
+            except UnicodeError:
+                self.fail(f"{text!r} is not valid UTF-8. Give it in UTF-8, or leave out what is invalid.", param, ctx)
+        return text
+
+
 class AnyPath(click.Path):
-    """A path that need not exist; only impossible ones are errors."""
+    """A path that need not exist; only impossible ones are errors.
+
+    One that cannot be read is none of usage: what reads it says so.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(readable=False, **kwargs)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parses a path."""
@@ -108,7 +133,13 @@ def setting(*flags: str, config: type[Config], **kwargs: Any) -> Callable[[F], F
     return click.option(
         *_named(flags),
         cls=Option,
-        **{**_type(declared), "default": declared.default, "show_default": True, "help": declared.line, **kwargs},
+        **{
+            **_type(declared, config),
+            "default": declared.default,
+            "show_default": True,
+            "help": declared.line,
+            **kwargs,
+        },
     )
 
 
@@ -125,7 +156,7 @@ def optional(
     """
     if config is not None:
         declared = config.declared[_field(flags)]
-        kwargs = {**_type(declared), "help": declared.line, **kwargs}
+        kwargs = {**_type(declared, config), "help": declared.line, **kwargs}
         otherwise = declared.default_text if otherwise is None else otherwise
     note = f"  [default: {otherwise}]" if otherwise else ""
     return click.option(*_named(flags), cls=Option, default=None, **{**kwargs, "help": kwargs["help"] + note})
@@ -159,7 +190,7 @@ def _flag(declared: Setting) -> str:
     return f"{flag}/--no-{flag.removeprefix('--')}" if both else flag
 
 
-def _type(declared: Setting) -> dict[str, Any]:
+def _type(declared: Setting, config: type[Config]) -> dict[str, Any]:
     """The arguments of `click.option` for a field's type."""
     if declared.kind is bool:
         return {} if declared.default_text == "on" else {"is_flag": True}
@@ -167,9 +198,10 @@ def _type(declared: Setting) -> dict[str, Any]:
         return {"type": click.Choice(declared.choices)}
     if declared.unit == "seconds":
         return {"type": Duration()}
+    kind = Text() if config is SamplingConfig and declared.kind is str else declared.kind
     if declared.several:
-        return {"type": Numbers()} if declared.kind is float else {"type": declared.kind, "multiple": True}
-    return {"type": declared.kind}
+        return {"type": Numbers()} if declared.kind is float else {"type": kind, "multiple": True}
+    return {"type": kind}
 
 
 def _named(flags: Sequence[str]) -> tuple[str, ...]:
@@ -197,10 +229,11 @@ def checkpoints_option(function: F) -> F:
 def run_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> Sequence[CompletionItem]:
     """The names of the runs, for shell completion."""
     try:
-        folders = [path.name for path in Path(ctx.params.get("checkpoints") or CHECKPOINTS).iterdir() if path.is_dir()]
+        places = list(Path(ctx.params.get("checkpoints") or CHECKPOINTS).iterdir())
     except OSError:
-        folders = []
-    names = [CompletionItem(name) for name in sorted(folders) if name.startswith(incomplete)]
+        places = []
+    folders = sorted(path.name for path in places if path.is_dir() and not path.name.startswith("."))
+    names = [CompletionItem(name) for name in folders if name.startswith(incomplete)]
     return names or [CompletionItem(incomplete, type="file")]
 
 

@@ -9,7 +9,7 @@ from textgen.config.analysis import EvaluationConfig, InsightConfig, NoveltyConf
 from textgen.config.base import Config
 from textgen.config.cells import CELLS, Cell, cell_name
 from textgen.config.corpus import CorpusConfig, Normalization, Unknown
-from textgen.config.fields import Setting, require
+from textgen.config.fields import Setting, plain, require
 from textgen.config.keywords import keywords
 from textgen.config.model import SIZES, ModelConfig, Size
 from textgen.config.sampling import Controls, SamplingConfig, Until
@@ -40,5 +40,6 @@ __all__ = [
     "Until",
     "cell_name",
     "keywords",
+    "plain",
     "require",
 ]

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, dataclass_transform, get_type_hints
 
-from textgen.config.fields import Setting, require, setting
+from textgen.config.fields import Setting, plain, require, setting
 from textgen.errors import ConfigError
 
 
@@ -46,7 +46,11 @@ class Config:
 
     def __post_init__(self) -> None:
         for name, each in self.declared.items():
-            each.check(getattr(self, name))
+            value = getattr(self, name)
+            # Numbers of other libraries would not go into a checkpoint's JSON.
+            value = tuple(map(plain, value)) if isinstance(value, tuple) else plain(value)
+            object.__setattr__(self, name, value)
+            each.check(value)
 
     @classmethod
     def among(cls, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import types
 from collections.abc import Collection
 from dataclasses import MISSING, dataclass
@@ -26,6 +27,22 @@ def require(
     """
     if not condition:
         raise ConfigError(f"{name} must be {expected}; got {_shown(got)}. {remedy}".rstrip(), field=name, others=others)
+
+
+def plain(value: Any) -> Any:
+    """A number of another library, such as NumPy's, as Python's own; anything else as it is.
+
+    >>> import numpy as np
+    >>> plain(np.int64(3)), plain(np.float32(0.5)), plain(np.bool_(True)), plain(np.array(2)), plain("3")
+    (3, 0.5, True, 2, '3')
+    """
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if not isinstance(value, numbers.Number) and getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else value
 
 
 def _shown(got: object) -> str:

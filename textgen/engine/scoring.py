@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.config import Unknown, require
+from textgen.config import Unknown, plain, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Network
@@ -51,7 +51,8 @@ class Score:
     @property
     def nats(self) -> float:
         """The whole text's negative log-probability; its bits are `nats / ln 2`."""
-        return -float(self.logprobs.sum())
+        # Not the negative, which would be -0.0 for a text that is certain.
+        return 0.0 - float(self.logprobs.sum())
 
     @property
     def nats_per_character(self) -> float:
@@ -119,6 +120,7 @@ def score_ids(
     Raises:
         ConfigError: `streams` is out of its range.
     """
+    streams = plain(streams)
     whole = isinstance(streams, int) and streams >= 1
     require(whole, "streams", "a whole number of at least 1", streams, "Use 1 for the exact score of one text.")
     predicted = len(ids) - 1
@@ -150,6 +152,7 @@ def score_windows(
     Raises:
         ConfigError: `length` or `batch_size` is out of its range.
     """
+    length, batch_size = plain(length), plain(batch_size)
     for name, value in (("length", length), ("batch_size", batch_size)):
         require(isinstance(value, int) and value >= 1, name, "a whole number of at least 1", value)
     predicted = len(ids) - 1

@@ -53,11 +53,14 @@ def find_run(name: PathLike | None = None, *, checkpoints: PathLike = CHECKPOINT
     plain = str(name) not in ("", ".", "..") and Path(name).name == str(name)
     for path in [Path(checkpoints) / name, Path(name)] if plain else [Path(name)]:
         with contextlib.suppress(OSError, ValueError):
-            if str(name) and path.is_dir() and path.resolve() != Path(checkpoints).resolve():
+            if str(name) and path.is_dir() and not _same(path, Path(checkpoints)):
                 run = Run(path)
                 if whole:
                     _ = run.checkpoint
                 return run
+    with contextlib.suppress(OSError, ValueError):
+        if str(name) and Path(name).is_file():
+            raise RunError(f"{name} is a file, not a run. Give the run's name or folder.")
     raise RunError(_no_such(str(name), checkpoints))
 
 
@@ -132,6 +135,14 @@ def elsewhere(checkpoints: PathLike) -> str:
     ('', " --checkpoints 'my runs'")
     """
     return "" if Path(checkpoints) == CHECKPOINTS else f" --checkpoints {shlex.quote(os.fspath(checkpoints))}"
+
+
+def _same(path: Path, other: Path) -> bool:
+    """Whether two paths lead to the same place. Neither is made absolute: the current folder may have been deleted."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
 
 
 def _no_such(name: str, checkpoints: PathLike) -> str:

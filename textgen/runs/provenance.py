@@ -179,7 +179,7 @@ def _places(
         A place, and whether it is a guess, where another text would be no surprise.
     """
     yield from ((place, False) for place in recorded)
-    near = [Path.cwd()] if path is None else [*Path(path).resolve().parents, Path.cwd()]
+    near = _working_folder() if path is None else [*Path(path).resolve().parents, *_working_folder()]
     seen = {tuple(map(str, place)) for place in recorded}
     for place in recorded:
         parts = [PurePath(source).parts for source in place]
@@ -192,6 +192,14 @@ def _places(
     if all(len(place) == 1 for place in recorded):
         folders = [Path(place[0]).parent for place in recorded] + near[:_NEAR] + near[-1:]
         yield from (([file], True) for file in _alike(folders, corpus) if (str(file),) not in seen)
+
+
+def _working_folder() -> list[Path]:
+    """The working folder; none if it has been deleted."""
+    try:
+        return [Path.cwd()]
+    except OSError:
+        return []
 
 
 def _relative(parts: Sequence[str]) -> Sequence[str]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from textgen.config import SamplingConfig, require
+from textgen.config import SamplingConfig, plain, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Network
@@ -164,6 +164,7 @@ class _Writing:
         count: int,
         logprobs: int,
     ) -> None:
+        count, logprobs = plain(count), plain(logprobs)
         require(isinstance(count, int) and 1 <= count <= 65_536, "count", "a whole number in [1, 65536]", count)
         noted = isinstance(logprobs, int) and logprobs >= 0
         require(noted, "logprobs", "a whole number of at least 0", logprobs, "Use 0 to switch it off.")

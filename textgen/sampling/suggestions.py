@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.config import SamplingConfig, Unknown, require
+from textgen.config import SamplingConfig, Unknown, plain, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Network
@@ -106,6 +106,7 @@ def suggest(
         UnknownCharacterError: the text holds characters that the model never saw, and `unknown` refuses them.
         ConfigError: `n` is out of its range, or `ban` and `allow` are not possible; see `banned_ids`.
     """
+    n = plain(n)
     require(isinstance(n, int) and 1 <= n <= 100, "n", "a whole number in [1, 100]", n)
     words, wholes, others = _kinds(tokenizer)
     written = np.ones(tokenizer.vocab_size, np.bool_)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -15,6 +15,7 @@ from textgen.config import (
     SamplingConfig,
     Unknown,
     keywords,
+    plain,
     require,
 )
 from textgen.corpus.tokenizer import CharTokenizer
@@ -158,6 +159,7 @@ class Writer:
 
     def as_trained(self, text: str) -> str:
         """Normalises a text's newlines and characters as those of the training text were."""
+        require(isinstance(text, str), "text", "a string", text)
         config = self.reading
         if not config.keep_newlines:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -335,11 +337,12 @@ class Writer:
 
     def _sampling(self, controls: Controls) -> SamplingConfig:
         """The controls as a configuration, checked, with its texts as the training text was."""
-        values: dict[str, Any] = dict(controls)
-        if "temperature" in values and not isinstance(values["temperature"], (int, float)):
-            values["temperature"] = tuple(values["temperature"])
-        if "stop" in values:
-            values["stop"] = (values["stop"],) if isinstance(values["stop"], str) else tuple(values["stop"])
+        values: dict[str, Any] = {name: plain(value) for name, value in controls.items()}
+        for name in ("temperature", "stop"):
+            if isinstance(values.get(name), Iterable) and not isinstance(values[name], (str, bytes)):
+                values[name] = tuple(values[name])
+        if isinstance(values.get("stop"), str):
+            values["stop"] = (values["stop"],)
         config = SamplingConfig(**values)
         return config.replace(
             stop=tuple(map(self.as_trained, config.stop)),

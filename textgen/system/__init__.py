@@ -17,7 +17,16 @@ from textgen.system.lock import FileLock
 from textgen.system.memory import physical_memory
 from textgen.system.signals import Interruption, ending, interruptible
 from textgen.system.stops import asked_to_stop, continued, counting_stops, stop_job, stopped
-from textgen.system.terminal import abandon_output, can_show, colours, is_closed_pipe, is_terminal, use_utf8, width
+from textgen.system.terminal import (
+    abandon_output,
+    can_show,
+    colours,
+    is_closed_pipe,
+    is_dumb,
+    is_terminal,
+    use_utf8,
+    width,
+)
 
 __all__ = [
     "FileLock",
@@ -37,6 +46,7 @@ __all__ = [
     "flush_to_disk",
     "interruptible",
     "is_closed_pipe",
+    "is_dumb",
     "is_terminal",
     "open_regular",
     "physical_memory",

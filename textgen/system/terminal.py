@@ -20,6 +20,16 @@ def is_terminal(stream: Any) -> bool:
         return False
 
 
+def is_dumb(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether `TERM` says that the terminal takes no escape sequences, as in a shell within Emacs.
+
+    >>> is_dumb({"TERM": "dumb"}), is_dumb({"TERM": "unknown"}), is_dumb({"TERM": "xterm"}), is_dumb({})
+    (True, True, False, False)
+    """
+    values = os.environ if environment is None else environment
+    return values.get("TERM") in ("dumb", "unknown")
+
+
 def colours(stream: Any, *, environment: Mapping[str, str] | None = None) -> Literal[0, 16, 256]:
     """How many colours a stream supports: 0 for a file, a pipe, a dumb terminal or if `NO_COLOR` is set.
 
@@ -28,7 +38,7 @@ def colours(stream: Any, *, environment: Mapping[str, str] | None = None) -> Lit
         environment: the environment variables; None takes the process's own.
     """
     values = os.environ if environment is None else environment
-    if values.get("NO_COLOR") or values.get("TERM") == "dumb" or not is_terminal(stream):
+    if values.get("NO_COLOR") or is_dumb(values) or not is_terminal(stream):
         return 0
     many = sys.platform == "win32" or "256" in values.get("TERM", "") or bool(values.get("COLORTERM"))
     return 256 if many else 16
@@ -57,7 +67,7 @@ def can_show(
             text.encode(encoding)
     except (UnicodeEncodeError, LookupError):
         return False
-    return text.isascii() or values.get("TERM") not in ("linux", "dumb") or not is_terminal(stream)
+    return text.isascii() or not (values.get("TERM") == "linux" or is_dumb(values)) or not is_terminal(stream)
 
 
 def width(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from textgen.config import CorpusConfig, TrainingConfig, require
 from textgen.corpus import Corpus, EncodedCorpus, open_corpus, open_texts
@@ -46,6 +47,20 @@ def events_folder(tensorboard: Source | bool) -> str | bool:
         return tensorboard
     check_folder(tensorboard)
     return str(Path(tensorboard).resolve())
+
+
+def as_callbacks(callbacks: Any) -> list[Any]:
+    """One Keras callback or several as a list, as Keras's `fit` takes them.
+
+    Raises:
+        ConfigError: they are something else.
+    """
+    import keras
+
+    several = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    for each in several:
+        require(isinstance(each, keras.callbacks.Callback), "callbacks", "Keras callbacks", each)
+    return several
 
 
 def open_streams(encoded: EncodedCorpus, training: TrainingConfig) -> Streams:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import inspect
+import logging
 import os
 import random
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -36,6 +38,7 @@ _lock = threading.RLock()
 _users = 0
 _before: list[tuple[Callable[[Any], object], Any]] = []
 _names: set[str] = set()
+_speak: list[Callable[[], None]] = []
 
 
 @contextlib.contextmanager
@@ -107,6 +110,7 @@ def _own_settings() -> Iterator[None]:
                 if value != default:
                     put(default)
             _names.update(_registered())
+            _speak[:] = [_hush()]
         _users += 1
     try:
         yield
@@ -117,6 +121,7 @@ def _own_settings() -> Iterator[None]:
                 for put, value in _before:
                     put(value)
                 _before.clear()
+                _speak.pop()()
                 _release_gradients(_names)
                 _names.clear()
 
@@ -154,6 +159,30 @@ def _own_scopes() -> Iterator[None]:
     finally:
         keras.config.set_dtype_policy(policy)
         keras.distribution.set_distribution(distribution)
+
+
+def _hush() -> Callable[[], None]:
+    """Keeps back what Keras and TensorFlow say about their own ways; returns how to let them speak again.
+
+    Warnings that their modules cause, which would be errors where warnings are, and TensorFlow's advice against several
+    short trainings in one process.
+    """
+    logger = logging.getLogger("tensorflow")
+
+    def is_none(record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
+    warnings.filterwarnings("ignore", module=r"(keras|tensorflow|h5py)(\.|$)")
+    ours = warnings.filters[0]
+    logger.addFilter(is_none)
+
+    def speak() -> None:
+        logger.removeFilter(is_none)
+        # Whoever has put other filters in place has taken this one away.
+        with contextlib.suppress(ValueError):
+            warnings.filters.remove(ours)  # type: ignore[attr-defined]
+
+    return speak
 
 
 @contextlib.contextmanager

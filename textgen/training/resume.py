@@ -17,7 +17,15 @@ from textgen.runs.events import Reporter
 from textgen.runs.find import find_run, run_argument
 from textgen.runs.provenance import OwnTextError, find_run_text
 from textgen.runs.run import Run
-from textgen.training.arguments import Source, cache_folder, events_folder, is_given, open_streams, open_text
+from textgen.training.arguments import (
+    Source,
+    as_callbacks,
+    cache_folder,
+    events_folder,
+    is_given,
+    open_streams,
+    open_text,
+)
 from textgen.training.disk_space import check_disk_space
 from textgen.training.framework import default_framework
 from textgen.training.recipe import Recipe
@@ -106,7 +114,7 @@ def resume(
             check_disk_space(run, recipe.model, training.batch_size)
             placement, streams = place(training.device, training.precision), open_streams(encoded, training)
             events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
-            session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)
+            session = Session(run, encoded, recipe, reporter, as_callbacks(callbacks), placement, streams, events)
             session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
             if epochs is not None or time is not None:
                 session.extend()

@@ -6,7 +6,7 @@ import time as clock
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords
+from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords, plain
 from textgen.corpus import Corpus, encode_corpus
 from textgen.errors import ConfigError
 from textgen.model.read import read_checkpoint
@@ -15,7 +15,7 @@ from textgen.runs.events import Reporter
 from textgen.runs.find import resolve_checkpoint
 from textgen.runs.run import Run
 from textgen.system import physical_memory
-from textgen.training.arguments import Source, cache_folder, events_folder, open_streams, open_text
+from textgen.training.arguments import Source, as_callbacks, cache_folder, events_folder, open_streams, open_text
 from textgen.training.disk_space import check_disk_space
 from textgen.training.framework import default_framework
 from textgen.training.recipe import Recipe, least_memory, recommend
@@ -54,7 +54,8 @@ def train(
         corpus: encoding, newlines, normalisation, rare characters and the validation split; None for the defaults.
         tensorboard: write event files with losses, learning rate, gradient norm and samples: True for the run's folder,
             a path for a subfolder of the run's name there.
-        callbacks: your own Keras callbacks; an epoch is the interval between two validations.
+        callbacks: your own Keras callbacks; an epoch is the interval between two validations. The learning rate is the
+            schedule's: callbacks that set it have no effect.
         reporter: is told of every event; None reports nothing.
         started: the `time.monotonic()` from which a time budget counts; None for now. Where the text comes later, from
             a pipe or a generator, the budget counts from its end.
@@ -118,7 +119,7 @@ def train(
         with created as run, enough_memory():
             check_disk_space(run, recipe.model, recipe.training.batch_size)
             events = events_folder(tensorboard)
-            session = Session(run, encoded, recipe, reporter, callbacks, placement, streams, events)
+            session = Session(run, encoded, recipe, reporter, as_callbacks(callbacks), placement, streams, events)
             if base is not None:
                 session.start_from(base.weights, base.tokenizer)
             session.begin(started)
@@ -140,7 +141,7 @@ def _check_memory(recipe: Recipe) -> None:
 
 
 def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: plain(value) for name, value in values.items() if value is not None}
 
 
 def _shape_of(base: ModelConfig, wanted: Mapping[str, Any]) -> dict[str, Any]:

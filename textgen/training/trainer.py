@@ -87,6 +87,23 @@ class Trainer(keras.Model):
         """The plain model's probabilities."""
         return self.plain(inputs)
 
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """Saves the plain model, for callbacks such as Keras's `ModelCheckpoint`."""
+        self.plain.save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """Saves the plain model's weights."""
+        self.plain.save_weights(filepath, overwrite=overwrite, max_shard_size=max_shard_size)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Loads weights into the plain model."""
+        self.plain.load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The plain model's configuration."""
+        config: dict[str, Any] = self.plain.get_config()
+        return config
+
     def train_step(self, data: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
         """Trains on one batch; returns the mean loss so far."""
         inputs, targets, reset = data

@@ -90,7 +90,7 @@ def evaluate(
     ids = np.concatenate([scored.before, scored.ids])
 
     count = len(scored.ids)
-    parts = _parts(count, streams)
+    parts = _parts(count, config.streams)
     scaling = TemperatureScaling()
     carried = score_ids(
         writer.engine,
@@ -99,12 +99,12 @@ def evaluate(
         progress=functools.partial(report, "carried"),
         observe=scaling,
     )
-    windowed = score_windows(writer.engine, ids, length=windows, progress=functools.partial(report, "windows"))
+    windowed = score_windows(writer.engine, ids, length=config.windows, progress=functools.partial(report, "windows"))
     protocols = [
         _protocol("carried", f"state carried, {_streams(parts)}", carried, config, streams=parts),
-        _protocol("windows", f"windows of {windows:,}", windowed, config, length=windows),
+        _protocol("windows", f"windows of {config.windows:,}", windowed, config, length=config.windows),
     ]
-    if dynamic:
+    if config.dynamic:
         protocols.append(_dynamic(writer, own, ids, config, report))
     baselines = _baselines(writer, own, scored, functools.partial(report, "compressing"))
     return Evaluation(
@@ -121,7 +121,7 @@ def evaluate(
         protocols=tuple(protocols),
         calibration=scaling.best(),
         baselines=tuple(baselines),
-        seed=seed,
+        seed=config.seed,
         notes=tuple(_notes(writer, own, problem, scored)),
         warnings=tuple(_warnings(writer, own, scored)) if text is not None else (),
     )
@@ -161,7 +161,7 @@ def _protocol(
     name: str, title: str, logprobs: NDArray[np.float64], config: EvaluationConfig, **settings: Any
 ) -> Protocol:
     interval = block_bootstrap(-logprobs, seed=config.seed)
-    return Protocol(name=name, title=title, nats=-float(logprobs.mean()), interval=interval, settings=settings)
+    return Protocol(name=name, title=title, nats=0.0 - float(logprobs.mean()), interval=interval, settings=settings)
 
 
 def _dynamic(

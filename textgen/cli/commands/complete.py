@@ -28,7 +28,7 @@ from textgen.config import CorpusConfig, SamplingConfig, Unknown
 from textgen.config.corpus import DecodingErrors
 from textgen.errors import UnknownCharacterError
 from textgen.sampling.drafts import Draft, label
-from textgen.system import is_terminal
+from textgen.system import is_dumb, is_terminal
 
 _HELP = """\
 TEXT        adds a line
@@ -131,7 +131,7 @@ def complete(
 def _terminal() -> TextIO | None:
     """The terminal to edit on; None if there is none, or none that can show the editor."""
     terminal = next((stream for stream in (sys.stderr, sys.stdout) if is_terminal(stream)), None)
-    if terminal is None or not is_terminal(sys.stdin) or os.environ.get("TERM") == "dumb":
+    if terminal is None or not is_terminal(sys.stdin) or is_dumb():
         return None
     if importlib.util.find_spec("prompt_toolkit") is None:
         click.echo(

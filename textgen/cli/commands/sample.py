@@ -15,6 +15,7 @@ import click
 from textgen.cli.command import command, visible
 from textgen.cli.options import (
     AnyPath,
+    Text,
     adapt_option,
     checkpoints_option,
     errors_option,
@@ -59,7 +60,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 )
 @run_option
 @checkpoints_option
-@optional("--prompt", metavar="TEXT", help="The text to continue.")
+@optional("--prompt", metavar="TEXT", type=Text(), help="The text to continue.")
 @optional("--prompt-file", metavar="FILE", type=AnyPath(), help="File with the text to continue; - is standard input.")
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="Encoding of files and of standard input.")
