@@ -41,6 +41,16 @@ def write(path: Path, content: bytes) -> None:
 
 
 class TestAtomicWrite:
+    @posix
+    def test_an_error_in_a_deleted_folder_names_the_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        monkeypatch.chdir(gone)
+        gone.rmdir()
+        with pytest.raises(FileNotFoundError) as caught, system.atomic_write("poem.svg", follow_link=True):
+            pass
+        assert caught.value.filename == "poem.svg"
+
     def test_replaces_the_whole_file(self, tmp_path: Path) -> None:
         path = tmp_path / "poem.txt"
         path.write_bytes(b"a much longer old text")
