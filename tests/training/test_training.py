@@ -59,7 +59,7 @@ def test_a_run_keeps_what_it_promises(whole: Run) -> None:
     assert best.bits_per_character == pytest.approx(best.val_loss / math.log(2))
 
 
-@pytest.mark.parametrize("cut", [1, 9, 25])
+@pytest.mark.parametrize("cut", [1, pytest.param(9, marks=pytest.mark.slow), 25])
 def test_a_run_cut_at_any_step_continues_bit_for_bit(cut: int, whole: Run, text: Path, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(text, name="cut", save_every=0.0, checkpoints=tmp_path, reporter=kill_at(cut), **WHOLE)
