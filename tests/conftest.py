@@ -1,5 +1,6 @@
 """What tests share: the real texts beside the repository, the bundled corpus, a small run; and how skips are told."""
 
+import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 # A busy machine is no failure: no property is judged by how long an example took.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# Most of what tests make lives until the end: looking through it seldom takes a quarter off the tracing of a training.
+gc.set_threshold(50_000, 20, 20)
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_TEXTS = "the tests on real texts need TEXTGEN_CORPORA to name their folder"

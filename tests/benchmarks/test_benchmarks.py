@@ -1,5 +1,9 @@
-"""Every benchmark runs, with a second's work; what fails is an error, and what is not installed has no figure."""
+"""Every benchmark runs, with a second's work; what fails is an error, and what is not installed has no figure.
 
+By default without the processes and contenders that take seconds to start: those have their turn in the slow tests.
+"""
+
+import contextlib
 import json
 import sys
 from collections.abc import Mapping
@@ -29,11 +33,36 @@ def test_no_benchmark_is_left_out() -> None:
     assert programs == {*PROGRAMS, "against"}
 
 
+def leave_out_the_slowest(name: str, patch: pytest.MonkeyPatch) -> None:
+    """Fewer contenders, idle cores, and a process that leaves at once in place of one that trains."""
+    contenders = [f"textgen {harness.DEFAULT_CELL} float32"]
+    if name == "train_speed":
+        contenders += ["textgen lstm float32", "keras lstm float32", "torch lstm float32"]
+    patch.setattr(train_speed, "CONTENDERS", tuple(dict.fromkeys(contenders)))
+    writers, scoring = sample_speed.WRITERS, ("textgen-score lstm",)
+    for names, wanted in {"ONE": writers, "MANY": writers, "SCORING": scoring}.items():
+        patch.setattr(sample_speed, names, wanted)
+    patch.setattr(sample_speed, "BASE", {writers: "textgen lstm", scoring: "textgen-score lstm"})
+    cold_start, leave = sample_speed.cold_start, exits.leave
+    patch.setattr(sample_speed, "cold_start", lambda run, runs: cold_start(run, 1))
+    patch.setattr(sample_speed, "busy", lambda processes: contextlib.nullcontext())
+    patch.setattr(exits, "leave", lambda line: leave([line[0], "-c", "import sys; sys.stderr.write('over')"]))
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("complete", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_benchmark_prints_a_figure_or_a_word_in_each_row_and_names_the_default_cell(
-    name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    complete: bool,
+    text: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    given = {"cells": [text, "--cells", f"lstm,{harness.DEFAULT_CELL}"], "quality": [text], "exits": [text]}
+    if not complete:
+        leave_out_the_slowest(name, monkeypatch)
+    cells = f"lstm,{harness.DEFAULT_CELL}" if complete else harness.DEFAULT_CELL
+    given = {"cells": [text, "--cells", cells], "quality": [text], "exits": [text]}
     out = tmp_path / "out.json"
     PROGRAMS[name].main([*given.get(name, []), "--smoke", "--out", str(out)])
     printed = capsys.readouterr().out
@@ -62,7 +91,14 @@ def test_the_n_grams_are_those_of_a_slow_count() -> None:
     assert recipe.ngrams(training, held_out, 4) == pytest.approx(-np.log(each).mean())
 
 
-def test_a_checkout_beside_itself_ends_with_the_same_loss(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("complete", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_checkout_beside_itself_ends_with_the_same_loss(
+    complete: bool, text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not complete:
+        # The checkout is this one: what trains it may be this process, which has TensorFlow already.
+        command = harness.command
+        monkeypatch.setattr(harness, "command", lambda *words, **_: command(*words, smoke=True))
     against.main([str(harness.ROOT), "--text", text, "--cells", harness.DEFAULT_CELL, "--smoke"])
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| 1x8")]
     assert [row.split(" | ")[2] for row in rows] == ["sampling, 1 stream", "sampling, 64 streams", "training, float32"]

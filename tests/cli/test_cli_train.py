@@ -369,7 +369,7 @@ def test_without_tensorflow_there_is_a_sentence(poems: Path, monkeypatch: pytest
 
 
 TINY_OPTIONS = [
-    f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, "epochs": 4, "validate_every": 60}.items()
+    f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, "epochs": 2, "validate_every": 40}.items()
 ]
 
 

@@ -20,7 +20,7 @@ TINY = {
     "device": "cpu",
 }
 
-WHOLE = {**TINY, "layers": 2, "shards": 2, "epochs": 1.0, "seed": 5, "validate_every": 9}
+WHOLE = {**TINY, "layers": 2, "epochs": 1.0, "seed": 5, "validate_every": 9}
 
 
 def everything(run: Run) -> dict[str, Any]:

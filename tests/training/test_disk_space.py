@@ -36,16 +36,26 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return told
 
 
+SHAPES: list[dict[str, Any]] = [
+    {"cell": "gru", "units": 64},
+    {"cell": "lstm", "layers": 3, "units": 96, "batch_size": 64},
+    {"cell": "coupled", "layers": 5, "units": 24},
+    {"cell": "peephole", "layers": 2},
+]
+
+
 @pytest.mark.parametrize(
-    "shape",
+    ("shape", "vocabulary"),
     [
-        {"cell": "gru", "units": 64},
-        {"cell": "lstm", "layers": 3, "units": 96, "batch_size": 64},
-        {"cell": "coupled", "layers": 5, "units": 24},
-        {"cell": "peephole", "layers": 2},
+        (SHAPES[0], 3000),
+        (SHAPES[1], 60),
+        (SHAPES[3], 3000),
+        *(
+            pytest.param(SHAPES[n], vocabulary, marks=pytest.mark.slow)
+            for n, vocabulary in ((0, 60), (1, 3000), (2, 60), (2, 3000), (3, 60))
+        ),
     ],
 )
-@pytest.mark.parametrize("vocabulary", [60, 3000])
 def test_the_sizes_are_known_beforehand(shape: dict[str, Any], vocabulary: int, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("".join(map(chr, range(0x4E00, 0x4E00 + vocabulary))) * (12000 // vocabulary))
     settings = {**TINY, **shape, "epochs": 0.01, "seed": 1}
