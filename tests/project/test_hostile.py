@@ -43,7 +43,7 @@ texts = (
     | st.sampled_from(STRANGE)
     | st.builds(lambda c, n: c * n, st.characters(), st.integers(1, 2000))
 )
-often = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+often = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_any_bytes_can_be_piped_in(home: Path, data: bytes) -> None:
             judge(run(*arguments, stdin=data), 0, *([] if arguments[0] == "complete" else [1]))
 
 
-@settings(often, max_examples=150)
+@settings(often, max_examples=100)
 @given(
     st.sampled_from(ENCODINGS) | texts, st.binary(max_size=80) | st.sampled_from([b"the sea " * 9, b"\\u12\\q", b"+-"])
 )

@@ -147,7 +147,9 @@ def clean(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-@pytest.mark.parametrize(("name", "failures"), [("best.keras", 1), ("best.keras", 2), ("last.keras", 2)])
+@pytest.mark.parametrize(
+    ("name", "failures"), [pytest.param("best.keras", 1, marks=pytest.mark.slow), ("best.keras", 2), ("last.keras", 2)]
+)
 def test_a_save_that_fails_is_made_up_for(
     name: str, failures: int, clean: Run, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
