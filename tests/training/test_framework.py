@@ -96,8 +96,10 @@ def test_random_numbers_go_on_as_if_nothing_had_been_trained(uncut: Run, tmp_pat
     assert everything(run) == everything(uncut)
 
 
+# TensorFlow's advice comes from the sixth run on.
+@pytest.mark.parametrize("number_of_runs", [1, pytest.param(6, marks=pytest.mark.slow)])
 def test_warnings_of_keras_are_nobody_s_errors(
-    uncut: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    number_of_runs: int, uncut: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = uncut.path.parent / "haven.txt"
     monkeypatch.setattr(tf.get_logger(), "propagate", True)
@@ -105,7 +107,7 @@ def test_warnings_of_keras_are_nobody_s_errors(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         before = list(warnings.filters)
-        for number in range(6):
+        for number in range(number_of_runs):
             train(text, name=f"run{number}", checkpoints=tmp_path, epochs=0.02, **TINY)
         assert list(warnings.filters) == before
         with pytest.raises(DeprecationWarning):

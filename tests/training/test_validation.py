@@ -62,16 +62,14 @@ def test_a_short_validation_text_is_always_scored_as_a_whole(many: Path, tmp_pat
 
 
 def test_a_run_on_drawn_characters_learns_and_continues_bit_for_bit(many: Path, tmp_path: Path) -> None:
-    settings = {"negatives": 40, "validation_characters": PART, "validate_every": 12, "halved_fraction": 0.5}
+    settings = {"negatives": 40, "validation_characters": PART, "validate_every": 12, "epochs": 0.5}
     whole = train(many, tmp_path / "whole", **settings)
     losses = [row.val_loss for row in whole.history]
     assert losses[-1] < losses[0] < np.log(400)
     with pytest.raises(Killed):
-        train(many, tmp_path / "cut", **settings, save_every=0.0, reporter=kill_at(20))
+        train(many, tmp_path / "cut", **settings, save_every=0.0, reporter=kill_at(15))
     got, expected = everything(textgen.resume("run", checkpoints=tmp_path / "cut")), everything(whole)
     assert [name for name in expected if got[name] != expected[name]] == []
-    other = train(many, tmp_path / "other", **{**settings, "negatives": 41})
-    assert everything(other)["best.keras/0"] != everything(whole)["best.keras/0"]
 
 
 def test_the_recipe_draws_characters_for_large_vocabularies_only() -> None:
