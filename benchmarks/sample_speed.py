@@ -11,7 +11,8 @@ bandwidth. Scoring reads a text of 100,000 characters as one sequence. The cold 
 to its first character, beside `python -c 'import numpy, h5py, click'`.
 
 "2 busy" and "4 busy" are one stream and 64 while as many processes do nothing but count; "fair" is the share of the
-idle speed that one thread would have if the scheduler gave every thread on the machine the same time.
+idle speed that its threads, one for one stream and one a core for 64, would have if the scheduler gave every thread on
+the machine the same time.
 """
 
 from __future__ import annotations
@@ -289,7 +290,8 @@ def main(line: list[str] | None = None) -> None:
                     what = f"{kind}, {processes} busy"
                     results[f"{shape}, {what}"] = {"runs": found, "median": value}
                     if value is not None and idle is not None:
-                        fair = min(1.0, int(harness.machine()["cores"]) / (processes + 1))
+                        cores = int(harness.machine()["cores"])
+                        fair = min(1.0, cores / (processes + (1 if streams == 1 else cores)))
                         share = f"{value / idle:.0%} of idle, fair {fair:.0%}"
                         rows.append([shape, what, "textgen", DEFAULT_CELL, f"{value:,.0f}", share, ""])
             results[f"{shape}, bound"] = {"bytes/s": bytes_a_second, "characters/s": bounds}
