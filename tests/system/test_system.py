@@ -129,6 +129,16 @@ class TestAtomicWrite:
             assert caught.value.filename == str(tmp_path / name)
         assert names(tmp_path) == ["folder", "pipe"]
 
+    @pytest.mark.parametrize("path", [".", "..", "", "folder/.."])
+    def test_a_folder_by_a_name_of_its_own_is_refused(
+        self, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "folder").mkdir()
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(OSError), system.atomic_write(path, follow_link=True) as file:
+            file.write(b"new text")
+        assert names(tmp_path) == ["folder"]
+
     def test_the_longest_name_works(self, tmp_path: Path) -> None:
         path = tmp_path / ("n" * 251 + ".txt")
         write(path, b"new text")

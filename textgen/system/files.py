@@ -89,8 +89,10 @@ def atomic_path(path: PathLike, *, follow_link: bool = False) -> Iterator[Path]:
     Raises:
         OSError: the file cannot be flushed or moved; `explain` gives the reason.
     """
+    target = Path(path)
     # Any other path stays as it is: the folder that it is relative to may have been deleted.
-    target = Path(os.path.realpath(path)) if follow_link and Path(path).is_symlink() else Path(path)
+    if follow_link and (target.is_symlink() or target.is_dir()):
+        target = Path(os.path.realpath(path))
     replaceable = target.is_symlink() or target.is_file() or target.is_dir()
     if target.exists() and not replaceable:
         raise OSError(errno.EINVAL, "it is a device or a pipe, not a file. Choose another place", os.fspath(path))
