@@ -1,13 +1,14 @@
-"""The settings of a corpus: how files are decoded, normalized and split."""
+"""The settings of a corpus: how files are decoded, normalized, cut into records and split."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
 from textgen.config.base import Config
-from textgen.config.fields import setting
+from textgen.config.fields import require, setting
 
 Normalization = Literal["none", "nfc", "nfkc"]
+RecordKind = Literal["none", "lines", "paragraphs", "files"]
 DecodingErrors = Literal["strict", "replace", "skip"]
 Unknown = Literal["auto", "error", "skip", "replace"]
 """What to do with characters outside the vocabulary; see `textgen.corpus.tokenizer.CharTokenizer.encode`."""
@@ -17,7 +18,7 @@ UNKNOWN_DETAILS = "Training replaces characters rarer than `min_count` by an id 
 
 
 class CorpusConfig(Config):
-    """How files are decoded, normalized and split into training and validation text."""
+    """How files are decoded, normalized, cut into records, and split into training and validation text."""
 
     encoding: str = setting(
         default="utf-8",
@@ -50,9 +51,53 @@ class CorpusConfig(Config):
         ge=0,
         le=0.5,
         remedy="Use 0 to train on the whole text.",
-        help="Share of the text, at its end, held out for validation; 0 trains on the whole text.",
+        help="Share of the text, its end, or of its records held out for validation; 0 trains on all of it.",
+    )
+    records: RecordKind | None = setting(
+        default=None,
+        otherwise="none; a table is refused",
+        help="What is a record of its own, learned without what stands before it: each line, paragraph or file.",
+        details="Of records, those whose text's hash, with the seed, is in the lowest `validation` are held out: equal "
+        "ones together, and whatever others there are. none reads a running text, also from a table.",
+    )
+    text_field: str | None = setting(
+        default=None,
+        expected="a field's name",
+        help="Column or field of a .csv, .tsv or .jsonl file that holds the text; each row is a record.",
+    )
+    label_field: str | None = setting(
+        default=None,
+        expected="a field's name, or several separated by commas",
+        help="Column or field with a record's labels, separated by commas; several names take the labels of all.",
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("text_field", "label_field"):
+            require(getattr(self, name) != "", name, self.declared[name].expected, "")
+        require(
+            self.text_field is None or self.records is None,
+            "text_field",
+            "given without records",
+            f"records={self.records!r}",
+            "Each row of a table is a record already.",
+            others=("records",),
+        )
+        require(
+            self.label_field is None or self.text_field is not None,
+            "label_field",
+            "given with text_field",
+            self.label_field,
+            "Name the field that holds the text, too.",
+            others=("text_field",),
+        )
+
+    @property
+    def by_record(self) -> bool:
+        """Whether the corpus is made of records, rather than one running text."""
+        return self.text_field is not None or self.records not in (None, "none")
+
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain JSON values, without a strict `errors`, which earlier versions do not know."""
-        return {name: value for name, value in super().to_json().items() if (name, value) != ("errors", "strict")}
+        """The fields as plain JSON values, without defaults that earlier versions do not know."""
+        newer = {"errors": "strict", "records": None, "text_field": None, "label_field": None}
+        return {name: value for name, value in super().to_json().items() if name not in newer or value != newer[name]}

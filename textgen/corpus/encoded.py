@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from textgen.config import CorpusConfig
+from textgen.corpus.records import Records
 from textgen.corpus.tokenizer import CharTokenizer
 
 
@@ -20,11 +21,14 @@ class EncodedCorpus:
         sources: the paths of the text's sources, in order.
         config: the settings by which the sources became one text.
         tokenizer: the vocabulary.
-        ids: `(characters,)` in the vocabulary's `dtype`; memory-mapped and read-only for a long text.
+        ids: `(characters,)` in the vocabulary's `dtype`; memory-mapped and read-only for a long text. Of records, those
+            that train come first, and each ends with the vocabulary's `end_id`.
         bytes: the size of the normalised text in UTF-8.
         distinct: the number of distinct characters of the text, rare ones included.
-        sha256: SHA-256 of the normalised text in UTF-8, in hexadecimal.
+        sha256: SHA-256 of the normalised text in UTF-8, in hexadecimal; of records also of where each ends, and of its
+            labels.
         places: the paths that were named, absolute; "-" for a stream.
+        records: where the records stand and what labels they have; None for running text.
 
     >>> import numpy as np
     >>> banana = EncodedCorpus(
@@ -44,15 +48,18 @@ class EncodedCorpus:
     distinct: int
     sha256: str
     places: tuple[str, ...] = ()
+    records: Records | None = None
 
     @property
     def characters(self) -> int:
-        """The length of the text in characters."""
+        """The length of the text in characters; each record's end counts as one."""
         return len(self.ids)
 
     @property
     def split(self) -> int:
         """The length of the training text, in characters from the start; the rest is held out."""
+        if self.records is not None:
+            return int(self.records.starts[self.records.training])
         return int(self.characters * (1 - self.config.validation))
 
     @property

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.config import CorpusConfig, Unknown
+from textgen.config import Unknown
 from textgen.corpus.cache import CorpusCache, Entry, write_temporary
-from textgen.corpus.characters import CharacterCounts, name_characters
-from textgen.corpus.decoding import check_encoding
+from textgen.corpus.characters import CharacterCounts
 from textgen.corpus.encoded import EncodedCorpus
+from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known, empty
 from textgen.corpus.reading import Corpus
+from textgen.corpus.record_encoding import encode_records
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.errors import ConfigError, CorpusError, UnknownCharacterError
+from textgen.errors import ConfigError, UnknownCharacterError
 
 IN_MEMORY = 64 << 20
 """The size of the sources in bytes up to which the ids are kept in memory and not cached."""
-
-Report = Callable[[int, int], None]
 
 
 def encode_corpus(
@@ -34,6 +31,7 @@ def encode_corpus(
     cache: str | os.PathLike[str] | None = None,
     progress: Report | None = None,
     in_memory: int = IN_MEMORY,
+    seed: int = 0,
 ) -> EncodedCorpus:
     """Encodes a corpus, or reads a long one's ids from the cache if nothing has changed.
 
@@ -45,6 +43,7 @@ def encode_corpus(
         cache: a folder for long texts' ids, created if missing; None uses a temporary file.
         progress: called with the bytes done and the total.
         in_memory: the size of the sources in bytes up to which the ids are kept in memory and not cached.
+        seed: of the split of records into those that train and those that are held out, in [0, 2**64).
 
     Raises:
         CorpusError: the corpus is empty, cannot be read, is not text, or changes while it is read; or the disk
@@ -60,76 +59,47 @@ def encode_corpus(
     """
     size = corpus.bytes
     if not size:
-        raise _empty(corpus)
+        raise empty(corpus.title)
     long = size > in_memory
     folder = CorpusCache(cache) if long and cache is not None else None
-    meter = _Meter(progress, size, passes=2 if folder is None else 3)
+    if corpus.config.by_record:
+        return encode_records(corpus, tokenizer=tokenizer, cache=folder, progress=progress, long=long, seed=seed)
+    meter = Meter(progress, size, passes=2 if folder is None else 3)
     content = None
     if folder is not None:
-        fingerprint = _Fingerprint(meter)
+        fingerprint = Fingerprint(meter)
         corpus.read(fingerprint.add)
         content = fingerprint.hexdigest()
-        for key in _keys(corpus.config, content, tokenizer):
+        for key in cache_keys(corpus.config, content, tokenizer, {}):
             encoded = _from_entry(corpus, folder.read(key), tokenizer)
             if encoded is not None:
                 meter.finish()
                 return encoded
     counts, counted = _count(corpus, meter)
     if content not in (None, counted):
-        raise _changed(corpus)
+        raise changed(corpus.title)
     vocabulary = tokenizer or CharTokenizer.from_counts(counts.to_dict(), min_count=corpus.config.min_count)
-    _check_known(corpus, counts, vocabulary)
+    check_known(corpus.title, counts, vocabulary)
     encoding = _Encoding(corpus, vocabulary, counts, counted, meter)
     if not long:
         entry = encoding.in_memory()
     elif folder is None:
         entry = write_temporary(encoding.ids(), vocabulary.dtype, encoding.metadata)
     else:
-        key = _keys(corpus.config, counted, tokenizer)[-1]
+        key = cache_keys(corpus.config, counted, tokenizer, {})[-1]
         entry = folder.write(key, encoding.ids(), vocabulary.dtype, encoding.metadata)
     meter.finish()
     return _encoded(corpus, entry, vocabulary)
-
-
-class _Meter:
-    """Reports the progress of several passes over a text as one count up to its size."""
-
-    def __init__(self, report: Report | None, size: int, *, passes: int) -> None:
-        self._report, self._size, self._passes, self._done = report, size, passes, 0
-
-    def add(self, count: int) -> None:
-        self._done += count
-        if self._report is not None and count:
-            self._report(min(self._done // self._passes, self._size), self._size)
-
-    def finish(self) -> None:
-        if self._report is not None:
-            self._report(self._size, self._size)
-
-
-class _Fingerprint:
-    """A SHA-256 of the bytes of one pass over a corpus, and of where each source ends."""
-
-    def __init__(self, meter: _Meter) -> None:
-        self._meter, self._digest, self._length = meter, hashlib.sha256(), 0
-
-    def add(self, chunk: bytes) -> None:
-        self._digest.update(chunk or self._length.to_bytes(8, "little"))
-        self._length = self._length + len(chunk) if chunk else 0
-        self._meter.add(len(chunk))
-
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
 
 
 class _Encoding:
     """The second pass over a corpus: its ids, and afterwards their metadata."""
 
     def __init__(
-        self, corpus: Corpus, vocabulary: CharTokenizer, counts: CharacterCounts, content: str, meter: _Meter
+        self, corpus: Corpus, vocabulary: CharTokenizer, counts: CharacterCounts, content: str, meter: Meter
     ) -> None:
         self._corpus, self._vocabulary, self._counts, self._content = corpus, vocabulary, counts, content
-        self._fingerprint, self._digest, self._bytes, self._characters = _Fingerprint(meter), hashlib.sha256(), 0, 0
+        self._fingerprint, self._digest, self._bytes, self._characters = Fingerprint(meter), hashlib.sha256(), 0, 0
 
     def ids(self) -> Iterator[NDArray[Any]]:
         unknown: Unknown = "replace" if self._vocabulary.has_unknown else "error"
@@ -139,15 +109,15 @@ class _Encoding:
             self._bytes += len(data)
             self._characters += len(piece)
             if self._characters > self._counts.total:
-                raise _changed(self._corpus)
+                raise changed(self._corpus.title)
             try:
                 yield self._vocabulary.encode(piece, unknown=unknown)
             except UnknownCharacterError as error:
-                raise _changed(self._corpus) from error
+                raise changed(self._corpus.title) from error
 
     def metadata(self) -> dict[str, Any]:
         if self._fingerprint.hexdigest() != self._content:
-            raise _changed(self._corpus)
+            raise changed(self._corpus.title)
         return {
             "tokenizer": self._vocabulary.to_json(),
             "bytes": self._bytes,
@@ -163,33 +133,14 @@ class _Encoding:
         return Entry(ids, self.metadata())
 
 
-def _count(corpus: Corpus, meter: _Meter) -> tuple[CharacterCounts, str]:
+def _count(corpus: Corpus, meter: Meter) -> tuple[CharacterCounts, str]:
     """The first pass: the character counts, and the fingerprint of the bytes."""
-    counts, fingerprint = CharacterCounts(), _Fingerprint(meter)
+    counts, fingerprint = CharacterCounts(), Fingerprint(meter)
     for piece in corpus.pieces(on_read=fingerprint.add):
         counts.add(piece)
     if not counts.total:
-        raise _empty(corpus)
+        raise empty(corpus.title)
     return counts, fingerprint.hexdigest()
-
-
-def _keys(config: CorpusConfig, content: str, tokenizer: CharTokenizer | None) -> list[str]:
-    """The cache keys to look up; the last is the one to write.
-
-    A given vocabulary is usually the one that would be built from the text itself, so that key is tried, too.
-    """
-    text = {
-        "content": content,
-        "encoding": check_encoding(config.encoding),
-        "keep_newlines": config.keep_newlines,
-        "normalize": config.normalize,
-        "unicode": None if config.normalize == "none" else unicodedata.unidata_version,
-        **({} if config.errors == "strict" else {"errors": config.errors}),
-    }
-    settings: list[dict[str, Any]] = [{**text, "min_count": config.min_count}]
-    if tokenizer is not None:
-        settings.append({**text, "tokenizer": tokenizer.to_json()})
-    return [hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:40] for values in settings]
 
 
 def _from_entry(corpus: Corpus, entry: Entry | None, tokenizer: CharTokenizer | None) -> EncodedCorpus | None:
@@ -215,21 +166,3 @@ def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer) -> Encoded
         sha256=entry.metadata["sha256"],
         places=corpus.places,
     )
-
-
-def _check_known(corpus: Corpus, counts: CharacterCounts, vocabulary: CharTokenizer) -> None:
-    lacking = "".join(sorted(set(counts.to_dict()) - set(vocabulary.characters)))
-    if lacking and not vocabulary.has_unknown:
-        raise UnknownCharacterError(
-            f"The corpus {corpus.title} contains {len(lacking):,} character{'s' if len(lacking) > 1 else ''} outside "
-            f"the vocabulary: {name_characters(lacking)}. Restore the old text, or start a new run on this one.",
-            characters=lacking,
-        )
-
-
-def _empty(corpus: Corpus) -> CorpusError:
-    return CorpusError(f"The corpus {corpus.title} is empty. Give a text with at least a few hundred characters.")
-
-
-def _changed(corpus: Corpus) -> CorpusError:
-    return CorpusError(f"The corpus {corpus.title} changed while it was read. Try again when it no longer changes.")

@@ -104,6 +104,21 @@ class Corpus:
         """
         return normalize(self._joined(on_read), self.config.normalize)
 
+    def texts(self, *, on_read: OnRead = _ignore) -> Iterator[tuple[Source, Iterator[str]]]:
+        """Each source with its own text in pieces: decoded, newlines normalised.
+
+        Args:
+            on_read: called with the bytes as they are read, and with `b""` at each source's end.
+
+        Yields:
+            A source, and an iterator over its text that is to be read before the next source's.
+
+        Raises:
+            CorpusError: a source cannot be read, is not text, or is not valid in its encoding.
+        """
+        for source in self._sources:
+            yield source, self._decoded(source, on_read)
+
     def starts(self) -> list[int]:
         """The position in characters of each source's start in the text; all sources but the last are read.
 

@@ -19,6 +19,7 @@ from textgen.errors import ConfigError, CorpusError, UnknownCharacterError
 
 _CHUNK = 1 << 18
 _REPLACEMENT = "\ufffd"
+_END = "\n"
 
 
 class CharTokenizer:
@@ -26,7 +27,8 @@ class CharTokenizer:
 
     Args:
         characters: the vocabulary: distinct characters in code-point order; a character's id is its index.
-        has_unknown: whether there is an additional last id for all other characters.
+        has_unknown: whether there is an additional id, after those of the characters, for all other characters.
+        has_end: whether there is an additional last id for the end of a record, which no character of a text has.
 
     Raises:
         ConfigError: the characters are not distinct and in order, or the vocabulary is empty.
@@ -38,7 +40,7 @@ class CharTokenizer:
     'ban'
     """
 
-    def __init__(self, characters: str, *, has_unknown: bool = False) -> None:
+    def __init__(self, characters: str, *, has_unknown: bool = False, has_end: bool = False) -> None:
         codes = to_code_points(characters).astype(np.int64)
         require(
             bool((np.diff(codes) > 0).all()),
@@ -50,10 +52,12 @@ class CharTokenizer:
         require(bool(characters) or has_unknown, "characters", "at least one character", characters)
         self._characters = characters
         self._has_unknown = has_unknown
+        self._has_end = has_end
         self._dtype = np.min_scalar_type(self.vocab_size)
         self._ids = np.full(int(codes[-1]) + 2 if len(codes) else 1, self.vocab_size, self._dtype)
         self._ids[codes] = np.arange(len(codes))
-        self._codes = np.append(codes, ord(_REPLACEMENT)) if has_unknown else codes
+        others = [ord(_REPLACEMENT)] * has_unknown + [ord(_END)] * has_end
+        self._codes = np.append(codes, np.array(others, np.int64))
         self._codes = self._codes.astype(np.uint8 if self._codes.max() < 256 else np.uint32)
 
     @classmethod
@@ -69,12 +73,13 @@ class CharTokenizer:
         return cls.from_counts(counts.to_dict(), min_count=min_count)
 
     @classmethod
-    def from_counts(cls, counts: Mapping[str, int], *, min_count: int = 1) -> Self:
+    def from_counts(cls, counts: Mapping[str, int], *, min_count: int = 1, has_end: bool = False) -> Self:
         """A tokenizer with the vocabulary of a text with these character counts.
 
         Args:
             counts: how often each character occurs, at least once.
             min_count: rarer characters share the unknown id, which exists only if there are any.
+            has_end: whether there is an id for the end of a record.
 
         Raises:
             CorpusError: there are no characters, or each is rarer than `min_count`.
@@ -90,7 +95,7 @@ class CharTokenizer:
                 f"No character occurs {min_count:,} times, so min_count leaves no vocabulary; the most frequent "
                 f"occurs {max(counts.values()):,} times. Choose a smaller min_count."
             )
-        return cls("".join(kept), has_unknown=len(kept) < len(counts))
+        return cls("".join(kept), has_unknown=len(kept) < len(counts), has_end=has_end)
 
     @property
     def characters(self) -> str:
@@ -104,13 +109,27 @@ class CharTokenizer:
 
     @property
     def unknown_id(self) -> int | None:
-        """The id of characters outside the vocabulary, the last one; None if there is none."""
+        """The id of characters outside the vocabulary, the one after those of the characters; None if there is none."""
         return len(self._characters) if self._has_unknown else None
 
     @property
+    def has_end(self) -> bool:
+        """Whether there is an id for the end of a record."""
+        return self._has_end
+
+    @property
+    def end_id(self) -> int | None:
+        """The id of a record's end, the last one; None if there is none.
+
+        >>> CharTokenizer("abn", has_end=True).end_id, CharTokenizer("abn").end_id
+        (3, None)
+        """
+        return self.vocab_size - 1 if self._has_end else None
+
+    @property
     def vocab_size(self) -> int:
-        """The number of ids, including the unknown one."""
-        return len(self._characters) + self._has_unknown
+        """The number of ids, including the unknown one and that of a record's end."""
+        return len(self._characters) + self._has_unknown + self._has_end
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -172,7 +191,7 @@ class CharTokenizer:
         return "".join(sorted(found))
 
     def decode(self, ids: Sequence[int] | NDArray[Any]) -> str:
-        r"""The text of some ids; the unknown id becomes U+FFFD, the replacement character.
+        r"""The text of some ids: the unknown id becomes U+FFFD, the replacement character, a record's end a newline.
 
         Args:
             ids: `(characters,)`, integers in [0, `vocab_size`).
@@ -182,6 +201,8 @@ class CharTokenizer:
 
         >>> CharTokenizer("ab", has_unknown=True).decode([0, 2, 1]) == "a\ufffdb"
         True
+        >>> CharTokenizer("ab", has_end=True).decode([0, 1, 2, 1, 2])
+        'ab\nb\n'
         """
         places = np.asarray(ids)
         if places.size == 0:
@@ -195,7 +216,7 @@ class CharTokenizer:
         return codes.tobytes().decode("latin-1") if codes.dtype == np.uint8 else from_code_points(codes)
 
     def to_json(self) -> dict[str, Any]:
-        """The vocabulary as plain JSON values.
+        """The vocabulary as plain JSON values; `has_end` only where there is such an id.
 
         The characters are one string, or a list of code points if there are lone surrogates among them, since two of
         those side by side would be read back as one character.
@@ -206,7 +227,8 @@ class CharTokenizer:
         codes = to_code_points(self._characters)
         surrogates = bool(((codes >= 0xD800) & (codes <= 0xDFFF)).any())
         characters: str | list[int] = codes.tolist() if surrogates else self._characters
-        return {"characters": characters, "has_unknown": self._has_unknown}
+        ending = {"has_end": True} if self._has_end else {}
+        return {"characters": characters, "has_unknown": self._has_unknown, **ending}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -216,31 +238,35 @@ class CharTokenizer:
             ConfigError: the values are not valid.
         """
         known = {"characters", "has_unknown"}
-        if not isinstance(values, Mapping) or set(values) != known:
+        if not isinstance(values, Mapping) or set(values) - {"has_end"} != known:
             got = sorted(map(str, values)) if isinstance(values, Mapping) else type(values).__name__
             raise ConfigError(f"A tokenizer must hold characters and has_unknown; got {got}.")
-        characters, has_unknown = values["characters"], values["has_unknown"]
+        characters, has_unknown, has_end = values["characters"], values["has_unknown"], values.get("has_end", False)
         require(isinstance(has_unknown, bool), "has_unknown", "true or false", has_unknown)
+        require(isinstance(has_end, bool), "has_end", "true or false", has_end)
         if isinstance(characters, list):
             whole = all(type(code) is int and 0 <= code < CODE_POINTS for code in characters)
             require(whole, "characters", "code points in [0, 1114112)", "a list with other values")
             characters = "".join(map(chr, characters))
         require(isinstance(characters, str), "characters", "a text or code points", type(characters).__name__)
-        return cls(characters, has_unknown=has_unknown)
+        return cls(characters, has_unknown=has_unknown, has_end=has_end)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CharTokenizer):
             return NotImplemented
-        return self._characters == other._characters and self._has_unknown == other._has_unknown
+        return self._key() == other._key()
 
     def __hash__(self) -> int:
-        return hash((self._characters, self._has_unknown))
+        return hash(self._key())
+
+    def _key(self) -> tuple[str, bool, bool]:
+        return self._characters, self._has_unknown, self._has_end
 
     def __repr__(self) -> str:
-        unknown = ", has_unknown=True" if self._has_unknown else ""
+        more = ", has_unknown=True" * self._has_unknown + ", has_end=True" * self._has_end
         if len(self._characters) <= 200:
-            return f"CharTokenizer({self._characters!r}{unknown})"
-        return f"<CharTokenizer of {len(self._characters):,} characters from {self._characters[:20]!r}...{unknown}>"
+            return f"CharTokenizer({self._characters!r}{more})"
+        return f"<CharTokenizer of {len(self._characters):,} characters from {self._characters[:20]!r}...{more}>"
 
     def _substitute(self) -> int | None:
         if self._has_unknown:

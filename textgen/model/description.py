@@ -9,7 +9,51 @@ from typing import Any
 
 from textgen.config import CorpusConfig
 from textgen.corpus.encoded import EncodedCorpus
+from textgen.corpus.records import Records
 from textgen.model.values import count, is_texts, not_as_written, text
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordsDescription:
+    """The records that a training text was made of; None where a value is not recorded.
+
+    Args:
+        count: the number of records.
+        training: how many of them were trained on; the others are held out.
+        seed: the seed of the split.
+        labels: the distinct labels, sorted, in the order of their indices.
+    """
+
+    count: int | None = None
+    training: int | None = None
+    seed: int | None = None
+    labels: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, records: Records) -> RecordsDescription:
+        """The description of an encoded text's records."""
+        return cls(count=len(records), training=records.training, seed=records.seed, labels=records.labels)
+
+    def to_json(self) -> dict[str, Any]:
+        """The description as plain JSON values."""
+        return dataclasses.asdict(self) | {"labels": list(self.labels)}
+
+    @classmethod
+    def from_json(cls, values: Any) -> RecordsDescription:
+        """The description that `to_json` wrote.
+
+        Raises:
+            ValueError: it is no object, or the labels are not a list of distinct strings.
+        """
+        labels = values.get("labels", []) if isinstance(values, dict) else None
+        if labels is None or not is_texts(labels) or len(set(labels)) != len(labels):
+            raise not_as_written("corpus")
+        return cls(
+            count=count(values.get("count")),
+            training=count(values.get("training")),
+            seed=count(values.get("seed")),
+            labels=tuple(labels),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +69,7 @@ class CorpusDescription:
         sha256: the SHA-256 of the normalized text in UTF-8, in hexadecimal.
         split: the number of characters, from the start, that were trained on; the rest is the validation text.
         settings: how the files became one text: the fields of `CorpusConfig`.
+        records: the records that it was made of; None for running text.
     """
 
     name: str | None = None
@@ -35,6 +80,7 @@ class CorpusDescription:
     sha256: str | None = None
     split: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    records: RecordsDescription | None = None
 
     @classmethod
     def of(cls, encoded: EncodedCorpus) -> CorpusDescription:
@@ -48,7 +94,13 @@ class CorpusDescription:
             sha256=encoded.sha256,
             split=encoded.split,
             settings=encoded.config.to_json(),
+            records=None if encoded.records is None else RecordsDescription.of(encoded.records),
         )
+
+    @property
+    def seed(self) -> int:
+        """The seed of the split into records that train and records that are held out; 0 if none is recorded."""
+        return 0 if self.records is None else self.records.seed or 0
 
     @property
     def config(self) -> CorpusConfig:
@@ -61,8 +113,10 @@ class CorpusDescription:
         return CorpusConfig.from_json({name: value for name, value in self.settings.items() if name in known})
 
     def to_json(self) -> dict[str, Any]:
-        """The description as plain JSON values."""
-        return dataclasses.asdict(self) | {"sources": list(self.sources)}
+        """The description as plain JSON values; `records` only where there are any."""
+        values = dataclasses.asdict(self) | {"sources": list(self.sources)}
+        del values["records"]
+        return values if self.records is None else values | {"records": self.records.to_json()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CorpusDescription:
@@ -83,4 +137,5 @@ class CorpusDescription:
             sha256=text(values.get("sha256")),
             split=count(values.get("split")),
             settings=settings,
+            records=RecordsDescription.from_json(values["records"]) if values.get("records") is not None else None,
         )

@@ -101,8 +101,8 @@ def describe(path: PathLike) -> dict[str, Any]:
     """A checkpoint's metadata as `textgen info --json` prints it, without the weights.
 
     Returns:
-        checkpoint (the path), vocabulary (size, characters, has_unknown), weights (their number), model, training,
-        corpus, metrics, history, versions, created, textgen.
+        checkpoint (the path), vocabulary (size, characters, has_unknown, has_end), weights (their number), model,
+        training, corpus, metrics, history, versions, created, textgen.
 
     Raises:
         CheckpointError: it cannot be read.
@@ -114,6 +114,7 @@ def describe(path: PathLike) -> dict[str, Any]:
         "size": tokenizer.vocab_size,
         "characters": tokenizer.characters,
         "has_unknown": tokenizer.has_unknown,
+        "has_end": tokenizer.has_end,
     }
     return {"checkpoint": str(path), "vocabulary": vocabulary, "weights": metadata.model.weights} | {
         name: document[name] for name in kept

@@ -26,6 +26,8 @@ def transfer(
     pairs = [(n, old[character]) for n, character in enumerate(tokenizer.characters) if character in old]
     if tokenizer.unknown_id is not None and known.unknown_id is not None:
         pairs.append((tokenizer.unknown_id, known.unknown_id))
+    if tokenizer.end_id is not None and known.end_id is not None:
+        pairs.append((tokenizer.end_id, known.end_id))
     embedding, head_kernel, head_bias = fresh.embedding.copy(), fresh.head_kernel.copy(), fresh.head_bias.copy()
     if pairs:
         new_ids, old_ids = np.array(pairs, np.int64).T

@@ -42,4 +42,5 @@ def banned_ids(tokenizer: CharTokenizer, config: SamplingConfig) -> NDArray[np.i
             others=("allow",),
         )
     banned = [n for n, character in enumerate(characters) if character not in left]
-    return np.array(banned + [tokenizer.vocab_size - 1] * tokenizer.has_unknown, np.intp)
+    unknown = [] if tokenizer.unknown_id is None else [tokenizer.unknown_id]
+    return np.array(banned + unknown, np.intp)

@@ -80,6 +80,9 @@ def _vocabularies(first: CharTokenizer, other: CharTokenizer, *names: str) -> st
             f"{has} has an id that rare characters share, and {lacks} has none. Mix models that were trained with the "
             "same min_count."
         )
+    if first.has_end != other.has_end:
+        records, running = names if first.has_end else names[::-1]
+        return f"{records} was trained on records, and {running} on running text. Mix models of one kind."
     return ""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from textgen.config import CorpusConfig, TrainingConfig, require
 from textgen.corpus import Corpus, EncodedCorpus, open_corpus, open_texts
 from textgen.corpus.batches import Streams
+from textgen.corpus.record_batches import RecordStreams
 from textgen.runs.run import check_folder
 
 Source = str | Path
@@ -63,11 +64,13 @@ def as_callbacks(callbacks: Any) -> list[Any]:
     return several
 
 
-def open_streams(encoded: EncodedCorpus, training: TrainingConfig) -> Streams:
-    """The batches of a run's training text."""
-    return Streams(
-        encoded.training,
-        batch_size=training.batch_size,
-        sequence_length=training.sequence_length,
-        seed=training.seed,
-    )
+def open_streams(encoded: EncodedCorpus, training: TrainingConfig) -> Streams | RecordStreams:
+    """The batches of a run's training text.
+
+    Raises:
+        CorpusError: the text is shorter than one batch, or has no record to train on.
+    """
+    size = {"batch_size": training.batch_size, "sequence_length": training.sequence_length, "seed": training.seed}
+    if encoded.records is None:
+        return Streams(encoded.training, **size)
+    return RecordStreams(encoded.ids, encoded.records.starts[: encoded.records.training + 1], **size)

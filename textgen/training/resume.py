@@ -100,7 +100,8 @@ def resume(
             corpus = CorpusConfig.from_json(last.metadata.corpus.settings)
 
             def encode(found: Corpus) -> EncodedCorpus:
-                return encode_corpus(found, cache=cache_folder(checkpoints), progress=reporter.encoding)
+                cache, seed = cache_folder(checkpoints), last.metadata.corpus.seed
+                return encode_corpus(found, cache=cache, progress=reporter.encoding, seed=seed)
 
             if is_given(sources, texts):
                 opened = open_text(sources, texts, corpus)

@@ -95,7 +95,8 @@ def train(
         wanted_model = _shape_of(base.model, wanted_model)
     opened = open_text(sources, texts, corpus)
     started = opened.ready(started)
-    encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding)
+    seed = TrainingConfig(**TrainingConfig.among({"seed": wanted.get("seed", 0)})).seed
+    encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding, seed=seed)
     with default_framework():
         from textgen.training.placement import enough_memory, place
         from textgen.training.session import Session

@@ -115,7 +115,7 @@ def read_training_text(
     sources = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
 
     def read(found: Corpus) -> TrainingText:
-        return TrainingText(found, encode_corpus(found, cache=cache, progress=progress))
+        return TrainingText(found, encode_corpus(found, cache=cache, progress=progress, seed=description.seed))
 
     try:
         text = find_run_text(description, path, read, sources=[os.fspath(source) for source in sources])
