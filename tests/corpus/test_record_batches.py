@@ -1,5 +1,6 @@
 """Batches of records: what a pass holds, where streams begin, and that a batch follows from its step alone."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_inputs_are_the_ids_before_the_targets_and_each_record_stands_whole(
     inputs, targets = streamed(streams, 1)
     assert inputs.dtype == targets.dtype == np.int32
     np.testing.assert_array_equal(inputs[:, 1:], targets[:, :-1])
-    records = {tuple(ids[a : b - 1].tolist()) for a, b in zip(starts, starts[1:], strict=False)}
+    records = {tuple(ids[a : b - 1].tolist()) for a, b in itertools.pairwise(starts)}
     for row, first in zip(targets, inputs[:, 0], strict=True):
         *whole, cut = as_texts(row)
         # A stream may start inside a record that is long for it.
@@ -75,9 +76,7 @@ def test_every_record_of_short_ones_is_read_whole_in_each_pass_and_streams_start
         inputs, targets = streamed(streams, number)
         assert (inputs[:, 0] == END).all()
         read = Counter(text for row in targets for text in as_texts(row)[:-1])
-        missing = [
-            r for r in (tuple(ids[a : b - 1]) for a, b in zip(starts, starts[1:], strict=False)) if r not in read
-        ]
+        missing = [r for r in (tuple(ids[a : b - 1]) for a, b in itertools.pairwise(starts)) if r not in read]
         # Streams differ by less than a record at each of their borders.
         assert len(missing) <= 4
         assert max(read.values()) <= 2
@@ -132,7 +131,7 @@ def test_labels_are_those_of_the_targets_record_and_dropped_as_often_as_asked() 
     kept = []
     for found, row in zip(seen, expected, strict=True):
         ends = np.flatnonzero(row == END)
-        for a, b in zip(ends, ends[1:], strict=False):
+        for a, b in itertools.pairwise(ends):
             own = set(found[a + 1 : b + 1].tolist())
             assert len(own) == 1
             assert own <= {0, owner[int(row[a + 1])]}

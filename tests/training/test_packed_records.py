@@ -1,5 +1,7 @@
 """Packed records are learned and scored as each of them alone, through the kernels and through Keras's own layers."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -47,7 +49,7 @@ def alone(cell: str, weights: ModelWeights) -> float:
     """The loss of all records in nats per id, each read on its own by a slow float64 network, from END on."""
     ids, starts = records()
     total = 0.0
-    for a, b in zip(starts, starts[1:], strict=False):
+    for a, b in itertools.pairwise(starts):
         logits = slow_logits(shape(cell), weights, np.append(END, ids[a : b - 1]))
         logprobs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
         total -= logprobs[np.arange(b - a), ids[a:b]].sum()
@@ -109,7 +111,7 @@ def test_the_gradient_of_packed_records_is_the_mean_of_those_of_each_alone(cell:
     together = gradients(inputs, targets, weights)
     each = [
         gradients(np.append(END, ids[a : b - 1])[None], ids[None, a:b], np.ones((1, b - a), np.float32))
-        for a, b in zip(starts, starts[1:], strict=False)
+        for a, b in itertools.pairwise(starts)
     ]
     for one, parts in zip(together, zip(*each, strict=True), strict=True):
         np.testing.assert_allclose(one, np.sum(parts, 0), atol=2e-4)

@@ -179,7 +179,7 @@ class RecordStreams:
         """A random number for each record, which depends on the seed, the pass and the purpose."""
         # SeedSequence, unlike Generator, guarantees the same numbers in every version of NumPy.
         sequence = np.random.SeedSequence([self.seed, number, purpose])
-        return sequence.generate_state(len(self._starts) - 1, np.uint64)
+        return sequence.generate_state(len(self._starts) - 1, np.uint64).astype(np.uint64, copy=False)
 
     def _stream_starts(self, ends: NDArray[np.int64]) -> NDArray[np.int64]:
         wanted = np.arange(self.batch_size) * self._characters // self.batch_size
@@ -276,12 +276,13 @@ class HeldOutRecords:
             targets = self._starts[record + 1] - (self._ends[found] - places)
             first = targets == self._starts[record]
             inputs = np.where(first, end, self._ids[np.where(first, targets, targets - 1)])
-            pair = [np.where(there, ids, end).astype(np.int32) for ids in (inputs, self._ids[targets])]
+            inputs, following = (np.where(there, ids, end).astype(np.int32) for ids in (inputs, self._ids[targets]))
             weights = there.astype(np.float32)
             if self._label_of is None:
-                yield HeldOutBatch(*pair, weights)
+                yield HeldOutBatch(inputs, following, weights)
             else:
-                yield LabelledHeldOutBatch(*pair, weights, np.where(there, self._label_of[record], 0).astype(np.int32))
+                labels = np.where(there, self._label_of[record], 0).astype(np.int32)
+                yield LabelledHeldOutBatch(inputs, following, weights, labels)
 
 
 def _nearest(ends: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -100,3 +100,4 @@ class _Copy:
             text = self._file.read(size).decode("utf-8", "surrogatepass")
             ends = np.cumsum(lengths)
             yield np.insert(vocabulary.encode(text, unknown=unknown), ends, vocabulary.end_id or 0)
+        self._file.close()

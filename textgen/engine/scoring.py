@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.config import Unknown, plain, require
+from textgen.config import CorpusConfig, Unknown, plain, require
 from textgen.corpus.context import context_ids
+from textgen.corpus.record_text import encode_text
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Network
 
@@ -72,9 +73,14 @@ def score_text(
     *,
     streams: int = 1,
     unknown: Unknown = "auto",
+    ended: bool = True,
+    reading: CorpusConfig | None = None,
     progress: Progress | None = None,
 ) -> Score:
     """Scores each character of a text; the first one is predicted from the context of `textgen.corpus.context`.
+
+    Of a network that was trained on records, each record of the text is scored by itself, its end included, which
+    stands in the score's text as a newline.
 
     Args:
         engine: the network.
@@ -83,17 +89,20 @@ def score_text(
         streams: the number of parts to read it in; see the module.
         unknown: how characters outside the vocabulary are encoded: see `CharTokenizer.encode`. The probability of the
             unknown id is that of any such character.
+        ended: whether the text's last record ends with it.
+        reading: what a record is; None takes the whole text for one.
         progress: called now and then with the characters done and the total.
 
     Raises:
         UnknownCharacterError: the text holds characters outside the vocabulary, and `unknown` refuses them.
         ConfigError: nothing of the text is left to score, or `streams` is out of its range.
     """
-    ids = tokenizer.encode(text, unknown=unknown)
+    ids = encode_text(tokenizer, text, reading or CorpusConfig(), unknown=unknown, ended=ended)
     require(len(ids) > 0, "text", "at least one character that the model knows", text)
     before = context_ids(tokenizer, ids[:0])
     logprobs = score_ids(engine, np.concatenate([before, ids]), streams=streams, progress=progress)
-    return Score(text if len(ids) == len(text) else tokenizer.decode(ids), logprobs)
+    same = len(ids) == len(text) and not tokenizer.has_end
+    return Score(text if same else tokenizer.decode(ids), logprobs)
 
 
 def score_ids(

@@ -70,7 +70,13 @@ def open_streams(encoded: EncodedCorpus, training: TrainingConfig) -> Streams | 
     Raises:
         CorpusError: the text is shorter than one batch, or has no record to train on.
     """
-    size = {"batch_size": training.batch_size, "sequence_length": training.sequence_length, "seed": training.seed}
+    batch_size, sequence_length, seed = training.batch_size, training.sequence_length, training.seed
     if encoded.records is None:
-        return Streams(encoded.training, **size)
-    return RecordStreams(encoded.ids, encoded.records.starts[: encoded.records.training + 1], **size)
+        return Streams(encoded.training, batch_size=batch_size, sequence_length=sequence_length, seed=seed)
+    return RecordStreams(
+        encoded.ids,
+        encoded.records.starts[: encoded.records.training + 1],
+        batch_size=batch_size,
+        sequence_length=sequence_length,
+        seed=seed,
+    )

@@ -1,4 +1,4 @@
-"""What a session takes from an encoded text: the validation batches, the frequencies of its ids, and its description."""
+"""What a session takes from an encoded text: validation batches, how often each id occurs, and a description."""
 
 from __future__ import annotations
 
