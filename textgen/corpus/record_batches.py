@@ -183,7 +183,7 @@ class RecordStreams:
 
     def _stream_starts(self, ends: NDArray[np.int64]) -> NDArray[np.int64]:
         wanted = np.arange(self.batch_size) * self._characters // self.batch_size
-        nearest = _nearest(ends, wanted)
+        nearest = nearest_starts(ends, wanted)
         near = np.abs(nearest - wanted) * 4 <= self._batches_per_epoch * self.sequence_length
         return np.where(near, nearest, wanted)
 
@@ -257,7 +257,7 @@ class HeldOutRecords:
     def _split(self) -> NDArray[np.int64]:
         """Where the streams begin, and the last one's end."""
         wanted = np.arange(self.streams + 1) * self.targets // self.streams
-        return _nearest(self._ends, wanted)
+        return nearest_starts(self._ends, wanted)
 
     def __len__(self) -> int:
         return -(-self._longest // self.sequence_length)
@@ -285,8 +285,12 @@ class HeldOutRecords:
                 yield LabelledHeldOutBatch(inputs, following, weights, labels)
 
 
-def _nearest(ends: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The start of a record nearest to each place, where records end at `ends`; the end of the last counts as one."""
+def nearest_starts(ends: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The start of a record nearest to each place, where records end at `ends`; the end of the last counts as one.
+
+    >>> nearest_starts(np.array([3, 5, 9]), np.array([0, 2, 4, 9])).tolist()
+    [0, 3, 3, 9]
+    """
     after = np.minimum(np.searchsorted(ends, wanted), len(ends) - 1)
     above = ends[after]
     below = np.where(after > 0, ends[after - 1], 0)
