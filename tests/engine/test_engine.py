@@ -1,6 +1,8 @@
 """The network in NumPy against a slow oracle and against Keras's own layers."""
 
+import itertools
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,6 +62,33 @@ def test_logits_are_those_of_the_slow_obvious_network(cell: Any, layers: int, sk
     for batch in (1, 3, 6):
         assert_close(stepped(engine, ids[:batch]), expected[:batch])
         assert_close(engine.read(ids[:batch], engine.initial_state(batch))[0], expected[:batch])
+
+
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_state_starts_anew_before_a_records_end_is_read(cell: Any) -> None:
+    config = ModelConfig(**SHAPE, cell=cell, layers=2)
+    weights = random_weights(config)
+    engine = Engine(config, weights, end_id=16)
+    ids = np.where(np.random.default_rng(2).random((6, 30)) < 0.2, 16, texts(batch=6, time=30, vocab=16))
+    ids[:2, 0], ids[2, 3:6] = 16, 16
+
+    def in_records(row: np.ndarray) -> np.ndarray:
+        cuts = [0, *(np.flatnonzero(row[1:] == 16) + 1), len(row)]
+        return np.concatenate([slow_logits(config, weights, row[a:b]) for a, b in itertools.pairwise(cuts)])
+
+    expected = np.stack([in_records(row) for row in ids])
+    for batch in (1, 3, 6):
+        assert_close(stepped(engine, ids[:batch]), expected[:batch])
+        logits, state = engine.read(ids[:batch, :17], engine.initial_state(batch))
+        assert_close(logits, expected[:batch, :17])
+        assert_close(engine.read(ids[:batch, 17:], state)[0], expected[:batch, 17:])
+    alone = in_records(ids[0])
+    traces, state = engine.observe(ids[:1], engine.initial_state(1))
+    summed = np.sum([trace.output[0] for trace in traces], axis=0)
+    assert_close(summed @ weights.head_kernel + weights.head_bias, alone)
+    again = pickle.loads(pickle.dumps(engine))
+    assert_close(again.read(ids, again.initial_state(6))[0], expected)
 
 
 @pytest.fixture(scope="module")

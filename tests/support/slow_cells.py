@@ -90,28 +90,39 @@ def tie(array: Array) -> Array:
     return np.concatenate([i, -i, g, o], axis=-1)
 
 
-def slow_outputs(cell: str, x: Array, weights: Sequence[Array], state: Sequence[Array]) -> tuple[Array, list[Array]]:
-    """The outputs `(batch, time, units)` over `x`, `(batch, time, features)`, and the state after the last step."""
+def slow_outputs(
+    cell: str, x: Array, weights: Sequence[Array], state: Sequence[Array], keep: Array | None = None
+) -> tuple[Array, list[Array]]:
+    """The outputs `(batch, time, units)` over `x`, `(batch, time, features)`, and the state after the last step.
+
+    Where `keep`, `(batch, time)`, is False, the state is zero before the step.
+    """
     outputs, state = [], list(state)
     for t in range(x.shape[1]):
+        if keep is not None:
+            state = [np.where(keep[:, t, None], tensor, 0.0) for tensor in state]
         state = STEPS[cell](x[:, t], weights, state)
         outputs.append(state[0])
     return np.stack(outputs, axis=1), state
 
 
-def slow_loss(cell: str, x: Array, weights: Sequence[Array], state: Sequence[Array]) -> float:
+def slow_loss(
+    cell: str, x: Array, weights: Sequence[Array], state: Sequence[Array], keep: Array | None = None
+) -> float:
     """The sum of the sines of all outputs and of the last state: a loss that gives each its own gradient."""
-    outputs, last = slow_outputs(cell, x, weights, state)
+    outputs, last = slow_outputs(cell, x, weights, state, keep)
     return float(np.sin(outputs).sum() + sum(np.sin(tensor).sum() for tensor in last))
 
 
-def slow_gradients(cell: str, x: Array, weights: Sequence[Array], state: Sequence[Array]) -> list[Array]:
+def slow_gradients(
+    cell: str, x: Array, weights: Sequence[Array], state: Sequence[Array], keep: Array | None = None
+) -> list[Array]:
     """`slow_loss`'s gradients by the weights, the inputs and the state, by central differences."""
     values = [np.array(value, np.float64) for value in [*weights, x, *state]]
     last = len(weights)
 
     def loss() -> float:
-        return slow_loss(cell, values[last], values[:last], values[last + 1 :])
+        return slow_loss(cell, values[last], values[:last], values[last + 1 :], keep)
 
     gradients = [np.zeros_like(value) for value in values]
     for value, gradient in zip(values, gradients, strict=True):

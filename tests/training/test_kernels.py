@@ -42,11 +42,15 @@ def by_kernel(
     state: list[tf.Tensor],
     mask: tf.Tensor | None = None,
     compute_dtype: tf.DType = tf.float32,
+    keep: np.ndarray | None = None,
 ):
+    factor = None if keep is None else tf.constant(keep.T[:, None, :], tf.float32)
     with tf.GradientTape() as tape:
         tape.watch([*weights, x, *state])
         before = [tf.transpose(tensor) for tensor in state]
-        flow, last = recurrence(cell, tf.transpose(x, (2, 1, 0)), weights, before, compute_dtype=compute_dtype)
+        flow, last = recurrence(
+            cell, tf.transpose(x, (2, 1, 0)), weights, before, keep=factor, compute_dtype=compute_dtype
+        )
         outputs, last = tf.transpose(flow, (2, 1, 0)), [tf.transpose(tensor) for tensor in last]
         masked = outputs if mask is None else outputs * mask
         loss = sines([masked, *last])
@@ -114,6 +118,26 @@ def test_outputs_and_gradients_are_those_of_a_slow_float64_version(cell: str, wa
     got = way(cell, weights if way is by_kernel else layer, x, state)
     for one, other in zip([got[0], *got[1], *got[2]], expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_where_a_sequence_starts_anew_nothing_comes_from_before_it(cell: str) -> None:
+    layer, x, state = layer_and_inputs(cell, batch=3, time=5, features=2, units=3, seed=4)
+    keep = np.array([[1, 0, 1, 0, 0], [0, 1, 1, 1, 1], [1, 1, 1, 1, 0]], bool)
+    weights = [variable.value for variable in layer.trainable_variables]
+    slow = [np.asarray(x, np.float64), [np.asarray(w, np.float64) for w in weights], [np.asarray(s) for s in state]]
+    outputs, last = slow_outputs(cell, *slow, keep)
+    gradients = learned(cell, slow_gradients(cell, *slow, keep))
+    got = by_kernel(cell, weights, x, state, keep=keep)
+    for one, other in zip([got[0], *got[1], *got[2]], [outputs, *last, *gradients], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    for gradient in got[2][-STATES[cell] :]:
+        assert (gradient[1] == 0.0).all()
+        assert (gradient[0] != 0.0).any()
+    everywhere = by_kernel(cell, weights, x, state, keep=np.ones_like(keep))
+    usual = by_kernel(cell, weights, x, state)
+    for one, other in zip([everywhere[0], *everywhere[2]], [usual[0], *usual[2]], strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("cell", CELLS)

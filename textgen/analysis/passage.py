@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from textgen.config import InsightConfig
 from textgen.corpus.context import context_ids
+from textgen.corpus.record_text import encode_text
 from textgen.errors import CorpusError
 from textgen.runs.find import resolve_checkpoint
 from textgen.sampling.writer import Writer, load
@@ -22,7 +23,7 @@ class Passage:
 
     Args:
         model: the run's name, or the file's path; "model" for a writer that has neither.
-        text: the characters, without those that were dropped.
+        text: the characters, without those that were dropped; of a run on records, each record ends with a newline.
         ids: `(characters,)`, the ids of `text`.
         before: `(1,)`, the id before the first; see `textgen.corpus.context`.
         total: the length of the whole text in characters.
@@ -72,7 +73,7 @@ def read_passage(writer: Writer, text: str, config: InsightConfig) -> Passage:
     if not text:
         raise CorpusError("There is nothing to analyse: the text is empty.")
     tokenizer, start = writer.tokenizer, text[: config.limit]
-    ids = tokenizer.encode(start, unknown=config.unknown)
+    ids = encode_text(tokenizer, start, writer.reading, unknown=config.unknown, ended=len(start) == len(text))
     if not len(ids):
         raise CorpusError(
             "There is nothing to analyse: none of the text's characters is in the model's vocabulary. Give a text like "
@@ -80,7 +81,7 @@ def read_passage(writer: Writer, text: str, config: InsightConfig) -> Passage:
         )
     return Passage(
         model=writer.name,
-        text=start if len(ids) == len(start) else tokenizer.decode(ids),
+        text=start if len(ids) == len(start) and not tokenizer.has_end else tokenizer.decode(ids),
         ids=ids,
         before=context_ids(tokenizer, ids[:0]),
         total=len(text),

@@ -94,6 +94,7 @@ class Surprise:
             title: the page's title, such as the text's name.
         """
         passage, unknown = self.passage, self.tokenizer.unknown_id
+        ends = "\ufffd" * (unknown is not None) + "\n" if self.tokenizer.has_end else ""
         facts = [
             ("model", passage.model),
             ("text", passage.extent),
@@ -103,7 +104,7 @@ class Surprise:
         ]
         data = {
             "text": passage.text,
-            "vocabulary": self.tokenizer.characters,
+            "vocabulary": self.tokenizer.characters + ends,
             "unknown": unknown,
             "bits": packed(_quantised(self.logprobs)),
             "alternatives": packed(smallest(self.likeliest)),

@@ -7,6 +7,7 @@ those that are held out. Long corpora are cached.
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterator
 from itertools import compress
 from typing import IO, Any
@@ -169,6 +170,7 @@ class _Copy:
         self._name = name
         self._parts: list[tuple[np.dtype[Any], int]] = []
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_HELD)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
 
     def add(self, block: Block, chosen: NDArray[np.bool_], counts: CharacterCounts) -> None:
         """Adds some records of a block, and counts their characters."""
@@ -190,6 +192,7 @@ class _Copy:
         for (dtype, size), lengths in zip(self._parts, self.lengths, strict=True):
             codes = np.frombuffer(self._file.read(size), dtype)
             yield np.insert(vocabulary.encode_code_points(codes), np.cumsum(lengths), end or 0)
+        self._file.close()
 
 
 def _settings(corpus: Corpus, seed: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.config import ModelConfig
+from textgen.config import ModelConfig, require
 from textgen.engine.blas import ALONE, Pace, can_choose_threads
 from textgen.engine.lane import Lane
 from textgen.engine.layer import Head, Layer
@@ -51,9 +51,10 @@ class Engine:
         threads: threads that share out the rows of a batch; None takes one for each processor core. OpenBLAS's own
             share out one text's steps, while that pays. Where the matrix library is another one, its threads share out
             one text's steps, and any batch.
+        end_id: the id before whose step a text's state becomes zero: that of a record's end. None for running text.
 
     Raises:
-        ConfigError: the weights do not fit the configuration.
+        ConfigError: the weights do not fit the configuration, or `end_id` is outside the vocabulary.
 
     >>> from textgen.model.weights import ModelWeights
     >>> config = ModelConfig(vocab_size=5, cell="lstm", layers=2, units=8, embedding=4)
@@ -68,12 +69,17 @@ class Engine:
     (1, 3, 5)
     """
 
-    def __init__(self, config: ModelConfig, weights: ModelWeights, *, threads: int | None = None) -> None:
+    def __init__(
+        self, config: ModelConfig, weights: ModelWeights, *, threads: int | None = None, end_id: int | None = None
+    ) -> None:
         weights.validate(config)
+        known = end_id is None or 0 <= end_id < config.vocab_size
+        require(known, "end_id", f"in [0, {config.vocab_size})", end_id)
         self.config = config
+        self.end_id = end_id
         self.threads = threads if threads is not None else cores()
         self._paces: dict[tuple[int, int], Pace] = {}
-        self._made_of = (config, weights, threads)
+        self._made_of = (config, weights, threads, end_id)
         embedded = [weights.embedding, *[None] * (config.layers - 1)]
         self._layers = [Layer.from_weights(config, *each) for each in zip(weights.layers, embedded, strict=True)]
         self._head = Head.from_weights(config, weights)
@@ -82,8 +88,8 @@ class Engine:
 
     def __reduce__(self) -> tuple[Callable[..., Engine], tuple[Any, ...]]:
         # What it is made of, not its arrays: they are views of one another, which a copy would tear apart.
-        config, weights, threads = self._made_of
-        return partial(Engine, threads=threads), (config, weights)
+        config, weights, threads, end_id = self._made_of
+        return partial(Engine, threads=threads, end_id=end_id), (config, weights)
 
     @property
     def vocab_size(self) -> int:
@@ -121,6 +127,8 @@ class Engine:
         plan = state.plans.get(_STEP) or self._plan(state, _STEP)
         if len(ids) != len(state.hidden):
             raise ValueError(f"ids must be of {state.batch} texts like the state; got {len(ids)}.")
+        if self.end_id is not None:
+            state.clear(np.flatnonzero(np.equal(ids, self.end_id)))
         if plan.pace is not None:
             return plan.pace.run(1, plan.lanes[0].step, ids), state
         with ALONE:
@@ -182,6 +190,7 @@ class Engine:
     def _forward(self, ids: Ids, state: State, traces: list[Trace] | None = None) -> Array:
         """The head's input after each of `ids`, `(time, batch)`, as `(time, batch, units)`; appends to `traces`."""
         plan = self._plan(state, _READ if traces is None else _SINGLE)
+        ends = None if self.end_id is None else ids == self.end_id
         total: Array | None = None
         x: Array = np.empty(0, np.float32) if self._embedding is None else self._embedding[ids]
         for n, layer in enumerate(self._layers):
@@ -189,14 +198,20 @@ class Engine:
             x = np.empty((*ids.shape, layer.units), np.float32)
             if traces is not None:
                 with ALONE:
-                    traces.append(plan.lanes[0].trace(n, addends, x))
+                    traces.append(plan.lanes[0].trace(n, addends, x, ends))
             elif plan.pace is not None:
                 for start in range(0, len(x), _TIMED):
                     part = slice(start, start + _TIMED)
-                    plan.pace.run(len(x[part]), plan.lanes[0].recur, n, addends[part], x[part])
+                    here = None if ends is None else ends[part]
+                    plan.pace.run(len(x[part]), plan.lanes[0].recur, n, addends[part], x[part], here)
             else:
                 with ALONE:
-                    side_by_side([partial(lane.recur, n, addends[:, a:b], x[:, a:b]) for lane, (a, b) in plan.parts])
+                    side_by_side(
+                        [
+                            partial(lane.recur, n, addends[:, a:b], x[:, a:b], None if ends is None else ends[:, a:b])
+                            for lane, (a, b) in plan.parts
+                        ]
+                    )
             if self._head.skip:
                 total = x.copy() if total is None else np.add(total, x, total)
         return x if total is None else total

@@ -6,6 +6,7 @@ A step takes one id per row, `(rows,)`, updates those rows in place and returns 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from textgen.engine.trace import Trace
 
 Array = NDArray[np.float32]
 Ids = NDArray[np.integer]
+Mask = NDArray[np.bool_]
 Product = Callable[[], object]
 
 
@@ -94,30 +96,41 @@ class Lane:
         logits: Array = np.add(self._known, self._head_bias)
         return logits[None] if self._one else logits
 
-    def recur(self, layer: int, addends: Array, outputs: Array) -> None:
+    def recur(self, layer: int, addends: Array, outputs: Array, ends: Mask | None = None) -> None:
         """Runs one layer over time.
 
         Args:
             layer: its index, from the bottom.
             addends: `(time, rows, gates * units)`, the layer's input products plus the bias.
             outputs: `(time, rows, units)`, written.
+            ends: `(time, rows)`, the steps before which a row's state becomes zero; None for none.
         """
         product, cell, output = self._recurrences[layer]
         if self._one:
             addends, outputs = addends[:, 0], outputs[:, 0]
         advance = cell.advance
-        for addend, written in zip(addends, outputs, strict=True):
-            product()
-            advance(addend)
-            written[...] = output
+        clearing = [] if ends is None else np.flatnonzero(ends.any(axis=1)).tolist()
+        for start, stop in pairwise([0, *(time for time in clearing if time), len(addends)]):
+            if ends is not None and ends[start].any():
+                self._clear(layer, ends[start])
+            for addend, written in zip(addends[start:stop], outputs[start:stop], strict=True):
+                product()
+                advance(addend)
+                written[...] = output
 
-    def trace(self, layer: int, addends: Array, outputs: Array) -> Trace:
+    def _clear(self, layer: int, rows: Mask) -> None:
+        """Sets a layer's state to zero in the rows that `rows` tells."""
+        for values in (self._recurrences[layer][2], self._cell_states[layer]):
+            values[... if self._one else rows] = 0.0
+
+    def trace(self, layer: int, addends: Array, outputs: Array, ends: Mask | None = None) -> Trace:
         """As `recur`, but also returns the cell state and the gates' activations after each step."""
         cell, cell_state = self._recurrences[layer][1], self._cell_states[layer]
         cell_states: list[Array] = []
         gates: list[dict[str, Array]] = []
         for time in range(len(addends)):
-            self.recur(layer, addends[time : time + 1], outputs[time : time + 1])
+            here = slice(time, time + 1)
+            self.recur(layer, addends[here], outputs[here], None if ends is None else ends[here])
             cell_states.append(cell_state.copy())
             gates.append({name: values.copy() for name, values in cell.opened().items()})
         rows = outputs.shape[:2]

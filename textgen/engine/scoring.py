@@ -6,8 +6,9 @@ The protocols differ in the context from which each character is predicted:
 - `score_ids` with several streams: the text is split into parts of the same length, read in parallel, and each begins
   without context. Many times faster, and nearly the same result for parts of some thousand characters.
 - `score_windows`: the characters before it in its window, as nanoGPT evaluates.
+- `score_records`: those before it in its record.
 
-In each, every id but the first is predicted exactly once, and results are deterministic.
+In each, every id (but the first where there are no records) is predicted exactly once, and results are deterministic.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.config import Unknown, plain, require
+from textgen.config import CorpusConfig, Unknown, plain, require
 from textgen.corpus.context import context_ids
+from textgen.corpus.record_batches import nearest_starts
+from textgen.corpus.record_text import encode_text
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Network
 
@@ -72,9 +75,14 @@ def score_text(
     *,
     streams: int = 1,
     unknown: Unknown = "auto",
+    ended: bool = True,
+    reading: CorpusConfig | None = None,
     progress: Progress | None = None,
 ) -> Score:
     """Scores each character of a text; the first one is predicted from the context of `textgen.corpus.context`.
+
+    Of a network that was trained on records, each record of the text is scored by itself, its end included, which
+    stands in the score's text as a newline.
 
     Args:
         engine: the network.
@@ -83,14 +91,19 @@ def score_text(
         streams: the number of parts to read it in; see the module.
         unknown: how characters outside the vocabulary are encoded: see `CharTokenizer.encode`. The probability of the
             unknown id is that of any such character.
+        ended: whether the text's last record ends with it.
+        reading: what a record is; None takes the whole text for one.
         progress: called now and then with the characters done and the total.
 
     Raises:
         UnknownCharacterError: the text holds characters outside the vocabulary, and `unknown` refuses them.
         ConfigError: nothing of the text is left to score, or `streams` is out of its range.
     """
-    ids = tokenizer.encode(text, unknown=unknown)
+    ids = encode_text(tokenizer, text, reading or CorpusConfig(), unknown=unknown, ended=ended)
     require(len(ids) > 0, "text", "at least one character that the model knows", text)
+    if tokenizer.end_id is not None:
+        logprobs = score_records(engine, ids, end_id=tokenizer.end_id, streams=streams, progress=progress)
+        return Score(tokenizer.decode(ids), logprobs)
     before = context_ids(tokenizer, ids[:0])
     logprobs = score_ids(engine, np.concatenate([before, ids]), streams=streams, progress=progress)
     return Score(text if len(ids) == len(text) else tokenizer.decode(ids), logprobs)
@@ -120,9 +133,7 @@ def score_ids(
     Raises:
         ConfigError: `streams` is out of its range.
     """
-    streams = plain(streams)
-    whole = isinstance(streams, int) and streams >= 1
-    require(whole, "streams", "a whole number of at least 1", streams, "Use 1 for the exact score of one text.")
+    streams = _checked(streams)
     predicted = len(ids) - 1
     length = -(-predicted // min(streams, predicted))
     rows = -(-predicted // length)
@@ -130,8 +141,54 @@ def score_ids(
     targets = np.zeros_like(inputs)
     inputs[:predicted], targets[:predicted] = ids[:-1], ids[1:]
     shape = (rows, length)
-    logprobs = _score(engine, inputs.reshape(shape), targets.reshape(shape), progress, observe, count=predicted)
+    real = np.arange(rows * length).reshape(shape) < predicted
+    logprobs = _score(engine, inputs.reshape(shape), targets.reshape(shape), progress, observe, real=real)
     return logprobs.reshape(-1)[:predicted]
+
+
+def score_records(
+    engine: Network,
+    ids: Ids,
+    *,
+    end_id: int,
+    streams: int = 1,
+    progress: Progress | None = None,
+    observe: Observe | None = None,
+) -> NDArray[np.float64]:
+    """The log-probability of each id of some records, each read by itself.
+
+    Args:
+        engine: the network, whose state becomes zero before `end_id`.
+        ids: `(n,)`, at least one: the records, each with `end_id` after it; the last one may lack it.
+        end_id: the id of a record's end, from which each first id is predicted.
+        streams: the most parts to read them in, each of whole records; more is faster, and changes nothing else.
+        progress: called now and then with the ids done and the total.
+        observe: called with the logits; see `Observe`.
+
+    Returns:
+        `(n,)`.
+
+    Raises:
+        ConfigError: `streams` is out of its range.
+    """
+    streams = _checked(streams)
+    count = len(ids)
+    ends = np.flatnonzero(ids == end_id) + 1
+    if not len(ends) or ends[-1] != count:
+        ends = np.append(ends, count)
+    borders = np.unique(nearest_starts(ends, np.arange(streams + 1) * count // streams))
+    places = borders[:-1, None] + np.arange(np.diff(borders).max())
+    real = places < borders[1:, None]
+    inputs = np.concatenate([np.array([end_id], ids.dtype), ids[:-1]])
+    places = np.minimum(places, count - 1)
+    return _score(engine, inputs[places], ids[places], progress, observe, real=real)[real]
+
+
+def _checked(streams: int) -> int:
+    streams = plain(streams)
+    whole = isinstance(streams, int) and streams >= 1
+    require(whole, "streams", "a whole number of at least 1", streams, "Use 1 for the exact score of one text.")
+    return streams
 
 
 def score_windows(
@@ -179,11 +236,11 @@ def _score(
     progress: Progress | None,
     observe: Observe | None = None,
     *,
-    count: int = 0,
+    real: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """The log-probabilities of `targets` after `inputs`, both `(streams, time)`, from the initial state.
 
-    `observe` gets the first `count` of them, counted stream after stream: the rest is padding.
+    `observe` gets those where `real`, `(streams, time)`, is True: the rest is padding.
     """
     streams, time = inputs.shape
     state = engine.initial_state(streams)
@@ -195,9 +252,8 @@ def _score(
         logits -= logits.max(axis=-1, keepdims=True)
         followed = targets[:, part]
         chosen = np.take_along_axis(logits, followed[..., None].astype(np.intp), axis=-1)[..., 0]
-        if observe is not None:
-            real = np.arange(streams)[:, None] * time + np.arange(start, start + followed.shape[1]) < count
-            observe(logits[real], followed[real])
+        if observe is not None and real is not None:
+            observe(logits[real[:, part]], followed[real[:, part]])
         result[:, part] = chosen - np.log(np.exp(logits, out=logits).sum(axis=-1, dtype=np.float64))
         if progress is not None:
             progress(min(start + chunk, time) * streams, time * streams)

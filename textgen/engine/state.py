@@ -77,3 +77,8 @@ class State:
     def put(self, row: int, other: State) -> None:
         """Replaces the state of the text `row` by `other`, the state of one text."""
         self.hidden[row], self.cell_state[row] = other.hidden[0], other.cell_state[0]
+
+    def clear(self, rows: NDArray[np.integer]) -> None:
+        """Sets the state of the texts `rows` to zero: that of before any character."""
+        if len(rows):
+            self.hidden[rows], self.cell_state[rows] = 0.0, 0.0

@@ -17,7 +17,7 @@ from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.adaptation.learner import Learner
 from textgen.engine.adaptation.statistics import GradientStatistics, gather_statistics
 from textgen.engine.mixture import mix_logprobs
-from textgen.errors import RunError
+from textgen.errors import ConfigError, RunError
 from textgen.model.description import CorpusDescription
 from textgen.model.weights import ModelWeights
 from textgen.runs.provenance import RunText, read_run_text
@@ -92,6 +92,11 @@ def adapt_weights(
         RunError: `corpus` is given and is not the training text.
         TrainingError: the model diverged because the learning rate is too high.
     """
+    if tokenizer.has_end:
+        raise ConfigError(
+            "A model of records cannot be adapted to a text. Let training learn from more records: textgen train FILE "
+            "--from RUN"
+        )
     ids = tokenizer.encode(text, unknown=unknown)
     require(len(ids) > 0, "text", "at least one character that the model knows", text)
     require(

@@ -63,7 +63,9 @@ class Draft:
 
     def suggest(self, text: str) -> list[Suggestion]:
         """The likeliest continuations of another text to the end of the word, best first."""
-        return list(self._writer.suggest(text[-CONTEXT:], n=self._choices, ban=self._ban, allow=self._allow))
+        return list(
+            self._writer.suggest(self._record(text)[-CONTEXT:], n=self._choices, ban=self._ban, allow=self._allow)
+        )
 
     def check(self, before: str, text: str) -> str:
         """Checks that the model can read a text to add; an accent counts with the letter before it.
@@ -75,6 +77,8 @@ class Draft:
             UnknownCharacterError: it holds characters outside the vocabulary, and the run has no unknown id.
         """
         tokenizer, read = self._writer.tokenizer, self._writer.as_trained(before[-_CLUSTER:] + text)
+        if self._by_line:
+            read = read.replace("\n", "")
         tokenizer.encode(read)
         note = "" if self._noted else replacement_note(tokenizer, read, "auto")
         self._noted = self._noted or bool(note)
@@ -113,7 +117,7 @@ class Draft:
         seed = (self._seed + self._drawn) % _SEEDS
         return iter(
             self._writer.stream(
-                text,
+                self._record(text),
                 max_new_tokens=1,
                 until=until,
                 temperature=self._temperature,
@@ -122,6 +126,14 @@ class Draft:
                 allow=self._allow,
             )
         )
+
+    @property
+    def _by_line(self) -> bool:
+        """Whether each line is a record, which the model reads by itself."""
+        return self._writer.tokenizer.has_end and self._writer.reading.records == "lines"
+
+    def _record(self, text: str) -> str:
+        return text[text.rfind("\n") + 1 :] if self._by_line else text
 
     def clear(self) -> None:
         """Empties the text."""

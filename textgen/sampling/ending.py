@@ -1,4 +1,4 @@
-"""Decides where a text ends: after `max_new_tokens`, at a stop text, or at the end of a line or paragraph.
+"""Decides where a text ends: after `max_new_tokens`, at a stop text, or at the end of a line, paragraph or record.
 
 Takes one character at a time and returns what may be shown. Characters that could begin a stop text are held back until
 it is certain that they do not, and so is what `trim` could still cut off.
@@ -11,7 +11,7 @@ from typing import Literal
 from textgen.config import SamplingConfig
 from textgen.sampling.sentences import Sentences
 
-FinishReason = Literal["length", "stop", "line", "paragraph", "interrupted"]
+FinishReason = Literal["length", "stop", "line", "paragraph", "record", "interrupted"]
 
 OVERRUN = {"length": 0, "line": 1_000, "paragraph": 4_000}
 """Characters past `max_new_tokens` after which a text ends even if its line or paragraph does not."""
@@ -74,6 +74,16 @@ class Ending:
         if self.reason is None:
             return shown
         return shown + (self._sentences.end() if self.reason == "length" else self._sentences.rest())
+
+    def finish(self) -> str:
+        """Ends the text here, at the end of a record.
+
+        Returns:
+            The last piece of the text: what was held back.
+        """
+        self.reason = "record"
+        piece, self._held = self._held, ""
+        return piece if self._sentences is None else self._sentences.add(piece) + self._sentences.rest()
 
     def _without_stops(self, character: str) -> str:
         self._held += character

@@ -17,7 +17,8 @@ class CharacterLogprob:
     Args:
         character: the drawn character.
         logprob: its log-probability in nats.
-        top: the likeliest characters with theirs, descending; the unknown character is U+FFFD.
+        top: the likeliest characters with theirs, descending; the unknown character is U+FFFD, a
+            record's end the empty text.
     """
 
     character: str
@@ -34,7 +35,7 @@ class Sample:
         prompt: the prompt, as it was given.
         seed: of the call; the same seed gives the same text.
         index: of the sample among those of the seed, from 0.
-        finish_reason: "stop" at a stop text, "line" or "paragraph" at the end of one, "length" after the greatest
+        finish_reason: "stop" at a stop text, "line", "paragraph" or "record" at its end, "length" after the greatest
             number of characters, trimmed or not, "interrupted" where the text has not come to its end.
         config: the controls, with the seed.
         logprobs: an entry for each character of `text`; None if not asked for.

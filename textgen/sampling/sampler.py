@@ -137,6 +137,11 @@ class _Draft:
         self.piece = self.ending.add(character)
         self._pieces.append(self.piece)
 
+    def finish(self) -> None:
+        """Ends the sample at the end of a record."""
+        self.piece = self.ending.finish()
+        self._pieces.append(self.piece)
+
     @property
     def sample(self) -> Sample:
         text = "".join(self._pieces)
@@ -174,7 +179,8 @@ class _Writing:
         config = config.replace(seed=seed)
         self.drafts = [_Draft(prompt, index, seed, config, noted=logprobs > 0) for index in range(count)]
         self.goes_on = self.drafts[0].ending.reason is None
-        self._alphabet = tokenizer.characters + "\ufffd"
+        self._alphabet = [*tokenizer.characters, *["\ufffd"] * tokenizer.has_unknown, *[""] * tokenizer.has_end]
+        self._end = tokenizer.end_id
         self._top = logprobs
         if self.goes_on:
             generators = [
@@ -194,7 +200,10 @@ class _Writing:
             self._note(drafts, ids)
         ended = False
         for number, draft, each in zip(numbers, drafts, ids, strict=True):
-            draft.add(self._alphabet[each])
+            if each == self._end:
+                draft.finish()
+            else:
+                draft.add(self._alphabet[each])
             pieces[number] = draft.piece
             ended = ended or draft.ending.reason is not None
         if ended:

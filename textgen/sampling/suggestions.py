@@ -87,7 +87,7 @@ def suggest(
     """The likeliest continuations of `text` to the end of a word.
 
     Within a word, a continuation is the rest of it; if the word may be complete already, it is the separator and the
-    next word. A word ends before the next character that is not `is_word`; that character is not part of the
+    next word. A word ends with its record, or before the next character that is not `is_word`, which is not part of the
     continuation, but its probability is included.
 
     Args:
@@ -109,6 +109,9 @@ def suggest(
     n = plain(n)
     require(isinstance(n, int) and 1 <= n <= 100, "n", "a whole number in [1, 100]", n)
     words, wholes, others = _kinds(tokenizer)
+    ends = others.copy()
+    if tokenizer.end_id is not None:
+        ends[tokenizer.end_id] = True
     written = np.ones(tokenizer.vocab_size, np.bool_)
     written[banned_ids(tokenizer, SamplingConfig(ban=ban, allow=allow))] = False
     ids = context_ids(tokenizer, tokenizer.encode(text, unknown=unknown))
@@ -120,7 +123,7 @@ def suggest(
         logprobs = log_softmax(logits.astype(np.float64))
         grown = logprobs + logs[:, None]
         begun = np.array([any(map(is_word, each)) for each in live])
-        ended = np.logaddexp.reduce(np.where(others, grown, -np.inf), axis=-1)
+        ended = np.logaddexp.reduce(np.where(ends, grown, -np.inf), axis=-1)
         found += [(float(ended[row]), live[row]) for row in np.flatnonzero(begun)]
         whole = wholes & written & ~begun[:, None]
         found += [

@@ -89,7 +89,7 @@ class Writer:
     ) -> None:
         size = tokenizer.vocab_size
         require(config.vocab_size == size, "vocab_size", f"{size}, the vocabulary's size", config.vocab_size)
-        self.engine: Engine | Mixture = Engine(config, weights)
+        self.engine: Engine | Mixture = Engine(config, weights, end_id=tokenizer.end_id)
         self.config = config
         self.weights = weights
         self.tokenizer = tokenizer
@@ -257,7 +257,9 @@ class Writer:
 
     def score(self, text: str, *, streams: int = 1, unknown: Unknown = "auto") -> Score:
         """The log-probability of each character of `text`; see `textgen.engine.scoring.score_text`."""
-        return score_text(self.engine, self.tokenizer, self.as_trained(text), streams=streams, unknown=unknown)
+        return score_text(
+            self.engine, self.tokenizer, self.as_trained(text), streams=streams, unknown=unknown, reading=self.reading
+        )
 
     def adapt(
         self,

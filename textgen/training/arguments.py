@@ -9,18 +9,20 @@ from typing import Any
 from textgen.config import CorpusConfig, TrainingConfig, require
 from textgen.corpus import Corpus, EncodedCorpus, open_corpus, open_texts
 from textgen.corpus.batches import Streams
+from textgen.corpus.record_batches import RecordStreams
+from textgen.corpus.strings import Text
 from textgen.runs.run import check_folder
 
 Source = str | Path
 
 
-def is_given(sources: Source | Sequence[Source] | Corpus, texts: Iterable[str] | None) -> bool:
+def is_given(sources: Source | Sequence[Source] | Corpus, texts: Iterable[Text] | None) -> bool:
     """Whether a text is named at all."""
     return texts is not None or isinstance(sources, (str, Path, Corpus)) or len(sources) > 0
 
 
 def open_text(
-    sources: Source | Sequence[Source] | Corpus, texts: Iterable[str] | None, config: CorpusConfig | None
+    sources: Source | Sequence[Source] | Corpus, texts: Iterable[Text] | None, config: CorpusConfig | None
 ) -> Corpus:
     """The text that is named, with these settings; those of an opened one stay where there are none.
 
@@ -63,11 +65,19 @@ def as_callbacks(callbacks: Any) -> list[Any]:
     return several
 
 
-def open_streams(encoded: EncodedCorpus, training: TrainingConfig) -> Streams:
-    """The batches of a run's training text."""
-    return Streams(
-        encoded.training,
-        batch_size=training.batch_size,
-        sequence_length=training.sequence_length,
-        seed=training.seed,
+def open_streams(encoded: EncodedCorpus, training: TrainingConfig) -> Streams | RecordStreams:
+    """The batches of a run's training text.
+
+    Raises:
+        CorpusError: the text is shorter than one batch, or has no record to train on.
+    """
+    batch_size, sequence_length, seed = training.batch_size, training.sequence_length, training.seed
+    if encoded.records is None:
+        return Streams(encoded.training, batch_size=batch_size, sequence_length=sequence_length, seed=seed)
+    return RecordStreams(
+        encoded.ids,
+        encoded.records.starts[: encoded.records.training + 1],
+        batch_size=batch_size,
+        sequence_length=sequence_length,
+        seed=seed,
     )

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from textgen.corpus.batches import HeldOut, Streams
+from textgen.corpus.record_batches import HeldOutRecords, RecordStreams
 from textgen.training.progress import Progress
 from textgen.training.trainer import Trainer
 
@@ -28,9 +29,9 @@ def fit(
     progress: Progress,
     callbacks: Sequence[keras.callbacks.Callback],
     *,
-    training: Streams,
-    held_out: HeldOut | None,
-    whole: HeldOut | None = None,
+    training: Streams | RecordStreams,
+    held_out: HeldOut | HeldOutRecords | None,
+    whole: HeldOut | HeldOutRecords | None = None,
 ) -> None:
     """Trains until the plan's last step or until a callback sets `stop_training`; the last round is validated, too.
 
@@ -71,25 +72,27 @@ def _compiled(step: Callable[[Any], Any]) -> Any:
     return tf.function(lambda data: inner(data), autograph=False)
 
 
-def _round(trainer: Trainer, progress: Progress, chain: Any, learn: Any, training: Streams) -> dict[str, float]:
+def _round(
+    trainer: Trainer, progress: Progress, chain: Any, learn: Any, training: Streams | RecordStreams
+) -> dict[str, float]:
     """The steps up to the next validation; returns the metrics over them."""
     number, done = 0, False
     while not done and not trainer.stop_training:
         chain.on_train_batch_begin(number)
-        inputs, targets, reset = training.batch(progress.step)
-        logs = learn((inputs, targets, np.asarray(reset)))
+        inputs, targets, reset, *labels = training.batch(progress.step)
+        logs = learn((inputs, targets, np.asarray(reset), *labels))
         progress.step += 1
         chain.on_train_batch_end(number, logs)
         number, done = number + 1, progress.round_done
     return dict(trainer.get_metrics_result())
 
 
-def _validate(trainer: Trainer, chain: Any, score: Any, held_out: HeldOut) -> dict[str, float]:
+def _validate(trainer: Trainer, chain: Any, score: Any, held_out: HeldOut | HeldOutRecords) -> dict[str, float]:
     """Scores the held-out text; returns the metrics over it."""
     chain.on_test_begin()
-    for number, (inputs, targets, weights) in enumerate(held_out):
+    for number, (inputs, targets, weights, *labels) in enumerate(held_out):
         chain.on_test_batch_begin(number)
-        logs = score((inputs, targets, weights, np.asarray(number == 0)))
+        logs = score((inputs, targets, weights, np.asarray(number == 0), *labels))
         chain.on_test_batch_end(number, logs)
     logs = dict(trainer.get_metrics_result())
     chain.on_test_end(logs)

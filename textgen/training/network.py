@@ -16,6 +16,7 @@ import tensorflow as tf
 from textgen.config import ModelConfig
 from textgen.training.coupling import repeated
 from textgen.training.kernels import recurrence
+from textgen.training.rows import Rows
 
 Tensor = Any
 State = list[list[Tensor]]
@@ -31,6 +32,7 @@ class Network:
         kernels: run the recurrent layers through `textgen.training.kernels`; otherwise through Keras's layers.
         weight_drop: share of each recurrent kernel's weights dropped in a training step.
         seed: of the dropout masks, together with the step.
+        end_id: the id before whose step the state is set to zero, that of the end of a record; None for running text.
     """
 
     def __init__(
@@ -42,8 +44,10 @@ class Network:
         kernels: bool = True,
         weight_drop: float = 0.0,
         seed: int = 0,
+        end_id: int | None = None,
     ) -> None:
         self.config = config
+        self.end_id = end_id
         self.compute_dtype = compute_dtype
         self.kernels = kernels
         self.weight_drop = weight_drop
@@ -132,25 +136,39 @@ class Network:
         config = self.config
         masks = masks or Masks(None, [None] * config.layers, [None] * config.layers)
         batch, time = ids.shape
+        goes_on = None if self.end_id is None else self._goes_on(ids)
         flow = tf.transpose(tf.gather(self._embedding.value, ids), (2, 1, 0))
         flow = _masked(flow, masks.inputs)
         total, after = None, []
         for layer, before, mask, drop in zip(self._layers, state, masks.outputs, masks.recurrent, strict=True):
-            flow, last = self._layer(layer, flow, before, drop)
+            flow, last = self._layer(layer, flow, before, drop, goes_on)
             flow = _masked(flow, mask)
             total = flow if total is None or not config.skip else total + flow
             after.append(last)
         return tf.cast(tf.reshape(total, (config.units, time * batch)), self.compute_dtype), after
 
+    def _goes_on(self, ids: Tensor) -> Tensor | Rows:
+        """Where the state goes on, `(time, 1, batch)` with 1, else 0, for the kernels; or the rows for Keras's layers.
+
+        It follows from the ids alone, so that it holds wherever a batch begins.
+        """
+        keep = tf.not_equal(ids, self.end_id)
+        return tf.cast(tf.transpose(keep), tf.float32)[:, None] if self.kernels else Rows(keep)
+
     def _layer(
-        self, layer: Any, flow: Tensor, before: Sequence[Tensor], drop: Tensor | None
+        self, layer: Any, flow: Tensor, before: Sequence[Tensor], drop: Tensor | None, goes_on: Tensor | Rows | None
     ) -> tuple[Tensor, list[Tensor]]:
         if self.kernels:
             kernel, recurrent_kernel, *others = (v.value for v in layer.cell.trainable_variables)
             weights = (kernel, _masked(recurrent_kernel, drop), *others)
-            return recurrence(self.config.cell, flow, weights, before, compute_dtype=self.compute_dtype)
-        initial = [tf.transpose(tensor) for tensor in before]
-        outputs, *last = layer(tf.transpose(flow, (2, 1, 0)), initial_state=initial if len(initial) > 1 else initial[0])
+            return recurrence(self.config.cell, flow, weights, before, keep=goes_on, compute_dtype=self.compute_dtype)
+        initial, inputs, options = [tf.transpose(tensor) for tensor in before], tf.transpose(flow, (2, 1, 0)), {}
+        if goes_on is not None:
+            initial, inputs = [goes_on.entering(tensor) for tensor in initial], goes_on.lay(inputs)
+            options["mask"] = goes_on.mask
+        outputs, *last = layer(inputs, initial_state=initial if len(initial) > 1 else initial[0], **options)
+        if goes_on is not None:
+            outputs, last = goes_on.join(outputs), [goes_on.leaving(tensor) for tensor in last]
         return tf.transpose(outputs, (2, 1, 0)), [tf.transpose(t) for t in last]
 
 

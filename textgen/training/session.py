@@ -12,11 +12,11 @@ from dataclasses import replace
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from textgen.config import cell_name
 from textgen.corpus import EncodedCorpus
-from textgen.corpus.batches import HeldOut, Streams
+from textgen.corpus.batches import Streams
+from textgen.corpus.record_batches import RecordStreams
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CheckpointError, TrainingError
 from textgen.model.description import CorpusDescription
@@ -32,6 +32,7 @@ from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
 from textgen.system import counting_stops, interruptible
+from textgen.training.data import count_ids, describe_labels, describe_split, describe_text, open_held_out
 from textgen.training.framework import untouched_random_numbers
 from textgen.training.keras_model import build_model
 from textgen.training.loop import fit
@@ -46,11 +47,7 @@ from textgen.training.tensorboard import EventWriter
 from textgen.training.time_budget import TimeBudget
 from textgen.training.trainer import Trainer
 
-VALIDATION_STREAMS = 32
-VALIDATION_LENGTH = 128
 SAMPLE_LENGTH = 240
-_COUNTED = 1 << 20
-"""Ids counted at once."""
 
 
 class Session:
@@ -64,7 +61,7 @@ class Session:
         reporter: Reporter,
         callbacks: Sequence[keras.callbacks.Callback],
         placement: Placement,
-        streams: Streams,
+        streams: Streams | RecordStreams,
         tensorboard: str | bool,
     ) -> None:
         self.run, self.encoded, self.recipe, self.reporter = run, encoded, recipe, reporter
@@ -76,7 +73,7 @@ class Session:
         self.config = self.config.replace(precision=placement.compute_dtype.name, shards=shards)
         self.streams = streams
         self.tensorboard = tensorboard
-        self.held_out, self.whole = self._held_out()
+        self.held_out, self.whole = open_held_out(encoded, self.config)
         self.created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.progress: Progress
         self.unwritten: tuple[list[np.ndarray], Metadata] | None = None
@@ -89,6 +86,7 @@ class Session:
                 kernels=self.placement.kernels,
                 weight_drop=self.config.weight_drop,
                 seed=self.config.seed,
+                end_id=self.encoded.tokenizer.end_id,
             )
             self.trainer = Trainer(
                 network,
@@ -96,32 +94,9 @@ class Session:
                 self.config,
                 shards=shards,
                 validation_streams=self.held_out.streams if self.held_out else 1,
-                frequencies=self._frequencies(),
+                frequencies=count_ids(encoded) if self.config.negatives else None,
             )
         self.initial = self.model.get_weights()
-
-    def _held_out(self) -> tuple[HeldOut | None, HeldOut | None]:
-        """What each validation scores, and the whole validation text if that is a part of it."""
-        ids = self.encoded.held_out
-        if len(ids) < 2:
-            return None, None
-        streams = 2 ** int(math.log2(max(1, min(VALIDATION_STREAMS, len(ids) // VALIDATION_LENGTH))))
-        most = max(self.config.validation_characters, 2) if self.config.validation_characters else len(ids)
-        found = [
-            HeldOut(each, streams=streams, sequence_length=VALIDATION_LENGTH)
-            for each in ([ids] if len(ids) <= most else [ids[:most], ids])
-        ]
-        return found[0], found[1] if len(found) > 1 else None
-
-    def _frequencies(self) -> NDArray[np.int64] | None:
-        """How often each id occurs in the training text, where a step's softmax is estimated."""
-        if not self.config.negatives:
-            return None
-        counts = np.zeros(self.model_config.vocab_size, np.int64)
-        ids = self.encoded.training
-        for start in range(0, len(ids), _COUNTED):
-            counts += np.bincount(ids[start : start + _COUNTED], minlength=len(counts))
-        return counts
 
     def start_from(self, weights: ModelWeights, known: CharTokenizer) -> None:
         """Starts from an existing model's weights; rows of characters it does not know keep their initial values."""
@@ -245,6 +220,10 @@ class Session:
 
     def _sample(self, step: int) -> str:
         writer = Writer(config=self.model_config, weights=self._weights(), tokenizer=self.encoded.tokenizer)
+        if self.encoded.records is not None:
+            count = min(max(round(SAMPLE_LENGTH * len(self.encoded.records) / self.encoded.characters), 1), 20)
+            samples = writer.generate_many("", count=count, max_new_tokens=SAMPLE_LENGTH, temperature=0.8, seed=step)
+            return "\n".join(each.text for each in samples)
         return writer.generate("", max_new_tokens=SAMPLE_LENGTH, temperature=0.8, seed=step).text
 
     def _back_to_best(self) -> None:
@@ -324,20 +303,12 @@ class Session:
 
     def _summary(self) -> Summary:
         encoded, model = self.encoded, self.model_config
-        files = len(encoded.sources)
-        text = f"{encoded.name}, {encoded.characters:,} characters in {files} file{'s' if files != 1 else ''}"
-        held = len(encoded.held_out)
-        split = (
-            f"the first {len(encoded.training):,} characters train, the last {held:,} validate"
-            + (f", {self.held_out.targets + 1:,} of them at each validation" if self.whole else "")
-            if self.held_out
-            else f"all {len(encoded.training):,} characters train, none validate"
-        )
         shape = f"{model.layers} x {model.units} {cell_name(model.cell)}"
         return Summary(
-            corpus=f"{text} (sha256 {encoded.sha256[:12]})",
-            vocabulary=f"{encoded.tokenizer.vocab_size:,} characters",
-            split=split,
+            corpus=f"{describe_text(encoded)} (sha256 {encoded.sha256[:12]})",
+            labels=describe_labels(encoded),
+            vocabulary=f"{encoded.tokenizer.vocab_size - encoded.tokenizer.has_end:,} characters",
+            split=describe_split(encoded, self.held_out, self.whole),
             model=f"{shape}, {model.weights:,} weights ({self.recipe.reason})",
             device=self.placement.name,
             budget=self.recipe.budget + self._expected_end(),

@@ -14,11 +14,12 @@ from textgen.analysis.evaluation.baselines import MOST_TRAINING, Baseline, compr
 from textgen.analysis.evaluation.bootstrap import LEAST, block_bootstrap
 from textgen.analysis.evaluation.calibration import TemperatureScaling
 from textgen.analysis.evaluation.evaluation import Evaluation, Protocol
+from textgen.analysis.evaluation.record_text import given_records, held_out_records, own_records
 from textgen.analysis.evaluation.scored_text import ScoredText, given, held_out, utf8
-from textgen.config import AdaptationConfig, EvaluationConfig, Unknown
+from textgen.config import AdaptationConfig, EvaluationConfig, Unknown, require
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.mixture import mix_logprobs
-from textgen.engine.scoring import score_ids, score_windows
+from textgen.engine.scoring import score_ids, score_records, score_windows
 from textgen.errors import RunError
 from textgen.runs.find import resolve_checkpoint
 from textgen.runs.provenance import RunText, read_run_text
@@ -85,35 +86,33 @@ def evaluate(
     config = EvaluationConfig(windows=windows, streams=streams, dynamic=dynamic, seed=seed, unknown=unknown)
     writer = run if isinstance(run, Writer) else load(resolve_checkpoint(run, checkpoints=checkpoints))
     report = progress or (lambda *_: None)
-    own, problem = _own_text(writer, corpus, functools.partial(report, "reading"))
-    scored = held_out(writer, own, problem) if text is None else given(writer, own, text, name, unknown)
-    ids = np.concatenate([scored.before, scored.ids])
-
-    count = len(scored.ids)
-    parts = _parts(count, config.streams)
+    by_record = writer.tokenizer.has_end
+    own, counts = None, None
+    if by_record:
+        require(not config.dynamic, "dynamic", "off for a run on records", config.dynamic)
+        records, problem = own_records(
+            writer, corpus, keep=MOST_TRAINING, progress=functools.partial(report, "reading")
+        )
+        if records is not None:
+            own, counts = records.text, records.counts
+        scored = (
+            held_out_records(writer, records, problem) if text is None else given_records(writer, text, name, unknown)
+        )
+    else:
+        own, problem = _own_text(writer, corpus, functools.partial(report, "reading"))
+        scored = held_out(writer, own, problem) if text is None else given(writer, own, text, name, unknown)
+        counts = None if own is None else _id_counts(writer.tokenizer, own.counts.to_dict())
     scaling = TemperatureScaling()
-    carried = score_ids(
-        writer.engine,
-        ids,
-        streams=parts,
-        progress=functools.partial(report, "carried"),
-        observe=scaling,
-    )
-    windowed = score_windows(writer.engine, ids, length=config.windows, progress=functools.partial(report, "windows"))
-    protocols = [
-        _protocol("carried", f"state carried, {_streams(parts)}", carried, config, streams=parts),
-        _protocol("windows", f"windows of {config.windows:,}", windowed, config, length=config.windows),
-    ]
-    if config.dynamic:
-        protocols.append(_dynamic(writer, own, ids, config, report))
-    baselines = _baselines(writer, own, scored, functools.partial(report, "compressing"))
+    score = _score_records if by_record else _score_text
+    protocols = score(writer, own, scored, config, scaling, report)
+    baselines = _baselines(writer, own, scored, counts, functools.partial(report, "compressing"))
     return Evaluation(
         run=writer.name,
         members=tuple((each.name, share) for each, share in writer.members) if len(writer.members) > 1 else (),
         checkpoint=None if writer.path is None else str(writer.path),
         split=scored.split,
         source=scored.source,
-        characters=count,
+        characters=len(scored.ids),
         sha256=scored.sha256,
         unknown=scored.unknown,
         dropped=scored.dropped,
@@ -125,6 +124,54 @@ def evaluate(
         notes=tuple(_notes(writer, own, problem, scored)),
         warnings=tuple(_warnings(writer, own, scored)) if text is not None else (),
     )
+
+
+def _score_text(
+    writer: Writer,
+    own: RunText | None,
+    scored: ScoredText,
+    config: EvaluationConfig,
+    scaling: TemperatureScaling,
+    report: Progress,
+) -> list[Protocol]:
+    """Scores a running text by each protocol."""
+    ids = np.concatenate([scored.before, scored.ids])
+    parts = _parts(len(scored.ids), config.streams)
+    carried = score_ids(
+        writer.engine, ids, streams=parts, progress=functools.partial(report, "carried"), observe=scaling
+    )
+    windowed = score_windows(writer.engine, ids, length=config.windows, progress=functools.partial(report, "windows"))
+    protocols = [
+        _protocol("carried", f"state carried, {_streams(parts)}", carried, config, streams=parts),
+        _protocol("windows", f"windows of {config.windows:,}", windowed, config, length=config.windows),
+    ]
+    if config.dynamic:
+        protocols.append(_dynamic(writer, own, ids, config, report))
+    return protocols
+
+
+def _score_records(
+    writer: Writer,
+    own: RunText | None,
+    scored: ScoredText,
+    config: EvaluationConfig,
+    scaling: TemperatureScaling,
+    report: Progress,
+) -> list[Protocol]:
+    """Scores records, each by itself, its end included. A window of one would have no meaning of its own."""
+    del own
+    end = writer.tokenizer.end_id
+    assert end is not None
+    found = score_records(
+        writer.engine,
+        scored.ids,
+        end_id=end,
+        streams=config.streams or _MOST_STREAMS,
+        progress=functools.partial(report, "carried"),
+        observe=scaling,
+    )
+    records = int(np.count_nonzero(scored.ids == end))
+    return [_protocol("carried", "each record, with its end", found, config, records=records)]
 
 
 def _own_text(
@@ -194,12 +241,16 @@ def _dynamic(
 
 
 def _baselines(
-    writer: Writer, own: RunText | None, scored: ScoredText, progress: Callable[[int, int], None]
+    writer: Writer,
+    own: RunText | None,
+    scored: ScoredText,
+    counts: NDArray[np.int64] | None,
+    progress: Callable[[int, int], None],
 ) -> list[Baseline]:
     training = own.training if own is not None and own.training else None
     found = compress(utf8(scored.text), characters=len(scored.ids), training=training, progress=progress)
-    if own is not None and own.training:
-        found.append(unigram(scored.ids, _id_counts(writer.tokenizer, own.counts.to_dict())))
+    if own is not None and own.training and counts is not None:
+        found.append(unigram(scored.ids, counts))
     return [*found, uniform(writer.tokenizer.vocab_size)]
 
 

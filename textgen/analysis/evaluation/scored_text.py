@@ -54,6 +54,24 @@ def held_out(writer: Writer, own: RunText | None, problem: str) -> ScoredText:
     Raises:
         RunError: the run's text cannot be read, or nothing was held out.
     """
+    own = check_held_out(writer, own, problem)
+    # In training rare characters share the unknown id, too.
+    return _subject(
+        writer.tokenizer,
+        own.held_out,
+        unknown="replace",
+        before=own.before,
+        split="held-out",
+        source=f"the last {len(own.held_out):,} of {own.characters:,} characters of {title(own)}",
+    )
+
+
+def check_held_out(writer: Writer, own: RunText | None, problem: str) -> RunText:
+    """The run's text; see `held_out`.
+
+    Raises:
+        RunError: as `held_out`.
+    """
     name = writer.name
     argument = name if writer.path is None else checkpoint_argument(writer.path)
     several = len(writer.members) > 1
@@ -71,18 +89,13 @@ def held_out(writer: Writer, own: RunText | None, problem: str) -> ScoredText:
             f"The run {name!r} has no held-out text: it was trained on its whole text. "
             f"Give a text to score: textgen eval {argument} FILE"
         )
-    length = len(own.held_out)
+    return own
+
+
+def title(own: RunText) -> str:
+    """The names of a text's files, in short."""
     files = len(own.sources)
-    title = Path(own.sources[0]).name + (f" and {files - 1:,} more" if files > 1 else "")
-    # In training rare characters share the unknown id, too.
-    return _subject(
-        writer.tokenizer,
-        own.held_out,
-        unknown="replace",
-        before=own.before,
-        split="held-out",
-        source=f"the last {length:,} of {own.characters:,} characters of {title}",
-    )
+    return Path(own.sources[0]).name + (f" and {files - 1:,} more" if files > 1 else "")
 
 
 def given(writer: Writer, own: RunText | None, text: str, name: str, unknown: Unknown) -> ScoredText:

@@ -109,7 +109,8 @@ def score(
     if adapt is not None:
         writer = adapt_to(writer, adapt, encoding=encoding, errors=errors, unknown=unknown)
     note_replaced(writer, text[:limit], unknown)
-    scored = _score(writer, text[:limit], streams=streams, unknown=unknown)
+    ended = limit is None or limit >= len(text)
+    scored = _score(writer, text[:limit], streams=streams, unknown=unknown, ended=ended)
     if as_json:
         shown = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}
         figures = _figures(scored, text) | ({} if adapt is None else {"adapt": adapt})
@@ -160,7 +161,7 @@ def _lines(scored: Score, text: str, name: str) -> list[str]:
     ]
 
 
-def _score(writer: Writer, text: str, *, streams: int | None, unknown: Unknown) -> Score:
+def _score(writer: Writer, text: str, *, streams: int | None, unknown: Unknown, ended: bool) -> Score:
     """Scores a text, with a progress bar."""
     from textgen.cli.watching import reading_bar
     from textgen.engine.scoring import score_text
@@ -171,7 +172,16 @@ def _score(writer: Writer, text: str, *, streams: int | None, unknown: Unknown) 
     if streams is None:
         streams = 1 if len(text) <= _EXACT else min(_MOST_PARTS, len(text) // _PART)
     with reading_bar() as progress:
-        return score_text(writer.engine, writer.tokenizer, text, streams=streams, unknown=unknown, progress=progress)
+        return score_text(
+            writer.engine,
+            writer.tokenizer,
+            text,
+            streams=streams,
+            unknown=unknown,
+            ended=ended,
+            reading=writer.reading,
+            progress=progress,
+        )
 
 
 def _surprise(limit: int | None, show: bool, html: Path | None, as_json: bool, **options: Any) -> None:

@@ -63,12 +63,13 @@ class Cell(ABC):
             the part that does not pass through `inner` (None for zero).
         """
 
-    def peephole_gradient(self, d_projected: Tensor, seen: Tensor) -> Tensor:
+    def peephole_gradient(self, d_projected: Tensor, before: Tensor, after: Tensor) -> Tensor:
         """The gradient with respect to `peephole`, `(peepholes * units,)`, summed over all steps.
 
         Args:
             d_projected: `(gates * units, time, batch)`, the gradients with respect to `projected`.
-            seen: `(units, time + 1, batch)`, the cell state before the first step and after each.
+            before: `(units, time, batch)`, the cell state that enters each step.
+            after: `(units, time, batch)`, the cell state after each step.
         """
         raise NotImplementedError(f"{type(self).__name__} has no peepholes.")
 
@@ -184,10 +185,10 @@ class Peephole(Cell):
         i, f, g, _ = tf.split(saved[0], 4)
         return _cell_state_gradient(d_state, saved, [g, before[1], i + 1.0], f + 1.0, peephole)
 
-    def peephole_gradient(self, d_projected: Tensor, seen: Tensor) -> Tensor:
+    def peephole_gradient(self, d_projected: Tensor, before: Tensor, after: Tensor) -> Tensor:
         """See `Cell.peephole_gradient`."""
         i, f, _, o = tf.split(d_projected, 4)
-        pairs = ((i, seen[:, :-1]), (f, seen[:, :-1]), (o, seen[:, 1:]))
+        pairs = ((i, before), (f, before), (o, after))
         return tf.concat([tf.reduce_sum(tf.cast(by, tf.float32) * c, (1, 2)) for by, c in pairs], 0)
 
 

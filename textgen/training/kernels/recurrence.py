@@ -35,6 +35,7 @@ def recurrence(
     weights: Sequence[Tensor],
     state: Sequence[Tensor],
     *,
+    keep: Tensor | None = None,
     compute_dtype: tf.DType = tf.float32,
 ) -> tuple[Tensor, list[Tensor]]:
     """Runs one layer over all time steps, differentiably.
@@ -47,6 +48,8 @@ def recurrence(
             `(peepholes, units)`. Tied blocks, as a coupled cell's forget gate, are not read, and have a gradient of
             zero.
         state: the tensors before the first step, each `(units, batch)`; an LSTM's are h and c.
+        keep: `(time, 1, batch)` float32, a factor on the state that enters each step: 0 where a sequence starts anew,
+            else 1. It has no gradient. None builds a graph without it.
         compute_dtype: type of the matrix products' factors; everything else is float32.
 
     Returns:
@@ -68,7 +71,7 @@ def recurrence(
     def run(inputs: Tensor, *given: Tensor) -> tuple[tuple[Tensor, ...], Any]:
         weights, state = _Weights(*given[:5]), given[5:]
         columns_in = tf.reshape(layer.factor(inputs), (layer.features, layer.columns))
-        record, last = _forward(layer, columns_in, weights, state)
+        record, last = _forward(layer, columns_in, weights, state, keep)
 
         def gradient(d_outputs: Tensor, *d_last: Tensor) -> tuple[Tensor, ...]:
             d_projected, d_inner, d_first = _backward(layer, record, weights, d_outputs, d_last)
@@ -136,16 +139,23 @@ class _Record:
         cell_states: the same of the cell state, if gates see it; else None.
         states: TensorArrays of the state's tensors, before the first step and after each.
         saved: TensorArrays of the tensors that `Cell.step` saved at each step.
+        keep: `(time, 1, batch)`, the factor on the state that enters each step; None for 1.
     """
 
     outputs: Tensor
     cell_states: Tensor | None
     states: list[Any]
     saved: list[Any]
+    keep: Tensor | None
+
+    def entering(self, states: Tensor) -> Tensor:
+        """What enters each step, `(units, time, batch)`, of `states`, `(units, time + 1, batch)`."""
+        before = states[:, :-1]
+        return before if self.keep is None else before * tf.transpose(self.keep, (1, 0, 2))
 
 
 def _forward(
-    layer: _Layer, columns_in: Tensor, weights: _Weights, state: Sequence[Tensor]
+    layer: _Layer, columns_in: Tensor, weights: _Weights, state: Sequence[Tensor], keep: Tensor | None
 ) -> tuple[_Record, list[Tensor]]:
     """Runs all steps; returns their record and the state after the last."""
     cell, factor = layer.cell, layer.factor
@@ -154,19 +164,21 @@ def _forward(
     transposed = factor(tf.transpose(weights.recurrent_kernel))
 
     def forward(step: Tensor, state: list[Tensor], states: list[Any], saved: list[Any]) -> tuple[Any, ...]:
+        if keep is not None:
+            state = _kept(state, keep[step])
         inner = _product(transposed, factor(state[0]))
         if not layer.merged:
             inner = inner + weights.inner_bias[:, None]
-        state, keep = cell.step(projected_at.read(step), inner, state, weights.peephole)
+        state, values = cell.step(projected_at.read(step), inner, state, weights.peephole)
         states = [array.write(step + 1, value) for array, value in zip(states, state, strict=True)]
-        saved = [array.write(step, value) for array, value in zip(saved, keep, strict=True)]
+        saved = [array.write(step, value) for array, value in zip(saved, values, strict=True)]
         return step + 1, state, states, saved
 
     states = [tf.TensorArray(tf.float32, layer.time + 1).write(0, first) for first in state]
     saved = [tf.TensorArray(tf.float32, layer.time) for _ in range(cell.saved)]
     _, last, states, saved = tf.while_loop(lambda step, *_: step < layer.time, forward, (0, list(state), states, saved))
     cell_states = _units_first(states[1].stack()) if layer.sees_cell_state else None
-    return _Record(_units_first(states[0].stack()), cell_states, states, saved), last
+    return _Record(_units_first(states[0].stack()), cell_states, states, saved, keep), last
 
 
 def _backward(
@@ -185,6 +197,8 @@ def _backward(
     ) -> tuple[Tensor, list[Tensor], Any, Any]:
         d_state = [d_state[0] + d_outputs_at.read(step), *d_state[1:]]
         saved, before = [array.read(step) for array in record.saved], [array.read(step) for array in record.states]
+        if record.keep is not None:
+            before = _kept(before, record.keep[step])
         dz, d_product, d_state = cell.gradient(d_state, saved, before, weights.peephole)
         d_product = factor(d_product)
         d_projected = d_projected.write(step, d_product if layer.merged else factor(dz))
@@ -192,6 +206,8 @@ def _backward(
             d_inner = d_inner.write(step, d_product)
         through = _product(back, d_product)
         d_state = [through if d_state[0] is None else d_state[0] + through, *d_state[1:]]
+        if record.keep is not None:
+            d_state = _kept(d_state, record.keep[step])
         return step - 1, d_state, d_projected, d_inner
 
     by_product = [tf.TensorArray(layer.compute_dtype, layer.time) for _ in range(2)]
@@ -208,10 +224,11 @@ def _products(
     """The gradients with respect to the inputs and to each of the weights: single products over all steps."""
     d_peephole = tf.zeros_like(weights.peephole)
     if record.cell_states is not None:
-        d_peephole = layer.cell.peephole_gradient(d_projected, record.cell_states)[:, None]
+        before, after = record.entering(record.cell_states), record.cell_states[:, 1:]
+        d_peephole = layer.cell.peephole_gradient(d_projected, before, after)[:, None]
     d_projected = tf.reshape(d_projected, (layer.rows, layer.columns))
     d_inner = d_projected if layer.merged else tf.reshape(d_inner, (layer.rows, layer.columns))
-    h_before = tf.reshape(layer.factor(record.outputs[:, :-1]), (layer.units, layer.columns))
+    h_before = tf.reshape(layer.factor(record.entering(record.outputs)), (layer.units, layer.columns))
     d_inputs = _product(layer.factor(weights.kernel), d_projected)
     return (
         tf.reshape(d_inputs, (layer.features, layer.time, layer.batch)),
@@ -225,6 +242,10 @@ def _products(
 
 def _product(a: Tensor, b: Tensor, **options: bool) -> Tensor:
     return tf.cast(tf.matmul(a, b, **options), tf.float32)
+
+
+def _kept(state: Sequence[Tensor], keep: Tensor) -> list[Tensor]:
+    return [tensor * keep for tensor in state]
 
 
 def _units_first(tensor: Tensor) -> Tensor:
