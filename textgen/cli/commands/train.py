@@ -203,14 +203,17 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
 
 
 def _check_length(opened: Corpus, given: Mapping[str, Any]) -> None:
-    """Refuses a short text that is empty, no text, or has no batch."""
+    """Refuses a short text that is empty, no text, or has no batch, and a table without the fields that are named."""
     from textgen.corpus import encode_corpus
+    from textgen.corpus.form import read_first
     from textgen.training.arguments import open_streams
     from textgen.training.recipe import recommend
 
     if opened.bytes > _SHORT:
+        if opened.config.by_record:
+            read_first(opened)
         return
-    encoded = encode_corpus(opened)
+    encoded = encode_corpus(opened, seed=given.get("seed", 0))
     training = recommend(
         len(encoded.training), encoded.tokenizer.vocab_size, training=TrainingConfig.among(given)
     ).training
