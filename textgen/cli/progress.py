@@ -24,7 +24,7 @@ from textgen.system import abandon_output, colours, is_terminal, stopped, width
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_LABELS = ("corpus", "vocabulary", "split", "model", "device", "budget", "run")
+_LABELS = ("corpus", "labels", "vocabulary", "split", "model", "device", "budget", "run")
 _REFRESH = 0.1
 _SAMPLE_LINES = 4
 
@@ -69,7 +69,8 @@ class Progress(Reporter):
         self._pace = _Pace()
         if not self._quiet:
             for label in _LABELS:
-                self.say(f"{click.style(f'{label:<10}', bold=True)}  {visible(getattr(summary, label))}")
+                if value := getattr(summary, label):
+                    self.say(f"{click.style(f'{label:<10}', bold=True)}  {visible(value)}")
         for problem in summary.problems:
             self.warned(problem)
 

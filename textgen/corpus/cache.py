@@ -1,6 +1,7 @@
 """A disk cache of encoded texts: one memory-mapped file per entry, written atomically.
 
-    64 bytes magic number | the ids | metadata as JSON | its length, 8 bytes | SHA-256 of everything before, 32 bytes
+    64 bytes magic number | the ids | further arrays, each at a multiple of 8 bytes, with its place in the metadata
+    | metadata as JSON | its length, 8 bytes | SHA-256 of everything before, 32 bytes
 
 An entry is a hit only if its key, length and checksum are right; any other is made anew. The folder may be removed at
 any time.
@@ -14,7 +15,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,10 +46,12 @@ class Entry:
     Attributes:
         ids: `(characters,)`, memory-mapped and read-only.
         metadata: what was stored with them, as plain JSON values.
+        arrays: further arrays by name, one-dimensional, memory-mapped and read-only.
     """
 
     ids: NDArray[Any]
     metadata: Metadata
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class CorpusCache:
@@ -86,7 +89,12 @@ class CorpusCache:
         return entry
 
     def write(
-        self, key: str, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], metadata: Callable[[], Metadata]
+        self,
+        key: str,
+        arrays: Iterable[NDArray[Any]],
+        dtype: np.dtype[Any],
+        metadata: Callable[[], Metadata],
+        further: Callable[[], Mapping[str, NDArray[Any]]] = dict,
     ) -> Entry:
         """Writes an entry, replacing an old one of that key.
 
@@ -95,6 +103,7 @@ class CorpusCache:
             arrays: the ids in pieces, each of type `dtype`.
             dtype: the type of the ids.
             metadata: called after the last ids were read; returns plain JSON values.
+            further: called then, too; returns further arrays by name, one-dimensional.
 
         Raises:
             CorpusError: the disk is full, the folder cannot be written, ...
@@ -103,7 +112,7 @@ class CorpusCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             system.remove_leftovers(self.folder, older_than=_STALE_AFTER)
             with system.atomic_write(self.path(key)) as file:
-                _write(file, key, arrays, dtype, metadata)
+                _write(file, key, arrays, dtype, metadata, further)
             self._evict()
             with _open(self.path(key)) as file:
                 return _map(file, dtype, *_metadata(file))
@@ -119,7 +128,12 @@ class CorpusCache:
                 path.unlink()
 
 
-def write_temporary(arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], metadata: Callable[[], Metadata]) -> Entry:
+def write_temporary(
+    arrays: Iterable[NDArray[Any]],
+    dtype: np.dtype[Any],
+    metadata: Callable[[], Metadata],
+    further: Callable[[], Mapping[str, NDArray[Any]]] = dict,
+) -> Entry:
     """Like `CorpusCache.write`, to a temporary file that is deleted with the array.
 
     Raises:
@@ -127,7 +141,7 @@ def write_temporary(arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], metada
     """
     try:
         with tempfile.TemporaryFile() as file:
-            _write(file, "", arrays, dtype, metadata)
+            _write(file, "", arrays, dtype, metadata, further)
             file.flush()
             return _map(file, dtype, *_metadata(file))
     except OSError as error:
@@ -151,18 +165,35 @@ def _is_ours(path: Path) -> bool:
 
 
 def _write(
-    file: BinaryIO, key: str, arrays: Iterable[NDArray[Any]], dtype: np.dtype[Any], metadata: Callable[[], Metadata]
+    file: BinaryIO,
+    key: str,
+    arrays: Iterable[NDArray[Any]],
+    dtype: np.dtype[Any],
+    metadata: Callable[[], Metadata],
+    further: Callable[[], Mapping[str, NDArray[Any]]],
 ) -> None:
-    digest = hashlib.sha256(_MAGIC)
-    file.write(_MAGIC)
+    digest, written = hashlib.sha256(), 0
+
+    def put(block: bytes) -> None:
+        nonlocal written
+        digest.update(block)
+        file.write(block)
+        written += len(block)
+
+    put(_MAGIC)
     for array in arrays:
-        block = array.astype(dtype, copy=False).tobytes()
-        digest.update(block)
-        file.write(block)
-    encoded = json.dumps({"key": key, "dtype": dtype.str, **metadata()}).encode()
-    for block in (encoded, len(encoded).to_bytes(8, "little")):
-        digest.update(block)
-        file.write(block)
+        put(array.astype(dtype, copy=False).tobytes())
+    places: dict[str, Any] = {}
+    end = written
+    for name, array in further().items():
+        put(bytes(-written % 8))
+        places[name] = [array.dtype.str, written, len(array)]
+        for start in range(0, len(array), _CHUNK):
+            put(array[start : start + _CHUNK].tobytes())
+    values = {"key": key, "dtype": dtype.str, **metadata()}
+    encoded = json.dumps(values | {"arrays": places, "end": end} if places else values).encode()
+    put(encoded)
+    put(len(encoded).to_bytes(8, "little"))
     file.write(digest.digest())
 
 
@@ -194,5 +225,9 @@ def _is_complete(file: BinaryIO, size: int) -> bool:
 
 
 def _map(file: BinaryIO, dtype: np.dtype[Any], metadata: Metadata, end: int) -> Entry:
-    count = (end - len(_MAGIC)) // dtype.itemsize
-    return Entry(map_array(file, dtype, offset=len(_MAGIC), count=count), metadata)
+    count = (metadata.get("end", end) - len(_MAGIC)) // dtype.itemsize
+    arrays = {
+        name: map_array(file, np.dtype(kind), offset=offset, count=length)
+        for name, (kind, offset, length) in metadata.get("arrays", {}).items()
+    }
+    return Entry(map_array(file, dtype, offset=len(_MAGIC), count=count), metadata, arrays)

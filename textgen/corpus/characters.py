@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_CHUNK = 1 << 17
 CODE_POINTS = 0x110000
 """The number of Unicode code points."""
 
@@ -42,7 +43,8 @@ class CharacterCounts:
     """Counts the characters of a text that comes in pieces.
 
     >>> counts = CharacterCounts()
-    >>> counts.add("banana")
+    >>> counts.add("banana").tolist()
+    [98, 97, 110, 97, 110, 97]
     >>> counts.to_dict(), counts.total, counts.distinct
     ({'a': 3, 'b': 1, 'n': 2}, 6, 3)
     """
@@ -51,11 +53,15 @@ class CharacterCounts:
         self._counts = np.zeros(CODE_POINTS, np.int64)
         self._total = 0
 
-    def add(self, text: str) -> None:
-        """Adds the characters of a piece."""
-        counts = np.bincount(to_code_points(text))
-        self._counts[: len(counts)] += counts
+    def add(self, text: str) -> NDArray[np.uint8] | NDArray[np.uint32]:
+        """Adds the characters of a piece, and returns its code points."""
+        codes = to_code_points(text)
+        for start in range(0, len(codes), _CHUNK):
+            # Counting makes 8 bytes of each code point: a chunk of them stays in the processor's cache.
+            counts = np.bincount(codes[start : start + _CHUNK])
+            self._counts[: len(counts)] += counts
         self._total += len(text)
+        return codes
 
     @property
     def total(self) -> int:

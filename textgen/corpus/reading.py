@@ -12,6 +12,7 @@ from textgen.corpus import sources
 from textgen.corpus.decoding import check_encoding, decode_source
 from textgen.corpus.finding import find_sources, is_stream, stream_descriptor
 from textgen.corpus.normalization import normalize
+from textgen.corpus.rows import Fields
 from textgen.corpus.sources import STANDARD_INPUT, Source
 
 OnRead = Callable[[bytes], None]
@@ -31,12 +32,22 @@ class Corpus:
         name: a short name from the first path, for a run.
         config: the settings by which the sources become one text.
         places: the paths that were named, absolute, so that they are found from another folder; "-" for a stream.
+        fields: the fields of records that the sources hold as JSON Lines, whatever `config` says; None for files.
     """
 
-    def __init__(self, name: str, found: Sequence[Source], config: CorpusConfig, *, places: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        found: Sequence[Source],
+        config: CorpusConfig,
+        *,
+        places: Sequence[str] = (),
+        fields: Fields | None = None,
+    ) -> None:
         self.name = name
         self.config = config
         self.places = tuple(places)
+        self.fields = fields
         self._sources = tuple(found)
 
     @property
@@ -61,7 +72,7 @@ class Corpus:
 
     def configured(self, config: CorpusConfig) -> Corpus:
         """The same sources with other settings; which files of a folder they are stays as it is."""
-        return Corpus(self.name, self._sources, config, places=self.places)
+        return Corpus(self.name, self._sources, config, places=self.places, fields=self.fields)
 
     def ready(self, since: float) -> float:
         """The `time.monotonic()` from which the text is there: the end of its last stream, if that is after `since`.

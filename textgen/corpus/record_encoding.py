@@ -1,11 +1,13 @@
-"""Encodes a corpus of records in one pass over its sources, and one over a copy of its records in UTF-8.
+"""Encodes a corpus of records in one pass over its sources, and one over a copy of its records.
 
-The copy, in a temporary file if it is long, holds those that train apart from those that are held out.
+A table is thus parsed only once. The copy, in a temporary file if it is long, holds the records that train apart from
+those that are held out. Long corpora are cached.
 """
 
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterator
 from itertools import compress
 from typing import IO, Any
@@ -13,18 +15,19 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.config import Unknown
-from textgen.corpus.cache import CorpusCache
+from textgen.corpus.cache import CorpusCache, Entry, write_temporary
 from textgen.corpus.characters import CharacterCounts
 from textgen.corpus.encoded import EncodedCorpus
-from textgen.corpus.passes import Fingerprint, Meter, Report, check_known
+from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known
 from textgen.corpus.reading import Corpus
-from textgen.corpus.record_reading import RecordReader
+from textgen.corpus.record_reading import Block, RecordReader
 from textgen.corpus.records import Records
+from textgen.corpus.sources import cannot_keep
+from textgen.corpus.tables import table_kind
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.errors import CorpusError
+from textgen.errors import ConfigError, CorpusError
 
-_HELD = 64 << 20
+_HELD = 16 << 20
 """Bytes of a copy up to which it stays in memory."""
 
 
@@ -37,67 +40,204 @@ def encode_records(
     long: bool,
     seed: int,
 ) -> EncodedCorpus:
-    """Encodes a corpus of records, as `encode_corpus` does a running text."""
-    del cache, long
-    meter = Meter(progress, corpus.bytes, passes=1)
-    fingerprint, counts, reader = Fingerprint(meter), CharacterCounts(), RecordReader(corpus, seed=seed)
-    training, held_out = _Copy(), _Copy()
-    for block in reader.blocks(fingerprint.add):
-        counts.add("".join(block.texts))
-        lengths = np.fromiter(map(len, block.texts), np.int64, len(block.texts))
-        for copy, chosen in ((training, ~block.held_out), (held_out, block.held_out)):
-            copy.add(list(compress(block.data, chosen.tolist())), lengths[chosen], block.label_of[chosen])
-    if not counts.total:
-        raise CorpusError(f"The corpus {corpus.title} has no records that are not empty.")
-    vocabulary = tokenizer or CharTokenizer.from_counts(
-        counts.to_dict(), min_count=corpus.config.min_count, has_end=True
-    )
-    check_known(corpus.title, counts, vocabulary)
-    ids = np.concatenate([*training.ids(vocabulary), *held_out.ids(vocabulary)])
-    lengths = np.concatenate([*training.lengths, *held_out.lengths])
+    """Encodes a corpus of records, as `textgen.corpus.encode_corpus` does a running text, which calls it.
+
+    Args:
+        corpus: the corpus.
+        tokenizer: the vocabulary; None builds it.
+        cache: the cache of a long corpus's ids, if there is one.
+        progress: called with the bytes done and the total.
+        long: whether the ids are too many to be kept in memory.
+        seed: of the split.
+
+    Raises:
+        CorpusError: as `encode_corpus`, or no record trains, or a table is not as it should be.
+        UnknownCharacterError: the text contains characters outside the given vocabulary.
+    """
+    meter = Meter(progress, corpus.bytes, passes=1 if cache is None else 2)
+    content, keys = None, [""]
+    if cache is not None:
+        before = Fingerprint(meter)
+        corpus.read(before.add)
+        content = before.hexdigest()
+        keys = cache_keys(corpus.config, content, tokenizer, _settings(corpus, seed))
+        for key in keys:
+            encoded = _from_entry(corpus, cache.read(key), tokenizer)
+            if encoded is not None:
+                meter.finish()
+                return encoded
+    fingerprint, encoding = Fingerprint(meter), _Encoding(corpus, seed=seed)
+    encoding.read(fingerprint)
+    if content not in (None, fingerprint.hexdigest()):
+        raise changed(corpus.title)
+    vocabulary = encoding.vocabulary(tokenizer)
+    parts = encoding.ids(vocabulary), vocabulary.dtype, encoding.metadata, encoding.arrays
+    if not long:
+        entry = Entry(np.concatenate(list(parts[0])), encoding.metadata(), encoding.arrays())
+    elif cache is None:
+        entry = write_temporary(*parts)
+    else:
+        entry = cache.write(keys[-1], *parts)
     meter.finish()
+    return _encoded(corpus, entry, vocabulary)
+
+
+class _Encoding:
+    """The encoding of a corpus: first its records are read, then their ids are made."""
+
+    def __init__(self, corpus: Corpus, *, seed: int) -> None:
+        self._corpus, self._seed = corpus, seed
+        self._reader, self._counts = RecordReader(corpus, seed=seed), CharacterCounts()
+        self._training, self._held_out = _Copy(corpus.title), _Copy(corpus.title)
+
+    def read(self, fingerprint: Fingerprint) -> None:
+        """Reads all records."""
+        for block in self._reader.blocks(fingerprint.add):
+            self._training.add(block, ~block.held_out, self._counts)
+            self._held_out.add(block, block.held_out, self._counts)
+        if not self._counts.total:
+            raise CorpusError(f"The corpus {self._corpus.title} has no record that is not empty. Give some hundreds.")
+        if not self._training.records:
+            raise CorpusError(
+                f"All records of the corpus {self._corpus.title} fall to validation. Give more of them, or pass "
+                "--validation 0 to train on all."
+            )
+
+    def vocabulary(self, tokenizer: CharTokenizer | None) -> CharTokenizer:
+        """The given vocabulary, or that of the records."""
+        counts, min_count = self._counts, self._corpus.config.min_count
+        vocabulary = tokenizer or CharTokenizer.from_counts(counts.to_dict(), min_count=min_count, has_end=True)
+        check_known(self._corpus.title, counts, vocabulary)
+        if not vocabulary.has_end:
+            raise CorpusError(
+                "The vocabulary has no id for a record's end. Start from a model that was trained on records."
+            )
+        self._vocabulary = vocabulary
+        return vocabulary
+
+    def ids(self, vocabulary: CharTokenizer) -> Iterator[NDArray[Any]]:
+        """The ids of the records that train, then of those that are held out."""
+        yield from self._training.ids(vocabulary)
+        yield from self._held_out.ids(vocabulary)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is to be stored for each record."""
+        copies = self._training, self._held_out
+        lengths = np.concatenate([*self._training.lengths, *self._held_out.lengths])
+        starts = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths + 1, out=starts[1:])
+        label_of = np.concatenate([each for copy in copies for each in copy.label_of])
+        return {"starts": starts, "label_of": self._order()[label_of]}
+
+    def metadata(self) -> dict[str, Any]:
+        """What else is to be stored."""
+        reader, labels = self._reader, self._labels()
+        places = {label: place for place, label in enumerate(labels)}
+        return {
+            "tokenizer": self._vocabulary.to_json(),
+            "bytes": reader.bytes,
+            "distinct": self._counts.distinct,
+            "sha256": reader.hexdigest(),
+            "records": {
+                "training": self._training.records,
+                "labels": labels,
+                "label_sets": sorted([places[label] for label in found] for found in reader.combinations),
+                "seed": self._seed,
+                "duplicates": reader.duplicates(),
+                "dropped": reader.dropped,
+            },
+        }
+
+    def _labels(self) -> list[str]:
+        return sorted({label for found in self._reader.combinations for label in found})
+
+    def _order(self) -> NDArray[np.int32]:
+        """Where each combination of labels, as they came, stands among all of them sorted."""
+        found = list(self._reader.combinations)
+        order = np.empty(len(found), np.int32)
+        # Sorting the labels' names sorts their indices, too.
+        order[sorted(range(len(found)), key=found.__getitem__)] = np.arange(len(found), dtype=np.int32)
+        return order
+
+
+class _Copy:
+    """A copy of some records, block by block: their code points, and the length and the labels of each."""
+
+    def __init__(self, name: str) -> None:
+        self.records = 0
+        self.lengths: list[NDArray[np.int64]] = []
+        self.label_of: list[NDArray[np.int32]] = []
+        self._name = name
+        self._parts: list[tuple[np.dtype[Any], int]] = []
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_HELD)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+
+    def add(self, block: Block, chosen: NDArray[np.bool_], counts: CharacterCounts) -> None:
+        """Adds some records of a block, and counts their characters."""
+        texts = list(compress(block.texts, chosen.tolist()))
+        codes = counts.add("".join(texts))
+        try:
+            self._file.write(codes.data)
+        except OSError as error:
+            raise cannot_keep(f"the records of {self._name}", error) from error
+        self._parts.append((codes.dtype, codes.nbytes))
+        self.records += len(texts)
+        self.lengths.append(block.lengths[chosen])
+        self.label_of.append(block.label_of[chosen])
+
+    def ids(self, vocabulary: CharTokenizer) -> Iterator[NDArray[Any]]:
+        """The ids of the records, each followed by that of its end, block by block."""
+        end = vocabulary.end_id
+        self._file.seek(0)
+        for (dtype, size), lengths in zip(self._parts, self.lengths, strict=True):
+            codes = np.frombuffer(self._file.read(size), dtype)
+            yield np.insert(vocabulary.encode_code_points(codes), np.cumsum(lengths), end or 0)
+        self._file.close()
+
+
+def _settings(corpus: Corpus, seed: int) -> dict[str, Any]:
+    """What the ids of records depend on beyond those of a running text."""
+    config = corpus.config
+    return {
+        "records": config.records,
+        "fields": [config.text_field, config.label_field, corpus.fields],
+        "kinds": [table_kind(source) for source in corpus.sources] if config.text_field else None,
+        "validation": config.validation,
+        "seed": seed,
+    }
+
+
+def _from_entry(corpus: Corpus, entry: Entry | None, tokenizer: CharTokenizer | None) -> EncodedCorpus | None:
+    """The corpus of a cache entry, if it has the given vocabulary."""
+    if entry is None:
+        return None
+    try:
+        vocabulary = CharTokenizer.from_json(entry.metadata["tokenizer"])
+        return _encoded(corpus, entry, vocabulary) if tokenizer in (None, vocabulary) else None
+    except (KeyError, ConfigError):
+        return None
+
+
+def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer) -> EncodedCorpus:
+    values = entry.metadata["records"]
     return EncodedCorpus(
         name=corpus.name,
         sources=corpus.sources,
         config=corpus.config,
         tokenizer=vocabulary,
-        ids=ids,
-        bytes=reader.bytes,
-        distinct=counts.distinct,
-        sha256=reader.hexdigest(),
+        ids=entry.ids,
+        bytes=entry.metadata["bytes"],
+        distinct=entry.metadata["distinct"],
+        sha256=entry.metadata["sha256"],
         places=corpus.places,
         records=Records(
-            starts=np.concatenate([[0], np.cumsum(lengths + 1)]).astype(np.int64),
-            training=sum(map(len, training.lengths)),
-            label_of=np.concatenate([*training.label_of, *held_out.label_of]),
-            seed=seed,
-            duplicates=reader.duplicates(),
-            dropped=reader.dropped,
+            starts=entry.arrays["starts"],
+            label_of=entry.arrays["label_of"],
+            training=values["training"],
+            labels=tuple(values["labels"]),
+            label_sets=tuple(map(tuple, values["label_sets"])),
+            seed=values["seed"],
+            duplicates=values["duplicates"],
+            dropped=values["dropped"],
         ),
     )
-
-
-class _Copy:
-    """A copy of some records in UTF-8, block by block."""
-
-    def __init__(self) -> None:
-        self.lengths: list[NDArray[np.int64]] = []
-        self.label_of: list[NDArray[np.int32]] = []
-        self._sizes: list[int] = []
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_HELD)  # noqa: SIM115
-
-    def add(self, data: list[bytes], lengths: NDArray[np.int64], label_of: NDArray[np.int32]) -> None:
-        """Adds a block."""
-        self._sizes.append(self._file.write(b"".join(data)))
-        self.lengths.append(lengths)
-        self.label_of.append(label_of)
-
-    def ids(self, vocabulary: CharTokenizer) -> Iterator[NDArray[Any]]:
-        """The ids of the records, each with its end, block by block."""
-        unknown: Unknown = "replace" if vocabulary.has_unknown else "error"
-        self._file.seek(0)
-        for size, lengths in zip(self._sizes, self.lengths, strict=True):
-            text = self._file.read(size).decode("utf-8", "surrogatepass")
-            ends = np.cumsum(lengths)
-            yield np.insert(vocabulary.encode(text, unknown=unknown), ends, vocabulary.end_id or 0)
-        self._file.close()

@@ -17,7 +17,7 @@ from textgen.config import Unknown, require
 from textgen.corpus.characters import CODE_POINTS, CharacterCounts, from_code_points, name_characters, to_code_points
 from textgen.errors import ConfigError, CorpusError, UnknownCharacterError
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 17
 _REPLACEMENT = "\ufffd"
 _END = "\n"
 
@@ -176,6 +176,28 @@ class CharTokenizer:
             ids[filled : filled + len(found)] = found
             filled += len(found)
         return ids if filled == len(ids) else ids[:filled].copy()
+
+    def encode_code_points(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """The ids of a text given by its code points, which are known to be in the vocabulary or have its unknown id.
+
+        Args:
+            codes: `(characters,)`, unsigned integers.
+
+        Returns:
+            `(characters,)` of type `dtype`.
+
+        >>> CharTokenizer("abn").encode_code_points(np.array([98, 97], np.uint8)).tolist()
+        [1, 0]
+        """
+        ids = np.empty(len(codes), self._dtype)
+        for start in range(0, len(codes), _CHUNK):
+            found = self._ids.take(codes[start : start + _CHUNK], mode="clip")
+            lacking = found == self.vocab_size
+            if lacking.any():
+                require(self._has_unknown, "codes", "in the vocabulary", self.outside(from_code_points(codes)))
+                found[lacking] = self.unknown_id
+            ids[start : start + _CHUNK] = found
+        return ids
 
     def outside(self, text: str) -> str:
         """The distinct characters of a text that are outside the vocabulary, in code-point order.

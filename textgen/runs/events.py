@@ -17,6 +17,7 @@ class Summary:
 
     Args:
         corpus: name, characters, files and SHA-256.
+        labels: the records' labels with their numbers; "" if there are none.
         vocabulary: the number of distinct characters.
         split: the sizes of the training and the validation text.
         model: architecture, number of weights, and why this size.
@@ -33,6 +34,7 @@ class Summary:
     device: str
     budget: str
     run: str
+    labels: str = ""
     problems: Sequence[str] = ()
 
 

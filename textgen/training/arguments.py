@@ -10,18 +10,19 @@ from textgen.config import CorpusConfig, TrainingConfig, require
 from textgen.corpus import Corpus, EncodedCorpus, open_corpus, open_texts
 from textgen.corpus.batches import Streams
 from textgen.corpus.record_batches import RecordStreams
+from textgen.corpus.strings import Text
 from textgen.runs.run import check_folder
 
 Source = str | Path
 
 
-def is_given(sources: Source | Sequence[Source] | Corpus, texts: Iterable[str] | None) -> bool:
+def is_given(sources: Source | Sequence[Source] | Corpus, texts: Iterable[Text] | None) -> bool:
     """Whether a text is named at all."""
     return texts is not None or isinstance(sources, (str, Path, Corpus)) or len(sources) > 0
 
 
 def open_text(
-    sources: Source | Sequence[Source] | Corpus, texts: Iterable[str] | None, config: CorpusConfig | None
+    sources: Source | Sequence[Source] | Corpus, texts: Iterable[Text] | None, config: CorpusConfig | None
 ) -> Corpus:
     """The text that is named, with these settings; those of an opened one stay where there are none.
 

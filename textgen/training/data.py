@@ -17,6 +17,9 @@ Validation = HeldOut | HeldOutRecords
 
 VALIDATION_STREAMS = 32
 VALIDATION_LENGTH = 128
+_SHOWN = 12
+"""How many labels are named."""
+
 _COUNTED = 1 << 20
 """Ids counted at once."""
 
@@ -62,10 +65,23 @@ def describe_text(encoded: EncodedCorpus) -> str:
     if records is None:
         return f"{encoded.name}, {encoded.characters:,} characters in {where}"
     lengths, again = records.lengths, records.duplicates
+    dropped = f"; {records.dropped:,} empty ones left out" if records.dropped else ""
     return (
         f"{encoded.name}, {len(records):,} record{'s' if len(records) != 1 else ''} of {lengths.mean():.1f} characters "
         f"on average and at most {lengths.max():,}, {again:,} of them duplicate{'s' if again != 1 else ''}, in {where}"
+        f"{dropped}"
     )
+
+
+def describe_labels(encoded: EncodedCorpus) -> str:
+    """The labels of a text's records, the most frequent first, with their numbers, in words; "" without labels."""
+    if encoded.records is None or not encoded.records.labels:
+        return ""
+    counts = sorted(encoded.records.label_counts().items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{label} {count:,}" for label, count in counts[:_SHOWN])
+    more = f" and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else ""
+    unlabelled = int((encoded.records.label_of == 0).sum())
+    return f"{shown}{more}" + (f"; {unlabelled:,} records without" if unlabelled else "")
 
 
 def describe_split(encoded: EncodedCorpus, each: Validation | None, whole: Validation | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from textgen.config import CorpusConfig, Device, TrainingConfig
 from textgen.corpus import Corpus, EncodedCorpus, encode_corpus
-from textgen.corpus.strings import NAME
+from textgen.corpus.strings import NAME, Text
 from textgen.display.format import short_duration
 from textgen.errors import CheckpointError, RunError
 from textgen.model.progress import SavedProgress
@@ -39,7 +39,7 @@ def resume(
     *,
     checkpoints: Source = "checkpoints",
     sources: Source | Sequence[Source] | Corpus = (),
-    texts: Iterable[str] | None = None,
+    texts: Iterable[Text] | None = None,
     epochs: float | None = None,
     time: float | None = None,
     device: Device | None = None,

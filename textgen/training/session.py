@@ -32,7 +32,14 @@ from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
 from textgen.system import counting_stops, interruptible
-from textgen.training.data import count_ids, describe_split, describe_text, known_hashes, open_held_out
+from textgen.training.data import (
+    count_ids,
+    describe_labels,
+    describe_split,
+    describe_text,
+    known_hashes,
+    open_held_out,
+)
 from textgen.training.framework import untouched_random_numbers
 from textgen.training.keras_model import build_model
 from textgen.training.loop import fit
@@ -308,6 +315,7 @@ class Session:
         shape = f"{model.layers} x {model.units} {cell_name(model.cell)}"
         return Summary(
             corpus=f"{describe_text(encoded)} (sha256 {encoded.sha256[:12]})",
+            labels=describe_labels(encoded),
             vocabulary=f"{encoded.tokenizer.vocab_size - encoded.tokenizer.has_end:,} characters",
             split=describe_split(encoded, self.held_out, self.whole),
             model=f"{shape}, {model.weights:,} weights ({self.recipe.reason})",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords, plain
 from textgen.corpus import Corpus, encode_corpus
+from textgen.corpus.form import refuse_table
+from textgen.corpus.strings import Text
 from textgen.errors import ConfigError
 from textgen.model.read import read_checkpoint
 from textgen.runs.create import create_run
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 def train(
     sources: Source | Sequence[Source] | Corpus = (),
     *,
-    texts: Iterable[str] | None = None,
+    texts: Iterable[Text] | None = None,
     name: str | None = None,
     size: Size | None = None,
     start_from: Source | None = None,
@@ -45,13 +47,15 @@ def train(
     Args:
         sources: files, folders, or "-" for standard input; or what `textgen.corpus.open_corpus` opened.
         texts: strings instead of sources, in a list or from a generator; a newline is added after one that does not end
-            with one. `resume` needs the same texts again.
+            with one. With `CorpusConfig(records="files")` each string is a record, or a pair of one and its label or
+            labels. `resume` needs the same texts again.
         name: the run's name, a folder in `checkpoints`; None takes the corpus's name, numbered if taken.
         size: a preset for the shape: "tiny", "small", "medium" or "large".
         start_from: a run or a checkpoint to fine-tune. Its shape is kept; characters that it does not know get
             freshly initialised weights.
         checkpoints: folder that holds the runs.
-        corpus: encoding, newlines, normalisation, rare characters and the validation split; None for the defaults.
+        corpus: encoding, newlines, normalisation, records, rare characters and the validation split; None for the
+            defaults.
         tensorboard: write event files with losses, learning rate, gradient norm and samples: True for the run's folder,
             a path for a subfolder of the run's name there.
         callbacks: your own Keras callbacks; an epoch is the interval between two validations. The learning rate is the
@@ -94,6 +98,7 @@ def train(
             )
         wanted_model = _shape_of(base.model, wanted_model)
     opened = open_text(sources, texts, corpus)
+    refuse_table(opened)
     started = opened.ready(started)
     seed = TrainingConfig(**TrainingConfig.among({"seed": wanted.get("seed", 0)})).seed
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding, seed=seed)

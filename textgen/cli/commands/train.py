@@ -164,6 +164,7 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
     """
     from textgen.cli.reading import hint_at_waiting
     from textgen.corpus import open_corpus
+    from textgen.corpus.form import note_on_list, refuse_table
     from textgen.model.read import read_metadata
     from textgen.runs.create import create_run
     from textgen.runs.find import find_run, resolve_checkpoint
@@ -189,10 +190,15 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
     if not options["sources"]:
         return None
     opened = open_corpus(options["sources"], config=corpus)
+    if options["resume"] is None:
+        refuse_table(opened)
     with hint_at_waiting(options["sources"]):
         opened.ready(STARTED)
     if options["resume"] is None:
         _check_length(opened, given)
+        note = note_on_list(opened)
+        if note and not options["quiet"]:
+            click.echo(f"Note: {visible(note)}", err=True)
     return opened
 
 

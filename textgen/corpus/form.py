@@ -1,0 +1,69 @@
+"""What the form of a corpus tells of its records, where nobody said what they are: tables are refused, lists noted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textgen.corpus.lists import looks_like_list
+from textgen.corpus.reading import Corpus
+from textgen.corpus.rows import show_names
+from textgen.corpus.tables import field_names, table_kind
+from textgen.errors import CorpusError
+
+
+def refuse_table(corpus: Corpus) -> None:
+    r"""Refuses a corpus with a table if the settings do not say whether to read it as one.
+
+    Args:
+        corpus: the corpus; only the start of the first table is read.
+
+    Raises:
+        CorpusError: it has a .csv, .tsv or .jsonl file, and neither `text_field` nor `records` is set.
+
+    >>> from textgen.corpus import open_corpus
+    >>> path = getfixture("tmp_path") / "poems.csv"
+    >>> _ = path.write_text("text,author\nThe sea,Nan\n")
+    >>> refuse_table(open_corpus(path))
+    Traceback (most recent call last):
+    ...
+    textgen.errors.CorpusError: ...poems.csv is a table with the fields 'text' and 'author'. Pass --text-field NAME ...
+    """
+    if corpus.config.records is not None or corpus.config.text_field is not None:
+        return
+    for source, pieces in corpus.texts():
+        kind = table_kind(source.location)
+        if kind is not None:
+            names = field_names(kind, pieces)
+            raise CorpusError(
+                f"{source.name} is a table{_with(names)}. Pass --text-field NAME to learn the text of each row as a "
+                "record of its own, or --records none to learn the file as it is."
+            )
+
+
+def note_on_list(corpus: Corpus) -> str:
+    r"""Says what `records` would do for a text that looks like a list of lines; "" if it is set, or nothing does.
+
+    Only the start of the first source is read.
+
+    >>> from textgen.corpus import open_corpus
+    >>> path = getfixture("tmp_path") / "names.txt"
+    >>> _ = path.write_text("Ada\nBea\nCleo\n" * 20)
+    >>> print(note_on_list(open_corpus(path)))
+    ...names.txt looks like a list: --records lines would learn each line by itself, whatever stands before it, ...
+    """
+    if corpus.config.records is not None or corpus.config.text_field is not None:
+        return ""
+    for source, pieces in corpus.texts():
+        if not looks_like_list(next(pieces, "")):
+            return ""
+        return (
+            f"{source.name} looks like a list: --records lines would learn each line by itself, whatever stands before "
+            "it, in a new order in each epoch."
+        )
+    return ""
+
+
+def _with(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return f" with the field{'s' if len(names) > 1 else ''} {show_names(names)}"
