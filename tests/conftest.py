@@ -56,6 +56,20 @@ def home(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> Path
 
 
 @pytest.fixture(scope="session")
+def names(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Run":
+    """A run on records, words of the corpus, one a line."""
+    from tiny_runs import TINY
+
+    from textgen.config import CorpusConfig
+    from textgen.training.start import train
+
+    folder = tmp_path_factory.mktemp("names")
+    words = (bundled_corpus / "marrow_haven.txt").read_text(encoding="utf-8").split()[:400]
+    (folder / "names.txt").write_text("\n".join(words) + "\n", encoding="utf-8", newline="")
+    return train(folder / "names.txt", checkpoints=folder, corpus=CorpusConfig(records="lines"), epochs=3.0, **TINY)
+
+
+@pytest.fixture(scope="session")
 def uncut(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Run":
     """A run never cut, on the first 4000 characters of the corpus: one worker trains it, and all leave it as it is."""
     from tiny_runs import WHOLE

@@ -80,11 +80,13 @@ def test_the_help_lists_each_command_in_one_whole_line() -> None:
     [line for command in ("", *COMMANDS) for line in examples(command) if "textgen train" not in line],
 )
 def test_the_examples_work_on_the_bundled_corpus(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, line: str
 ) -> None:
     (tmp_path / "corpora").symlink_to(home / "corpora", target_is_directory=True)
     for name in ("marrow_haven", "marrow_haven-2"):
         shutil.copytree(home / "checkpoints" / "tiny", tmp_path / "checkpoints" / name)
+    if " names " in line:
+        shutil.copytree(request.getfixturevalue("names").path, tmp_path / "checkpoints" / "names")
     monkeypatch.chdir(tmp_path)
     code, out, err = piped(line, tmp_path) if "|" in line else astuple(front_door.run(*shlex.split(line)[1:]))
     assert (code, "Error" in err) == (0, False), err

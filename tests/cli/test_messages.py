@@ -19,6 +19,7 @@ RAISED_IN = {
     "textgen/analysis/evaluation/": ("eval",),
     "textgen/analysis/memorisation/": ("sample", "novelty"),
     "textgen/cli/hints.py": ("sample",),
+    "textgen/cli/records.py": ("sample",),
     "textgen/cli/reading.py": ("sample", "complete", "score", "eval"),
     "textgen/corpus/batches.py": ("train",),
     "textgen/corpus/cells.py": ("train",),
@@ -35,6 +36,7 @@ RAISED_IN = {
     "textgen/runs/create.py": ("train",),
     "textgen/runs/find.py": (*READING, "runs", "info", "plot"),
     "textgen/runs/run.py": ("train",),
+    "textgen/sampling/records.py": ("sample",),
     "textgen/training/": ("train",),
 }
 """The commands in which the messages of a file, or of a folder's files, may come up; a command's file is its own."""

@@ -1,10 +1,11 @@
 """Reads and writes checkpoints: `.keras` files that hold a model, its vocabulary and its provenance.
 
 Keras writes its own members (`config.json`, `model.weights.h5`), and the file opens with `keras.saving.load_model`
-where textgen is not installed (a peephole model's after `import textgen.peephole`). textgen adds two members:
+where textgen is not installed (a peephole model's after `import textgen.peephole`). textgen adds its own:
 
     textgen.json         the metadata: `metadata.Metadata`
     training_state.npz   the rest of what `--resume` needs to continue exactly; only in `last.keras`
+    records.npz          of a run on records: their hashes, by which `textgen sample --new` knows new ones
 
 The modules:
 

@@ -25,6 +25,9 @@ from textgen.system import PathLike
 from textgen.system.versions import VERSION
 
 TRAINING_STATE = "training_state.npz"
+RECORDS = "records.npz"
+HASHES = "hashes"
+"""The array in `RECORDS`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,23 @@ def read_training_state(path: PathLike) -> dict[str, NDArray[Any]]:
             )
         _check_digest(archive, TRAINING_STATE, metadata)
         return archive.arrays(TRAINING_STATE)
+
+
+def read_record_hashes(path: PathLike) -> NDArray[np.uint64] | None:
+    """The hashes of the records of the training text, ascending; None where the checkpoint holds none.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not by textgen.
+    """
+    with read_archive(path) as archive:
+        metadata = _metadata(archive)
+        if RECORDS not in archive.members:
+            return None
+        _check_digest(archive, RECORDS, metadata)
+        hashes = archive.arrays(RECORDS).get(HASHES)
+        if hashes is None or hashes.dtype != np.uint64 or hashes.ndim != 1 or (hashes[1:] < hashes[:-1]).any():
+            raise archive.problem(f"{RECORDS} in it is not as textgen writes it")
+        return hashes
 
 
 def describe(path: PathLike) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from textgen.errors import CheckpointError, ConfigError
 from textgen.model.archive import npz, read_archive
 from textgen.model.keras_file import WEIGHTS, weight_places
 from textgen.model.metadata import Metadata, shortened
-from textgen.model.read import TRAINING_STATE, read_checkpoint
+from textgen.model.read import HASHES, RECORDS, TRAINING_STATE, read_checkpoint
 from textgen.model.values import METADATA
 from textgen.model.weights import ModelWeights
 from textgen.system import PathLike, atomic_path, explain
@@ -31,6 +31,7 @@ def write_checkpoint(
     *,
     metadata: Metadata,
     training_state: Mapping[str, NDArray[Any]] | None = None,
+    record_hashes: NDArray[np.uint64] | None = None,
 ) -> None:
     """Writes a model to `path` atomically.
 
@@ -42,6 +43,8 @@ def write_checkpoint(
         keras_model: what `textgen.training.keras_model.build_model` returned.
         metadata: the contents of `textgen.json`; `versions`, `textgen`, `members` and `weights` are filled in here.
         training_state: arrays of numbers by names in printable ASCII; None writes none.
+        record_hashes: `(records,)`, ascending, of the records of the training text, by which new ones are known; see
+            `textgen.corpus.known_records`. None writes none.
 
     Raises:
         CheckpointError: the disk is full, the folder is not writable, or the weights are not finite or do not match
@@ -52,7 +55,7 @@ def write_checkpoint(
         raise CheckpointError(f"A checkpoint's name must end in .keras; got {path}. Rename it.")
     try:
         with atomic_path(path) as aside:
-            _write(aside, keras_model, metadata, training_state)
+            _write(aside, keras_model, metadata, _members(training_state, record_hashes))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written: {explain(error)}{_kept(path)}") from error
     except MemoryError as error:
@@ -71,17 +74,20 @@ def _kept(path: Path) -> str:
     return " The checkpoint that was there is unharmed." if path.exists() else ""
 
 
-def _write(
-    aside: Path,
-    keras_model: Any,
-    metadata: Metadata,
-    training_state: Mapping[str, NDArray[Any]] | None,
-) -> None:
+def _members(
+    training_state: Mapping[str, NDArray[Any]] | None, record_hashes: NDArray[np.uint64] | None
+) -> dict[str, bytes]:
+    """The members that are neither Keras's nor the metadata, by name."""
+    members = {} if training_state is None else {TRAINING_STATE: npz(training_state)}
+    return members if record_hashes is None else members | {RECORDS: npz({HASHES: record_hashes})}
+
+
+def _write(aside: Path, keras_model: Any, metadata: Metadata, members: Mapping[str, bytes]) -> None:
+    import hashlib
     import zipfile
 
     import keras
 
-    state = None if training_state is None else npz(training_state)
     weights = ModelWeights.from_arrays(keras_model.get_weights())
     try:
         weights.validate(metadata.model)
@@ -92,16 +98,13 @@ def _write(
         with read_archive(aside) as archive:
             digests = {name: archive.digest(name) for name in archive.members}
             places = weight_places(archive.read(WEIGHTS), metadata.model)
-        if state is not None:
-            import hashlib
-
-            digests[TRAINING_STATE] = hashlib.sha256(state).hexdigest()
+        digests |= {name: hashlib.sha256(data).hexdigest() for name, data in members.items()}
         whole = dataclasses.replace(
             metadata, versions=loaded_versions(), textgen=VERSION, members=digests, weights=places
         )
         with zipfile.ZipFile(aside, "a") as file:
-            if state is not None:
-                file.writestr(zipfile.ZipInfo(TRAINING_STATE), state)
+            for name, data in members.items():
+                file.writestr(zipfile.ZipInfo(name), data)
             file.writestr(zipfile.ZipInfo(METADATA), json.dumps(whole.to_json()))
         read_back = read_checkpoint(aside).weights
         if not all(map(np.array_equal, weights.arrays(), read_back.arrays())):

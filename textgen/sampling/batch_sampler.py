@@ -39,6 +39,7 @@ class BatchSampler:
         config: the controls.
         generators: a random generator for each sample.
         banned: the ids that are never drawn, not all of them; None for none.
+        not_first: an id that is not drawn first; None for none.
 
     Attributes:
         samples: the indices of the unfinished samples, in the order of the rows that `draw` returns.
@@ -53,6 +54,7 @@ class BatchSampler:
         generators: Sequence[np.random.Generator],
         *,
         banned: Ids | None = None,
+        not_first: int | None = None,
     ) -> None:
         count = len(generators)
         logits, state = engine.read(context[None], engine.initial_state(1, quiet=count > 1), last=True)
@@ -69,6 +71,7 @@ class BatchSampler:
         self._temperatures = config.temperatures
         self._window = Window(prompt, count, config.repetition_window) if config.repetition_penalty > 1.0 else None
         self._banned = _columns(banned)
+        self._not_first = not_first
 
     @property
     def logprobs(self) -> Array:
@@ -127,6 +130,8 @@ class BatchSampler:
         possible = logits.astype(np.float64)
         if self._banned is not None:
             possible[:, self._banned] = -np.inf
+        if not self._position and self._not_first is not None:
+            possible[:, self._not_first] = -np.inf
         return draw(controlled(possible, self._config, temperature, recent, margin), noise, margin)
 
     def _compute_alone(self, row: int, referee: Referee) -> None:

@@ -75,13 +75,13 @@ class Ending:
             return shown
         return shown + (self._sentences.end() if self.reason == "length" else self._sentences.rest())
 
-    def finish(self) -> str:
-        """Ends the text here, at the end of a record.
+    def finish(self, reason: FinishReason) -> str:
+        """Ends the text here, for a reason of the caller's.
 
         Returns:
             The last piece of the text: what was held back.
         """
-        self.reason = "record"
+        self.reason = reason
         piece, self._held = self._held, ""
         return piece if self._sentences is None else self._sentences.add(piece) + self._sentences.rest()
 

@@ -72,7 +72,7 @@ class Streams(Iterator[list[str]]):
     """Writes several texts of one prompt side by side and hands out what each character of them all brought.
 
     Each item holds a piece for each text, empty for those that have ended or hold their character back. The arguments
-    and what is raised are as for `write_samples`.
+    and what is raised are as for `write_samples`; `first` is the index of the first text among those of the seed.
     """
 
     def __init__(
@@ -84,13 +84,20 @@ class Streams(Iterator[list[str]]):
         *,
         count: int,
         logprobs: int = 0,
+        first: int = 0,
     ) -> None:
-        self._writing = _Writing(engine, tokenizer, prompt, config, count=count, logprobs=logprobs)
+        self._writing = _Writing(engine, tokenizer, prompt, config, count=count, logprobs=logprobs, first=first)
 
     def __next__(self) -> list[str]:
         if not self._writing.goes_on:
             raise StopIteration
         return self._writing.step()
+
+    def run(self) -> None:
+        """Writes the texts to their ends."""
+        with HELD:
+            for _ in self:
+                pass
 
     @property
     def samples(self) -> list[Sample]:
@@ -117,9 +124,7 @@ def write_samples(
             `banned_ids`.
     """
     streams = Streams(engine, tokenizer, prompt, config, count=count, logprobs=logprobs)
-    with HELD:
-        for _ in streams:
-            pass
+    streams.run()
     return streams.samples
 
 
@@ -139,7 +144,7 @@ class _Draft:
 
     def finish(self) -> None:
         """Ends the sample at the end of a record."""
-        self.piece = self.ending.finish()
+        self.piece = self.ending.finish("record")
         self._pieces.append(self.piece)
 
     @property
@@ -168,6 +173,7 @@ class _Writing:
         *,
         count: int,
         logprobs: int,
+        first: int = 0,
     ) -> None:
         count, logprobs = plain(count), plain(logprobs)
         require(isinstance(count, int) and 1 <= count <= 65_536, "count", "a whole number in [1, 65536]", count)
@@ -177,7 +183,7 @@ class _Writing:
         ids = tokenizer.encode(prompt, unknown=config.unknown)
         seed = secrets.randbits(32) if config.seed is None else config.seed
         config = config.replace(seed=seed)
-        self.drafts = [_Draft(prompt, index, seed, config, noted=logprobs > 0) for index in range(count)]
+        self.drafts = [_Draft(prompt, index, seed, config, noted=logprobs > 0) for index in range(first, first + count)]
         self.goes_on = self.drafts[0].ending.reason is None
         self._alphabet = [*tokenizer.characters, *["\ufffd"] * tokenizer.has_unknown, *[""] * tokenizer.has_end]
         self._end = tokenizer.end_id
@@ -185,10 +191,12 @@ class _Writing:
         if self.goes_on:
             generators = [
                 np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index,))))
-                for index in range(count)
+                for index in range(first, first + count)
             ]
             context = context_ids(tokenizer, ids)
-            self._sampler = BatchSampler(engine, context, ids, config, generators, banned=banned)
+            # No record is empty.
+            not_first = tokenizer.end_id if not len(ids) else None
+            self._sampler = BatchSampler(engine, context, ids, config, generators, banned=banned, not_first=not_first)
 
     def step(self) -> list[str]:
         """Draws the next character of each unfinished sample; returns what it adds to each sample."""

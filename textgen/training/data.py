@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from textgen.config import TrainingConfig
 from textgen.corpus import EncodedCorpus
 from textgen.corpus.batches import HeldOut
+from textgen.corpus.known_records import hash_records
 from textgen.corpus.record_batches import HeldOutRecords
 
 Validation = HeldOut | HeldOutRecords
@@ -21,6 +22,9 @@ _SHOWN = 12
 
 _COUNTED = 1 << 20
 """Ids counted at once."""
+
+_HASHED = 1 << 20
+"""The most records whose hashes a checkpoint holds: 8 MB of them."""
 
 
 def open_held_out(encoded: EncodedCorpus, config: TrainingConfig) -> tuple[Validation | None, Validation | None]:
@@ -46,6 +50,12 @@ def count_ids(encoded: EncodedCorpus) -> NDArray[np.int64]:
     for start in range(0, len(ids), _COUNTED):
         counts += np.bincount(ids[start : start + _COUNTED], minlength=len(counts))
     return counts
+
+
+def known_hashes(encoded: EncodedCorpus) -> NDArray[np.uint64] | None:
+    """The hashes of the records, for the checkpoints; None for running text, and for more records than `_HASHED`."""
+    records = encoded.records
+    return None if records is None or len(records) > _HASHED else hash_records(encoded)
 
 
 def describe_text(encoded: EncodedCorpus) -> str:

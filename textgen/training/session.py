@@ -32,7 +32,14 @@ from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
 from textgen.system import counting_stops, interruptible
-from textgen.training.data import count_ids, describe_labels, describe_split, describe_text, open_held_out
+from textgen.training.data import (
+    count_ids,
+    describe_labels,
+    describe_split,
+    describe_text,
+    known_hashes,
+    open_held_out,
+)
 from textgen.training.framework import untouched_random_numbers
 from textgen.training.keras_model import build_model
 from textgen.training.loop import fit
@@ -97,6 +104,7 @@ class Session:
                 frequencies=count_ids(encoded) if self.config.negatives else None,
             )
         self.initial = self.model.get_weights()
+        self.record_hashes = known_hashes(encoded)
 
     def start_from(self, weights: ModelWeights, known: CharTokenizer) -> None:
         """Starts from an existing model's weights; rows of characters it does not know keep their initial values."""
@@ -248,6 +256,7 @@ class Session:
             self.model,
             metadata=replace(metadata, progress=progress),
             training_state=self.trainer.capture(),
+            record_hashes=self.record_hashes,
         )
         self.run.write_history(self.progress.history)
 
@@ -255,7 +264,7 @@ class Session:
         """Writes the best model; if that fails, it is kept in memory for the next save."""
         self.unwritten = None
         try:
-            write_checkpoint(self.run.best, self.model, metadata=metadata)
+            write_checkpoint(self.run.best, self.model, metadata=metadata, record_hashes=self.record_hashes)
         except CheckpointError:
             self.unwritten = self.model.get_weights(), metadata
             raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -56,6 +55,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
         "textgen sample --length 2000 --temperature 0.4 --check",
         "textgen sample --adapt corpora/README.md --unknown skip --prompt 'The corpus '",
         "textgen sample --run marrow_haven:0.7 --run marrow_haven-2:0.3",
+        "textgen sample --run names --count 20 --unique --new",
     ),
 )
 @run_option
@@ -70,6 +70,9 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @optional("--seed", config=SamplingConfig)
 @setting("--unknown", config=SamplingConfig)
 @json_option("Write one JSON object per line for each sample.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write CSV with a header; for a run on records.")
+@click.option("--unique", is_flag=True, help="Write no record twice; for a run on records.")
+@click.option("--new", is_flag=True, help="Write only records that are not in the run's text; for a run on records.")
 @click.option(
     "--logprobs",
     metavar="N",
@@ -115,6 +118,9 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     and style; the text should resemble the training text. The run is not changed. To learn a text thoroughly, or
     another language, fine-tune: textgen train FILE --from RUN.
 
+    A run on records writes a record for each sample, one a line unless records hold line breaks; its prompt is the
+    beginning of each. A record ends where the model ends it, or after --length characters.
+
     Several runs, such as two seeds of one text, are mixed: --run a:0.7 --run b:0.3 draws each character from the
     weighted mean of their probabilities. Their vocabularies must be the same. A run whose own name holds a colon and a
     number comes before a weight.
@@ -123,6 +129,8 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
         raise click.UsageError("--prompt and --prompt-file cannot be given together.", ctx)
     if options["logprobs"] and not options["as_json"]:
         raise click.UsageError("--logprobs needs --json.", ctx)
+    if options["as_csv"] and options["as_json"]:
+        raise click.UsageError("--csv and --json cannot be given together.", ctx)
     if options["include_stop"] and not options["stop"]:
         raise click.UsageError("--include-stop needs --stop.", ctx)
     if options["corpus"] and not options["check"] and options["adapt"] is None:
@@ -132,8 +140,10 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
 
     from textgen.cli.hints import hint
     from textgen.cli.reading import adapt, check_characters, load_writer, mixed_runs, note_replaced
+    from textgen.cli.records import ONLY, note_missing, refuse_records, show_json, show_records
 
     writer, name = load_writer(runs, checkpoints)
+    refuse_records(writer, options)
     prompt = _prompt(writer, options)
     note_replaced(writer, prompt, options["unknown"])
     controls = SamplingConfig.among(options)
@@ -150,27 +160,39 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
         more["adapt"] = options["adapt"]
         name = f"{name}, adapted"
     shown: Callable[[str], str] = visible if is_terminal(sys.stdout) else str
-    if options["count"] == 1 and not options["as_json"]:
+    chosen = any(options[each] for each in ONLY)
+    if options["count"] == 1 and not options["as_json"] and not chosen:
         written = _stream(writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
         if training is not None:
             _name_copies(training, [written])
         return
-    streams = writer.stream_many(prompt, count=options["count"], logprobs=options["logprobs"], **controls)
+    records = None
+    if writer.tokenizer.has_end:
+        from textgen.sampling.records import draw_records
+
+        selection = {each: options[each] for each in ("unique", "new", "logprobs")}
+        records = draw_records(writer, writer.sampling(controls), options["count"], prompt=prompt, **selection)
+        write, seed = records.run, records.seed
+    else:
+        streams = writer.stream_many(prompt, count=options["count"], logprobs=options["logprobs"], **controls)
+        write, seed = streams.run, streams.samples[0].seed
     copies = None
     with _held_back() as interrupted:
-        for _ in streams:
-            pass
+        write()
         if training is not None and options["as_json"]:
-            copies = _copies(training, streams.samples)
-    samples = streams.samples
-    for n, each in enumerate(samples):
-        if options["as_json"]:
-            found = {} if copies is None else {"copies": copies[n]}
-            click.echo(json.dumps({**each.to_json(), **more, **found}, ensure_ascii=False))
-        else:
+            copies = _copies(training, (records or streams).samples)
+    samples = (records or streams).samples
+    if options["as_json"]:
+        show_json(samples, more, lambda n: {} if copies is None else {"copies": copies[n]})
+    elif records is not None:
+        show_records(records, writer, as_csv=options["as_csv"], echo=options["echo"], shown=shown, separator=SEPARATOR)
+    else:
+        for n, each in enumerate(samples):
             text = prompt * options["echo"] + each.text
             click.echo(f"{SEPARATOR}\n" * (n > 0) + shown(text), nl=not text.endswith("\n"))
-    _report(samples[0].seed, name)
+    if records is not None and not interrupted:
+        note_missing(records, options["count"])
+    _report(seed, name)
     if interrupted:
         raise KeyboardInterrupt
     if training is not None and copies is None:

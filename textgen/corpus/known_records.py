@@ -1,0 +1,60 @@
+"""Hashes of the records of a corpus, by which a record that is written can be told from those that are in it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.encoded import EncodedCorpus
+
+Hashes = NDArray[np.uint64]
+
+_BLOCK = 1 << 14
+"""Records decoded at once."""
+
+
+def hash_record(text: str) -> int:
+    """A hash of a record's text in [0, 2**64): 64 bits of BLAKE2b of its UTF-8.
+
+    Of a million records, a text that is none of them has the hash of one with a probability of 5e-14.
+
+    >>> hash_record("the sea") == hash_record("the sea"), hash_record("the sea") == hash_record("the bay")
+    (True, False)
+    """
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+def hash_records(encoded: EncodedCorpus) -> Hashes:
+    """The hashes of all records of a corpus, the held-out ones included, `(distinct,)`, ascending.
+
+    >>> from textgen.config import CorpusConfig
+    >>> from textgen.corpus import encode_corpus, open_texts
+    >>> encoded = encode_corpus(open_texts(["the bay", "the sea", "the bay"], config=CorpusConfig(records="lines")))
+    >>> hash_records(encoded).tolist() == sorted(map(hash_record, ["the bay", "the sea"]))
+    True
+    """
+    records = encoded.records
+    hashes = np.fromiter(map(hash_record, _texts(encoded)), np.uint64, 0 if records is None else len(records))
+    return np.unique(hashes)
+
+
+def is_known(text: str, hashes: Hashes) -> bool:
+    """Whether a record is one of those whose hashes, ascending, these are."""
+    own = np.uint64(hash_record(text))
+    place = int(np.searchsorted(hashes, own))
+    return place < len(hashes) and bool(hashes[place] == own)
+
+
+def _texts(encoded: EncodedCorpus) -> Iterator[str]:
+    starts = () if encoded.records is None else encoded.records.starts
+    for first in range(0, len(starts) - 1, _BLOCK):
+        places = starts[first : first + _BLOCK + 1]
+        text = encoded.tokenizer.decode(encoded.ids[places[0] : places[-1]])
+        places = (places - places[0]).tolist()
+        for start, stop in itertools.pairwise(places):
+            yield text[start : stop - 1]
