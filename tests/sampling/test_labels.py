@@ -131,7 +131,7 @@ def test_labels_of_a_run_without_any_are_refused(writer: Writer) -> None:
         random_writer().generate(label="low")
     with pytest.raises(ConfigError, match="label must be one of"):
         writer.generate_records(1, label="mid")
-    with pytest.raises(ConfigError, match="^label must be a label's name, or NAME:WEIGHT; got 3"):
+    with pytest.raises(ConfigError, match=r"^label must be a label's name, or NAME:WEIGHT; got 3"):
         writer.generate_records(1, label=3)
     assert writer.generate(label=None, seed=1) == writer.generate(seed=1)
 

@@ -63,9 +63,9 @@ def train(
         reporter: is told of every event; None reports nothing.
         started: the `time.monotonic()` from which a time budget counts; None for now. Where the text comes later, from
             a pipe or a generator, the budget counts from its end.
-        **settings: any field of `textgen.ModelConfig` but `vocab_size` and `labels`, and of `textgen.TrainingConfig`, such as
-            `units`, `epochs`, `time` or `seed`; see `help` of the two. Those left out or None follow from the text and
-            the budget (`textgen.training.recipe`).
+        **settings: any field of `textgen.ModelConfig` but `vocab_size` and `labels`, and of `textgen.TrainingConfig`,
+            such as `units`, `epochs`, `time` or `seed`; see `help` of the two. Those left out or None follow from the
+            text and the budget (`textgen.training.recipe`).
 
     Returns:
         The finished run.
