@@ -72,7 +72,7 @@ class Recorder:
 def poems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "poems.txt"
-    path.write_text("The sea, the sea!\n" * 100)
+    path.write_text(("The sea, the sea!\n" * 10 + "\n") * 10)
     return path
 
 
@@ -109,13 +109,14 @@ def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> No
         "--schedule cosine --weight-decay 0 --weight-drop 0 --patience 4 --validate-every 6 --save-every 2m "
         "--state-reset 0 --precision float32 --device cpu --shards 2 --tensorboard logs --beta-2 0.9 --no-cautious "
         "--clip-norm inf --warmup-steps 0 --decay-fraction 0.5 --final-rate 0.1 --halved-fraction 0 --logit-scale 1 "
-        "--negatives 600 --validation-characters 700"
+        "--negatives 600 --validation-characters 700 --records none"
     )
     assert run("poems.txt", *line.split()).exit_code == 0
     ((_, _, given),) = recorder.calls
     corpus = CorpusConfig(
-        encoding="latin-1", keep_newlines=True, normalize="nfc", glob="*.md", min_count=2, validation=0.0
-    )
+        encoding="latin-1", keep_newlines=True, normalize="nfc", glob="*.md", min_count=2, validation=0.0,
+        records="none",
+    )  # fmt: skip
     assert {key: value for key, value in given.items() if key not in ("reporter", "started")} == {
         "name": "p", "size": "tiny", "time": 5400.0, "seed": 3, "checkpoints": Path("out"), "corpus": corpus,
         "cell": "gru", "layers": 3, "units": 9, "embedding": 5, "skip": False, "dropout": 0.0, "input_dropout": 0.0,
@@ -462,3 +463,57 @@ def test_a_text_from_a_pipe_is_trained_on_and_continued_with_the_same_pipe(
     result = run("-", "--resume", "piped", "--epochs", "2", input=poems.read_bytes())
     assert result.exit_code == 0, result.stderr
     assert Run(Path("checkpoints/piped")).summary()["epochs"] == pytest.approx(2.0, rel=0.1)
+
+
+TABLE = "text,kind\n" + "The sea,poem\n" * 100
+
+
+def test_a_table_is_refused_until_its_fields_are_named_or_it_is_to_be_read_as_it_is(
+    poems: Path, recorder: Recorder
+) -> None:
+    (poems.parent / "poems.csv").write_text(TABLE)
+    result = run("poems.csv")
+    assert (result.exit_code, result.stdout, recorder.calls) == (1, "", [])
+    assert result.stderr == (
+        "Error: poems.csv is a table with the fields 'text' and 'kind'. Pass --text-field NAME to learn the text of "
+        "each row as a record of its own, or --records none to learn the file as it is.\n"
+    )
+    for options, config in (
+        (["--records", "none"], {"records": "none"}),
+        (["--text-field", "text", "--label-field", "kind"], {"text_field": "text", "label_field": "kind"}),
+    ):
+        assert run("poems.csv", *options).exit_code == 0
+        assert recorder.calls[-1][2]["corpus"] == CorpusConfig(**config)
+
+
+@pytest.mark.parametrize("rows", [100, 10_000], ids=["short", "long"])
+def test_a_field_that_a_table_lacks_is_an_error_before_anything_is_loaded(
+    poems: Path, recorder: Recorder, rows: int
+) -> None:
+    (poems.parent / "poems.csv").write_text("text,kind\n" + "The sea,poem\n" * rows)
+    for options, words in (
+        (["--text-field", "verse"], "poems.csv has no field 'verse'; it has 'text' and 'kind'. Name one of them"),
+        (["--text-field", "text", "--label-field", "by"], "poems.csv has no field 'by'; it has 'text' and 'kind'."),
+        (["--text-field", "text", "--records", "lines"], "--text-field must be given without --records; got 'lines'."),
+        (["--label-field", "kind"], "--label-field must be given with --text-field; got 'kind'."),
+    ):
+        result = run("poems.csv", *options)
+        assert (result.exit_code, result.stdout, recorder.calls) == (1, "", [])
+        assert result.stderr.startswith(f"Error: {words}")
+        assert result.stderr.count("\n") == 1
+
+
+def test_a_list_gets_one_line_that_says_what_records_would_do(poems: Path, recorder: Recorder) -> None:
+    (poems.parent / "names.txt").write_text("Ada\nBea\nCleo\n" * 40)
+    noted = run("names.txt")
+    assert (noted.exit_code, noted.stdout) == (0, "")
+    assert noted.stderr.startswith("Note: names.txt looks like a list: --records lines would learn each line by itself")
+    for options in (["--quiet"], ["--records", "lines"], ["--records", "none"]):
+        assert "Note:" not in run("names.txt", *options).stderr
+    assert len(recorder.calls) == 4
+
+
+def test_what_a_record_is_cannot_be_changed_when_a_run_goes_on(poems: Path, recorder: Recorder) -> None:
+    result = run("poems.txt", "--resume", "poems", "--records", "lines")
+    assert result.exit_code == 2
+    assert "--records cannot be given with --resume" in result.stderr

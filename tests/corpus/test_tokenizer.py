@@ -268,3 +268,33 @@ class TestCharacters:
     @given(some_text)
     def test_names_can_always_be_printed(self, text: str) -> None:
         assert name_characters(text).isprintable()
+
+
+def test_the_end_of_a_record_is_the_last_id_and_no_character_of_a_text_has_it() -> None:
+    for has_unknown in (False, True):
+        tokenizer = CharTokenizer("\nab", has_unknown=has_unknown, has_end=True)
+        assert (tokenizer.unknown_id, tokenizer.end_id) == (3 if has_unknown else None, 3 + has_unknown)
+        assert tokenizer.vocab_size == 4 + has_unknown
+        assert tokenizer.end_id not in tokenizer.encode("ab\nx\x00\U0010ffff", unknown="replace").tolist()
+        assert tokenizer.decode([1, tokenizer.end_id, 0]) == "a\n\n"
+        assert CharTokenizer.from_json(json.loads(json.dumps(tokenizer.to_json()))) == tokenizer
+        assert eval(repr(tokenizer)) == tokenizer
+        plain = CharTokenizer("\nab", has_unknown=has_unknown)
+        assert (plain.end_id, plain.has_end, plain == tokenizer) == (None, False, False)
+        assert set(plain.to_json()) == {"characters", "has_unknown"}
+    with pytest.raises(ConfigError, match="has_end must be true or false"):
+        CharTokenizer.from_json({"characters": "a", "has_unknown": False, "has_end": 1})
+
+
+@pytest.mark.parametrize("characters", ["abn", "abñ诗"])
+def test_code_points_are_encoded_as_their_text_is(characters: str) -> None:
+    text = "".join(characters) * 100_000
+    tokenizer = CharTokenizer(characters, has_end=True)
+    expected = tokenizer.encode(text)
+    found = tokenizer.encode_code_points(to_code_points(text))
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+    rare = CharTokenizer("ab", has_unknown=True, has_end=True)
+    np.testing.assert_array_equal(rare.encode_code_points(to_code_points(text)), rare.encode(text))
+    with pytest.raises(ConfigError):
+        CharTokenizer("ab").encode_code_points(to_code_points(text))

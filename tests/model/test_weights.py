@@ -10,7 +10,9 @@ from small_checkpoints import CONFIG, forge, metadata, refusal, setting
 from small_models import random_weights
 
 from textgen.config import CELLS
+from textgen.corpus.tokenizer import CharTokenizer
 from textgen.model.read import read_checkpoint
+from textgen.model.transfer import transfer
 from textgen.model.weights import ModelWeights
 from textgen.model.write import write_checkpoint
 
@@ -64,3 +66,17 @@ class TestWeights:
                 changed = [*copy.copy(arrays)[:n], wrong, *arrays[n + 1 :]]
                 with pytest.raises(ValueError, match=f"{name} must"):
                     ModelWeights.from_arrays(changed).validate(CONFIG)
+
+
+@pytest.mark.parametrize("known_end", [True, False])
+def test_the_end_of_a_record_keeps_its_weights_in_another_vocabulary(known_end: bool) -> None:
+    known = CharTokenizer("ab", has_unknown=True, has_end=known_end)
+    wanted = CharTokenizer("abc", has_unknown=True, has_end=True)
+    weights, fresh = (random_weights(CONFIG.replace(vocab_size=each.vocab_size)) for each in (known, wanted))
+    moved = transfer(weights, known, fresh, wanted)
+    # a, b, then what is new, the unknown id, and the end.
+    sources = [weights, weights, fresh, weights, weights if known_end else fresh]
+    for new, (source, old) in enumerate(zip(sources, [0, 1, 2, 2, 3 if known_end else 4], strict=True)):
+        np.testing.assert_array_equal(moved.embedding[new], source.embedding[old])
+        np.testing.assert_array_equal(moved.head_kernel[:, new], source.head_kernel[:, old])
+        assert moved.head_bias[new] == source.head_bias[old]

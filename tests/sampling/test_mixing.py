@@ -162,6 +162,13 @@ def test_an_id_for_rare_characters_must_be_that_of_all() -> None:
     assert text == rare.generate("aÉ", seed=1, max_new_tokens=9).text
 
 
+def test_a_model_of_records_is_not_mixed_with_one_of_running_text() -> None:
+    running, records = random_writer(CharTokenizer(" ab")), random_writer(CharTokenizer(" ab", has_end=True))
+    for writers, number in (([running, records], 2), ([records, running], 1)):
+        with pytest.raises(ConfigError, match=f"model {number} was trained on records, and model {3 - number} on"):
+            Writer.mix(writers)
+
+
 @pytest.mark.parametrize("setting", [{"keep_newlines": True}, {"normalize": "nfc"}])
 def test_texts_must_have_been_normalised_in_one_way(setting: dict[str, Any]) -> None:
     (field,) = setting

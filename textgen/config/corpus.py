@@ -79,7 +79,7 @@ class CorpusConfig(Config):
             self.text_field is None or self.records is None,
             "text_field",
             "given without records",
-            f"records={self.records!r}",
+            self.records,
             "Each row of a table is a record already.",
             others=("records",),
         )

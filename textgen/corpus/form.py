@@ -1,4 +1,4 @@
-"""What the form of a corpus tells of its records, where nobody said what they are: tables are refused, lists noted."""
+"""What the form of a corpus tells of its records before it is read: tables are refused, lists noted, fields checked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from textgen.corpus.lists import looks_like_list
 from textgen.corpus.reading import Corpus
+from textgen.corpus.record_reading import RecordReader
 from textgen.corpus.rows import show_names
 from textgen.corpus.tables import field_names, table_kind
 from textgen.errors import CorpusError
@@ -32,7 +33,7 @@ def refuse_table(corpus: Corpus) -> None:
         return
     for source, pieces in corpus.texts():
         kind = table_kind(source.location)
-        if kind is not None:
+        if kind is not None and source.size:
             names = field_names(kind, pieces)
             raise CorpusError(
                 f"{source.name} is a table{_with(names)}. Pass --text-field NAME to learn the text of each row as a "
@@ -48,8 +49,8 @@ def note_on_list(corpus: Corpus) -> str:
     >>> from textgen.corpus import open_corpus
     >>> path = getfixture("tmp_path") / "names.txt"
     >>> _ = path.write_text("Ada\nBea\nCleo\n" * 20)
-    >>> print(note_on_list(open_corpus(path)))
-    ...names.txt looks like a list: --records lines would learn each line by itself, whatever stands before it, ...
+    >>> note_on_list(open_corpus(path)).partition("names.txt")[2]
+    ' looks like a list: --records lines would learn each line by itself, whatever stands before it, in a new order ...'
     """
     if corpus.config.records is not None or corpus.config.text_field is not None:
         return ""
@@ -61,6 +62,15 @@ def note_on_list(corpus: Corpus) -> str:
             "it, in a new order in each epoch."
         )
     return ""
+
+
+def read_first(corpus: Corpus) -> None:
+    """Reads the first records of a corpus, so that a wrong field is found before anything else is begun.
+
+    Raises:
+        CorpusError: as `textgen.corpus.encode_corpus`.
+    """
+    next(RecordReader(corpus, seed=0).blocks(lambda _: None), None)
 
 
 def _with(names: Sequence[str]) -> str:

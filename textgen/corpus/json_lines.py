@@ -56,7 +56,7 @@ def read_objects(
         CorpusError: a line is no JSON object, the text is missing or no string, labels are no strings, or none of the
             first thousands of objects has a field of labels. It says the line.
 
-    >>> pieces = ['{"text": "The sea", "by": ["Nan", "Jem"]}\n\n{"text": "the s\\u00e9a"}']
+    >>> pieces = ['{"text": "The sea", "by": ["Nan", "Jem"]}\n\n{"text": "the s\\u00e9a"}\n']
     >>> list(read_objects("poems.jsonl", pieces, Fields("text", ("by",))))
     [Rows(texts=['The sea', 'the séa'], labels=[('Jem', 'Nan'), ()])]
     """

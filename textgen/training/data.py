@@ -67,7 +67,7 @@ def describe_text(encoded: EncodedCorpus) -> str:
     if records is None:
         return f"{encoded.name}, {encoded.characters:,} characters in {where}"
     lengths, again = records.lengths, records.duplicates
-    dropped = f"; {records.dropped:,} empty ones left out" if records.dropped else ""
+    dropped = f"; {records.dropped:,} empty left out" if records.dropped else ""
     return (
         f"{encoded.name}, {len(records):,} record{'s' if len(records) != 1 else ''} of {lengths.mean():.1f} characters "
         f"on average and at most {lengths.max():,}, {again:,} of them duplicate{'s' if again != 1 else ''}, in {where}"
@@ -83,7 +83,7 @@ def describe_labels(encoded: EncodedCorpus) -> str:
     shown = ", ".join(f"{label} {count:,}" for label, count in counts[:_SHOWN])
     more = f" and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else ""
     unlabelled = int((encoded.records.label_of == 0).sum())
-    return f"{shown}{more}" + (f"; {unlabelled:,} records without" if unlabelled else "")
+    return f"{shown}{more}" + (f"; {unlabelled:,} record{'s' if unlabelled != 1 else ''} without" if unlabelled else "")
 
 
 def describe_split(encoded: EncodedCorpus, each: Validation | None, whole: Validation | None) -> str:

@@ -27,6 +27,7 @@ _LENGTH = ("epochs", "time", "seed")
 _MACHINE = ("precision", "device", "shards")
 _LEARNING = tuple(name for name in TrainingConfig.declared if name not in (*_LENGTH, *_MACHINE, "save_every_steps"))
 STANDARD_INPUT = "-"
+_METAVARS = {"glob": {"metavar": "PATTERN"}, "text_field": {"metavar": "NAME"}, "label_field": {"metavar": "NAME,..."}}
 _SHORT = 1 << 16
 """Bytes up to which a text is read before TensorFlow is loaded, to see whether it can be trained on."""
 
@@ -40,6 +41,7 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
         "textgen train corpora/marrow_haven.txt --name haven --size small --epochs 20",
         "textgen train corpora/ --glob '*.txt' --time 3m --seed 1",
         "cat corpora/marrow_haven.txt | textgen train - --name piped --time 90s",
+        "textgen train corpora/short_texts.csv --text-field text --label-field kind --time 90s",
         "textgen train --resume marrow_haven --time 5m",
         "textgen train corpora/marrow_haven.txt --from marrow_haven --name finer --time 1m",
     ),
@@ -65,7 +67,7 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
     help="Write TensorBoard event files into the run's folder, or into FOLDER/NAME.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Show warnings and errors only.")
-@optional_settings(CorpusConfig, *CorpusConfig.declared, section="Text", glob={"metavar": "PATTERN"})
+@optional_settings(CorpusConfig, *CorpusConfig.declared, section="Text", **_METAVARS)
 @optional_settings(ModelConfig, *_MODEL, section="Model")
 @optional_settings(
     TrainingConfig,
@@ -82,8 +84,8 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train a model on a text and save it in a run folder.
 
-    SOURCES are text files, folders, or - for standard input. Model size, hyperparameters and training time follow from
-    the text unless given, and are shown, with reasons, before training starts.
+    SOURCES are text files, tables, folders, or - for standard input. Model size, hyperparameters and training time
+    follow from the text unless given, and are shown, with reasons, before training starts.
 
     Ctrl-C stops after the current step, saves, and shows the command to continue.
     """
@@ -203,14 +205,17 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
 
 
 def _check_length(opened: Corpus, given: Mapping[str, Any]) -> None:
-    """Refuses a short text that is empty, no text, or has no batch."""
+    """Refuses a short text that is empty, no text, or has no batch, and a table without the fields that are named."""
     from textgen.corpus import encode_corpus
+    from textgen.corpus.form import read_first
     from textgen.training.arguments import open_streams
     from textgen.training.recipe import recommend
 
     if opened.bytes > _SHORT:
+        if opened.config.by_record:
+            read_first(opened)
         return
-    encoded = encode_corpus(opened)
+    encoded = encode_corpus(opened, seed=given.get("seed", 0))
     training = recommend(
         len(encoded.training), encoded.tokenizer.vocab_size, training=TrainingConfig.among(given)
     ).training
