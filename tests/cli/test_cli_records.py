@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from front_door import Outcome, run
 from small_models import random_writer
@@ -12,6 +13,7 @@ from small_models import random_writer
 import textgen
 from textgen.cli import reading
 from textgen.config import CorpusConfig
+from textgen.corpus import encode_corpus, open_corpus
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.model.description import CorpusDescription
 from textgen.model.metadata import Metadata
@@ -138,6 +140,21 @@ def test_what_does_not_work_with_records_is_said_in_a_sentence(line: str, here: 
     assert done.code == 1
     assert done.err.startswith("Error: ")
     assert len(done.err.splitlines()) == 1
+
+
+def test_copies_are_found_in_the_records_that_train(here: Path) -> None:
+    encoded = encode_corpus(open_corpus(here / "names.txt", config=CorpusConfig(records="lines")))
+    records = encoded.records
+    assert records is not None
+    longest = int(np.argmax(records.lengths[: records.training]))
+    text = encoded.tokenizer.decode(encoded.ids[records.starts[longest] : records.starts[longest + 1] - 1])
+    assert len(text) >= 8
+    (here / "copied.txt").write_text(text)
+    found = json.loads(run("novelty", "names", "--text", "copied.txt", "--checkpoints", str(here), "--json").out)
+    (span,) = [each for each in found["spans"] if each["text"] == text]
+    assert (span["record"], span["line"]) == (longest + 1, 0)
+    shown = run("novelty", "names", "--text", "copied.txt", "--checkpoints", str(here)).out
+    assert f"names.txt record {longest + 1:,} (character" in shown
 
 
 def test_lines_of_a_completion_are_records(here: Path) -> None:

@@ -22,7 +22,7 @@ from textgen.training.recipe import recommend
 
 CONFIGS = [getattr(config, name) for name in config.__all__ if re.fullmatch("[A-Z].+Config", name)]
 FIELDS = [pytest.param(each, name, id=f"{each.__name__}.{name}") for each in CONFIGS for name in each.declared]
-REACHABLE = [name for name in (*ModelConfig.declared, *TrainingConfig.declared) if name != "vocab_size"]
+REACHABLE = [name for name in (*ModelConfig.declared, *TrainingConfig.declared) if name not in ("vocab_size", "labels")]
 
 
 def made(each: type[Config], **values: Any) -> Any:
@@ -161,7 +161,7 @@ def test_the_keywords_of_training_are_the_fields_of_its_configurations() -> None
 
 def test_the_controls_of_a_writer_are_the_fields_of_its_configuration() -> None:
     assert list(get_type_hints(Controls)) == list(SamplingConfig.declared)
-    same = set(Controls.__annotations__) - {"temperature", "stop"}
+    same = set(Controls.__annotations__) - {"temperature", "stop", "label"}
     assert all(get_type_hints(Controls)[name] == get_type_hints(SamplingConfig)[name] for name in same)
 
 

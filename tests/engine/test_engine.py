@@ -91,6 +91,43 @@ def test_the_state_starts_anew_before_a_records_end_is_read(cell: Any) -> None:
     assert_close(again.read(ids, again.initial_state(6))[0], expected)
 
 
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("cell", CELLS)
+def test_labels_are_added_to_every_character(cell: Any, folded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not folded:
+        monkeypatch.setattr("textgen.engine.lane._FOLDED", 0)
+    config = ModelConfig(**SHAPE, cell=cell, layers=2, labels=3)
+    weights = random_weights(config)
+    engine = Engine(config, weights, end_id=16)
+    ids = texts(batch=6, time=12, vocab=16)
+    ids[:, 0] = 16
+    labels = np.array([[1, 0, 0], [0, 1, 0], [0.3, 0, 0.7], [0, 0, 0], [1, 0, 0], [0, 1, 1]], np.float32)
+    expected = np.stack([slow_logits(config, weights, *each) for each in zip(ids, labels, strict=True)])
+    for batch in (1, 3, 6):
+        state = engine.initial_state(batch, labels=labels[:batch])
+        assert_close(engine.read(ids[:batch], state)[0], expected[:batch])
+        state = engine.initial_state(batch, labels=labels[:batch])
+        for time in range(ids.shape[1]):
+            logits, state = engine.step(ids[:batch, time], state.copy())
+            assert_close(logits, expected[:batch, time])
+    _, state = engine.read(ids[:, :7], engine.initial_state(6, labels=labels))
+    rows = [5, 1, 1, 3]
+    assert_close(engine.read(ids[rows, 7:], state.take(rows))[0], expected[rows, 7:])
+    again = pickle.loads(pickle.dumps(state))
+    assert_close(engine.read(ids[:, 7:], again)[0], expected[:, 7:])
+    alike = engine.read(ids[:2], engine.initial_state(2, labels=labels[0]))[0]
+    assert_close(alike, np.stack([slow_logits(config, weights, row, labels[0]) for row in ids[:2]]))
+    unlabelled = engine.read(ids[:1], engine.initial_state(1))[0]
+    assert_close(unlabelled[0], slow_logits(config, weights, ids[0]))
+
+
+def test_labels_of_a_network_without_any_are_refused() -> None:
+    config = ModelConfig(**SHAPE)
+    with pytest.raises(ValueError, match="without labels"):
+        Engine(config, random_weights(config)).initial_state(1, labels=np.ones(3, np.float32))
+
+
 @pytest.fixture(scope="module")
 def keras() -> Iterator[Any]:
     keras = pytest.importorskip("keras")

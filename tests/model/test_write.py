@@ -98,6 +98,7 @@ class TestRoundTrip:
             "size": TOKENIZER.vocab_size,
             "characters": TOKENIZER.characters,
             "has_unknown": False,
+            "has_end": False,
         }
         json.dumps(told)
 

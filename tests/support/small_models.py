@@ -24,7 +24,7 @@ def random_weights(config: ModelConfig, *, seed: int = 0, scale: float = 1.0) ->
         spread = 0.1 if "bias" in name else scale / np.sqrt(shape[0]) if "kernel" in name else 0.7
         array = (rng.standard_normal(shape) * spread).astype(np.float32)
         arrays.append(tie(array) if config.cell == "coupled" and name.startswith("recurrent_") else array)
-    return ModelWeights.from_arrays(arrays)
+    return ModelWeights.from_arrays(arrays, labelled=config.labels > 0)
 
 
 def random_writer(tokenizer: CharTokenizer = ALPHABET, *, seed: int = 0, metadata: Any = None, **shape: Any) -> Writer:
@@ -34,7 +34,9 @@ def random_writer(tokenizer: CharTokenizer = ALPHABET, *, seed: int = 0, metadat
     )
 
 
-def slow_logits(config: ModelConfig, weights: ModelWeights, ids: np.ndarray) -> np.ndarray:
+def slow_logits(
+    config: ModelConfig, weights: ModelWeights, ids: np.ndarray, labels: np.ndarray | None = None
+) -> np.ndarray:
     """The logits after each of `ids`, `(time, vocab)`: one step at a time, in float64, as the papers write it."""
     embedding, head_kernel, head_bias = (
         array.astype(np.float64) for array in (weights.embedding, weights.head_kernel, weights.head_bias)
@@ -44,6 +46,9 @@ def slow_logits(config: ModelConfig, weights: ModelWeights, ids: np.ndarray) -> 
     logits = []
     for each in ids:
         x = embedding[each]
+        if labels is not None:
+            assert weights.label_embedding is not None
+            x = x + labels.astype(np.float64) @ weights.label_embedding.astype(np.float64)
         for n, arrays in enumerate(layers):
             states[n] = STEPS[config.cell](x, arrays, states[n])
             x = states[n][0]

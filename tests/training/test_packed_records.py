@@ -121,6 +121,45 @@ def network_variables(network: Network) -> list:
     return [*network._layers[0].cell.trainable_variables, *network._layers[1].cell.trainable_variables]
 
 
+@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize("cell", ["coupled", "gru"])
+def test_labels_are_those_of_the_keras_model(cell: str, kernels: bool) -> None:
+    config = shape(cell, labels=3)
+    model = build_model(config, seed=1)
+    sets = ((), (1,), (0, 2))
+    network = Network(model, config, kernels=kernels, label_sets=sets)
+    rng = np.random.default_rng(2)
+    ids, labels = rng.integers(0, END, (2, 5)), rng.integers(0, 3, (2, 5))
+    logits, _ = network.logits(tf.constant(ids), network.zero_state(2), labels=tf.constant(labels))
+    by_network = np.transpose(np.reshape(tf.nn.softmax(logits), (5, 2, END + 1)), (1, 0, 2))
+    weights = np.array([[0, 0, 0], [0, 1, 0], [1, 0, 1]], np.float32)[labels]
+    np.testing.assert_allclose(by_network, model([ids, weights]), atol=1e-6)
+
+
+@pytest.mark.parametrize("halved", [False, True])
+def test_labels_are_learned_and_not_decayed(halved: bool) -> None:
+    config = shape("coupled", labels=2)
+    model = build_model(config, seed=1)
+    network = Network(model, config, end_id=END, label_sets=((), (0,), (1,)))
+    training = TrainingConfig(
+        batch_size=2, sequence_length=8, learning_rate=0.01, weight_decay=100.0, halved_fraction=0.5, state_reset=0.0
+    )
+    trainer = Trainer(network, model, training, shards=2, validation_streams=2)
+    trainer.halved.assign(halved)
+    label_of = np.array([1, 0, 1, 0, 1, 1, 0, 0], np.int32)
+    streams = RecordStreams(*records(), batch_size=2, sequence_length=8, seed=0, label_of=label_of)
+    kernel = model.get_layer("label_embedding").kernel
+    before = kernel.numpy()
+    step = tf.function(trainer.train_step)
+    for number in range(2):
+        inputs, targets, reset, labels = streams.batch(number)
+        step((tf.constant(inputs), tf.constant(targets), tf.constant(reset), tf.constant(labels)))
+    moved = np.abs(kernel.numpy() - before)
+    # The second label has no record: nothing moves it, the decay least of all.
+    assert (moved[0] > 1e-3).all()
+    assert (moved[1] == 0.0).all()
+
+
 def test_a_graph_without_records_has_no_factor_on_the_state() -> None:
     config = shape("coupled")
     model = build_model(config)

@@ -64,7 +64,8 @@ def shown_file(file: str) -> str:
 def _source(span: Span) -> str:
     times = f", one of {span.occurrences:,} occurrences" if span.occurrences > 1 else ""
     file = visible(shown_file(span.file))
-    return f"{file} line {span.line:,} (character {span.offset:,} of the text{times})"
+    where = f"line {span.line:,}" if span.record is None else f"record {span.record:,}"
+    return f"{file} {where} (character {span.offset:,} of the text{times})"
 
 
 def _coloured(text: str) -> str:

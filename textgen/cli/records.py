@@ -46,16 +46,18 @@ def show_records(
     Args:
         draws: the records, drawn.
         writer: their model.
-        as_csv: as CSV, under the name that the text had in the table it came from.
+        as_csv: as CSV, under the name that the text had in the table it came from, with the labels that were asked for.
         echo: with their prompt.
         shown: makes a text fit for the terminal.
         separator: the line between records of a model that writes line breaks.
     """
     texts = [sample.prompt * echo + sample.text for sample in draws.samples]
     if as_csv:
-        name = writer.reading.text_field or "text"
+        labels = draws.label
+        header = [writer.reading.text_field or "text", *["label"] * bool(labels)]
         rows = io.StringIO()
-        csv.writer(rows, lineterminator="\n").writerows([[name], *([text] for text in texts)])
+        row_of = csv.writer(rows, lineterminator="\n")
+        row_of.writerows([header, *([text, *[",".join(labels)] * bool(labels)] for text in texts)])
         click.echo(rows.getvalue(), nl=False)
         return
     several = "\n" in writer.tokenizer.characters

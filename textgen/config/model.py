@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from textgen.config.base import Config
 from textgen.config.cells import FACTS, Cell, CellFacts
@@ -54,6 +54,17 @@ class ModelConfig(Config):
         details="One mask per sequence.",
     )
 
+    labels: int = setting(
+        default=0,
+        ge=0,
+        le=10**6,
+        help="Labels that records may have: each has an embedding, added to that of every character.",
+    )
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON values, without `labels` where there are none: earlier versions do not know them."""
+        return {name: value for name, value in super().to_json().items() if (name, value) != ("labels", 0)}
+
     @property
     def facts(self) -> CellFacts:
         """The cell's facts."""
@@ -94,7 +105,7 @@ class ModelConfig(Config):
         return self._numbers(self.gates)
 
     def _numbers(self, gates: int) -> int:
-        width, total = self.embedding, self.vocab_size * self.embedding
+        width, total = self.embedding, (self.vocab_size + self.labels) * self.embedding
         facts = self.facts
         for _ in range(self.layers):
             total += self.units * (gates * (width + self.units + facts.bias_rows) + len(facts.peepholes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 from textgen.config.base import Config
@@ -16,6 +16,12 @@ Trim = Literal["none", "sentence"]
 class SamplingConfig(Config):
     """How the next character is drawn. The fields are applied in the order given here."""
 
+    label: tuple[str, ...] = setting(
+        default=(),
+        expected="a label's name, or NAME:WEIGHT",
+        help="Write a record with this label; can be given several times, with weights to mix them.",
+        details="A label without a weight has 1; weights with a sum above that of a record's labels are scaled down.",
+    )
     ban: str = setting(
         default="",
         expected="a text",
@@ -107,6 +113,7 @@ class SamplingConfig(Config):
     def __post_init__(self) -> None:
         require(self.temperature != (), "temperature", "a number or several", self.temperature)
         require(isinstance(self.stop, tuple), "stop", "a tuple of texts", self.stop)
+        require(isinstance(self.label, tuple), "label", "a tuple of labels", self.label)
         super().__post_init__()
         require("" not in self.stop, "stop", self.declared["stop"].allowed, "")
 
@@ -117,8 +124,13 @@ class SamplingConfig(Config):
 
 
 class Controls(TypedDict, total=False):
-    """The fields of `SamplingConfig` as keywords, where a list serves as well as a tuple, and one text to stop at."""
+    """The fields of `SamplingConfig` as keywords.
 
+    A list serves as well as a tuple, one text to stop at or one label as well as several, and for labels a dictionary
+    of their weights.
+    """
+
+    label: str | Sequence[str] | Mapping[str, float]
     ban: str
     allow: str
     repetition_penalty: float

@@ -119,6 +119,14 @@ class TrainingConfig(Config):
         help="Share of the streams whose state is reset to zero before a step.",
         details="Drawn anew for each step; so the model also learns to generate without a prompt.",
     )
+    label_drop: float = setting(
+        default=0.1,
+        ge=0,
+        le=1,
+        off=0,
+        help="Share of the records that are learned without their labels, drawn anew for each pass.",
+        details="So the model also writes without a label.",
+    )
     epochs: float | None = setting(
         default=None,
         gt=0,
@@ -229,6 +237,7 @@ class TrainingSettings(TypedDict, total=False):
     weight_decay: float | None
     weight_drop: float | None
     state_reset: float | None
+    label_drop: float | None
     epochs: float | None
     time: float | None
     patience: int | None

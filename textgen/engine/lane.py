@@ -20,6 +20,9 @@ Ids = NDArray[np.integer]
 Mask = NDArray[np.bool_]
 Product = Callable[[], object]
 
+_FOLDED = 2**18
+"""Numbers in a table up to which one text's labels are added to all of it, so that its steps need not add them."""
+
 
 class Lane:
     """Steps the rows that `hidden` and `cell_state` are views of.
@@ -31,6 +34,7 @@ class Lane:
         hidden: `(rows, width)`, the embedded id if there is an `embedding`, then each layer's hidden state.
         cell_state: `(rows, width)`, each layer's cell state.
         quiet: do not use the threads of BLAS.
+        condition: `(rows, gates * units)`, what is added to the first layer's bias in each row; None for nothing.
     """
 
     def __init__(
@@ -42,10 +46,12 @@ class Lane:
         cell_state: Array,
         *,
         quiet: bool,
+        condition: Array | None = None,
     ) -> None:
         self._one = len(hidden) == 1
         if self._one:
             hidden, cell_state = hidden[0], cell_state[0]
+            condition = None if condition is None else condition[0]
         self._rows = hidden.shape[:-1]
         self._embedding = embedding
         self._embedded = hidden[..., : 0 if embedding is None else embedding.shape[1]]
@@ -62,16 +68,17 @@ class Lane:
             recurrence = layer.recurrent.bind(output, product, quietly=quiet)
             self._recurrences.append((recurrence, cell, output))
             self._cell_states.append(own)
+            bias = layer.bias if condition is None or n else layer.bias + condition
             if layer.table is not None:
-                self._steps.append(self._look_up(layer.table, recurrence, cell))
+                self._steps.append(self._look_up(layer.table, None if n else condition, recurrence, cell))
             elif layer.both is not None:
                 beside = hidden[..., stop - layer.both.inputs : stop]
-                self._steps.append(_together(layer.both.bind(beside, product, quietly=quiet), layer.bias, cell))
+                self._steps.append(_together(layer.both.bind(beside, product, quietly=quiet), bias, cell))
             else:
                 wide = np.empty((*self._rows, layer.inputs.columns), np.float32)
                 addend = wide[..., : len(layer.bias)]
                 inputs = layer.inputs.bind(below, wide, quietly=quiet)
-                self._steps.append(_apart(inputs, addend, layer.bias, recurrence, cell))
+                self._steps.append(_apart(inputs, addend, bias, recurrence, cell))
             below = output
         outputs = [output for _, _, output in self._recurrences]
         self._summed = outputs if head.skip else []
@@ -140,19 +147,37 @@ class Lane:
             {name: _over_time([each[name] for each in gates], *rows) for name in cell.opened()},
         )
 
-    def _look_up(self, table: Array, recurrence: Product, cell: Cell) -> Callable[[int | Ids], None]:
+    def _look_up(
+        self, table: Array, condition: Array | None, recurrence: Product, cell: Cell
+    ) -> Callable[[int | Ids], None]:
         addend = np.empty((*self._rows, table.shape[1]), np.float32)
+        if condition is not None and self._one and table.size <= _FOLDED:
+            table, condition = table + condition, None
+        more = condition if condition is not None else addend
 
         def one(chosen: int | Ids) -> None:
             recurrence()
             cell.advance(table[chosen])
+
+        def one_labelled(chosen: int | Ids) -> None:
+            recurrence()
+            np.add(table[chosen], more, addend)
+            cell.advance(addend)
 
         def several(chosen: int | Ids) -> None:
             recurrence()
             table.take(chosen, 0, addend, "clip")
             cell.advance(addend)
 
-        return one if self._one else several
+        def several_labelled(chosen: int | Ids) -> None:
+            recurrence()
+            table.take(chosen, 0, addend, "clip")
+            np.add(addend, more, addend)
+            cell.advance(addend)
+
+        if condition is None:
+            return one if self._one else several
+        return one_labelled if self._one else several_labelled
 
 
 def _over_time(values: list[Array], times: int, rows: int) -> Array:

@@ -110,9 +110,9 @@ class Mixture:
         """The number of ids."""
         return self.members[0].vocab_size
 
-    def initial_state(self, batch: int, *, quiet: bool = False) -> MixtureState:
+    def initial_state(self, batch: int, *, quiet: bool = False, labels: Array | None = None) -> MixtureState:
         """The state of `batch` texts before the first character; for `quiet` see `Engine.initial_state`."""
-        return MixtureState([each.initial_state(batch, quiet=quiet) for each in self.members])
+        return MixtureState([each.initial_state(batch, quiet=quiet, labels=labels) for each in self.members])
 
     def step(self, ids: Sequence[int] | Ids, state: MixtureState) -> tuple[Array, MixtureState]:
         """Advances each text by one character.

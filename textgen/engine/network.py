@@ -40,8 +40,8 @@ class Network(Protocol):
     def vocab_size(self) -> int:
         """The number of ids."""
 
-    def initial_state(self, batch: int, *, quiet: bool = False) -> NetworkState:
-        """The state of `batch` texts before the first character; for `quiet` see `Engine.initial_state`."""
+    def initial_state(self, batch: int, *, quiet: bool = False, labels: Array | None = None) -> NetworkState:
+        """The state of `batch` texts before the first character; see `Engine.initial_state`."""
 
     def step(self, ids: Sequence[int] | Ids, state: Any) -> tuple[Array, NetworkState]:
         """Advances each text by one of `ids`, `(batch,)`; returns the next logits, `(batch, vocab)`, and `state`."""

@@ -151,6 +151,7 @@ def score_records(
     ids: Ids,
     *,
     end_id: int,
+    labels: NDArray[np.float32] | None = None,
     streams: int = 1,
     progress: Progress | None = None,
     observe: Observe | None = None,
@@ -161,6 +162,7 @@ def score_records(
         engine: the network, whose state becomes zero before `end_id`.
         ids: `(n,)`, at least one: the records, each with `end_id` after it; the last one may lack it.
         end_id: the id of a record's end, from which each first id is predicted.
+        labels: `(labels,)`, the weight of each label of all these records; None for none.
         streams: the most parts to read them in, each of whole records; more is faster, and changes nothing else.
         progress: called now and then with the ids done and the total.
         observe: called with the logits; see `Observe`.
@@ -181,7 +183,7 @@ def score_records(
     real = places < borders[1:, None]
     inputs = np.concatenate([np.array([end_id], ids.dtype), ids[:-1]])
     places = np.minimum(places, count - 1)
-    return _score(engine, inputs[places], ids[places], progress, observe, real=real)[real]
+    return _score(engine, inputs[places], ids[places], progress, observe, real=real, labels=labels)[real]
 
 
 def _checked(streams: int) -> int:
@@ -237,13 +239,14 @@ def _score(
     observe: Observe | None = None,
     *,
     real: NDArray[np.bool_] | None = None,
+    labels: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float64]:
     """The log-probabilities of `targets` after `inputs`, both `(streams, time)`, from the initial state.
 
     `observe` gets those where `real`, `(streams, time)`, is True: the rest is padding.
     """
     streams, time = inputs.shape
-    state = engine.initial_state(streams)
+    state = engine.initial_state(streams) if labels is None else engine.initial_state(streams, labels=labels)
     result = np.empty((streams, time))
     chunk = max(1, min(1024, _LOGITS // (streams * engine.vocab_size)))
     for start in range(0, time, chunk):

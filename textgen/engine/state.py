@@ -47,18 +47,20 @@ class State:
         cell_state: `(batch, width)` float32, the cell states of all layers, concatenated; of width 0 for cells
             without one.
         quiet: whether its steps do without the threads of BLAS.
+        condition: `(batch, columns)` float32, what each text's labels add to the first layer's bias; None without any.
         plans: private to the engine: how it divides this state's rows, by the work that is worth a thread.
     """
 
-    def __init__(self, hidden: Array, cell_state: Array, *, quiet: bool) -> None:
+    def __init__(self, hidden: Array, cell_state: Array, *, quiet: bool, condition: Array | None = None) -> None:
         self.hidden = hidden
         self.cell_state = cell_state
         self.quiet = quiet
+        self.condition = condition
         self.plans: dict[int, Plan] = {}
 
     def __reduce__(self) -> tuple[Callable[..., State], tuple[Any, ...]]:
         # Lanes are bound to this state's arrays and to the engine; a copy gets its own.
-        return partial(State, quiet=self.quiet), (self.hidden, self.cell_state)
+        return partial(State, quiet=self.quiet, condition=self.condition), (self.hidden, self.cell_state)
 
     @property
     def batch(self) -> int:
@@ -67,15 +69,16 @@ class State:
 
     def copy(self) -> State:
         """An independent copy."""
-        return State(self.hidden.copy(), self.cell_state.copy(), quiet=self.quiet)
+        return State(self.hidden.copy(), self.cell_state.copy(), quiet=self.quiet, condition=self.condition)
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> State:
         """A copy of the state of the texts `rows`, in that order; a row may occur several times."""
         index = np.asarray(rows, np.intp)
-        return State(self.hidden[index], self.cell_state[index], quiet=self.quiet)
+        condition = None if self.condition is None else self.condition[index]
+        return State(self.hidden[index], self.cell_state[index], quiet=self.quiet, condition=condition)
 
     def put(self, row: int, other: State) -> None:
-        """Replaces the state of the text `row` by `other`, the state of one text."""
+        """Replaces the state of the text `row` by `other`, the state of one text with the same labels."""
         self.hidden[row], self.cell_state[row] = other.hidden[0], other.cell_state[0]
 
     def clear(self, rows: NDArray[np.integer]) -> None:

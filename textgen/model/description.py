@@ -22,17 +22,25 @@ class RecordsDescription:
         training: how many of them were trained on; the others are held out.
         seed: the seed of the split.
         labels: the distinct labels, sorted, in the order of their indices.
+        most_labels: the most labels of one record.
     """
 
     count: int | None = None
     training: int | None = None
     seed: int | None = None
     labels: tuple[str, ...] = ()
+    most_labels: int | None = None
 
     @classmethod
     def of(cls, records: Records) -> RecordsDescription:
         """The description of an encoded text's records."""
-        return cls(count=len(records), training=records.training, seed=records.seed, labels=records.labels)
+        return cls(
+            count=len(records),
+            training=records.training,
+            seed=records.seed,
+            labels=records.labels,
+            most_labels=max(map(len, records.label_sets)),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The description as plain JSON values."""
@@ -53,6 +61,7 @@ class RecordsDescription:
             training=count(values.get("training")),
             seed=count(values.get("seed")),
             labels=tuple(labels),
+            most_labels=count(values.get("most_labels")),
         )
 
 
@@ -96,6 +105,11 @@ class CorpusDescription:
             settings=encoded.config.to_json(),
             records=None if encoded.records is None else RecordsDescription.of(encoded.records),
         )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the records; empty without any."""
+        return () if self.records is None else self.records.labels
 
     @property
     def seed(self) -> int:

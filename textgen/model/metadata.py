@@ -110,11 +110,14 @@ class Metadata:
             raise ValueError(
                 f"its vocabulary has {tokenizer.vocab_size:,} ids where its model has {model.vocab_size:,}"
             )
+        corpus = CorpusDescription.from_json(values["corpus"])
+        if model.labels != len(corpus.labels):
+            raise ValueError(f"it names {len(corpus.labels):,} labels where its model has {model.labels:,}")
         return cls(
             model=model,
             tokenizer=tokenizer,
             training=values["training"],
-            corpus=CorpusDescription.from_json(values["corpus"]),
+            corpus=corpus,
             metrics=Metrics.from_json(values["metrics"]),
             history=tuple(map(Validation.from_json, values["history"])),
             progress=_progress(values.get("progress")),

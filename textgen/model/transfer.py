@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from textgen.corpus.tokenizer import CharTokenizer
@@ -9,7 +11,13 @@ from textgen.model.weights import ModelWeights
 
 
 def transfer(
-    weights: ModelWeights, known: CharTokenizer, fresh: ModelWeights, tokenizer: CharTokenizer
+    weights: ModelWeights,
+    known: CharTokenizer,
+    fresh: ModelWeights,
+    tokenizer: CharTokenizer,
+    *,
+    known_labels: Sequence[str] = (),
+    labels: Sequence[str] = (),
 ) -> ModelWeights:
     """Converts a model's weights to another vocabulary.
 
@@ -18,9 +26,12 @@ def transfer(
         known: its vocabulary.
         fresh: newly initialised weights of the same architecture for the new vocabulary.
         tokenizer: the new vocabulary.
+        known_labels: the existing model's labels.
+        labels: the new labels.
 
     Returns:
-        The existing weights, with the rows of shared characters at their new ids and fresh rows for the others.
+        The existing weights, with the rows of shared characters at their new ids and fresh rows for the others; and
+        likewise those of labels.
     """
     old = {character: n for n, character in enumerate(known.characters)}
     pairs = [(n, old[character]) for n, character in enumerate(tokenizer.characters) if character in old]
@@ -34,4 +45,9 @@ def transfer(
         embedding[new_ids] = weights.embedding[old_ids]
         head_kernel[:, new_ids] = weights.head_kernel[:, old_ids]
         head_bias[new_ids] = weights.head_bias[old_ids]
-    return ModelWeights(embedding, weights.layers, head_kernel, head_bias)
+    label_embedding = None if fresh.label_embedding is None else fresh.label_embedding.copy()
+    if label_embedding is not None and weights.label_embedding is not None:
+        for n, label in enumerate(labels):
+            if label in known_labels:
+                label_embedding[n] = weights.label_embedding[known_labels.index(label)]
+    return ModelWeights(embedding, weights.layers, head_kernel, head_bias, label_embedding)

@@ -47,12 +47,14 @@ class ModelWeights:
         layers: the recurrent layers from the bottom up.
         head_kernel: `(units, vocab)`.
         head_bias: `(vocab,)`.
+        label_embedding: `(labels, embedding)`, a row for each label; None without labels.
     """
 
     embedding: Array
     layers: tuple[LayerWeights, ...]
     head_kernel: Array
     head_bias: Array
+    label_embedding: Array | None = None
 
     @staticmethod
     def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -69,6 +71,8 @@ class ModelWeights:
         """
         facts, columns = config.facts, config.gates * config.units
         shapes: dict[str, tuple[int, ...]] = {"embedding/embeddings": (config.vocab_size, config.embedding)}
+        if config.labels:
+            shapes["label_embedding/kernel"] = (config.labels, config.embedding)
         width = config.embedding
         for n in range(1, config.layers + 1):
             shapes[f"recurrent_{n}/kernel"] = (width, columns)
@@ -80,18 +84,23 @@ class ModelWeights:
         return shapes | {"head/kernel": (config.units, config.vocab_size), "head/bias": (config.vocab_size,)}
 
     @classmethod
-    def from_arrays(cls, arrays: Sequence[Array]) -> Self:
+    def from_arrays(cls, arrays: Sequence[Array], *, labelled: bool = False) -> Self:
         """The weights from arrays in the order of `shapes`; the inverse of `arrays`.
+
+        Args:
+            arrays: the arrays.
+            labelled: whether the second is a label embedding.
 
         Raises:
             ConfigError: no model has this number of arrays.
         """
-        between = arrays[1:-2]
+        between = arrays[1 + labelled : -2]
         each = 4 if len(between) > 3 and _has_peephole(between[1], between[3]) else 3
         if not between or len(between) % each:
-            raise ConfigError(f"A model must have 3 arrays and {each} for each layer; got {len(arrays)}.")
+            others = 3 + labelled
+            raise ConfigError(f"A model must have {others} arrays and {each} for each layer; got {len(arrays)}.")
         layers = tuple(LayerWeights(*between[i : i + each]) for i in range(0, len(between), each))
-        return cls(arrays[0], layers, arrays[-2], arrays[-1])
+        return cls(arrays[0], layers, arrays[-2], arrays[-1], arrays[1] if labelled else None)
 
     def arrays(self) -> list[Array]:
         """The arrays in the order of `shapes`, for a Keras model's `set_weights`."""
@@ -99,6 +108,8 @@ class ModelWeights:
 
     def _arrays(self) -> Iterator[Array]:
         yield self.embedding
+        if self.label_embedding is not None:
+            yield self.label_embedding
         for layer in self.layers:
             yield from layer.arrays()
         yield from (self.head_kernel, self.head_bias)
@@ -116,6 +127,8 @@ class ModelWeights:
         wanted = bool(facts.peepholes)
         if any((layer.peephole is not None) != wanted for layer in self.layers):
             raise ConfigError(f"The weights must hold {'' if wanted else 'no '}peepholes for cell {config.cell}.")
+        if (self.label_embedding is not None) != (config.labels > 0):
+            raise ConfigError(f"The weights must hold {'a' if config.labels else 'no'} label embedding.")
         for (name, shape), array in zip(self.shapes(config).items(), self._arrays(), strict=True):
             if array.shape != shape or array.dtype != np.float32:
                 raise ConfigError(f"{name} must be float32 of shape {shape}; got {array.dtype} of {array.shape}.")

@@ -88,7 +88,7 @@ def _write(aside: Path, keras_model: Any, metadata: Metadata, members: Mapping[s
 
     import keras
 
-    weights = ModelWeights.from_arrays(keras_model.get_weights())
+    weights = ModelWeights.from_arrays(keras_model.get_weights(), labelled=metadata.model.labels > 0)
     try:
         weights.validate(metadata.model)
     except ConfigError as error:

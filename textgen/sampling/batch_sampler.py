@@ -40,6 +40,7 @@ class BatchSampler:
         generators: a random generator for each sample.
         banned: the ids that are never drawn, not all of them; None for none.
         not_first: an id that is not drawn first; None for none.
+        labels: `(labels,)`, the weights of the samples' labels; None for none.
 
     Attributes:
         samples: the indices of the unfinished samples, in the order of the rows that `draw` returns.
@@ -55,9 +56,11 @@ class BatchSampler:
         *,
         banned: Ids | None = None,
         not_first: int | None = None,
+        labels: NDArray[np.float32] | None = None,
     ) -> None:
         count = len(generators)
-        logits, state = engine.read(context[None], engine.initial_state(1, quiet=count > 1), last=True)
+        labelled = {} if labels is None else {"labels": labels}
+        logits, state = engine.read(context[None], engine.initial_state(1, quiet=count > 1, **labelled), last=True)
         self.samples = list(range(count))
         self._engine, self._config, self._generators = engine, config, generators
         self._logits = logits.repeat(count, axis=0)

@@ -32,6 +32,8 @@ def check_alike(writers: Sequence[Writer]) -> None:
         problem = _vocabularies(first.tokenizer, other.tokenizer, *names) or _forms(
             first.reading, other.reading, *names
         )
+        if not problem and first.labels != other.labels:
+            problem = f"{names[0]} and {names[1]} have different labels. Mix models of one table's records."
         if problem:
             raise ConfigError(f"The models cannot be mixed: {problem}")
 

@@ -13,6 +13,7 @@ from textgen.config import SamplingConfig, plain, require
 from textgen.corpus import encode_corpus
 from textgen.corpus.known_records import hash_records, is_known
 from textgen.errors import ConfigError, RunError
+from textgen.sampling.labels import labels_of
 from textgen.sampling.sample import Sample
 from textgen.sampling.sampler import Streams
 
@@ -72,6 +73,11 @@ class RecordDraws:
         """The seed of the records."""
         return self._streams.samples[0].seed
 
+    @property
+    def label(self) -> tuple[str, ...]:
+        """The labels that were asked for."""
+        return self._streams.samples[0].config.label
+
     def run(self) -> None:
         """Draws them all; where this is interrupted, `samples` holds those that were whole."""
         vain = 0
@@ -121,10 +127,11 @@ def draw_records(
     """Begins what `Writer.generate_records` does, with the same arguments and errors."""
     check_records(writer, "generate_records")
     config = config.replace(seed=secrets.randbits(32) if config.seed is None else config.seed)
-    prompt = writer.as_trained(prompt)
+    prompt, labels = writer.as_trained(prompt), labels_of(writer, config.label)
 
     def write(count: int, first: int) -> Streams:
-        return Streams(writer.engine, writer.tokenizer, prompt, config, count=count, logprobs=logprobs, first=first)
+        engine, tokenizer = writer.engine, writer.tokenizer
+        return Streams(engine, tokenizer, prompt, config, count=count, logprobs=logprobs, first=first, labels=labels)
 
     return RecordDraws(write, count=count, unique=unique, known=known_hashes(writer) if new else ())
 

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textgen.config import SamplingConfig, plain, require
 from textgen.corpus.context import context_ids
@@ -24,6 +25,8 @@ from textgen.sampling.batch_sampler import BatchSampler
 from textgen.sampling.ending import Ending
 from textgen.sampling.logits import likeliest_first
 from textgen.sampling.sample import CharacterLogprob, Sample
+
+Weights = NDArray[np.float32]
 
 
 class Stream(Iterator[str]):
@@ -38,6 +41,7 @@ class Stream(Iterator[str]):
         prompt: the text to continue; see `textgen.corpus.context` for an empty one.
         config: the controls.
         logprobs: number of likeliest characters to record at each position; 0 records nothing.
+        labels: `(labels,)`, the weights of the text's labels; None for none.
 
     Raises:
         UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` refuses them.
@@ -45,9 +49,18 @@ class Stream(Iterator[str]):
     """
 
     def __init__(
-        self, engine: Network, tokenizer: CharTokenizer, prompt: str, config: SamplingConfig, *, logprobs: int = 0
+        self,
+        engine: Network,
+        tokenizer: CharTokenizer,
+        prompt: str,
+        config: SamplingConfig,
+        *,
+        logprobs: int = 0,
+        labels: Weights | None = None,
     ) -> None:
-        self._writing: _Writing | None = _Writing(engine, tokenizer, prompt, config, count=1, logprobs=logprobs)
+        self._writing: _Writing | None = _Writing(
+            engine, tokenizer, prompt, config, count=1, logprobs=logprobs, labels=labels
+        )
         self._draft = self._writing.drafts[0]
 
     def __next__(self) -> str:
@@ -85,8 +98,11 @@ class Streams(Iterator[list[str]]):
         count: int,
         logprobs: int = 0,
         first: int = 0,
+        labels: Weights | None = None,
     ) -> None:
-        self._writing = _Writing(engine, tokenizer, prompt, config, count=count, logprobs=logprobs, first=first)
+        self._writing = _Writing(
+            engine, tokenizer, prompt, config, count=count, logprobs=logprobs, first=first, labels=labels
+        )
 
     def __next__(self) -> list[str]:
         if not self._writing.goes_on:
@@ -106,7 +122,14 @@ class Streams(Iterator[list[str]]):
 
 
 def write_samples(
-    engine: Network, tokenizer: CharTokenizer, prompt: str, config: SamplingConfig, *, count: int = 1, logprobs: int = 0
+    engine: Network,
+    tokenizer: CharTokenizer,
+    prompt: str,
+    config: SamplingConfig,
+    *,
+    count: int = 1,
+    logprobs: int = 0,
+    labels: Weights | None = None,
 ) -> list[Sample]:
     """Writes samples of one prompt in one batch.
 
@@ -117,13 +140,14 @@ def write_samples(
         config: the controls.
         count: number of samples, in [1, 65536]; each is independent of the others.
         logprobs: number of likeliest characters to record at each position; 0 records nothing.
+        labels: `(labels,)`, the weights of the texts' labels; None for none.
 
     Raises:
         UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` refuses them.
         ConfigError: `count` or `logprobs` is out of its range, or `ban` and `allow` are not possible; see
             `banned_ids`.
     """
-    streams = Streams(engine, tokenizer, prompt, config, count=count, logprobs=logprobs)
+    streams = Streams(engine, tokenizer, prompt, config, count=count, logprobs=logprobs, labels=labels)
     streams.run()
     return streams.samples
 
@@ -174,6 +198,7 @@ class _Writing:
         count: int,
         logprobs: int,
         first: int = 0,
+        labels: Weights | None = None,
     ) -> None:
         count, logprobs = plain(count), plain(logprobs)
         require(isinstance(count, int) and 1 <= count <= 65_536, "count", "a whole number in [1, 65536]", count)
@@ -196,7 +221,9 @@ class _Writing:
             context = context_ids(tokenizer, ids)
             # No record is empty.
             not_first = tokenizer.end_id if not len(ids) else None
-            self._sampler = BatchSampler(engine, context, ids, config, generators, banned=banned, not_first=not_first)
+            self._sampler = BatchSampler(
+                engine, context, ids, config, generators, banned=banned, not_first=not_first, labels=labels
+            )
 
     def step(self) -> list[str]:
         """Draws the next character of each unfinished sample; returns what it adds to each sample."""

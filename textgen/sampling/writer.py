@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -25,6 +25,7 @@ from textgen.engine.scoring import Score, score_text
 from textgen.model.metadata import Metadata
 from textgen.model.weights import ModelWeights
 from textgen.runs.find import checkpoint_name, resolve_checkpoint
+from textgen.sampling.labels import as_given, labels_of
 from textgen.sampling.mixing import check_alike, common_reading, mixture_name
 from textgen.sampling.sample import Sample
 from textgen.sampling.sampler import Stream, Streams, write_samples
@@ -32,6 +33,7 @@ from textgen.sampling.suggestions import Suggestion, suggest
 from textgen.system import PathLike
 
 if TYPE_CHECKING:
+    from textgen.engine import Network
     from textgen.sampling.adapting import Adaptation, Progress
 
 _ADAPTATION = AdaptationConfig()
@@ -153,6 +155,11 @@ class Writer:
         return "model" if self.path is None else checkpoint_name(self.path)
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the records that the model was trained on; empty without any."""
+        return self.members[0][0].metadata.corpus.labels
+
+    @property
     def reading(self) -> CorpusConfig:
         """How the training text was read from its files."""
         return common_reading([each.metadata.corpus for each, _ in self.members])
@@ -188,8 +195,8 @@ class Writer:
             logprobs: number of likeliest characters to record at each position, with the model's log-probabilities
                 before any control; 0 records nothing.
             **controls: any field of `textgen.SamplingConfig`, such as `temperature`, `top_p`, `max_new_tokens` or
-                `seed`; `help` of it says what they do and which values they take. `temperature` and `stop` may also be
-                lists, and `stop` a single text.
+                `seed`; `help` of it says what they do and which values they take. `temperature`, `stop` and `label` may
+                also be lists, `stop` and `label` a single text, and `label` a dictionary of weights.
 
         Raises:
             TypeError: there is no control of that name.
@@ -200,7 +207,7 @@ class Writer:
             writer.generate("The sea ", max_new_tokens=300, temperature=0.8, seed=7).text
         """
         config = self.sampling(controls)
-        return write_samples(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)[0]
+        return write_samples(*self._begun(prompt, config), logprobs=logprobs, labels=labels_of(self, config.label))[0]
 
     @keywords(Controls, defaults=SamplingConfig)
     def generate_many(
@@ -212,9 +219,8 @@ class Writer:
         [1, 65536]; the other arguments and errors are those of `generate`.
         """
         config = self.sampling(controls)
-        return write_samples(
-            self.engine, self.tokenizer, self.as_trained(prompt), config, count=count, logprobs=logprobs
-        )
+        labels = labels_of(self, config.label)
+        return write_samples(*self._begun(prompt, config), count=count, logprobs=logprobs, labels=labels)
 
     @keywords(Controls, defaults=SamplingConfig)
     def stream(self, prompt: str = "", *, logprobs: int = 0, **controls: Unpack[Controls]) -> Stream:
@@ -226,7 +232,7 @@ class Writer:
             An iterator of the pieces; its `sample` is the sample so far, with the seed.
         """
         config = self.sampling(controls)
-        return Stream(self.engine, self.tokenizer, self.as_trained(prompt), config, logprobs=logprobs)
+        return Stream(*self._begun(prompt, config), logprobs=logprobs, labels=labels_of(self, config.label))
 
     @keywords(Controls, defaults=SamplingConfig)
     def stream_many(self, prompt: str = "", *, count: int, logprobs: int = 0, **controls: Unpack[Controls]) -> Streams:
@@ -238,7 +244,8 @@ class Writer:
             An iterator of lists with a piece for each text; its `samples` are what has been written so far.
         """
         config = self.sampling(controls)
-        return Streams(self.engine, self.tokenizer, self.as_trained(prompt), config, count=count, logprobs=logprobs)
+        labels = labels_of(self, config.label)
+        return Streams(*self._begun(prompt, config), count=count, logprobs=logprobs, labels=labels)
 
     @keywords(Controls, defaults=SamplingConfig)
     def generate_records(
@@ -377,12 +384,17 @@ class Writer:
         mixed.adaptation = whole
         return mixed
 
-    def sampling(self, controls: Controls) -> SamplingConfig:
+    def _begun(self, prompt: str, config: SamplingConfig) -> tuple[Network, CharTokenizer, str, SamplingConfig]:
+        return self.engine, self.tokenizer, self.as_trained(prompt), config
+
+    def sampling(self, controls: Mapping[str, object]) -> SamplingConfig:
         """The controls as a configuration, checked, with its texts as the training text was."""
         values: dict[str, Any] = {name: plain(value) for name, value in controls.items()}
         for name in ("temperature", "stop"):
             if isinstance(values.get(name), Iterable) and not isinstance(values[name], (str, bytes)):
                 values[name] = tuple(values[name])
+        if "label" in values:
+            values["label"] = as_given(values["label"])
         if isinstance(values.get("stop"), str):
             values["stop"] = (values["stop"],)
         config = SamplingConfig(**values)

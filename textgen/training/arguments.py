@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from textgen.config import CorpusConfig, TrainingConfig, require
 from textgen.corpus import Corpus, EncodedCorpus, open_corpus, open_texts
 from textgen.corpus.batches import Streams
@@ -80,4 +83,14 @@ def open_streams(encoded: EncodedCorpus, training: TrainingConfig) -> Streams | 
         batch_size=batch_size,
         sequence_length=sequence_length,
         seed=seed,
+        label_of=labels_of(encoded, training=True),
+        label_drop=training.label_drop,
     )
+
+
+def labels_of(encoded: EncodedCorpus, *, training: bool) -> NDArray[np.int32] | None:
+    """The label set of each record that trains, or of each that is held out; None for a text without labels."""
+    records = encoded.records
+    if records is None or not records.labels:
+        return None
+    return records.label_of[: records.training] if training else records.label_of[records.training :]

@@ -12,6 +12,7 @@ from textgen.corpus import EncodedCorpus
 from textgen.corpus.batches import HeldOut
 from textgen.corpus.known_records import hash_records
 from textgen.corpus.record_batches import HeldOutRecords
+from textgen.training.arguments import labels_of
 
 Validation = HeldOut | HeldOutRecords
 
@@ -39,7 +40,8 @@ def open_held_out(encoded: EncodedCorpus, config: TrainingConfig) -> tuple[Valid
     def first(characters: int) -> Validation:
         if records is None:
             return HeldOut(ids[:characters], **size)
-        return HeldOutRecords(encoded.ids, records.starts[records.training :], most=characters, **size)
+        starts, label_of = records.starts[records.training :], labels_of(encoded, training=False)
+        return HeldOutRecords(encoded.ids, starts, most=characters, label_of=label_of, **size)
 
     return first(min(most, len(ids))), first(len(ids)) if len(ids) > most else None
 

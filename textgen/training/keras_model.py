@@ -33,15 +33,20 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
         config: the shape.
         seed: of the initial weights.
 
+    With `config.labels` the model has a second input, the weights of the labels at every position, whose embedding is
+    added to the characters'. Training computes that from `(label_sets, embedding)` instead.
+
     Returns:
-        A model from ids `(batch, time)` int32 to probabilities `(batch, time, vocab_size)` float32. Its layers are
-        named ids, embedding, input_dropout, recurrent_1 .., dropout_1 .., skip and head.
+        A model from ids `(batch, time)` int32, with labels also `(batch, time, labels)` float32, to probabilities
+        `(batch, time, vocab_size)` float32. Its layers are named ids, embedding, labels, label_embedding, labelled,
+        input_dropout, recurrent_1 .., dropout_1 .., skip and head.
 
     Example:
         model = build_model(ModelConfig(vocab_size=65, layers=2, units=128))
         model(np.zeros((1, 10), "int32")).shape     # (1, 10, 65)
     """
-    seeds = iter(np.random.SeedSequence(seed).generate_state(2 + 2 * config.layers + 1).tolist())
+    *state, last = np.random.SeedSequence(seed).generate_state(2 + 2 * config.layers + 2).tolist()
+    seeds = iter(state)
 
     def glorot() -> keras.initializers.Initializer:
         return keras.initializers.GlorotUniform(seed=next(seeds))
@@ -53,6 +58,16 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
         embeddings_initializer=keras.initializers.RandomNormal(stddev=config.embedding**-0.5, seed=next(seeds)),
         name="embedding",
     )(ids)
+    inputs = ids
+    if config.labels:
+        labels = keras.Input((None, config.labels), dtype="float32", name="labels")
+        embedded = keras.layers.Dense(
+            config.embedding,
+            use_bias=False,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=config.embedding**-0.5, seed=last),
+            name="label_embedding",
+        )(labels)
+        flow, inputs = keras.layers.Add(name="labelled")([flow, embedded]), [ids, labels]
     flow = keras.layers.SpatialDropout1D(config.input_dropout, name="input_dropout")(flow)
     outputs = []
     for n in range(1, config.layers + 1):
@@ -72,7 +87,7 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
     head = keras.layers.Dense(
         config.vocab_size, activation="softmax", dtype="float32", kernel_initializer=glorot(), name="head"
     )
-    return keras.Model(ids, head(flow), name="textgen")
+    return keras.Model(inputs, head(flow), name="textgen")
 
 
 def _tie(layer: keras.layers.RNN, facts: CellFacts) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from textgen.config import ModelConfig
@@ -33,6 +34,7 @@ class Network:
         weight_drop: share of each recurrent kernel's weights dropped in a training step.
         seed: of the dropout masks, together with the step.
         end_id: the id before whose step the state is set to zero, that of the end of a record; None for running text.
+        label_sets: of a model with labels the sets that records have, each of indices of labels.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Network:
         weight_drop: float = 0.0,
         seed: int = 0,
         end_id: int | None = None,
+        label_sets: Sequence[Sequence[int]] = (),
     ) -> None:
         self.config = config
         self.end_id = end_id
@@ -55,6 +58,10 @@ class Network:
         self._embedding = model.get_layer("embedding").embeddings
         self._layers = [model.get_layer(f"recurrent_{n + 1}") for n in range(config.layers)]
         self._head = model.get_layer("head")
+        self._label_embedding = model.get_layer("label_embedding").kernel if config.labels else None
+        self._sets = len(label_sets)
+        pairs = [(n, label) for n, labels in enumerate(label_sets) for label in labels]
+        self._set_of, self._members = np.array(pairs, np.int32).reshape(-1, 2).T
         if not kernels:
             self._layers = [_with_state(layer) for layer in self._layers]
 
@@ -112,9 +119,11 @@ class Network:
         """The head's kernel, `(units, vocab)`, and its bias, `(vocab,)`."""
         return self._head.kernel.value, self._head.bias.value
 
-    def logits(self, ids: Tensor, state: State, masks: Masks | None = None) -> tuple[Tensor, State]:
+    def logits(
+        self, ids: Tensor, state: State, masks: Masks | None = None, labels: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """The logits of every position, `(time * batch, vocab)` float32, time-major, and the state; see `columns`."""
-        columns, after = self.columns(ids, state, masks)
+        columns, after = self.columns(ids, state, masks, labels)
         return self.read_out(columns), after
 
     def read_out(self, columns: Tensor) -> Tensor:
@@ -122,13 +131,16 @@ class Network:
         kernel, bias = self.head
         return tf.cast(tf.matmul(columns, tf.cast(kernel, self.compute_dtype), transpose_a=True), tf.float32) + bias
 
-    def columns(self, ids: Tensor, state: State, masks: Masks | None = None) -> tuple[Tensor, State]:
+    def columns(
+        self, ids: Tensor, state: State, masks: Masks | None = None, labels: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """The head's input at every position.
 
         Args:
             ids: `(batch, time)` integers, of a shape known to the graph.
             state: the state before the first step, as `zero_state` gives it.
             masks: dropout masks; None for none.
+            labels: `(batch, time)` integers, the label set at every position; None for none.
 
         Returns:
             `(units, time * batch)` of the compute type, time-major, and the state after the last step.
@@ -137,7 +149,10 @@ class Network:
         masks = masks or Masks(None, [None] * config.layers, [None] * config.layers)
         batch, time = ids.shape
         goes_on = None if self.end_id is None else self._goes_on(ids)
-        flow = tf.transpose(tf.gather(self._embedding.value, ids), (2, 1, 0))
+        embedded = tf.gather(self._embedding.value, ids)
+        if labels is not None:
+            embedded += tf.gather(self._label_table(), labels)
+        flow = tf.transpose(embedded, (2, 1, 0))
         flow = _masked(flow, masks.inputs)
         total, after = None, []
         for layer, before, mask, drop in zip(self._layers, state, masks.outputs, masks.recurrent, strict=True):
@@ -146,6 +161,12 @@ class Network:
             total = flow if total is None or not config.skip else total + flow
             after.append(last)
         return tf.cast(tf.reshape(total, (config.units, time * batch)), self.compute_dtype), after
+
+    def _label_table(self) -> Tensor:
+        """The sum of the embeddings of each label set, `(label_sets, embedding)`."""
+        assert self._label_embedding is not None
+        rows = tf.gather(self._label_embedding.value, self._members)
+        return tf.math.unsorted_segment_sum(rows, self._set_of, self._sets)
 
     def _goes_on(self, ids: Tensor) -> Tensor | Rows:
         """Where the state goes on, `(time, 1, batch)` with 1, else 0, for the kernels; or the rows for Keras's layers.

@@ -94,6 +94,7 @@ class Session:
                 weight_drop=self.config.weight_drop,
                 seed=self.config.seed,
                 end_id=self.encoded.tokenizer.end_id,
+                label_sets=() if encoded.records is None else encoded.records.label_sets,
             )
             self.trainer = Trainer(
                 network,
@@ -106,10 +107,19 @@ class Session:
         self.initial = self.model.get_weights()
         self.record_hashes = known_hashes(encoded)
 
-    def start_from(self, weights: ModelWeights, known: CharTokenizer) -> None:
-        """Starts from an existing model's weights; rows of characters it does not know keep their initial values."""
-        fresh = ModelWeights.from_arrays(self.model.get_weights())
-        self.model.set_weights(transfer(weights, known, fresh, self.encoded.tokenizer).arrays())
+    def start_from(self, weights: ModelWeights, known: CharTokenizer, known_labels: Sequence[str] = ()) -> None:
+        """Starts from an existing model's weights; rows of what it does not know keep their initial values.
+
+        Args:
+            weights: the model's.
+            known: its vocabulary.
+            known_labels: its labels.
+        """
+        labels = () if self.encoded.records is None else self.encoded.records.labels
+        found = transfer(
+            weights, known, self._weights(), self.encoded.tokenizer, known_labels=known_labels, labels=labels
+        )
+        self.model.set_weights(found.arrays())
         self.initial = self.model.get_weights()
 
     def begin(self, started: float) -> None:
@@ -224,7 +234,7 @@ class Session:
         return EventWriter(self.run.events_folder(self.tensorboard), self.progress, self.reporter)
 
     def _weights(self) -> ModelWeights:
-        return ModelWeights.from_arrays(self.model.get_weights())
+        return ModelWeights.from_arrays(self.model.get_weights(), labelled=self.model_config.labels > 0)
 
     def _sample(self, step: int) -> str:
         writer = Writer(config=self.model_config, weights=self._weights(), tokenizer=self.encoded.tokenizer)

@@ -63,9 +63,9 @@ def train(
         reporter: is told of every event; None reports nothing.
         started: the `time.monotonic()` from which a time budget counts; None for now. Where the text comes later, from
             a pipe or a generator, the budget counts from its end.
-        **settings: any field of `textgen.ModelConfig` but `vocab_size`, and of `textgen.TrainingConfig`, such as
-            `units`, `epochs`, `time` or `seed`; see `help` of the two. Those left out or None follow from the text and
-            the budget (`textgen.training.recipe`).
+        **settings: any field of `textgen.ModelConfig` but `vocab_size` and `labels`, and of `textgen.TrainingConfig`,
+            such as `units`, `epochs`, `time` or `seed`; see `help` of the two. Those left out or None follow from the
+            text and the budget (`textgen.training.recipe`).
 
     Returns:
         The finished run.
@@ -102,6 +102,8 @@ def train(
     started = opened.ready(started)
     seed = TrainingConfig(**TrainingConfig.among({"seed": wanted.get("seed", 0)})).seed
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding, seed=seed)
+    if encoded.records is not None:
+        wanted_model["labels"] = len(encoded.records.labels)
     with default_framework():
         from textgen.training.placement import enough_memory, place
         from textgen.training.session import Session
@@ -127,7 +129,7 @@ def train(
             events = events_folder(tensorboard)
             session = Session(run, encoded, recipe, reporter, as_callbacks(callbacks), placement, streams, events)
             if base is not None:
-                session.start_from(base.weights, base.tokenizer)
+                session.start_from(base.weights, base.tokenizer, base.metadata.corpus.labels)
             session.begin(started)
             session.fit()
             # What it holds is released with the framework.

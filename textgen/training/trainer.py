@@ -38,7 +38,8 @@ class Trainer(keras.Model):
         frequencies: `(vocab,)`, how often each id occurs in the training text, for `config.negatives`.
 
     `train_step` takes batches `(inputs, targets, reset)`: two `(batch, time)` integer tensors, and whether the state
-    is reset to zero; `test_step` takes `(inputs, targets, weights, reset)`.
+    is reset to zero; `test_step` takes `(inputs, targets, weights, reset)`. Of a model with labels both
+    take the label sets last, `(batch, time)` integers.
     """
 
     def __init__(
@@ -73,7 +74,11 @@ class Trainer(keras.Model):
         optimizer = (CautiousAdamW if config.cautious else keras.optimizers.AdamW)(
             learning_rate=float(config.learning_rate), weight_decay=config.weight_decay, beta_2=config.beta_2
         )
-        spared = [variable for variable in plain.trainable_variables if "kernel" not in variable.name]
+        spared = [
+            variable
+            for variable in plain.trainable_variables
+            if "kernel" not in variable.name or variable.path.startswith("label_embedding")
+        ]
         optimizer.exclude_from_weight_decay(var_list=spared)
         self.compile(optimizer=optimizer, jit_compile=False)
         optimizer.build(plain.trainable_variables)
@@ -104,27 +109,27 @@ class Trainer(keras.Model):
         config: dict[str, Any] = self.plain.get_config()
         return config
 
-    def train_step(self, data: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+    def train_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Trains on one batch; returns the mean loss so far."""
-        inputs, targets, reset = data
+        inputs, targets, reset, labels = (*data, None)[:4]
         if self._state_reset > 0.0:
             reset = tf.logical_or(reset, self.network.resets(self.steps_done, inputs.shape[0], self._state_reset))
         state = self._state.read(reset)
         if self._halves:
             loss, norm = tf.cond(
                 self.halved,
-                lambda: self._in_halves(inputs, targets, state),
-                lambda: self._learn(inputs, targets, state),
+                lambda: self._in_halves(inputs, targets, state, labels),
+                lambda: self._learn(inputs, targets, state, labels=labels),
             )
         else:
-            loss, norm = self._learn(inputs, targets, state)
+            loss, norm = self._learn(inputs, targets, state, labels=labels)
         self.last_loss.assign(loss)
         self.gradient_norm.assign(norm)
         self.steps_done.assign_add(1)
         self._loss.update_state(loss)
         return {"loss": self._loss.result()}
 
-    def _in_halves(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, Tensor]:
+    def _in_halves(self, inputs: Tensor, targets: Tensor, state: State, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Makes two updates, one per half of the batch's time steps; returns the means of loss and norm."""
         batch, time = inputs.shape
         half = time // 2
@@ -132,15 +137,25 @@ class Trainer(keras.Model):
 
         def update(part: Tensor, loss: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             first, size = (0, part * half), (batch, half)
-            here, following = (tf.ensure_shape(tf.slice(ids, first, size), size) for ids in (inputs, targets))
-            one_loss, one_norm = self._learn(here, following, self._state.read(tf.constant(False)), part)
+            here, following, sets = (
+                None if ids is None else tf.ensure_shape(tf.slice(ids, first, size), size)
+                for ids in (inputs, targets, labels)
+            )
+            one_loss, one_norm = self._learn(here, following, self._state.read(tf.constant(False)), part, sets)
             return part + 1, loss + 0.5 * one_loss, norm + 0.5 * one_norm
 
         # A loop, since a graph with two copies of the update takes a second longer to build.
         _, loss, norm = tf.while_loop(lambda part, *_: part < 2, update, (0, 0.0, 0.0))
         return loss, norm
 
-    def _learn(self, inputs: Tensor, targets: Tensor, state: State, part: Tensor | int = 0) -> tuple[Tensor, Tensor]:
+    def _learn(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        state: State,
+        part: Tensor | int = 0,
+        labels: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Makes one update and stores the state; returns the mean loss and the gradient norm before clipping."""
         variables = [variable.value for variable in self.plain.trainable_variables]
         masks = self.network.masks(self.steps_done, inputs.shape[0], part)
@@ -149,7 +164,7 @@ class Trainer(keras.Model):
             negatives = None
             if self._sampled is not None:
                 negatives = self._sampled.draw(self.network.seed_of(self.steps_done, _NEGATIVES, part))
-            total, scaled, after = self._over_shards(inputs, targets, None, state, masks, negatives)
+            total, scaled, after = self._over_shards(inputs, targets, None, state, masks, negatives, labels)
             objective = scaled / count
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(objective, variables)]
         gradients = free_gradients(self.network.config, gradients)
@@ -160,10 +175,11 @@ class Trainer(keras.Model):
         self._state.write(after)
         return total / count, norm
 
-    def test_step(self, data: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+    def test_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Scores one batch of the held-out text with its own carried state."""
-        inputs, targets, weights, reset = data
-        total, _, after = self._over_shards(inputs, targets, weights, self._validation_state.read(reset), None)
+        inputs, targets, weights, reset, labels = (*data, None)[:5]
+        state = self._validation_state.read(reset)
+        total, _, after = self._over_shards(inputs, targets, weights, state, None, labels=labels)
         self._validation_state.write(after)
         count = tf.reduce_sum(weights)
         self._loss.update_state(total / tf.maximum(count, 1.0), sample_weight=count)
@@ -177,6 +193,7 @@ class Trainer(keras.Model):
         state: State,
         masks: Masks | None,
         negatives: Negatives | None = None,
+        labels: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, State]:
         """The summed loss of a batch, the training loss (with scaled logits), and the state after it.
 
@@ -189,11 +206,12 @@ class Trainer(keras.Model):
         for start in range(0, batch, width):
             cut = slice(start, start + width)
             before = [[tensor[:, cut] for tensor in layer] for layer in state]
-            columns, last = self.network.columns(inputs[cut], before, masks and masks.shard(start, start + width))
+            sets = None if labels is None else labels[cut]
+            columns, last = self.network.columns(inputs[cut], before, masks and masks.shard(start, start + width), sets)
             lasts.append(last)
             if negatives is not None and self._sampled is not None:
-                labels = tf.reshape(tf.transpose(targets[cut]), (-1,))
-                pair = self._sampled.loss(columns, *self.network.head, labels, negatives, self._logit_scale)
+                followed = tf.reshape(tf.transpose(targets[cut]), (-1,))
+                pair = self._sampled.loss(columns, *self.network.head, followed, negatives, self._logit_scale)
                 losses.append(pair[0])
                 scaled.append(pair[1])
                 continue

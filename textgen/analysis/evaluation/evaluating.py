@@ -158,20 +158,33 @@ def _score_records(
     scaling: TemperatureScaling,
     report: Progress,
 ) -> list[Protocol]:
-    """Scores records, each by itself, its end included. A window of one would have no meaning of its own."""
+    """Scores records, each by itself and given its labels, its end included.
+
+    A window of one would have no meaning of its own.
+    """
     del own
-    end = writer.tokenizer.end_id
+    end, labels = writer.tokenizer.end_id, len(writer.labels)
     assert end is not None
-    found = score_records(
-        writer.engine,
-        scored.ids,
-        end_id=end,
-        streams=config.streams or _MOST_STREAMS,
-        progress=functools.partial(report, "carried"),
-        observe=scaling,
-    )
-    records = int(np.count_nonzero(scored.ids == end))
-    return [_protocol("carried", "each record, with its end", found, config, records=records)]
+    ends = scored.ids == end
+    records = int(np.count_nonzero(ends))
+    # Records of one set of labels are read together.
+    label_of = np.zeros(records, np.int32) if scored.label_of is None else scored.label_of
+    set_of = np.append(label_of, 0)[np.cumsum(ends) - ends]
+    found = np.empty(len(scored.ids))
+    for each in np.unique(set_of).tolist():
+        weights = np.zeros(labels, np.float32)
+        weights[list(scored.label_sets[each])] = 1.0
+        found[set_of == each] = score_records(
+            writer.engine,
+            scored.ids[set_of == each],
+            end_id=end,
+            labels=weights if labels else None,
+            streams=config.streams or _MOST_STREAMS,
+            progress=functools.partial(report, "carried"),
+            observe=scaling,
+        )
+    title = "each record, with its end" + ", by its labels" * (scored.label_of is not None)
+    return [_protocol("carried", title, found, config, records=records)]
 
 
 def _own_text(

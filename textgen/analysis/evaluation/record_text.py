@@ -32,12 +32,16 @@ class RunRecords:
         held_out: `(characters,)`, the ids of the held-out records, each with its end.
         records: how many they are.
         counts: `(vocab,)`, how often each id occurs in the training records.
+        label_of: `(records,)`, the index in `label_sets` of each held-out record's labels.
+        label_sets: combinations of labels, each as indices of labels.
     """
 
     text: RunText
     held_out: NDArray[Any]
     records: int
     counts: NDArray[np.int64]
+    label_of: NDArray[np.int32]
+    label_sets: tuple[tuple[int, ...], ...]
 
 
 def own_records(
@@ -88,8 +92,15 @@ def _run_records(encoded: EncodedCorpus, keep: int) -> RunRecords:
         before="",
         held_out=tokenizer.decode(held_out),
     )
-    held = 0 if records is None else len(records) - records.training
-    return RunRecords(text=text, held_out=held_out, records=held, counts=counts)
+    assert records is not None
+    return RunRecords(
+        text=text,
+        held_out=held_out,
+        records=len(records) - records.training,
+        counts=counts,
+        label_of=records.label_of[records.training :],
+        label_sets=records.label_sets,
+    )
 
 
 def held_out_records(writer: Writer, own: RunRecords | None, problem: str) -> ScoredText:
@@ -110,6 +121,8 @@ def held_out_records(writer: Writer, own: RunRecords | None, problem: str) -> Sc
         ids=own.held_out,
         unknown=0 if unknown is None else int(np.count_nonzero(own.held_out == unknown)),
         dropped=0,
+        label_of=own.label_of if writer.labels else None,
+        label_sets=own.label_sets,
     )
 
 

@@ -36,6 +36,8 @@ class ScoredText:
         ids: `(characters,)`, at least one.
         unknown: how many of them replace a character outside the vocabulary.
         dropped: how many characters outside the vocabulary were dropped.
+        label_of: `(records,)`, of records with labels the index of each one's in `label_sets`; None for none.
+        label_sets: combinations of labels, each as indices of labels.
     """
 
     split: Split
@@ -46,6 +48,8 @@ class ScoredText:
     ids: NDArray[Any]
     unknown: int
     dropped: int
+    label_of: NDArray[Any] | None = None
+    label_sets: tuple[tuple[int, ...], ...] = ((),)
 
 
 def held_out(writer: Writer, own: RunText | None, problem: str) -> ScoredText:

@@ -31,9 +31,10 @@ class Span:
         before: the characters before it there, up to 40.
         after: the characters after it there, up to 40.
         file: the file of its first occurrence in the training text, "-" for standard input.
-        line: the line in that file, from 1.
+        line: the line in that file, from 1; 0 in records.
         offset: the position in the whole training text, in characters from 0.
         occurrences: how often it occurs in the training text.
+        record: the number of the record among those that train, from 1; None in running text.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Span:
     line: int
     offset: int
     occurrences: int
+    record: int | None = None
 
     @property
     def length(self) -> int:
@@ -53,7 +55,10 @@ class Span:
 
     def to_json(self) -> dict[str, Any]:
         """The span as plain JSON values."""
-        return {**dataclasses.asdict(self), "length": self.length}
+        values = {**dataclasses.asdict(self), "length": self.length}
+        if self.record is None:
+            del values["record"]
+        return values
 
 
 class Passages:
@@ -153,6 +158,7 @@ def show_spans(
                 line=place.line,
                 offset=place.offset,
                 occurrences=occurrences,
+                record=place.record,
             )
         )
     return spans

@@ -33,13 +33,15 @@ class Place(NamedTuple):
 
     Args:
         file: the file's path; "-" for standard input.
-        line: the line in that file, from 1.
+        line: the line in that file, from 1; 0 in records.
         offset: the position in the whole text, in characters from 0.
+        record: the number of the record among those that train, from 1; None in running text.
     """
 
     file: str
     line: int
     offset: int
+    record: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,10 @@ class TrainingText:
         return ids if unknown is None else np.where(ids == unknown, self.sentinel, ids).astype(ids.dtype)
 
     def locate(self, offset: int) -> Place:
-        """The file and line of a position in the text, counted from 0."""
+        """The file and line of a position in the text, counted from 0; in records the first file and the record."""
+        if self.encoded.records is not None:
+            record = int(np.searchsorted(self.encoded.records.starts, offset, side="right"))
+            return Place(self.encoded.sources[0], 0, offset, record)
         source = bisect.bisect_right(self._starts, offset) - 1
         newline = self.encoded.tokenizer.characters.find("\n")
         start, lines = self._starts[source], 1

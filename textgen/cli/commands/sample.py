@@ -70,6 +70,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @optional("--seed", config=SamplingConfig)
 @setting("--unknown", config=SamplingConfig)
 @json_option("Write one JSON object per line for each sample.")
+@setting("--label", metavar="NAME[:WEIGHT]", config=SamplingConfig, show_default=False)
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV with a header; for a run on records.")
 @click.option("--unique", is_flag=True, help="Write no record twice; for a run on records.")
 @click.option("--new", is_flag=True, help="Write only records that are not in the run's text; for a run on records.")
