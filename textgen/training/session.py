@@ -49,6 +49,9 @@ from textgen.training.trainer import Trainer
 VALIDATION_STREAMS = 32
 VALIDATION_LENGTH = 128
 SAMPLE_LENGTH = 240
+_WHOLE_TIME = 0.1
+"""Share of a time budget that scoring the whole validation text at the end may take; otherwise only the part is."""
+
 _COUNTED = 1 << 20
 """Ids counted at once."""
 
@@ -101,7 +104,7 @@ class Session:
         self.initial = self.model.get_weights()
 
     def _held_out(self) -> tuple[HeldOut | None, HeldOut | None]:
-        """What each validation scores, and the whole validation text if that is a part of it."""
+        """What each validation scores, and, where that is a part and there is time, the whole validation text."""
         ids = self.encoded.held_out
         if len(ids) < 2:
             return None, None
@@ -111,7 +114,12 @@ class Session:
             HeldOut(each, streams=streams, sequence_length=VALIDATION_LENGTH)
             for each in ([ids] if len(ids) <= most else [ids[:most], ids])
         ]
-        return found[0], found[1] if len(found) > 1 else None
+        whole = found[1] if len(found) > 1 else None
+        if whole is not None and self.config.time is not None:
+            size = self.config.batch_size * self.config.sequence_length
+            if self._step_seconds(negatives=0) / 3.0 * whole.targets / size > _WHOLE_TIME * self.config.time:
+                whole = None
+        return found[0], whole
 
     def _frequencies(self) -> NDArray[np.int64] | None:
         """How often each id occurs in the training text, where a step's softmax is estimated."""
@@ -142,17 +150,20 @@ class Session:
         if config.epochs is not None:
             steps = max(1, round(config.epochs * per_epoch))
             return Plan.for_steps(config, steps=steps, validate_every=config.validate_every or self._cadence(steps))
-        pace = step_seconds(
-            self.model_config,
-            config.batch_size,
-            config.sequence_length,
-            negatives=config.negatives,
-            speed=self.placement.speed,
-        )
-        steps = max(1, round((config.time or 0.0) / pace))
+        steps = max(1, round((config.time or 0.0) / self._step_seconds()))
         every = config.validate_every or self._cadence(steps)
         return Plan(
             steps=None, decay_start=None, validate_every=every, whole_from=None if config.halved_share > 0.0 else 0
+        )
+
+    def _step_seconds(self, negatives: int | None = None) -> float:
+        """Estimated seconds of a training step."""
+        return step_seconds(
+            self.model_config,
+            self.config.batch_size,
+            self.config.sequence_length,
+            negatives=self.config.negatives if negatives is None else negatives,
+            speed=self.placement.speed,
         )
 
     def _cadence(self, steps: int) -> int:
@@ -209,6 +220,8 @@ class Session:
                     reporter,
                     held_out=self.held_out.targets if self.held_out else 0,
                     whole=self.whole.targets if self.whole else 0,
+                    weights=self.model_config.weights,
+                    scoring=self._step_seconds(negatives=0) / self._step_seconds(),
                 ),
                 DivergenceRecovery(
                     progress, reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best
@@ -329,7 +342,11 @@ class Session:
         held = len(encoded.held_out)
         split = (
             f"the first {len(encoded.training):,} characters train, the last {held:,} validate"
-            + (f", {self.held_out.targets + 1:,} of them at each validation" if self.whole else "")
+            + (
+                f", {self.held_out.targets + 1:,} of them at each validation"
+                if self.held_out.targets + 1 < held
+                else ""
+            )
             if self.held_out
             else f"all {len(encoded.training):,} characters train, none validate"
         )
