@@ -25,7 +25,6 @@ LOADS: dict[str, Callable[[float], float]] = {
 """How many times as long everything takes, by the share of the budget that has passed."""
 
 START, GRAPH, EXIT, SAVE = 3.0, 1.5, 0.12, 0.25
-UNITS = 1_000
 
 
 class Machine(Reporter):
@@ -135,7 +134,7 @@ def test_a_run_ends_with_its_budget_and_with_its_decay_done(
     [
         ("1m", 0.1, 0.0),
         ("1m", 0.1, 4.0),
-        ("1m", 2.0, 4.0),
+        ("1m", 1.0, 2.0),
         ("10m", 1.0, 40.0),
         ("10m", 20.0, 20.0),
         ("1h", 20.0, 200.0),
@@ -152,7 +151,7 @@ def test_validations_of_any_length_are_allowed_for(
 
 
 def test_validations_that_take_too_much_of_the_time_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick, slow = (Machine(monkeypatch, 60.0, "steady", 0.0) for _ in range(2))
+    quick = Machine(monkeypatch, 60.0, "steady", 0.0)
     quick.run(step=0.05, validation=0.1)
     assert quick.validations > 12
     slow = Machine(monkeypatch, 60.0, "steady", 0.0)
@@ -170,7 +169,7 @@ def test_a_budget_shorter_than_the_start_ends_soon_after_it_and_says_so(monkeypa
 
 
 def test_a_graph_that_little_time_is_left_for_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    short, long = Machine(monkeypatch, 15.0, "steady", 0.0), None
+    short = Machine(monkeypatch, 15.0, "steady", 0.0)
     progress = short.run(step=0.05, validation=0.1)
     assert progress.plan.halves(progress.step - 1)
     long = Machine(monkeypatch, 600.0, "steady", 0.0)
