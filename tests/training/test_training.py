@@ -19,6 +19,7 @@ from tiny_runs import TINY, WHOLE, everything
 import textgen
 from textgen.config import CorpusConfig
 from textgen.corpus import encode_corpus, open_corpus
+from textgen.corpus.rare import LARGE
 from textgen.engine.scoring import score_ids
 from textgen.errors import CheckpointError, ConfigError, CorpusError, RunError, TrainingError
 from textgen.model.read import read_checkpoint, read_training_state
@@ -327,6 +328,25 @@ def test_fine_tuning_keeps_what_both_vocabularies_know(whole: Run, text: Path, t
     )
     with pytest.raises(ConfigError, match="units must be 16"):
         train(other, epochs=0.1, start_from=whole.best, units=32, checkpoints=tmp_path)
+
+
+def test_a_run_records_how_rare_characters_were_and_goes_on_with_it(tmp_path: Path) -> None:
+    """One from before the rule goes on with every character, as does fine-tuning."""
+    path = tmp_path / "many.txt"
+    path.write_text("".join(map(chr, range(0x4E00, 0x4E00 + LARGE))) * 11 + "a", encoding="utf-8")
+    settings = {**TINY, "checkpoints": tmp_path, "epochs": 0.02}
+    shape = {name: value for name, value in settings.items() if name not in ("layers", "units", "embedding")}
+    recorder = Recorder()
+    by_text = train(path, name="by-text", reporter=recorder, **settings)
+    every = train(path, name="every", corpus=CorpusConfig(min_count=1), **settings)
+    tuned = train(path, name="tuned", start_from=by_text.best, **shape)
+    assert recorder.summary.vocabulary == "1,500 characters; 1 rarer than 2 shares one more id, 0.0061 % of the text"
+    for run, min_count, vocab_size in ((by_text, 2, LARGE + 1), (every, 1, LARGE + 1), (tuned, 1, LARGE + 1)):
+        longer = resume(run.name, checkpoints=tmp_path, epochs=0.03)
+        metadata = read_checkpoint(longer.last).metadata
+        assert metadata.corpus.settings["min_count"] == min_count
+        assert metadata.tokenizer.has_unknown == (min_count == 2)
+        assert metadata.tokenizer.vocab_size == vocab_size
 
 
 def test_validation_zero_trains_on_everything(text: Path, tmp_path: Path) -> None:

@@ -336,7 +336,7 @@ class Session:
         shape = f"{model.layers} x {model.units} {cell_name(model.cell)}"
         return Summary(
             corpus=f"{text} (sha256 {encoded.sha256[:12]})",
-            vocabulary=f"{encoded.tokenizer.vocab_size:,} characters",
+            vocabulary=encoded.vocabulary,
             split=split,
             model=f"{shape}, {model.weights:,} weights ({self.recipe.reason})",
             device=self.placement.name,
