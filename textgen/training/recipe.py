@@ -204,6 +204,7 @@ def _by_epochs(epochs: float, *, halved: bool) -> dict[str, dict[str, Any]]:
             "weight_drop": round(weight_drop, 2),
             "learning_rate": 1.2e-2 if epochs < 8.0 else 1e-2,
             "cautious": True,
+            "calibrate": True,
             "decay_fraction": 0.9,
             "halved_fraction": 0.35 if halved else 0.0,
             "logit_scale": round(1.0 + min(0.043 * math.log2(1.0 + epochs), 0.25), 2),
