@@ -206,8 +206,8 @@ def _by_passes(
     """The hyperparameters that depend on the number of passes over the text.
 
     Short budgets need less dropout, long ones more dropout and a lower learning rate. With more passes the model grows
-    overconfident, which a smaller scale of its logits corrects. A text of over a million characters that has more of them
-    than the model has weights is learned by heart more slowly: its passes count less.
+    overconfident, which a smaller scale of its logits corrects. Passes count less over a text of more than a million
+    characters that has more of them than the model has weights: it is learned by heart more slowly.
 
     Args:
         epochs: passes over the text.
