@@ -70,8 +70,8 @@ class TestDocument:
             "training": set(TrainingConfig().to_json()),
             "corpus": {"name", "sources", "characters", "bytes", "distinct", "sha256", "split", "settings"},
             "metrics": {
-                "step", "epoch", "loss", "val_loss", "whole_val_loss", "best_val_loss", "bits_per_character", "seconds",
-                "characters_seen",
+                "step", "epoch", "loss", "val_loss", "whole_val_loss", "logit_scale", "best_val_loss",
+                "bits_per_character", "seconds", "characters_seen",
             },
             "versions": {"python"},
             "model": set(CONFIG.to_json()),
