@@ -54,6 +54,13 @@ def test_as_many_passes_over_a_longer_text_never_get_more_dropout(
     assert short.training.logit_scale >= long.training.logit_scale
 
 
+@pytest.mark.parametrize("size", sorted(SIZES))
+def test_a_large_vocabulary_gets_a_large_embedding(size: str) -> None:
+    large, small = (recommend(10**6, ids, size=size).model for ids in (5_000, 100))
+    assert (large.embedding, small.embedding) == (256, SIZES[size]["embedding"])
+    assert recommend(10**6, 5_000, size=size, model={"embedding": 12}).model.embedding == 12
+
+
 def test_an_estimated_softmax_is_computed_once_without_a_scale() -> None:
     assert recommend(10**6, 5_000, training={"epochs": 20.0}).training.logit_scale == 1.0
     assert recommend(10**6, 5_000, training={"epochs": 20.0, "negatives": 0}).training.logit_scale > 1.0

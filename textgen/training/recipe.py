@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textgen.config import SIZES, ModelConfig, Size, TrainingConfig
+from textgen.corpus.rare import LARGE
 from textgen.display.format import short_duration
 
 SPEED = 3e11
@@ -25,13 +26,15 @@ _START = 8.0
 _LEARNING = 0.94
 """The share of the rest that is spent in training steps; the others are validations, samples and saves."""
 
-_LARGE_VOCABULARY = 1500
-"""Ids from which on a step's softmax is estimated from `_NEGATIVES` of them."""
-
 _PASS = 1_000_000
 """Characters of a longer text that count as much as a pass over a shorter one."""
 
 _NEGATIVES = 512
+"""Of a vocabulary of `LARGE` ids and more, those that a step's softmax is estimated from."""
+
+_EMBEDDING = 256
+"""The size of such a vocabulary's embedding, at least: thousands of characters differ in more ways than dozens."""
+
 _VALIDATED = 2**17
 """Characters that a validation scores before the end, divided by the vocabulary's multiple of the large one."""
 
@@ -140,7 +143,7 @@ def recommend(
     config = TrainingConfig(**training)
 
     def shape(name: Size) -> ModelConfig:
-        return ModelConfig(vocab_size=vocab_size, **{**SIZES[name], **model})
+        return ModelConfig(vocab_size=vocab_size, **_shape(name, vocab_size, model))
 
     def epochs(name: Size) -> float:
         if config.epochs is not None:
@@ -164,7 +167,7 @@ def recommend(
         halved=config.sequence_length >= _SHORTEST_HALVED and config.sequence_length % 2 == 0,
         estimated=config.negatives > 0,
     )
-    final_model = ModelConfig(vocab_size=vocab_size, **{**SIZES[size], **habits["model"], **model})
+    final_model = ModelConfig(vocab_size=vocab_size, **{**habits["model"], **_shape(size, vocab_size, model)})
     final_training = TrainingConfig(**{**habits["training"], **training})
     if chosen_time:
         budget = f"{short_duration(final_training.time or 0.0)}, which suits {characters:,} characters"
@@ -192,11 +195,19 @@ def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
     )
 
 
+def _shape(size: Size, vocab_size: int, model: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a preset's shape, and those that the user gave."""
+    preset = dict(SIZES[size])
+    if vocab_size >= LARGE:
+        preset["embedding"] = max(preset["embedding"], _EMBEDDING)
+    return {**preset, **model}
+
+
 def _by_vocabulary(vocab_size: int) -> dict[str, Any]:
     """The hyperparameters that depend on the vocabulary: the head of a large one costs most of a step."""
     return {
-        "negatives": _NEGATIVES if vocab_size >= _LARGE_VOCABULARY else 0,
-        "validation_characters": _VALIDATED // (1 + vocab_size // _LARGE_VOCABULARY),
+        "negatives": _NEGATIVES if vocab_size >= LARGE else 0,
+        "validation_characters": _VALIDATED // (1 + vocab_size // LARGE),
     }
 
 
