@@ -44,13 +44,16 @@ from textgen.training.saving import CheckpointCallback, Interrupted, Interruptio
 from textgen.training.schedule import Plan
 from textgen.training.tensorboard import EventWriter
 from textgen.training.time_budget import TimeBudget
-from textgen.training.trainer import Trainer
+from textgen.training.trainer import SCALES, Trainer
 
 VALIDATION_STREAMS = 32
 VALIDATION_LENGTH = 128
 SAMPLE_LENGTH = 240
 _WHOLE_TIME = 0.1
 """Share of a time budget that scoring the whole validation text at the end may take; otherwise only the part is."""
+
+_SCALE_SECONDS = 8e-9
+"""Seconds of a core for a character's loss at one scale of the logits, per character of the vocabulary."""
 
 _COUNTED = 1 << 20
 """Ids counted at once."""
@@ -165,6 +168,14 @@ class Session:
             speed=self.placement.speed,
         )
 
+    def _calibrating(self) -> float:
+        """About how many times as long the last validation takes, which calibrates."""
+        if not self.config.calibrate:
+            return 1.0
+        size = self.config.batch_size * self.config.sequence_length
+        scales = len(SCALES) * _SCALE_SECONDS * self.model_config.vocab_size / self.placement.threads
+        return 1.0 + scales * size / (self._step_seconds(negatives=0) / 3.0)
+
     def _cadence(self, steps: int) -> int:
         """Steps between validations: about twenty in a run, fewer if they would take over 4 % of the time."""
         if self.held_out is None:
@@ -221,6 +232,7 @@ class Session:
                     whole=self.whole.targets if self.whole else 0,
                     weights=self.model_config.weights,
                     scoring=self._step_seconds(negatives=0) / self._step_seconds(),
+                    last=self._calibrating(),
                 ),
                 DivergenceRecovery(
                     progress, reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best

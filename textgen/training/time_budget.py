@@ -58,6 +58,7 @@ class TimeBudget(keras.callbacks.Callback):
         whole: characters that the last one scores besides, where the others score a part of the text.
         weights: number of weights of the model.
         scoring: operations of a forward pass in scoring, relative to one in training.
+        last: seconds of the last validation of a part, relative to one before it.
     """
 
     def __init__(
@@ -70,11 +71,12 @@ class TimeBudget(keras.callbacks.Callback):
         whole: int = 0,
         weights: int = 0,
         scoring: float = 1.0,
+        last: float = 1.0,
     ) -> None:
         super().__init__()
         self.progress, self.config, self.reporter = progress, config, reporter
         self.costs = Costs(weights=weights, characters=config.batch_size * config.sequence_length, scoring=scoring)
-        self._held_out, self._whole = held_out, whole
+        self._held_out, self._whole, self._last = held_out, whole, last
         self._seen = progress.seconds
         self._graphs: set[bool] = set()
         self._building = False
@@ -176,7 +178,8 @@ class TimeBudget(keras.callbacks.Callback):
 
     def _end(self) -> float:
         """Seconds from the last step to the end of the process."""
-        return self._round() + self.costs.scoring(self._whole) + _EXIT
+        more = (self._last - 1.0) * self.costs.scoring(self._held_out)
+        return self._round() + more + self.costs.scoring(self._whole) + _EXIT
 
     def _spared(self) -> int:
         """Steps before the end within which no validation is made but the last."""
