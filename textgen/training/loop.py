@@ -45,7 +45,7 @@ def fit(
         training: the batches, by step.
         held_out: the validation batches; None for no validation and no `val_loss`.
         whole: those of the whole validation text where `held_out` is a part, for the plan's end: `val_whole_loss`.
-        calibrated: find the scale of the logits, `logit_scale`, with the lowest `val_loss` at the plan's end.
+        calibrated: find `progress.logit_scale`, the factor with the lowest `val_loss`, at the plan's end.
     """
     # Two graphs, each built when it is first needed: a single one with both takes twice as long before the first step.
     learn = {halves: _compiled(partial(trainer.train_step, halves=halves)) for halves in (True, False)}
@@ -67,9 +67,9 @@ def fit(
             logs |= {f"val_{name}": value for name, value in _validate(trainer, chain, score, held_out).items()}
             trainer.reset_metrics()
             if calibrate:
-                logs["logit_scale"], logs["val_loss"] = trainer.end_calibration(held_out.targets)
+                progress.logit_scale, logs["val_loss"] = trainer.end_calibration(held_out.targets)
         if whole is not None and progress.finished:
-            with trainer.scaled_logits(logs.get("logit_scale", 1.0)):
+            with trainer.scaled_logits(progress.logit_scale):
                 logs["val_whole_loss"] = float(_validate(trainer, chain, score, whole)["loss"])
             trainer.reset_metrics()
         chain.on_epoch_end(epoch, logs)
