@@ -71,9 +71,12 @@ class Session:
         self.config, self.model_config = recipe.training, recipe.model
         self.callbacks, self.sources = list(callbacks), encoded.places
         self.placement = placement
-        shards = placement.shards(self.config.batch_size, self.config.shards)
-        # What "auto" chose is stored with the run: `resume` must compute the same.
-        self.config = self.config.replace(precision=placement.compute_dtype.name, shards=shards)
+        shards = placement.shards(self.model_config, self.config)
+        self.device = placement.description(self.config.batch_size, shards, given=self.config.shards is not None)
+        # What "auto" chose is stored with the run: `resume` must compute the same. A GPU has no say in the shards.
+        self.config = self.config.replace(
+            precision=placement.compute_dtype.name, shards=shards if placement.kernels else self.config.shards
+        )
         self.streams = streams
         self.tensorboard = tensorboard
         self.held_out, self.whole = self._held_out()
@@ -147,7 +150,7 @@ class Session:
             config.batch_size,
             config.sequence_length,
             negatives=config.negatives,
-            speed=self.placement.speed,
+            speed=self.placement.speed(self.model_config, config),
         )
         steps = max(1, round((config.time or 0.0) / pace))
         every = config.validate_every or self._cadence(steps)
@@ -339,7 +342,7 @@ class Session:
             vocabulary=f"{encoded.tokenizer.vocab_size:,} characters",
             split=split,
             model=f"{shape}, {model.weights:,} weights ({self.recipe.reason})",
-            device=self.placement.name,
+            device=self.device,
             budget=self.recipe.budget + self._expected_end(),
             run=str(self.run.path),
         )
