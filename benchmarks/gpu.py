@@ -272,7 +272,7 @@ def main(line: list[str] | None = None) -> None:
     if harness.answer(arguments, contender):
         return
     if arguments.smoke:
-        arguments.device, arguments.seeds, arguments.seconds = "cpu", "1,2", 0.0
+        arguments.device, arguments.seeds, arguments.seconds = "cpu", "1", 0.0
         arguments.sizes, arguments.batches, arguments.time_steps = "1x8", "4", 8
     there = "gpu" if arguments.device == "gpu" else "keras"
     found = harness.child(__file__, contender, "device", {"device": arguments.device, "smoke": arguments.smoke}) or {}
