@@ -4,6 +4,7 @@ By default without the processes and contenders that take seconds to start: thos
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,12 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import against, cells, exits, harness, memory, quality, recipe, sample_speed, train_speed
+from benchmarks import against, cells, cores, exits, gpu, harness, memory, quality, recipe, sample_speed, train_speed
 from benchmarks.texts import TEXTS, Text
+from textgen.training.shards import MEASURED
 
 PROGRAMS = {
     module.__name__.split(".")[-1]: module
-    for module in (cells, exits, memory, quality, recipe, sample_speed, train_speed)
+    for module in (cells, cores, exits, gpu, memory, quality, recipe, sample_speed, train_speed)
 }
 
 
@@ -42,6 +44,9 @@ def leave_out_the_slowest(name: str, patch: pytest.MonkeyPatch) -> None:
     if name == "train_speed":
         contenders += ["textgen lstm float32", "keras lstm float32", "torch lstm float32"]
     patch.setattr(train_speed, "CONTENDERS", tuple(dict.fromkeys(contenders)))
+    patch.setattr(gpu, "CELLS", (harness.DEFAULT_CELL,))
+    patch.setattr(gpu, "CONTENDERS", (f"textgen {harness.DEFAULT_CELL}",))
+    patch.setattr(gpu, "PARTS", ("losses", "speed"))
     writers, scoring = sample_speed.WRITERS, ("textgen-score lstm",)
     for names, wanted in {"ONE": writers, "MANY": writers, "SCORING": scoring}.items():
         patch.setattr(sample_speed, names, wanted)
@@ -75,6 +80,30 @@ def test_a_benchmark_prints_a_figure_or_a_word_in_each_row_and_names_the_default
     assert harness.DEFAULT_CELL in printed
     assert "nan" not in printed
     assert json.loads(out.read_text())["benchmark"] == name
+
+
+def test_without_a_gpu_its_benchmark_says_so_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "child", lambda *_: {"gpus": 0})
+    with pytest.raises(SystemExit, match="sees no GPU") as caught:
+        gpu.main([])
+    assert isinstance(caught.value.code, str), "a text as exit code: printed on standard error, and the code is 1"
+
+
+def test_the_constants_of_the_costs_are_found_again_in_what_follows_from_them() -> None:
+    true = dataclasses.replace(MEASURED, contention=0.05)
+    rows = [
+        {"size": size, "batch": batch, "cores": count, "shards": shards, "precision": "float32"}
+        for size in ("tiny", "small", "large")
+        for batch in (32, 64)
+        for count in (1, 2, 4)
+        for shards in (1, 2, 4, 8)
+    ]
+    rows = [{**row, "seconds": cores.predicted(row, true)} for row in rows]
+    found, error = cores.fit(rows)
+    assert error < 0.01
+    assert found.contention == pytest.approx(0.05)
+    assert found.operation == pytest.approx(true.operation, rel=0.1)
+    assert [cores.predicted(row, found) for row in rows] == pytest.approx([row["seconds"] for row in rows], rel=0.02)
 
 
 def test_the_n_grams_are_those_of_a_slow_count() -> None:

@@ -8,6 +8,7 @@ and no generator has to be saved.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -150,7 +151,12 @@ class Network:
             weights = (kernel, _masked(recurrent_kernel, drop), *others)
             return recurrence(self.config.cell, flow, weights, before, compute_dtype=self.compute_dtype)
         initial = [tf.transpose(tensor) for tensor in before]
-        outputs, *last = layer(tf.transpose(flow, (2, 1, 0)), initial_state=initial if len(initial) > 1 else initial[0])
+        variable = layer.cell.recurrent_kernel
+        # The layer reads its own variable, so the dropped weights stand in for it during the call.
+        with keras.StatelessScope([(variable, _masked(variable.value, drop))]) if drop is not None else nullcontext():
+            outputs, *last = layer(
+                tf.transpose(flow, (2, 1, 0)), initial_state=initial if len(initial) > 1 else initial[0]
+            )
         return tf.transpose(outputs, (2, 1, 0)), [tf.transpose(t) for t in last]
 
 

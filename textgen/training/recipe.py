@@ -76,7 +76,13 @@ def default_time(characters: int) -> float:
 
 
 def step_seconds(
-    model: ModelConfig, batch_size: int, sequence_length: int, *, negatives: int = 0, speed: float = SPEED
+    model: ModelConfig,
+    batch_size: int,
+    sequence_length: int,
+    *,
+    negatives: int = 0,
+    speed: float = SPEED,
+    overhead: float = STEP_OVERHEAD,
 ) -> float:
     """Estimated seconds of a training step: 6 operations per weight and character, and an overhead per time step.
 
@@ -86,11 +92,12 @@ def step_seconds(
         sequence_length: time steps.
         negatives: characters that the softmax is estimated from; 0 for all.
         speed: operations per second.
+        overhead: seconds of a layer's time step besides its products.
     """
     spared = max(model.vocab_size - negatives, 0) * model.units if negatives else 0
     weights = model.weights - model.vocab_size * model.embedding - spared
     operations = 6.0 * weights * batch_size * sequence_length
-    return operations / speed + STEP_OVERHEAD * model.layers * sequence_length
+    return operations / speed + overhead * model.layers * sequence_length
 
 
 def least_memory(model: ModelConfig, batch_size: int, sequence_length: int) -> int:
@@ -117,6 +124,7 @@ def recommend(
     model: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     speed: float = SPEED,
+    overhead: float = STEP_OVERHEAD,
 ) -> Recipe:
     """Recommends a model and its training settings for a text.
 
@@ -127,6 +135,7 @@ def recommend(
         model: fields of `ModelConfig` that the user gave.
         training: fields of `TrainingConfig` that the user gave.
         speed: multiply-adds per second that training may reach on this machine.
+        overhead: seconds of a layer's time step besides its products.
 
     Returns:
         The configurations and their reasons.
@@ -149,7 +158,12 @@ def recommend(
         if config.epochs is not None:
             return config.epochs
         pace = step_seconds(
-            shape(name), config.batch_size, config.sequence_length, negatives=config.negatives, speed=speed
+            shape(name),
+            config.batch_size,
+            config.sequence_length,
+            negatives=config.negatives,
+            speed=speed,
+            overhead=overhead,
         )
         time = config.time or 0.0
         learning = _LEARNING * max(time - _START, 0.5 * time)

@@ -77,9 +77,12 @@ class Session:
         self.config, self.model_config = recipe.training, recipe.model
         self.callbacks, self.sources = list(callbacks), encoded.places
         self.placement = placement
-        shards = placement.shards(self.config.batch_size, self.config.shards)
-        # What "auto" chose is stored with the run: `resume` must compute the same.
-        self.config = self.config.replace(precision=placement.compute_dtype.name, shards=shards)
+        shards = placement.shards(self.model_config, self.config)
+        self.device = placement.description(self.config.batch_size, shards, given=self.config.shards is not None)
+        # What "auto" chose is stored with the run: `resume` must compute the same. A GPU has no say in the shards.
+        self.config = self.config.replace(
+            precision=placement.compute_dtype.name, shards=shards if placement.kernels else self.config.shards
+        )
         self.streams = streams
         self.tensorboard = tensorboard
         self.held_out, self.whole = self._held_out()
@@ -165,7 +168,7 @@ class Session:
             self.config.batch_size,
             self.config.sequence_length,
             negatives=self.config.negatives if negatives is None else negatives,
-            speed=self.placement.speed,
+            speed=self.placement.speed(self.model_config, self.config),
         )
 
     def _calibrating(self) -> float:
@@ -370,7 +373,7 @@ class Session:
             vocabulary=encoded.vocabulary,
             split=split,
             model=f"{shape}, {model.weights:,} weights ({self.recipe.reason})",
-            device=self.placement.name,
+            device=self.device,
             budget=self.recipe.budget + self._expected_end(),
             run=str(self.run.path),
         )

@@ -104,13 +104,10 @@ def train(
         from textgen.training.session import Session
 
         placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
+        vocab_size = encoded.tokenizer.vocab_size
+        speed = placement.speed(ModelConfig(vocab_size=vocab_size, **wanted_model), TrainingConfig(**wanted_training))
         recipe = recommend(
-            len(encoded.training),
-            encoded.tokenizer.vocab_size,
-            size=size,
-            model=wanted_model,
-            training=wanted_training,
-            speed=placement.speed,
+            len(encoded.training), vocab_size, size=size, model=wanted_model, training=wanted_training, speed=speed
         )
         if base is not None:
             recipe = _describe_start(recipe, str(start_from))
