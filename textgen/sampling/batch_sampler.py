@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from textgen.config import SamplingConfig
 from textgen.engine import Network
+from textgen.sampling.constraint import Walk
+from textgen.sampling.ending import OVERRUN
 from textgen.sampling.logits import controlled, draw, log_softmax
 from textgen.sampling.margin import Margin
 from textgen.sampling.referee import TOLERANCE, Referee
@@ -39,6 +41,8 @@ class BatchSampler:
         config: the controls.
         generators: a random generator for each sample.
         banned: the ids that are never drawn, not all of them; None for none.
+        walks: for each sample its way through a constraint, which tells the ids that may come next; the caller reports
+            to it what was drawn. None for no constraint.
 
     Attributes:
         samples: the indices of the unfinished samples, in the order of the rows that `draw` returns.
@@ -53,6 +57,7 @@ class BatchSampler:
         generators: Sequence[np.random.Generator],
         *,
         banned: Ids | None = None,
+        walks: Sequence[Walk] | None = None,
     ) -> None:
         count = len(generators)
         logits, state = engine.read(context[None], engine.initial_state(1, quiet=count > 1), last=True)
@@ -64,11 +69,12 @@ class BatchSampler:
         self._drawn: list[list[int]] = [[] for _ in generators]
         self._last: Ids = np.empty(count, np.intp)
         self._position = 0
-        self._block = max(1, _AHEAD // logits.shape[1])
+        self._block = max(1, min(_AHEAD // logits.shape[1], config.longest + OVERRUN[config.until]))
         self._noise = np.empty((count, self._block, logits.shape[1]))
         self._temperatures = config.temperatures
         self._window = Window(prompt, count, config.repetition_window) if config.repetition_penalty > 1.0 else None
-        self._banned = _columns(banned)
+        self._banned = _columns(banned) if walks is None else None
+        self._walks = walks
 
     @property
     def logprobs(self) -> Array:
@@ -84,16 +90,18 @@ class BatchSampler:
             self._logits, self._state = self._engine.step(self._last, self._state)
         noise = self._noise[:, place]
         recent = None if self._window is None else self._window.ids
+        biases = None if self._walks is None else [self._walks[sample].bias for sample in self.samples]
         if self._referee is None or not self._position:
-            ids = self._choose(self._logits, noise, recent)
+            ids = self._choose(self._logits, noise, recent, biases)
         else:
             margin = Margin(len(self._logits))
-            ids = self._choose(self._logits, noise, recent, margin)
+            ids = self._choose(self._logits, noise, recent, biases, margin)
             tolerance = TOLERANCE * self._engine.magnitude(self._logits, self._state)
             for row in np.flatnonzero(margin.nats <= tolerance).tolist():
                 self._compute_alone(row, self._referee)
                 own = None if recent is None else recent[[row]]
-                ids[row] = self._choose(self._logits[[row]], noise[[row]], own)[0]
+                bias = None if biases is None else [biases[row]]
+                ids[row] = self._choose(self._logits[[row]], noise[[row]], own, bias)[0]
         if self._referee is not None:
             for sample, each in zip(self.samples, ids.tolist(), strict=True):
                 self._drawn[sample].append(each)
@@ -120,13 +128,21 @@ class BatchSampler:
         np.negative(np.log(self._noise, out=self._noise), out=self._noise)
 
     def _choose(
-        self, logits: NDArray[np.float32], noise: Array, recent: Ids | None, margin: Margin | None = None
+        self,
+        logits: NDArray[np.float32],
+        noise: Array,
+        recent: Ids | None,
+        biases: Sequence[Array] | None,
+        margin: Margin | None = None,
     ) -> Ids:
         """The ids drawn from logits, `(rows, vocab)`, after the controls."""
         temperature = self._temperatures[self._position % len(self._temperatures)]
         possible = logits.astype(np.float64)
         if self._banned is not None:
             possible[:, self._banned] = -np.inf
+        if biases is not None:
+            for row, bias in enumerate(biases):
+                possible[row] += bias
         return draw(controlled(possible, self._config, temperature, recent, margin), noise, margin)
 
     def _compute_alone(self, row: int, referee: Referee) -> None:
