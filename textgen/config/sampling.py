@@ -55,8 +55,9 @@ class SamplingConfig(Config):
         ge=1,
         le=10**12,
         unit="characters",
-        otherwise="that of length",
-        help="Write a text of at most so many characters, where that is less than its length.",
+        otherwise="the length",
+        help="Write a text of at most so many characters.",
+        details="`max_new_tokens` limits it, too.",
     )
     repetition_penalty: float = setting(
         default=1.0,

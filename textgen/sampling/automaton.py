@@ -51,7 +51,7 @@ class Automaton:
 
     >>> automaton = Automaton(("a+b?", "(?s:.{2,})"), "abc", "abc")
     >>> automaton.table[:, automaton.classes].tolist(), automaton.distance.tolist()
-    ([[1, -1, -1], [2, 3, -1], [2, 3, -1], [-1, -1, -1]], [2, 1, 0, 0])
+    ([[1, -1, -1], [3, 2, -1], [-1, -1, -1], [3, 2, -1]], [2, 1, 0, 0])
     """
 
     def __init__(self, sources: tuple[str, ...], characters: str, left: str) -> None:
