@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ from textgen.sampling.automaton import UNREACHABLE, Automaton, automaton
 
 Bias = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+_READ = (*CONSTRAINTS, "max_new_tokens")
+"""The fields of a configuration that make a constraint."""
 
 _CACHED = 1 << 21
 """Maximum number of logits in the biases that a constraint keeps: 16 MiB."""
@@ -63,7 +67,10 @@ class Constraint:
         reachable = self._automaton.distance[self._automaton.distance < UNREACHABLE]
         self._farthest = int(reachable.max()) if len(reachable) else 0
         self._below, self._repeated = self._below_least()
-        self._nexts: dict[tuple[int, bool, int], _Next | None] = {}
+        self._nexts: dict[tuple[int, bool], dict[int, _Next | None]] = {}
+        # Texts of a batch are of one length: what may come next after it, by state.
+        self._recent: tuple[int, dict[int, _Next | None]] = (-1, {})
+        self._known = 0
         if not self._fits(0)[0]:
             raise _impossible(config, self._automaton)
 
@@ -77,14 +84,18 @@ class Constraint:
 
     def next(self, state: int, length: int) -> _Next | None:
         """What may come next in a state after so many characters; None where the text must end."""
-        key = (self._level(length + 1), length >= self._least, state)
+        recent = self._recent
+        if recent[0] != length:
+            key = (self._level(length + 1), length >= self._least)
+            self._recent = recent = (length, self._nexts.setdefault(key, {}))
         try:
-            return self._nexts[key]
+            return recent[1][state]
         except KeyError:
-            made = self._next(state, length)
-            if (len(self._nexts) + 1) * self._size > _CACHED:
-                self._nexts.clear()
-            self._nexts[key] = made
+            if (self._known + 1) * self._size > _CACHED:
+                self._nexts, self._known = {}, 0
+                self._recent = recent = (length, {})
+            self._known += 1
+            made = recent[1][state] = self._next(state, length)
             return made
 
     def is_whole(self, state: int) -> bool:
@@ -202,6 +213,18 @@ class Walk:
         return True
 
 
+def biases_of(walks: Sequence[Walk]) -> Bias:
+    """What to add to the logits of several texts that have not ended, `(texts, vocab)`."""
+    if len(walks) == 1:
+        return walks[0].bias[None]
+    # Many texts are in few states.
+    biases = [walk.bias for walk in walks]
+    places: dict[int, int] = {}
+    rows = [places.setdefault(id(bias), len(places)) for bias in biases]
+    distinct = dict(zip(rows, biases, strict=True))
+    return np.stack([distinct[place] for place in range(len(places))])[rows]
+
+
 def constraint_of(tokenizer: CharTokenizer, config: SamplingConfig, banned: NDArray[np.intp]) -> Constraint | None:
     """The constraint that a configuration describes; None if it has none.
 
@@ -215,13 +238,13 @@ def constraint_of(tokenizer: CharTokenizer, config: SamplingConfig, banned: NDAr
     """
     if not config.constraints:
         return None
-    own = {name: getattr(config, name) for name in (*CONSTRAINTS, "max_new_tokens")}
-    return _made(tokenizer.characters, tuple(banned.tolist()), SamplingConfig(**own), tokenizer.vocab_size)
+    values = tuple(getattr(config, name) for name in _READ)
+    return _made(tokenizer.characters, tuple(banned.tolist()), values, tokenizer.vocab_size)
 
 
 @functools.lru_cache(maxsize=4)
-def _made(characters: str, banned: tuple[int, ...], config: SamplingConfig, size: int) -> Constraint:
-    return Constraint(characters, banned, config, size=size)
+def _made(characters: str, banned: tuple[int, ...], values: tuple[Any, ...], size: int) -> Constraint:
+    return Constraint(characters, banned, SamplingConfig(**dict(zip(_READ, values, strict=True))), size=size)
 
 
 def _sources(config: SamplingConfig) -> tuple[str, ...]:
