@@ -131,6 +131,15 @@ def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> No
     assert set(parameters) - set(given) == {"sources", "texts", "epochs", "save_every_steps", "callbacks"}
 
 
+@pytest.mark.parametrize(("line", "min_count"), [("", None), ("--min-count 1", 1), ("--min-count 3", 3)])
+def test_the_text_decides_how_rare_characters_are_unless_that_is_said(
+    poems: Path, recorder: Recorder, line: str, min_count: int | None
+) -> None:
+    assert run("poems.txt", *line.split()).exit_code == 0
+    ((_, _, given),) = recorder.calls
+    assert given["corpus"].min_count == min_count
+
+
 def test_several_globs_are_taken(poems: Path, recorder: Recorder) -> None:
     assert run("poems.txt", "--glob", "*.txt", "--glob", "*.md").exit_code == 0
     assert recorder.calls[-1][2]["corpus"].glob == ("*.txt", "*.md")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from textgen.corpus.cache import CorpusCache, Entry, write_temporary
 from textgen.corpus.characters import CharacterCounts, name_characters
 from textgen.corpus.decoding import check_encoding
 from textgen.corpus.encoded import EncodedCorpus
+from textgen.corpus.rare import FREQUENT, LARGE, SHARE, automatic_min_count
 from textgen.corpus.reading import Corpus
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import ConfigError, CorpusError, UnknownCharacterError
@@ -41,7 +42,8 @@ def encode_corpus(
 
     Args:
         corpus: the text.
-        tokenizer: the vocabulary; None builds it, with `corpus.config.min_count`.
+        tokenizer: the vocabulary; None builds it, with `corpus.config.min_count` or, if that is None, with what
+            `automatic_min_count` makes of the text. The result's `config` holds the number.
         cache: a folder for long texts' ids, created if missing; None uses a temporary file.
         progress: called with the bytes done and the total.
         in_memory: the size of the sources in bytes up to which the ids are kept in memory and not cached.
@@ -77,9 +79,11 @@ def encode_corpus(
     counts, counted = _count(corpus, meter)
     if content not in (None, counted):
         raise _changed(corpus)
-    vocabulary = tokenizer or CharTokenizer.from_counts(counts.to_dict(), min_count=corpus.config.min_count)
+    automatic = corpus.config.min_count is None and tokenizer is None
+    min_count = automatic_min_count(counts.to_dict()) if automatic else corpus.config.min_count
+    vocabulary = tokenizer or CharTokenizer.from_counts(counts.to_dict(), min_count=min_count or 1)
     _check_known(corpus, counts, vocabulary)
-    encoding = _Encoding(corpus, vocabulary, counts, counted, meter)
+    encoding = _Encoding(corpus, vocabulary, counts, counted, meter, {"min_count": min_count} if automatic else {})
     if not long:
         entry = encoding.in_memory()
     elif folder is None:
@@ -88,7 +92,7 @@ def encode_corpus(
         key = _keys(corpus.config, counted, tokenizer)[-1]
         entry = folder.write(key, encoding.ids(), vocabulary.dtype, encoding.metadata)
     meter.finish()
-    return _encoded(corpus, entry, vocabulary)
+    return _encoded(corpus, entry, vocabulary, min_count)
 
 
 class _Meter:
@@ -126,9 +130,16 @@ class _Encoding:
     """The second pass over a corpus: its ids, and afterwards their metadata."""
 
     def __init__(
-        self, corpus: Corpus, vocabulary: CharTokenizer, counts: CharacterCounts, content: str, meter: _Meter
+        self,
+        corpus: Corpus,
+        vocabulary: CharTokenizer,
+        counts: CharacterCounts,
+        content: str,
+        meter: _Meter,
+        decided: Mapping[str, int | None],
     ) -> None:
         self._corpus, self._vocabulary, self._counts, self._content = corpus, vocabulary, counts, content
+        self._decided = decided
         self._fingerprint, self._digest, self._bytes, self._characters = _Fingerprint(meter), hashlib.sha256(), 0, 0
 
     def ids(self) -> Iterator[NDArray[Any]]:
@@ -153,6 +164,7 @@ class _Encoding:
             "bytes": self._bytes,
             "distinct": self._counts.distinct,
             "sha256": self._digest.hexdigest(),
+            **self._decided,
         }
 
     def in_memory(self) -> Entry:
@@ -176,7 +188,8 @@ def _count(corpus: Corpus, meter: _Meter) -> tuple[CharacterCounts, str]:
 def _keys(config: CorpusConfig, content: str, tokenizer: CharTokenizer | None) -> list[str]:
     """The cache keys to look up; the last is the one to write.
 
-    A given vocabulary is usually the one that would be built from the text itself, so that key is tried, too.
+    A given vocabulary, or a `min_count` that a run has recorded, is usually the one that follows from the text itself,
+    so the keys of those are tried, too.
     """
     text = {
         "content": content,
@@ -186,28 +199,39 @@ def _keys(config: CorpusConfig, content: str, tokenizer: CharTokenizer | None) -
         "unicode": None if config.normalize == "none" else unicodedata.unidata_version,
         **({} if config.errors == "strict" else {"errors": config.errors}),
     }
-    settings: list[dict[str, Any]] = [{**text, "min_count": config.min_count}]
+    automatic: dict[str, Any] = {**text, "min_count": [LARGE, SHARE, FREQUENT]}
+    settings = [{**text, "min_count": config.min_count or 1}, automatic]
+    if config.min_count is not None:
+        settings.reverse()
     if tokenizer is not None:
         settings.append({**text, "tokenizer": tokenizer.to_json()})
     return [hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:40] for values in settings]
 
 
 def _from_entry(corpus: Corpus, entry: Entry | None, tokenizer: CharTokenizer | None) -> EncodedCorpus | None:
-    """The corpus of a cache entry, if it has the given vocabulary."""
+    """The corpus of a cache entry, if it has the vocabulary that is given or would be built."""
     if entry is None:
         return None
     try:
-        vocabulary = CharTokenizer.from_json(entry.metadata["tokenizer"])
-        return _encoded(corpus, entry, vocabulary) if tokenizer in (None, vocabulary) else None
+        vocabulary, wanted = CharTokenizer.from_json(entry.metadata["tokenizer"]), corpus.config.min_count
+        # Recorded where it followed from the text. It does so without a record where there are few characters.
+        automatic = entry.metadata.get("min_count", 1 if entry.metadata["distinct"] < LARGE else None)
+        if tokenizer is not None:
+            fits, min_count = tokenizer == vocabulary, wanted
+        elif wanted is None:
+            fits, min_count = automatic is not None, automatic
+        else:
+            fits, min_count = entry.metadata.get("min_count", wanted) == wanted, wanted
+        return _encoded(corpus, entry, vocabulary, min_count) if fits else None
     except (KeyError, ConfigError):
         return None
 
 
-def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer) -> EncodedCorpus:
+def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer, min_count: int | None) -> EncodedCorpus:
     return EncodedCorpus(
         name=corpus.name,
         sources=corpus.sources,
-        config=corpus.config,
+        config=corpus.config.replace(min_count=min_count),
         tokenizer=vocabulary,
         ids=entry.ids,
         bytes=entry.metadata["bytes"],

@@ -31,6 +31,7 @@ def fit(
     training: Streams,
     held_out: HeldOut | None,
     whole: HeldOut | None = None,
+    calibrated: bool = False,
 ) -> None:
     """Trains until the plan's last step or until a callback sets `stop_training`; the last round is validated, too.
 
@@ -41,6 +42,7 @@ def fit(
         training: the batches, by step.
         held_out: the validation batches; None for no validation and no `val_loss`.
         whole: those of the whole validation text where `held_out` is a part, for the plan's end: `val_whole_loss`.
+        calibrated: find the scale of the logits, `logit_scale`, with the lowest `val_loss` at the plan's end.
     """
     learn = _compiled(trainer.train_step)
     score = _compiled(trainer.test_step)
@@ -55,10 +57,16 @@ def fit(
         logs = _round(trainer, progress, chain, learn, training)
         trainer.reset_metrics()
         if held_out is not None:
+            calibrate = calibrated and progress.finished
+            if calibrate:
+                trainer.start_calibration()
             logs |= {f"val_{name}": value for name, value in _validate(trainer, chain, score, held_out).items()}
             trainer.reset_metrics()
+            if calibrate:
+                logs["logit_scale"], logs["val_loss"] = trainer.end_calibration(held_out.targets)
         if whole is not None and progress.finished:
-            logs["val_whole_loss"] = float(_validate(trainer, chain, score, whole)["loss"])
+            with trainer.scaled_logits(logs.get("logit_scale", 1.0)):
+                logs["val_whole_loss"] = float(_validate(trainer, chain, score, whole)["loss"])
             trainer.reset_metrics()
         chain.on_epoch_end(epoch, logs)
         epoch += 1

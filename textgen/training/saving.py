@@ -64,6 +64,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         progress, config = self.progress, self.config
         value = float(logs.get("val_loss", logs["loss"]))
         progress.whole_val_loss = logs.get("val_whole_loss")
+        progress.logit_scale = logs.get("logit_scale", 1.0)
         best = value < progress.best
         progress.best, progress.waits = (value, 0) if best else (progress.best, progress.waits + 1)
         row = Validation(

@@ -81,7 +81,8 @@ class Session:
         self.progress: Progress
         self.unwritten: tuple[list[np.ndarray], Metadata] | None = None
         with tf.device(self.placement.device), untouched_random_numbers():
-            self.model = build_model(self.model_config, seed=self.config.seed)
+            frequencies = self._frequencies()
+            self.model = build_model(self.model_config, seed=self.config.seed, frequencies=frequencies)
             network = Network(
                 self.model,
                 self.model_config,
@@ -96,7 +97,7 @@ class Session:
                 self.config,
                 shards=shards,
                 validation_streams=self.held_out.streams if self.held_out else 1,
-                frequencies=self._frequencies(),
+                frequencies=frequencies if self.config.negatives else None,
             )
         self.initial = self.model.get_weights()
 
@@ -113,10 +114,8 @@ class Session:
         ]
         return found[0], found[1] if len(found) > 1 else None
 
-    def _frequencies(self) -> NDArray[np.int64] | None:
-        """How often each id occurs in the training text, where a step's softmax is estimated."""
-        if not self.config.negatives:
-            return None
+    def _frequencies(self) -> NDArray[np.int64]:
+        """How often each id occurs in the training text."""
         counts = np.zeros(self.model_config.vocab_size, np.int64)
         ids = self.encoded.training
         for start in range(0, len(ids), _COUNTED):
@@ -227,6 +226,7 @@ class Session:
                         training=self.streams,
                         held_out=self.held_out,
                         whole=self.whole,
+                        calibrated=config.calibrate,
                     )
                 except Interrupted:
                     raise asked.error from None
@@ -276,7 +276,8 @@ class Session:
         """Writes the best model; if that fails, it is kept in memory for the next save."""
         self.unwritten = None
         try:
-            write_checkpoint(self.run.best, self.model, metadata=metadata)
+            with self.trainer.scaled_logits(self.progress.logit_scale):
+                write_checkpoint(self.run.best, self.model, metadata=metadata)
         except CheckpointError:
             self.unwritten = self.model.get_weights(), metadata
             raise
@@ -305,6 +306,7 @@ class Session:
                 loss=row.loss,
                 val_loss=row.val_loss,
                 whole_val_loss=progress.whole_val_loss,
+                logit_scale=progress.logit_scale,
                 best_val_loss=progress.best if math.isfinite(progress.best) else None,
                 bits_per_character=judged.bits_per_character,
                 seconds=round(progress.seconds, 1),
@@ -336,7 +338,7 @@ class Session:
         shape = f"{model.layers} x {model.units} {cell_name(model.cell)}"
         return Summary(
             corpus=f"{text} (sha256 {encoded.sha256[:12]})",
-            vocabulary=f"{encoded.tokenizer.vocab_size:,} characters",
+            vocabulary=encoded.vocabulary,
             split=split,
             model=f"{shape}, {model.weights:,} weights ({self.recipe.reason})",
             device=self.placement.name,

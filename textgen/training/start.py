@@ -94,6 +94,9 @@ def train(
             )
         wanted_model = _shape_of(base.model, wanted_model)
     opened = open_text(sources, texts, corpus)
+    if base is not None and opened.config.min_count is None:
+        # A character that is rare in the new text may be one that the model knows.
+        opened = opened.configured(opened.config.replace(min_count=1))
     started = opened.ready(started)
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding)
     with default_framework():
