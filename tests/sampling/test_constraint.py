@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -335,6 +336,14 @@ def test_pieces_and_many_texts_and_seeds_are_those_of_one_text(chosen: dict[str,
         assert many[0] == one
         assert len({sample.text for sample in many}) > 1 or "temperature" in chosen
         assert "match" not in chosen or all(re.fullmatch(chosen["match"], sample.text) for sample in many)
+
+
+def test_threads_that_share_a_constraint_write_what_each_would_alone() -> None:
+    writer = random_writer()
+    chosen: dict[str, Any] = {"match": "(?:[a-z]{3,8} )*[a-z]{2}", "min_length": 20, "max_new_tokens": 60}
+    alone = [writer.generate("abc", seed=seed, **chosen).text for seed in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda seed: writer.generate("abc", seed=seed, **chosen).text, range(24))) == alone
 
 
 def test_log_probabilities_are_recorded_for_the_characters_of_the_text() -> None:

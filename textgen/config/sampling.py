@@ -137,7 +137,8 @@ class SamplingConfig(Config):
 
     def __post_init__(self) -> None:
         require(self.temperature != (), "temperature", "a number or several", self.temperature)
-        require(isinstance(self.stop, tuple), "stop", "a tuple of texts", self.stop)
+        for name in ("stop", "contains"):
+            require(isinstance(getattr(self, name), tuple), name, "a tuple of texts", getattr(self, name))
         super().__post_init__()
         require("" not in self.stop, "stop", self.declared["stop"].allowed, "")
         self._check_constraints()
@@ -162,7 +163,6 @@ class SamplingConfig(Config):
         return self.max_new_tokens if self.max_length is None else min(self.max_length, self.max_new_tokens)
 
     def _check_constraints(self) -> None:
-        require(isinstance(self.contains, tuple), "contains", "a tuple of texts", self.contains)
         for name, text in (("starts_with", self.starts_with), ("ends_with", self.ends_with)):
             require(len(text) <= 1000, name, self.declared[name].allowed, text)
         for text in self.contains:

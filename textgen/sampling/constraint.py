@@ -63,7 +63,10 @@ class Constraint:
         self._automaton = automaton(_sources(config), characters, left)
         self._least, self._most = config.min_length, config.longest
         self._size, self._end = size, end
-        self._table, self._classes = self._automaton.table, self._automaton.classes.tolist()
+        self._table = self._automaton.table
+        # The class of each id, one of its own for those that are no characters, in a list that is read faster.
+        others = size - len(characters)
+        self._classes: list[int] = self._automaton.classes.tolist() + others * [self._table.shape[1]]
         reachable = self._automaton.distance[self._automaton.distance < UNREACHABLE]
         self._farthest = int(reachable.max()) if len(reachable) else 0
         self._below, self._repeated = self._below_least()
@@ -78,9 +81,10 @@ class Constraint:
         """A text that is about to begin."""
         return Walk(self)
 
-    def after(self, state: int, character: int) -> int:
-        """The state after a character that fits, given by its id."""
-        return self._table.item(state, self._classes[character])
+    def after(self, state: int, drawn: int, among: _Next) -> int | None:
+        """The state after an id that was drawn among what may come next; None where it does not fit."""
+        kind = self._classes[drawn]
+        return self._table.item(state, kind) if among.fits[kind] else None
 
     def next(self, state: int, length: int) -> _Next | None:
         """What may come next in a state after so many characters; None where the text must end."""
@@ -110,10 +114,10 @@ class Constraint:
             return None
         ends = length >= self._least and self._automaton.distance[state] == 0
         bias = np.full(self._size, -np.inf)
-        bias[: len(self._classes)][fits[self._automaton.classes]] = 0.0
+        bias[np.flatnonzero(fits[self._automaton.classes])] = 0.0
         if ends:
             bias[self._written if self._end is None else self._end] = 0.0
-        return _Next(bias, frozenset(np.flatnonzero(fits[self._automaton.classes]).tolist()))
+        return _Next(bias, bytes(fits.tolist()) + b"\0")
 
     def _level(self, length: int) -> int:
         """A number for the states that fit after so many characters: where it is the same, they are."""
@@ -162,11 +166,11 @@ class _Next(NamedTuple):
 
     Attributes:
         bias: `(vocab,)`, what to add to the logits: 0 for ids that may be drawn, `-inf` for the others.
-        fits: the ids of the characters that fit. Any other that is drawn ends the text before it.
+        fits: for each class of ids whether they fit, 0 or 1. Any other id that is drawn ends the text before it.
     """
 
     bias: Bias
-    fits: frozenset[int]
+    fits: bytes
 
 
 class Walk:
@@ -204,10 +208,11 @@ class Walk:
 
     def add(self, drawn: int) -> bool:
         """Takes the id that was drawn; False where it is not part of the text, which has ended before it."""
-        if self._next is None or drawn not in self._next.fits:
+        state = None if self._next is None else self._constraint.after(self._state, drawn, self._next)
+        if state is None:
             self._next = None
             return False
-        self._state = self._constraint.after(self._state, drawn)
+        self._state = state
         self._length += 1
         self._next = self._constraint.next(self._state, self._length)
         return True
