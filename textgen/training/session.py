@@ -44,11 +44,17 @@ from textgen.training.saving import CheckpointCallback, Interrupted, Interruptio
 from textgen.training.schedule import Plan
 from textgen.training.tensorboard import EventWriter
 from textgen.training.time_budget import TimeBudget
-from textgen.training.trainer import Trainer
+from textgen.training.trainer import SCALES, Trainer
 
 VALIDATION_STREAMS = 32
 VALIDATION_LENGTH = 128
 SAMPLE_LENGTH = 240
+_WHOLE_TIME = 0.1
+"""Share of a time budget that scoring the whole validation text at the end may take; otherwise only the part is."""
+
+_SCALE_SECONDS = 8e-9
+"""Seconds of a core for a character's loss at one scale of the logits, per character of the vocabulary."""
+
 _COUNTED = 1 << 20
 """Ids counted at once."""
 
@@ -102,7 +108,7 @@ class Session:
         self.initial = self.model.get_weights()
 
     def _held_out(self) -> tuple[HeldOut | None, HeldOut | None]:
-        """What each validation scores, and the whole validation text if that is a part of it."""
+        """What each validation scores, and, where that is a part and there is time, the whole validation text."""
         ids = self.encoded.held_out
         if len(ids) < 2:
             return None, None
@@ -112,7 +118,12 @@ class Session:
             HeldOut(each, streams=streams, sequence_length=VALIDATION_LENGTH)
             for each in ([ids] if len(ids) <= most else [ids[:most], ids])
         ]
-        return found[0], found[1] if len(found) > 1 else None
+        whole = found[1] if len(found) > 1 else None
+        if whole is not None and self.config.time is not None:
+            size = self.config.batch_size * self.config.sequence_length
+            if self._step_seconds(negatives=0) / 3.0 * whole.targets / size > _WHOLE_TIME * self.config.time:
+                whole = None
+        return found[0], whole
 
     def _frequencies(self) -> NDArray[np.int64]:
         """How often each id occurs in the training text."""
@@ -141,18 +152,29 @@ class Session:
         if config.epochs is not None:
             steps = max(1, round(config.epochs * per_epoch))
             return Plan.for_steps(config, steps=steps, validate_every=config.validate_every or self._cadence(steps))
-        pace = step_seconds(
-            self.model_config,
-            config.batch_size,
-            config.sequence_length,
-            negatives=config.negatives,
-            speed=self.placement.speed,
-        )
-        steps = max(1, round((config.time or 0.0) / pace))
+        steps = max(1, round((config.time or 0.0) / self._step_seconds()))
         every = config.validate_every or self._cadence(steps)
         return Plan(
             steps=None, decay_start=None, validate_every=every, whole_from=None if config.halved_share > 0.0 else 0
         )
+
+    def _step_seconds(self, negatives: int | None = None) -> float:
+        """Estimated seconds of a training step."""
+        return step_seconds(
+            self.model_config,
+            self.config.batch_size,
+            self.config.sequence_length,
+            negatives=self.config.negatives if negatives is None else negatives,
+            speed=self.placement.speed,
+        )
+
+    def _calibrating(self) -> float:
+        """About how many times as long the last validation takes, which calibrates."""
+        if not self.config.calibrate:
+            return 1.0
+        size = self.config.batch_size * self.config.sequence_length
+        scales = len(SCALES) * _SCALE_SECONDS * self.model_config.vocab_size / self.placement.threads
+        return 1.0 + scales * size / (self._step_seconds(negatives=0) / 3.0)
 
     def _cadence(self, steps: int) -> int:
         """Steps between validations: about twenty in a run, fewer if they would take over 4 % of the time."""
@@ -208,6 +230,9 @@ class Session:
                     reporter,
                     held_out=self.held_out.targets if self.held_out else 0,
                     whole=self.whole.targets if self.whole else 0,
+                    weights=self.model_config.weights,
+                    scoring=self._step_seconds(negatives=0) / self._step_seconds(),
+                    last=self._calibrating(),
                 ),
                 DivergenceRecovery(
                     progress, reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best
@@ -331,7 +356,11 @@ class Session:
         held = len(encoded.held_out)
         split = (
             f"the first {len(encoded.training):,} characters train, the last {held:,} validate"
-            + (f", {self.held_out.targets + 1:,} of them at each validation" if self.whole else "")
+            + (
+                f", {self.held_out.targets + 1:,} of them at each validation"
+                if self.held_out.targets + 1 < held
+                else ""
+            )
             if self.held_out
             else f"all {len(encoded.training):,} characters train, none validate"
         )

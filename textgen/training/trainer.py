@@ -67,8 +67,6 @@ class Trainer(keras.Model):
         self.last_loss = tf.Variable(0.0, trainable=False)
         self.gradient_norm = tf.Variable(0.0, trainable=False)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.halved = tf.Variable(False, trainable=False)
-        self._halves = config.halved_share > 0.0
         self._logit_scale = config.logit_scale
         self._sampled = None
         if frequencies is not None and 0 < config.negatives < network.config.vocab_size - 1:
@@ -110,20 +108,13 @@ class Trainer(keras.Model):
         config: dict[str, Any] = self.plain.get_config()
         return config
 
-    def train_step(self, data: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
-        """Trains on one batch; returns the mean loss so far."""
+    def train_step(self, data: tuple[Tensor, Tensor, Tensor], *, halves: bool = False) -> dict[str, Tensor]:
+        """Trains on one batch, in one update or in one per half of its time steps; returns the mean loss so far."""
         inputs, targets, reset = data
         if self._state_reset > 0.0:
             reset = tf.logical_or(reset, self.network.resets(self.steps_done, inputs.shape[0], self._state_reset))
         state = self._state.read(reset)
-        if self._halves:
-            loss, norm = tf.cond(
-                self.halved,
-                lambda: self._in_halves(inputs, targets, state),
-                lambda: self._learn(inputs, targets, state),
-            )
-        else:
-            loss, norm = self._learn(inputs, targets, state)
+        loss, norm = (self._in_halves if halves else self._learn)(inputs, targets, state)
         self.last_loss.assign(loss)
         self.gradient_norm.assign(norm)
         self.steps_done.assign_add(1)
