@@ -47,10 +47,11 @@ def leave_out_the_slowest(name: str, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(gpu, "CELLS", (harness.DEFAULT_CELL,))
     patch.setattr(gpu, "CONTENDERS", (f"textgen {harness.DEFAULT_CELL}",))
     patch.setattr(gpu, "PARTS", ("losses", "speed"))
-    writers, scoring = sample_speed.WRITERS, ("textgen-score lstm",)
+    writers, scoring, matching = sample_speed.WRITERS, ("textgen-score lstm",), sample_speed.MATCHING
     for names, wanted in {"ONE": writers, "MANY": writers, "SCORING": scoring}.items():
         patch.setattr(sample_speed, names, wanted)
-    patch.setattr(sample_speed, "BASE", {writers: "textgen lstm", scoring: "textgen-score lstm"})
+    base = {writers: "textgen lstm", scoring: "textgen-score lstm", matching: matching[0]}
+    patch.setattr(sample_speed, "BASE", base)
     cold_start, leave = sample_speed.cold_start, exits.leave
     patch.setattr(sample_speed, "cold_start", lambda run, runs: cold_start(run, 1))
     patch.setattr(sample_speed, "busy", lambda processes: contextlib.nullcontext())
