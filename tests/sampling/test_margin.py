@@ -14,7 +14,17 @@ from textgen.sampling import logits as controls
 from textgen.sampling.logits import controlled, draw
 from textgen.sampling.margin import Margin
 
-NO_CONTROLS = {"repetition_window", "max_new_tokens", "stop", "include_stop", "until", "trim", "unknown", "seed"}
+NO_CONTROLS = {
+    "label",
+    "repetition_window",
+    "max_new_tokens",
+    "stop",
+    "include_stop",
+    "until",
+    "trim",
+    "unknown",
+    "seed",
+}
 """What of a `SamplingConfig` decides nothing about a character."""
 
 
