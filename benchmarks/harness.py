@@ -50,7 +50,8 @@ def child(
 ) -> dict[str, float] | None:
     """Runs one contender in a fresh process, or in this one where `settings` say "smoke".
 
-    PyTorch always gets its own process: it crashes beside TensorFlow in some versions.
+    PyTorch always gets its own process: it crashes beside TensorFlow in some versions. A GPU is hidden, unless
+    `settings` have "gpu" as their "device".
 
     Returns:
         Its figures; None where a package that it needs is not installed, or PyTorch cannot run it on this processor.
@@ -61,7 +62,9 @@ def child(
     if settings.get("smoke") and not name.startswith(PEERS):
         found = _measured(contender, name, settings)
     else:
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+        if settings.get("device") != "gpu":
+            environment["CUDA_VISIBLE_DEVICES"] = "-1"
         command = [sys.executable, program, "--contender", name, "--settings", json.dumps(settings)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=timeout, check=False)
         if done.returncode != 0:

@@ -4,14 +4,15 @@
     python -m benchmarks.recipe --time 4m --seeds 1,2,3 --texts names.txt,tang_poems.txt
     python -m benchmarks.recipe --time 4m --report
 
-The texts are those of `TEXTS`, in the folder that TEXTGEN_CORPORA or `--corpora` names. Some of them choose settings,
-the others only report; the table says which. Settings are chosen on the last tenth of a text's first 90 %: only these
-90 % are read at all. With `--report` the whole text is read, and its last tenth judges.
+The texts are those of `benchmarks/texts.py`, in the folders that TEXTGEN_CORPORA (with the system's separator of paths)
+or `--corpora` (several times) name; one that is in none is left out. Some of them choose settings, the others only
+report; the table says which. Settings are chosen on the last tenth of a text's first 90 %: only these 90 % are read at
+all. With `--report` the whole text is read, and its last tenth judges. Of the longest text it is the last hundredth.
 
 Each run is `textgen train PART --time T --seed S` and the options that the text is listed with. Losses are in nats per
 character; beside them the best temperature (1 where the model is as sure of itself as it should be), the wall clock of
 the whole command as a share of the budget, xz and bz2 that were given the training text, and n-grams of order 3 with
-absolute discounting (Ney et al. 1994).
+absolute discounting (Ney et al. 1994), counted in the last ten million characters of the training text.
 """
 
 from __future__ import annotations
@@ -22,35 +23,20 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import textgen
 from benchmarks import harness
-from textgen.config import CorpusConfig
+from benchmarks.texts import TEXTS, Text
 from textgen.corpus import encode_corpus, open_corpus
 from textgen.runs.run import Run
 
 _DISCOUNT = 0.75
-
-
-class Text(NamedTuple):
-    """A text of the suite: its file, whether settings may be chosen on it, and the options it is trained with."""
-
-    file: str
-    chooses: bool
-    options: tuple[str, ...] = ()
-
-
-TEXTS = (
-    Text("tiny_shakespeare.txt", chooses=True),
-    Text("tang_poems.txt", chooses=True, options=("--min-count", "10")),
-    Text("names.txt", chooses=True),
-    Text("nietzsche.txt", chooses=False),
-    Text("onegin_ru.txt", chooses=False),
-)
+_COUNTED = 10_000_000
+"""The characters in which n-grams are counted."""
 
 
 def ngrams(training: NDArray[Any], held_out: NDArray[Any], vocab_size: int, *, order: int = 3) -> float:
@@ -96,8 +82,7 @@ def measure(text: Text, path: Path, budget: str, seed: int, folder: Path, *, smo
     summary, judged = run.summary(), textgen.evaluate(run.path).to_json()
     nats = {each["protocol"]: each["nats_per_character"] for each in judged["protocols"]}
     baselines = {each["name"]: each["nats_per_character"] for each in judged["baselines"]}
-    config = CorpusConfig(min_count=int(text.options[1])) if text.options else CorpusConfig()
-    encoded = encode_corpus(open_corpus([path], config=config))
+    encoded = encode_corpus(open_corpus([path], config=run.metadata.corpus.config))
     return {
         "text": text.file,
         "seed": seed,
@@ -108,7 +93,7 @@ def measure(text: Text, path: Path, budget: str, seed: int, folder: Path, *, smo
         "characters/s": run.metadata.metrics.characters_seen / max(summary["seconds"], 0.1),
         "clock": seconds / run.metadata.training["time"],
         "temperature": judged["calibration"]["temperature"],
-        "ngrams": ngrams(encoded.training, encoded.held_out, judged["vocab_size"]),
+        "ngrams": ngrams(encoded.training[-_COUNTED:], encoded.held_out, judged["vocab_size"]),
         **nats,
         **{compressor: baselines.get(compressor) for compressor in ("xz", "bz2")},
     }
@@ -138,24 +123,28 @@ def main(line: list[str] | None = None) -> None:
     parser.add_argument("--time", default="4m", help="each run's budget")
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--texts", help="files of the suite, such as names.txt,tang_poems.txt; by default all")
-    parser.add_argument("--corpora", default=os.environ.get("TEXTGEN_CORPORA"), help="the folder of the texts")
+    parser.add_argument(
+        "--corpora", action="append", help="a folder of texts; may be repeated; by default those of TEXTGEN_CORPORA"
+    )
     parser.add_argument(
         "--report", action="store_true", help="train on 90 % of the whole text, judge on its last tenth"
     )
     arguments = parser.parse_args(line)
     suite = TEXTS
+    folders = arguments.corpora or [each for each in os.environ.get("TEXTGEN_CORPORA", "").split(os.pathsep) if each]
     if arguments.smoke:
-        suite, arguments.corpora, arguments.time = (Text("marrow_haven.txt", False),), harness.ROOT / "corpora", "1s"
+        suite, folders, arguments.time = (Text("marrow_haven.txt", chooses=False),), [harness.ROOT / "corpora"], "1s"
     elif arguments.texts:
         suite = tuple(text for text in TEXTS if text.file in arguments.texts.split(","))
-    if not suite or arguments.corpora is None:
+    if not suite or not folders:
         raise SystemExit("Name the texts' folder with --corpora, and texts of the suite with --texts.")
+    wholes = {text: text.find(folders) for text in suite}
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         for text in suite:
-            whole = Path(arguments.corpora) / text.file
-            if not whole.is_file():
-                print(f"  {text.file} is not in {arguments.corpora}: left out", file=sys.stderr)
+            whole = wholes[text]
+            if whole is None:
+                print(f"  {text.file} is not in {os.pathsep.join(map(str, folders))}: left out", file=sys.stderr)
                 continue
             path = Path(scratch) / text.file
             read = whole.read_text(encoding="utf-8")

@@ -5,10 +5,12 @@
 
 Every contender writes characters of a vocabulary of 65 one at a time, feeding each back, at temperature 1. textgen,
 with the default cell and with the LSTM that the others have, is measured over its whole `generate`: engine, controls,
-drawing and decoding. "engine" is its step alone. `predict` is called on a window of 40 characters for each one, as the
-Keras example does. The bound is what reading the weights of one step of that cell once takes at the measured memory
-bandwidth. Scoring reads a text of 100,000 characters as one sequence. The cold start is from the start of the process
-to its first character, beside `python -c 'import numpy, h5py, click'`.
+drawing and decoding. "match" is the same with `match` and a `min_length`: names, one after the other, as long as the
+free text; the rows "64 names" are short texts of both kinds, beside the default cell's free ones. "engine" is its step
+alone. `predict` is called on a window of 40 characters for each one, as the Keras example does. The bound is what
+reading the weights of one step of that cell once takes at the measured memory bandwidth. Scoring reads a text of
+100,000 characters as one sequence. The cold start is from the start of the process to its first character, beside
+`python -c 'import numpy, h5py, click'`.
 
 "2 busy" and "4 busy" are one stream and 64 while as many processes do nothing but count; "fair" is the share of the
 idle speed that its threads, one for one stream and one a core for 64, would have if the scheduler gave every thread on
@@ -33,10 +35,12 @@ from benchmarks.harness import DEFAULT_CELL, EMBEDDING, VOCAB
 
 CELLS = tuple(dict.fromkeys((DEFAULT_CELL, "lstm")))
 WRITERS = tuple(f"{name} {cell}" for cell in CELLS for name in ("textgen", "engine"))
-ONE = (*WRITERS, "tensorflow lstm", "torch lstm", "predict lstm")
-MANY = (*WRITERS, "torch lstm")
+MATCHING = (f"textgen {DEFAULT_CELL}", f"match {DEFAULT_CELL}")
+ONE = (*WRITERS, MATCHING[1], "tensorflow lstm", "torch lstm", "predict lstm")
+MANY = (*WRITERS, MATCHING[1], "torch lstm")
 SCORING = (*(f"textgen-score {cell}" for cell in CELLS), "predict-score lstm")
-BASE = {ONE: "textgen lstm", MANY: "textgen lstm", SCORING: "textgen-score lstm"}
+BASE = {ONE: "textgen lstm", MANY: "textgen lstm", MATCHING: MATCHING[0], SCORING: "textgen-score lstm"}
+NAMES = "(?:[A-Z][a-z]{3,8})+"
 
 
 def writer(settings, cell: str):
@@ -63,13 +67,17 @@ def once(step, characters: int) -> float:
     return characters / (time.perf_counter() - start)
 
 
-def run_textgen(settings, cell: str) -> float:
+def run_textgen(settings, cell: str, **more) -> float:
     made, count = writer(settings, cell), settings["streams"]
-    length = 2000 if count == 1 else 200
-    options = {"max_new_tokens": length, "temperature": 1.0, "seed": 1}
+    length = settings["length"]
+    options = {"max_new_tokens": length, "temperature": 1.0, "seed": 1, **more}
     if count == 1:
         return rate(lambda: made.generate("<", **options), length, seconds=settings["seconds"])
     return rate(lambda: made.generate_many("<", count=count, **options), length * count, seconds=settings["seconds"])
+
+
+def run_match(settings, cell: str) -> float:
+    return run_textgen(settings, cell, match=NAMES, min_length=settings["length"])
 
 
 def run_engine(settings, cell: str) -> float:
@@ -192,6 +200,7 @@ def busy(processes: int) -> Iterator[None]:
 
 RUNNERS = {
     "textgen": run_textgen,
+    "match": run_match,
     "engine": run_engine,
     "tensorflow": run_tensorflow,
     "torch": run_torch,
@@ -263,8 +272,13 @@ def main(line: list[str] | None = None) -> None:
             speeds = [harness.child(__file__, contender, "bandwidth any", base) for _ in range(3)]
             bytes_a_second = max(speed["per second"] for speed in speeds if speed)
             bounds = {cell: bytes_a_second / step_bytes(cell, layers, units) for cell in CELLS}
-            for kind, names, streams in (("1 stream", ONE, 1), ("64 streams", MANY, 64), ("scoring", SCORING, 1)):
-                settings = {**base, "streams": streams}
+            for kind, names, streams, length in (
+                ("1 stream", ONE, 1, 2000),
+                ("64 streams", MANY, 64, 200),
+                ("64 names", MATCHING, 64, 9),
+                ("scoring", SCORING, 1, 0),
+            ):
+                settings = {**base, "streams": streams, "length": length}
                 values = harness.alternate(__file__, contender, names, settings, runs=arguments.runs, key="per second")
                 middle = {name: harness.median(found) for name, found in values.items()}
                 results[f"{shape}, {kind}"] = {"runs": values, "median": middle}
@@ -278,14 +292,14 @@ def main(line: list[str] | None = None) -> None:
                     ratio = f"{middle[BASE[names]] / value:.2f}x"
                     rows.append([shape, kind, runner, cell, f"{value:,.0f}", ratio, share])
             alone = f"textgen {DEFAULT_CELL}"
-            for streams, kind in ((1, "1 stream"), (64, "64 streams")):
+            for streams, length, kind in ((1, 2000, "1 stream"), (64, 200, "64 streams")):
                 idle = results[f"{shape}, {kind}"]["median"][alone]
                 for processes in (2, 4):
+                    settings = {**base, "streams": streams, "length": length}
                     with busy(processes):
                         found = harness.alternate(
-                            __file__, contender, [alone], {**base, "streams": streams}, runs=arguments.runs,
-                            key="per second",
-                        )[alone]  # fmt: skip
+                            __file__, contender, [alone], settings, runs=arguments.runs, key="per second"
+                        )[alone]
                     value = harness.median(found)
                     what = f"{kind}, {processes} busy"
                     results[f"{shape}, {what}"] = {"runs": found, "median": value}

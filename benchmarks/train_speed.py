@@ -64,7 +64,7 @@ def run_textgen(settings, cell: str, precision: str) -> float:
     placement = place("cpu", precision)
     model = build_model(shape)
     network = Network(model, shape, compute_dtype=placement.compute_dtype, kernels=placement.kernels)
-    trainer = Trainer(network, model, config, shards=placement.shards(config.batch_size), validation_streams=1)
+    trainer = Trainer(network, model, config, shards=placement.shards(shape, config), validation_streams=1)
     step = tf.function(trainer.train_step)
     inputs, targets = map(tf.constant, batch(settings))
     data = (inputs, targets, tf.constant(False))
@@ -92,6 +92,10 @@ def run_torch(settings, *, bfloat16: bool) -> float:
     import torch
 
     torch.set_num_threads(int(harness.machine()["cores"]))
+    gpu = settings.get("device") == "gpu"
+    if gpu and not torch.cuda.is_available():
+        raise ModuleNotFoundError("This PyTorch sees no GPU.", name="torch")
+    torch.set_default_device("cuda" if gpu else "cpu")
     embedding = torch.nn.Embedding(VOCAB, EMBEDDING)
     lstm = torch.nn.LSTM(EMBEDDING, settings["units"], settings["layers"], batch_first=True)
     head = torch.nn.Linear(settings["units"], VOCAB)
@@ -101,12 +105,14 @@ def run_torch(settings, *, bfloat16: bool) -> float:
 
     def step() -> None:
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with torch.autocast("cuda" if gpu else "cpu", torch.bfloat16, enabled=bfloat16):
             logits = head(lstm(embedding(inputs))[0])
         loss = torch.nn.functional.cross_entropy(logits.float().reshape(-1, VOCAB), targets.reshape(-1))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
+        if gpu:
+            torch.cuda.synchronize()
 
     return steps_per_second(step, seconds=settings["seconds"])
 

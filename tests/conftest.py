@@ -27,10 +27,11 @@ NO_TEXTS = "the tests on real texts need TEXTGEN_CORPORA to name their folder"
 @pytest.fixture(scope="session")
 def shared_corpora() -> Path:
     """The folder of real texts for tests by path; skips where it is missing."""
-    folder = Path(os.environ.get("TEXTGEN_CORPORA", ROOT.parent / "shared" / "corpora"))
-    if not (folder / "tiny_shakespeare.txt").is_file():
-        pytest.skip(f"{NO_TEXTS}; {folder} has none")
-    return folder
+    named = os.environ.get("TEXTGEN_CORPORA", str(ROOT.parent / "shared" / "corpora"))
+    for folder in map(Path, named.split(os.pathsep)):
+        if (folder / "tiny_shakespeare.txt").is_file():
+            return folder
+    pytest.skip(f"{NO_TEXTS}; {named} has none")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,10 @@ By default without the processes and contenders that take seconds to start: thos
 """
 
 import contextlib
+import dataclasses
+import hashlib
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import against, cells, exits, harness, memory, quality, recipe, sample_speed, train_speed
+from benchmarks import against, cells, cores, exits, gpu, harness, memory, quality, recipe, sample_speed, train_speed
+from benchmarks.texts import TEXTS, Text
+from textgen.training.shards import MEASURED
 
 PROGRAMS = {
     module.__name__.split(".")[-1]: module
-    for module in (cells, exits, memory, quality, recipe, sample_speed, train_speed)
+    for module in (cells, cores, exits, gpu, memory, quality, recipe, sample_speed, train_speed)
 }
 
 
@@ -29,7 +34,7 @@ def text(tmp_path: Path, bundled_corpus: Path) -> str:
 
 
 def test_no_benchmark_is_left_out() -> None:
-    programs = {path.stem for path in (harness.ROOT / "benchmarks").glob("*.py")} - {"__init__", "harness"}
+    programs = {path.stem for path in (harness.ROOT / "benchmarks").glob("*.py")} - {"__init__", "harness", "texts"}
     assert programs == {*PROGRAMS, "against"}
 
 
@@ -39,10 +44,14 @@ def leave_out_the_slowest(name: str, patch: pytest.MonkeyPatch) -> None:
     if name == "train_speed":
         contenders += ["textgen lstm float32", "keras lstm float32", "torch lstm float32"]
     patch.setattr(train_speed, "CONTENDERS", tuple(dict.fromkeys(contenders)))
-    writers, scoring = sample_speed.WRITERS, ("textgen-score lstm",)
+    patch.setattr(gpu, "CELLS", (harness.DEFAULT_CELL,))
+    patch.setattr(gpu, "CONTENDERS", (f"textgen {harness.DEFAULT_CELL}",))
+    patch.setattr(gpu, "PARTS", ("losses", "speed"))
+    writers, scoring, matching = sample_speed.WRITERS, ("textgen-score lstm",), sample_speed.MATCHING
     for names, wanted in {"ONE": writers, "MANY": writers, "SCORING": scoring}.items():
         patch.setattr(sample_speed, names, wanted)
-    patch.setattr(sample_speed, "BASE", {writers: "textgen lstm", scoring: "textgen-score lstm"})
+    base = {writers: "textgen lstm", scoring: "textgen-score lstm", matching: matching[0]}
+    patch.setattr(sample_speed, "BASE", base)
     cold_start, leave = sample_speed.cold_start, exits.leave
     patch.setattr(sample_speed, "cold_start", lambda run, runs: cold_start(run, 1))
     patch.setattr(sample_speed, "busy", lambda processes: contextlib.nullcontext())
@@ -74,6 +83,30 @@ def test_a_benchmark_prints_a_figure_or_a_word_in_each_row_and_names_the_default
     assert json.loads(out.read_text())["benchmark"] == name
 
 
+def test_without_a_gpu_its_benchmark_says_so_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "child", lambda *_: {"gpus": 0})
+    with pytest.raises(SystemExit, match="sees no GPU") as caught:
+        gpu.main([])
+    assert isinstance(caught.value.code, str), "a text as exit code: printed on standard error, and the code is 1"
+
+
+def test_the_constants_of_the_costs_are_found_again_in_what_follows_from_them() -> None:
+    true = dataclasses.replace(MEASURED, contention=0.05)
+    rows = [
+        {"size": size, "batch": batch, "cores": count, "shards": shards, "precision": "float32"}
+        for size in ("tiny", "small", "large")
+        for batch in (32, 64)
+        for count in (1, 2, 4)
+        for shards in (1, 2, 4, 8)
+    ]
+    rows = [{**row, "seconds": cores.predicted(row, true)} for row in rows]
+    found, error = cores.fit(rows)
+    assert error < 0.01
+    assert found.contention == pytest.approx(0.05)
+    assert found.operation == pytest.approx(true.operation, rel=0.1)
+    assert [cores.predicted(row, found) for row in rows] == pytest.approx([row["seconds"] for row in rows], rel=0.02)
+
+
 def test_the_n_grams_are_those_of_a_slow_count() -> None:
     rng = np.random.default_rng(0)
     training, held_out = (rng.choice(4, size, p=(0.5, 0.3, 0.15, 0.05)) for size in (200, 40))
@@ -89,6 +122,55 @@ def test_the_n_grams_are_those_of_a_slow_count() -> None:
 
     each = [likely((held_out[n - 2], held_out[n - 1]), held_out[n]) for n in range(2, len(held_out))]
     assert recipe.ngrams(training, held_out, 4) == pytest.approx(-np.log(each).mean())
+
+
+def test_the_suite_s_texts_are_found_in_several_folders_and_a_missing_one_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = {}
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        data = f"{name} " * 10
+        (tmp_path / name / f"{name}.txt").write_text(data)
+        digests[name] = hashlib.sha256(data.encode()).hexdigest()
+    (tmp_path / "second" / "first.txt").write_text("another text of that name, in a later folder")
+    suite = [Text(f"{name}.txt", chooses=False, sha256=digests.get(name, "")) for name in ("first", "second", "third")]
+    figures = {
+        "vocab_size": 7, "model": "1 x 8", "steps": 1, "epochs": 1.0, "characters/s": 1.0, "clock": 1.0, "windows": 1.0,
+        "carried": 1.0, "temperature": 1.0, "xz": 1.0, "bz2": 1.0, "ngrams": 1.0,
+    }  # fmt: skip
+    read: dict[str, str] = {}
+
+    def measure(text: Text, path: Path, *_: object, **__: object) -> dict[str, Any]:
+        read[text.file] = path.read_text()
+        return {**figures, "text": text.file}
+
+    monkeypatch.setattr(recipe, "TEXTS", tuple(suite))
+    monkeypatch.setattr(recipe, "measure", measure)
+    recipe.main(["--corpora", str(tmp_path / "first"), "--corpora", str(tmp_path / "second")])
+    # Settings are chosen on the first nine tenths.
+    expected = {"first.txt": ("first " * 10)[:54], "second.txt": ("second " * 10)[:63]}
+    assert read == expected
+    assert "third.txt is not in" in capsys.readouterr().err
+    read.clear()
+    monkeypatch.setenv("TEXTGEN_CORPORA", os.pathsep.join(str(tmp_path / name) for name in ("first", "second")))
+    recipe.main([])
+    assert read == expected
+    (tmp_path / "second" / "second.txt").write_text("not the text")
+    with pytest.raises(SystemExit, match=r"second\.txt is not the suite's text: its SHA-256 begins with \w{12}, not "):
+        recipe.main([])
+
+
+def test_both_halves_of_the_suite_have_texts_of_each_kind(shared_corpora: Path) -> None:
+    assert len({text.file for text in TEXTS}) == len(TEXTS) >= 15
+    for text in TEXTS:
+        assert len(text.sha256) == 64 and text.source and text.made and text.language
+    for chooses in (True, False):
+        languages = {text.language for text in TEXTS if text.chooses is chooses}
+        assert languages & {"C", "Python"}
+        assert len([each for each in languages if "Chinese" in each or "Korean" in each or "Japanese" in each]) >= 3
+    # Those that the tests have, too, are the suite's.
+    assert sum(text.find([shared_corpora]) is not None for text in TEXTS) >= 5
 
 
 @pytest.mark.parametrize("complete", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -155,6 +155,7 @@ def test_every_control_reaches_the_writer(writer: Writer) -> None:
     (values,) = map(json.loads, sample(*line.split(), "--json").stdout.splitlines())
     assert values["parameters"] == {
         "label": [], "ban": "xy", "allow": string.ascii_lowercase,
+        "match": "", "starts_with": "", "ends_with": "", "contains": [], "min_length": 0, "max_length": None,
         "repetition_penalty": 1.2, "repetition_window": 9, "temperature": [0.5, 1.5], "top_k": 9, "top_p": 0.9,
         "min_p": 0.01, "typical_p": 0.95, "max_new_tokens": 12, "until": "line", "stop": ["q", "zz"],
         "include_stop": True, "trim": "sentence", "seed": 8, "unknown": "skip",
@@ -165,6 +166,62 @@ def test_every_control_reaches_the_writer(writer: Writer) -> None:
         min_p=0.01, typical_p=0.95, max_new_tokens=12, until="line", stop=("q", "zz"), include_stop=True,
         trim="sentence", seed=8,
     )  # fmt: skip
+
+
+CONSTRAINED = ("--match", "[a-z ]+", "--starts-with", "the", "--ends-with", "e", "--contains", "sea", "--contains", "b")
+LENGTHS = ("--min-length", "15", "--max-length", "20")
+
+
+def test_every_constraint_reaches_the_writer(writer: Writer) -> None:
+    chosen: dict[str, Any] = {
+        "match": "[a-z ]+", "starts_with": "the", "ends_with": "e", "contains": ["sea", "b"], "min_length": 15,
+        "max_length": 20,
+    }  # fmt: skip
+    (values,) = map(json.loads, sample(*CONSTRAINED, *LENGTHS, "--json").stdout.splitlines())
+    assert {name: values["parameters"][name] for name in chosen} == chosen
+    assert values["text"] == text(writer, **chosen)
+    assert re.fullmatch("the(?=.*sea)(?=.*b)[a-z ]{11,16}e", values["text"])
+    assert sample(*CONSTRAINED, *LENGTHS).stdout == values["text"] + "\n"
+    assert sample(*CONSTRAINED, *LENGTHS, "--count", "3").stdout.split("\n-----\n")[0] == values["text"]
+
+
+def test_an_escape_in_a_text_to_write_is_pointed_out(writer: Writer) -> None:
+    for flag in ("--starts-with", "--ends-with", "--contains"):
+        refused = CliRunner().invoke(cli, ["sample", flag, r"a\n"], input="")
+        hint, error = refused.stderr.splitlines()
+        assert hint.startswith(
+            rf"Note: {flag} 'a\\n' asks for the backslash, which this model does not write, and 'n'. "
+        )
+        assert hint.endswith(rf"type {flag} $'a\n'.")
+        assert error.startswith(f"Error: {flag} must be made of characters of the model's vocabulary, which lacks")
+    assert sample("--match", r"[a-z ]+\n").stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("more", [(), ("--adapt", "missing.txt"), ("--count", "2"), ("--json",)])
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--match", "[0-9]+"), "--match must fit a text of characters that the model may write; none does."),
+        (("--match", "(a"), "--match is not a regular expression: missing ), unterminated subpattern at position 0"),
+        (("--match", "(a|b)*a(a|b){20}"), "--match, --starts-with, --ends-with and --contains must have fewer cases"),
+        (
+            ("--match", "a{9}", "--max-length", "5"),
+            "--match must fit a text of at most 5 characters; the shortest that fits has 9. Allow longer ones with "
+            "--max-length and --length.",
+        ),
+        (("--match", "a+", "--contains", "b"), "--match and --contains must fit a text of characters that the model"),
+        (("--starts-with", "A"), "--starts-with must be made of characters of the model's vocabulary, which lacks 'A'"),
+        (("--min-length", "501"), "--min-length must be at most --length, 500; got 501."),
+        (("--match", "a", "--stop", "b"), "--stop must be left out where --match is given, which says where the text"),
+    ],
+)
+def test_constraints_that_no_text_fits_are_refused_first(
+    writer: Writer, arguments: tuple[str, ...], problem: str, more: tuple[str, ...]
+) -> None:
+    result = CliRunner().invoke(cli, ["sample", "--prompt", "the", *arguments, *more])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"Error: {problem}")
+    assert result.stderr.count("\n") == 1
 
 
 def test_the_stop_text_is_kept_where_that_is_asked_for(writer: Writer) -> None:

@@ -17,6 +17,7 @@ from textgen.config import CorpusConfig
 from textgen.corpus import EncodedCorpus, encode_corpus, open_corpus, sources
 from textgen.corpus import cache as cache_module
 from textgen.corpus.cache import KEPT, CorpusCache, write_temporary
+from textgen.corpus.rare import LARGE
 from textgen.corpus.reading import Corpus
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CorpusError, UnknownCharacterError
@@ -65,6 +66,13 @@ def folder(tmp_path: Path) -> Path:
 def encode(path: Path, folder: Path | None, **options: Any) -> EncodedCorpus:
     config = options.pop("config", CorpusConfig())
     return encode_corpus(open_corpus(path, config=config), cache=folder, in_memory=0, **options)
+
+
+def many_characters(folder: Path) -> Path:
+    """A text with so many characters that the rare ones share an id: here one."""
+    path = folder / "many.txt"
+    path.write_text("".join(map(chr, range(0x4E00, 0x4E00 + LARGE))) * 11 + "a", encoding="utf-8")
+    return path
 
 
 def entries(folder: Path) -> list[Path]:
@@ -146,6 +154,29 @@ class TestLongTexts:
         encoded = encode(text, folder, config=CorpusConfig(validation=0.5, glob="*", encoding="UTF8"))
         assert work.since() == 0
         assert len(encoded.training) == len(encoded.held_out)
+
+    def test_what_followed_from_the_text_is_read_again(self, tmp_path: Path, folder: Path, work: Work) -> None:
+        """By the rule, and by the number that a run has recorded; another number has its own entry."""
+        path = many_characters(tmp_path)
+        first = encode(path, folder)
+        assert (first.config.min_count, first.tokenizer.has_unknown) == (2, True)
+        work.since()
+        for config in (CorpusConfig(), first.config):
+            again = encode(path, folder, config=config)
+            assert (work.since(), facts(again), again.tokenizer) == (0, facts(first), first.tokenizer)
+        whole = encode(path, folder, config=CorpusConfig(min_count=1))
+        assert (work.since(), whole.config.min_count, whole.tokenizer.has_unknown) == (2, 1, False)
+
+    def test_an_entry_of_an_earlier_version_serves_a_text_of_few_characters_alone(
+        self, text: Path, tmp_path: Path, folder: Path, work: Work
+    ) -> None:
+        """Earlier ones kept every character by default, and recorded no number."""
+        for path, decoded in ((text, 0), (many_characters(tmp_path), 2)):
+            encode(path, folder, config=CorpusConfig(min_count=1))
+            work.since()
+            encoded = encode(path, folder)
+            assert work.since() == decoded
+            assert encoded.config.min_count == (1 if path == text else 2)
 
     def test_where_files_end_is_part_of_the_content(self, tmp_path: Path, folder: Path) -> None:
         for name, parts in {"one": [b"ab\n", b"c"], "two": [b"ab", b"\nc"], "three": [b"ab\nc"]}.items():

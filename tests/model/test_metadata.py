@@ -70,8 +70,8 @@ class TestDocument:
             "training": set(TrainingConfig().to_json()),
             "corpus": {"name", "sources", "characters", "bytes", "distinct", "sha256", "split", "settings"},
             "metrics": {
-                "step", "epoch", "loss", "val_loss", "whole_val_loss", "best_val_loss", "bits_per_character", "seconds",
-                "characters_seen",
+                "step", "epoch", "loss", "val_loss", "whole_val_loss", "logit_scale", "best_val_loss",
+                "bits_per_character", "seconds", "characters_seen",
             },
             "versions": {"python"},
             "model": set(CONFIG.to_json()),
@@ -108,9 +108,9 @@ class TestDocument:
             "distinct": 3,
             "sha256": hashlib.sha256(b"banana").hexdigest(),
             "split": 5,
-            "settings": CorpusConfig().to_json(),
+            "settings": CorpusConfig(min_count=1).to_json(),
         }
-        assert described.config == CorpusConfig()
+        assert described.config == CorpusConfig(min_count=1)
 
     @pytest.mark.parametrize(
         "place",
@@ -119,7 +119,7 @@ class TestDocument:
     )
     def test_keys_of_a_newer_textgen_are_ignored(self, place: tuple[Any, ...]) -> None:
         read = Metadata.from_json(changed(*place, "novelty", value={"deep": [1]}))
-        assert read.corpus.config == CorpusConfig()
+        assert read.corpus.config == CorpusConfig(min_count=1)
         if place != ("corpus", "settings"):
             assert read == WHOLE
 

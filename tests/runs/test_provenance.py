@@ -49,6 +49,24 @@ def test_it_is_parted_where_training_parted_it(
     assert len(found.sources) == 3
 
 
+@pytest.mark.parametrize("settings", [{"records": "lines"}, {"text_field": "text", "label_field": "kind"}])
+def test_records_are_the_text_that_their_ids_decode_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundled_corpus: Path, settings: dict[str, Any]
+) -> None:
+    path = Path(shutil.copy(bundled_corpus / "short_texts.csv", tmp_path))
+    encoded = encode_corpus(open_corpus(path, config=CorpusConfig(**settings)), seed=7)
+    monkeypatch.setattr(sources, "CHUNK", 1000)
+    found = read_run_text(CorpusDescription.of(encoded), None, keep=10**9)
+    training = encoded.tokenizer.decode(encoded.training)
+    assert found.held_out == encoded.tokenizer.decode(encoded.held_out)
+    assert found.training.decode() == training
+    assert found.counts.to_dict() == {character: training.count(character) for character in set(training)}
+    assert (found.characters, found.split, found.before) == (encoded.characters, encoded.split, "\n")
+    path.write_text(path.read_text().replace(",riddle", ",proverb", 1))
+    with pytest.raises(OwnTextError, match="has changed since"):
+        read_run_text(CorpusDescription.of(encoded), None, keep=10**9)
+
+
 @pytest.mark.parametrize("keep", [1, *range(100, 140), 1009])
 def test_of_what_was_trained_on_the_end_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
     corpus = described(folder)

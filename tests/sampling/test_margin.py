@@ -9,22 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from many_controls import CONTROLS
 
-from textgen.config import SamplingConfig
+from textgen.config import CONSTRAINTS, SamplingConfig
 from textgen.sampling import logits as controls
 from textgen.sampling.logits import controlled, draw
 from textgen.sampling.margin import Margin
 
 NO_CONTROLS = {
-    "label",
-    "repetition_window",
-    "max_new_tokens",
-    "stop",
-    "include_stop",
-    "until",
-    "trim",
-    "unknown",
-    "seed",
-}
+    *CONSTRAINTS, "label", "repetition_window", "max_new_tokens", "stop", "include_stop", "until", "trim", "unknown", "seed"
+}  # fmt: skip
 """What of a `SamplingConfig` decides nothing about a character."""
 
 

@@ -38,6 +38,14 @@ def test_the_methods_take_every_setting_with_its_default() -> None:
             assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
 
 
+CONSTRAINED: dict[str, Any] = {
+    "match": "[a-zé ]+",
+    "starts_with": "the ",
+    "ends_with": "a",
+    "contains": ("sea",),
+    "min_length": 12,
+    "max_length": 30,
+}
 EVERYTHING: dict[str, Any] = {
     "label": (),  # A label needs a model that has it: tests/sampling/test_labels.py
     "ban": "xyzÉ",
@@ -59,13 +67,22 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def test_every_setting_reaches_the_sample() -> None:
-    config = SamplingConfig(**EVERYTHING)
-    assert set(EVERYTHING) == set(SamplingConfig.__dataclass_fields__)
-    sample = WRITER.generate("aÉ", **EVERYTHING)
+def test_every_setting_has_its_turn_here() -> None:
+    assert {*EVERYTHING, *CONSTRAINED} == set(SamplingConfig.__dataclass_fields__)
+
+
+ENDS = {"stop", "include_stop", "until", "trim"}
+
+
+@pytest.mark.parametrize(
+    "chosen", [EVERYTHING, {**{k: v for k, v in EVERYTHING.items() if k not in ENDS}, **CONSTRAINED}]
+)
+def test_every_setting_reaches_the_sample(chosen: dict[str, Any]) -> None:
+    config = SamplingConfig(**chosen)
+    sample = WRITER.generate("aÉ", **chosen)
     assert sample.config == config
-    assert WRITER.generate_many("aÉ", count=2, **EVERYTHING)[0] == sample
-    stream = WRITER.stream("aÉ", **EVERYTHING)
+    assert WRITER.generate_many("aÉ", count=2, **chosen)[0] == sample
+    stream = WRITER.stream("aÉ", **chosen)
     assert "".join(stream) == sample.text
     assert stream.sample == sample
 
@@ -101,6 +118,17 @@ def test_one_stop_and_a_list_of_temperatures_are_taken_as_they_come() -> None:
         ({"stop": None}, "stop must be a tuple of texts; got None"),
         ({"stop": b"x"}, "stop must be a tuple of texts; got b'x'"),
         ({"stop": [""]}, "stop must be a text of at least one character; got ''"),
+        ({"match": 3}, "match must be a regular expression; got 3"),
+        ({"contains": ["a", ""]}, "contains must be a text of 1 to 1,000 characters; got ''"),
+        ({"contains": None}, "contains must be a tuple of texts; got None"),
+        ({"starts_with": "a" * 1001}, "starts_with must be a text of at most 1,000 characters; got 'aaa"),
+        ({"min_length": -1}, "min_length must be a whole number in [0, 100000]; got -1. Use 0 to switch it off."),
+        ({"max_length": 0}, "max_length must be a whole number in [1, 1000000000000]; got 0."),
+        ({"min_length": 9, "max_length": 8}, "min_length must be at most max_length, 8; got 9."),
+        ({"min_length": 501}, "min_length must be at most max_new_tokens, 500; got 501."),
+        ({"match": "a", "stop": "b"}, "stop must be left out where match is given, which says where the text ends."),
+        ({"max_length": 9, "until": "line"}, "until must be left out where max_length is given"),
+        ({"ends_with": "z", "trim": "sentence"}, "trim must be left out where ends_with is given"),
         ({"include_stop": "yes"}, "include_stop must be true or false; got 'yes'"),
         ({"until": "chapter"}, "until must be one of length, line, paragraph; got 'chapter'"),
         ({"trim": "word"}, "trim must be one of none, sentence; got 'word'"),

@@ -40,9 +40,12 @@ def batch(step: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 def make_trainer(shape: ModelConfig, *, kernels: bool = True, weight_drop: float = 0.0, **changes: Any) -> Trainer:
     model = build_model(shape, seed=2)
-    settings = TrainingConfig(batch_size=BATCH, sequence_length=TIME, **{"state_reset": 0.0, **changes})
+    settings = TrainingConfig(**{"batch_size": BATCH, "sequence_length": TIME, "state_reset": 0.0, **changes})
     network = Network(model, shape, kernels=kernels, weight_drop=weight_drop, seed=1)
-    return Trainer(network, model, settings, shards=2 if kernels else 1, validation_streams=BATCH)
+    frequencies = np.arange(shape.vocab_size) if settings.negatives else None
+    return Trainer(
+        network, model, settings, shards=2 if kernels else 1, validation_streams=BATCH, frequencies=frequencies
+    )
 
 
 def learn(trainer: Trainer, steps: int) -> list[np.ndarray]:
@@ -109,12 +112,49 @@ def test_training_keeps_the_tie_bit_for_bit(kernels: bool) -> None:
     assert_tied(recurrent(shape, momenta))
 
 
-@pytest.mark.parametrize("cell", ["coupled", "peephole"])
-def test_keras_s_layer_learns_what_the_kernel_learns(cell: str) -> None:
-    shape = config(cell, layers=1)
-    one, other = (learn(make_trainer(shape, kernels=kernels), 4) for kernels in (True, False))
-    for a, b in zip(one, other, strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-4)
+@pytest.mark.parametrize(
+    "cell", ["coupled", *(pytest.param(c, marks=pytest.mark.slow) for c in CELLS if c != "coupled")]
+)
+@pytest.mark.parametrize("halved", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_keras_s_layer_learns_what_the_kernel_learns(cell: str, halved: bool) -> None:
+    """What a GPU computes, but for its rounding: with all that a step draws, and in halves with a sampled softmax."""
+    shape = config(cell, layers=1, dropout=0.3, input_dropout=0.2)
+    settings = {
+        "sequence_length": TIME - 1,
+        "state_reset": 0.3,
+        "logit_scale": 1.1,
+        "cautious": True,
+        "learning_rate": 1e-2,
+    }
+    if halved:
+        settings |= {"halved_fraction": 0.5, "negatives": 6}
+    found = []
+    for kernels in (True, False):
+        trainer = make_trainer(shape, kernels=kernels, weight_drop=0.4, **settings)
+        step, losses = tf.function(trainer.train_step), []
+        for n in range(6):
+            trainer.halved.assign(halved and n < 3)
+            inputs, targets, reset = batch(n)
+            step((inputs[:, 1:], targets[:, 1:], reset))
+            losses.append(float(trainer.last_loss))
+        found.append((losses, trainer.plain.get_weights()))
+    (losses, weights), (others, other_weights) = found
+    np.testing.assert_allclose(losses, others, rtol=2e-6)
+    assert max(losses) - min(losses) > 0.01
+    for one, other in zip(weights, other_weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-4)
+
+
+def test_keras_s_layer_computes_with_the_weights_that_are_left() -> None:
+    """Of a kernel of which all but everything is dropped, nothing is left to carry the state."""
+    shape = config("lstm", layers=1)
+    network = Network(build_model(shape, seed=2), shape, kernels=False, weight_drop=1.0 - 1e-9)
+    masks, free = (network.masks(tf.constant(0), BATCH) for _ in range(2))
+    free.recurrent = [None]
+    inputs, before = batch(0)[0], [[tf.ones((13, BATCH)), tf.zeros((13, BATCH))]]
+    after = [network.columns(inputs[:, :1], state, masks)[0] for state in (before, network.zero_state(BATCH))]
+    np.testing.assert_array_equal(*after)
+    assert (network.columns(inputs[:, :1], before, free)[0] != after[0]).numpy().any()
 
 
 @pytest.mark.parametrize("cell", CELLS)

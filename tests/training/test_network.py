@@ -1,6 +1,7 @@
 """A network against the Keras model itself, shards against whole batches, and dropout masks."""
 
 import math
+from functools import partial
 
 import keras
 import numpy as np
@@ -198,12 +199,11 @@ def test_a_batch_in_halves_learns_what_two_short_batches_learn() -> None:
     batches = ids(4, 9, seed=3)
     inputs, targets = batches[:, :-1], batches[:, 1:]
     halved = plain_trainer(8, layers=1, shards=1, halved_fraction=0.5)
-    halved.halved.assign(True)
     whole, short = (
         plain_trainer(length, layers=1, shards=1, halved_fraction=share) for length, share in ((8, 0.5), (4, 0.0))
     )
     # Traced as in a run, the other steps are not: tracing takes most of the time.
-    for step in (tf.function(halved.train_step), whole.train_step):
+    for step in (tf.function(partial(halved.train_step, halves=True)), whole.train_step):
         step((tf.constant(inputs), tf.constant(targets), tf.constant(True)))
     losses = []
     for start in (0, 4):
@@ -267,11 +267,9 @@ def test_halves_are_learned_from_through_keras_s_own_layers_too() -> None:
     weights = []
     for kernels in (True, False):
         trainer = plain_trainer(8, cell="lstm", layers=1, kernels=kernels, shards=1, halved_fraction=0.5)
-        trainer.halved.assign(True)
-        step = trainer.train_step if kernels else tf.function(trainer.train_step)
-        step(data)
-        trainer.halved.assign(False)
-        step(data)
+        for halves in (True, False):
+            step = partial(trainer.train_step, halves=halves)
+            (step if kernels else tf.function(step))(data)
         assert int(trainer.optimizer.iterations) == 3
         weights.append(trainer.plain.get_weights())
     for one, other in zip(*weights, strict=True):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
+from textgen.config import ModelConfig, TrainingConfig
 from textgen.errors import ConfigError
 from textgen.training import placement as device
 
@@ -19,9 +20,12 @@ def placed(**changes: object) -> device.Placement:
     return device.place(**arguments)
 
 
+MODEL = ModelConfig(vocab_size=65, layers=2, units=256)
+
+
 def test_the_shards_divide_the_batch() -> None:
     for batch, asked in ((32, 2), (30, 4), (7, 3), (1, 8)):
-        shards = placed().shards(batch, asked)
+        shards = placed().shards(MODEL, TrainingConfig(batch_size=batch, shards=asked))
         assert batch % shards == 0
         assert shards <= asked
 
@@ -43,7 +47,7 @@ def test_precision_is_taken_as_asked() -> None:
 def test_auto_takes_bfloat16_where_the_processor_has_it_and_it_is_quicker(
     has: bool, ratio: float, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "_has_bfloat16", lambda: has)
+    monkeypatch.setattr(device, "has_bfloat16", lambda: has)
     monkeypatch.setattr(device, "_product_seconds", lambda dtype: ratio if dtype == tf.bfloat16 else 1.0)
     assert placed(precision="auto").compute_dtype.name == expected
 
@@ -55,18 +59,61 @@ def test_a_runtime_that_runs_already_keeps_its_threads(monkeypatch: pytest.Monke
     monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", started)
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
     placement = placed()
-    assert placement.shards(64) == 1
+    assert placement.shards(MODEL, TrainingConfig()) == 1
     assert placement.kernels
+    cores = dataclasses.replace(placement, cores=4)
+    assert cores.speed(MODEL, TrainingConfig()) == 4 * cores.core_speed
+    assert cores.description(64, 1, given=False) == (
+        "CPU, float32 products, 4 cores: 64 streams in one shard, with the threads that TensorFlow was started with"
+    )
 
 
-def test_each_shard_keeps_a_few_streams() -> None:
-    placement = dataclasses.replace(placed(), threads=16)
-    assert [placement.shards(batch) for batch in (4, 16, 32, 64, 256)] == [1, 2, 4, 8, 16]
+@pytest.mark.parametrize(
+    ("cores", "batch", "shards", "given", "expected"),
+    [
+        (1, 32, 1, False, "1 core: 32 streams in one shard"),
+        (2, 32, 2, False, "2 cores: 32 streams in 2 shards of 16"),
+        (4, 16, 2, False, "2 of 4 cores: 16 streams in 2 shards of 8, which must be equal and have 8 streams or more"),
+        (16, 32, 4, False, "4 of 16 cores: 32 streams in 4 shards of 8, more shards would gain too little"),
+        (
+            16,
+            32,
+            8,
+            False,
+            "8 of 16 cores: 32 streams in 8 shards of 4, which must be equal and have 4 streams or more",
+        ),
+        (16, 32, 2, True, "2 of 16 cores: 32 streams in 2 shards of 16, as set"),
+        (2, 32, 4, True, "2 cores: 32 streams in 4 shards of 8, as set"),
+    ],
+)
+def test_the_description_tells_type_cores_shards_and_why_not_all(
+    cores: int, batch: int, shards: int, given: bool, expected: str
+) -> None:
+    placement = dataclasses.replace(placed(), cores=cores, whole=cores, threads=cores)
+    assert placement.description(batch, shards, given=given).startswith(f"CPU, float32 products, {expected}")
 
 
-def test_the_name_tells_cores_and_type() -> None:
-    assert f"{device.cores()} core" in placed().name
-    assert "float32" in placed().name
+@pytest.mark.parametrize(
+    ("cores", "whole", "batch", "shards"),
+    [(4, 2, 32, 4), (8, 4, 32, 4), (8, 4, 64, 4), (8, None, 32, 4), (8, None, 64, 8), (16, 8, 64, 8), (12, 2, 64, 4)],
+)
+def test_of_many_cores_the_second_threads_get_no_shard(cores: int, whole: int | None, batch: int, shards: int) -> None:
+    placement = dataclasses.replace(placed(), cores=cores, whole=whole, threads=cores)
+    assert placement.shards(MODEL, TrainingConfig(batch_size=batch)) == shards
+    if whole == 8:
+        text = placement.description(batch, shards, given=False)
+        assert text.endswith(
+            "8 of 16 cores: 64 streams in 8 shards of 8, one a core, as its two threads share what computes"
+        )
+
+
+def test_the_speed_counts_the_cores_that_are_used() -> None:
+    placement = dataclasses.replace(placed(), cores=4, threads=4)
+    assert placement.speed(MODEL, TrainingConfig()) == pytest.approx(4 * placement.core_speed)
+    assert placement.speed(MODEL, TrainingConfig(batch_size=8)) == pytest.approx(placement.core_speed)
+    assert placement.speed(MODEL, TrainingConfig(shards=2)) == pytest.approx(2 * placement.core_speed)
+    many = dataclasses.replace(placed(), cores=16, whole=16, threads=16)
+    assert 2 < many.speed(MODEL, TrainingConfig()) / many.core_speed < 8
 
 
 @pytest.mark.parametrize("asked", ["auto", "gpu"])
@@ -75,7 +122,8 @@ def test_a_gpu_is_taken_and_named(asked: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"device_name": "Quick 9"})
     placement = placed(device=asked, precision="auto")
     assert (placement.device, placement.kernels) == ("/GPU:0", False)
-    assert placement.name.startswith("GPU, Quick 9")
+    assert placement.description(32, 1, given=False) == "GPU, Quick 9, Keras's own layers"
+    assert placement.shards(MODEL, TrainingConfig(shards=4)) == 1, "a run that began on a CPU has a number"
     assert placed(device="cpu").device == "/CPU:0"
 
 

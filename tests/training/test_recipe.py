@@ -39,6 +39,33 @@ def test_more_time_never_chooses_a_smaller_model(characters: int, one: float, ot
     assert small.weights <= large.weights
 
 
+@given(st.integers(10**6, 10**8), st.integers(10**6, 10**8), st.floats(30, 30_000))
+def test_a_longer_text_never_gets_a_smaller_model_in_the_same_time(one: int, other: int, time: float) -> None:
+    short, long = (recommend(n, 80, training={"time": time}).model for n in sorted((one, other)))
+    assert short.weights <= long.weights
+
+
+@given(st.integers(20_000, 10**8), st.integers(20_000, 10**8), st.floats(0.1, 100), st.sampled_from(sorted(SIZES)))
+def test_as_many_passes_over_a_longer_text_never_get_more_dropout(
+    one: int, other: int, epochs: float, size: str
+) -> None:
+    short, long = (recommend(n, 80, size=size, training={"epochs": epochs}) for n in sorted((one, other)))
+    assert short.model.dropout >= long.model.dropout
+    assert short.training.logit_scale >= long.training.logit_scale
+
+
+@pytest.mark.parametrize("size", sorted(SIZES))
+def test_a_large_vocabulary_gets_a_large_embedding(size: str) -> None:
+    large, small = (recommend(10**6, ids, size=size).model for ids in (5_000, 100))
+    assert (large.embedding, small.embedding) == (256, SIZES[size]["embedding"])
+    assert recommend(10**6, 5_000, size=size, model={"embedding": 12}).model.embedding == 12
+
+
+def test_an_estimated_softmax_is_computed_once_without_a_scale() -> None:
+    assert recommend(10**6, 5_000, training={"epochs": 20.0}).training.logit_scale == 1.0
+    assert recommend(10**6, 5_000, training={"epochs": 20.0, "negatives": 0}).training.logit_scale > 1.0
+
+
 @given(st.floats(1, 400), st.floats(1, 400))
 def test_more_epochs_never_get_less_dropout(one: float, other: float) -> None:
     few, many = (recommend(10**6, 80, size="medium", training={"epochs": e}) for e in sorted((one, other)))

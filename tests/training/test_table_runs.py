@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from recording import Recorder
 from tiny_runs import TINY
 
 import textgen
+from textgen.cli import cli
 from textgen.config import CorpusConfig
 from textgen.errors import CorpusError, RunError
 
@@ -39,6 +41,10 @@ def test_a_run_on_a_table_names_its_labels_and_goes_on_only_with_the_same(table:
     assert description.seed == 5
     assert description.records is not None
     assert description.records.labels == ("diary", "headline", "proverb", "recipe", "riddle", "weather")
+    shown = CliRunner().invoke(cli, ["info", str(run.path)]).stdout
+    assert f"121, {description.records.training} of them to train on\n" in shown
+    assert "diary, headline, proverb, recipe, riddle, weather\n" in shown
+    assert ", one of them for the end of a record\n" in shown
     textgen.resume("run", checkpoints=table.parent, epochs=0.3)
     table.write_text(table.read_text().replace(",riddle", ",proverb", 1))
     with pytest.raises(RunError, match="The text of the run 'run' has changed since it was trained"):

@@ -15,25 +15,17 @@ from textgen.training.schedule import Plan, learning_rate
 from textgen.training.time_budget import TimeBudget
 
 BUDGET = 100.0
-ROUND = 1.5
+ROUND, SAVE = 1.5, 0.5
 
 
 class Clock:
     now = 0.0
 
 
-class Switch:
-    value = False
-
-    def assign(self, value: bool) -> None:
-        self.value = value
-
-
 class Model:
-    """What a time budget sets: a rate and a switch."""
+    """What a time budget sets: a rate."""
 
     def __init__(self) -> None:
-        self.halved = Switch()
         self.optimizer = type("Optimizer", (), {"learning_rate": 0.0})()
 
 
@@ -57,7 +49,7 @@ def drive(
     start = None if config.halved_share > 0.0 else 0
     progress = progress or Progress(plan=Plan(steps=None, decay_start=None, validate_every=every, whole_from=start))
     progress.started = 0.0
-    budget, model = TimeBudget(progress, config, Reporter(), held_out=10_000), Model()
+    budget, model = TimeBudget(progress, config, Reporter(), held_out=60_000, weights=1_000_000), Model()
     budget.set_model(model)
     rates, halves = [], []
     budget.on_train_begin()
@@ -68,15 +60,22 @@ def drive(
         while going:
             budget.on_train_batch_begin(0)
             rates.append(model.optimizer.learning_rate)
-            halves.append(model.halved.value)
-            clock.now += seconds(clock.now, model.halved.value)
+            halved = progress.plan.halves(progress.step)
+            halves.append(halved)
+            clock.now += seconds(clock.now, halved)
             if stop is not None and clock.now > stop[0]:
                 clock.now, stop = clock.now + stop[1], None
                 signal.raise_signal(signal.SIGCONT)
             progress.step += 1
             budget.on_train_batch_end(0, {"loss": 1.0})
             going = not progress.round_done
-        clock.now += ROUND
+        budget.on_test_begin()
+        for batch in range(4):
+            clock.now += 0.25 * (ROUND - SAVE)
+            budget.on_test_batch_end(batch)
+        budget.on_test_end()
+        budget.on_epoch_end(0)
+        clock.now += SAVE
     return progress, rates, halves, clock.now
 
 

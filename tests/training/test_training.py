@@ -19,6 +19,7 @@ from tiny_runs import TINY, WHOLE, everything
 import textgen
 from textgen.config import CorpusConfig
 from textgen.corpus import encode_corpus, open_corpus
+from textgen.corpus.rare import LARGE
 from textgen.engine.scoring import score_ids
 from textgen.errors import CheckpointError, ConfigError, CorpusError, RunError, TrainingError
 from textgen.model.read import read_checkpoint, read_training_state
@@ -327,6 +328,22 @@ def test_fine_tuning_keeps_what_both_vocabularies_know(whole: Run, text: Path, t
     )
     with pytest.raises(ConfigError, match="units must be 16"):
         train(other, epochs=0.1, start_from=whole.best, units=32, checkpoints=tmp_path)
+
+
+def test_a_run_goes_on_with_the_min_count_that_it_has_recorded(tmp_path: Path) -> None:
+    """Fine-tuning keeps every character, as all did before: such a run does not turn to the rule either."""
+    path = tmp_path / "many.txt"
+    path.write_text("".join(map(chr, range(0x4E00, 0x4E00 + LARGE))) * 11 + "a", encoding="utf-8")
+    settings = {**TINY, "checkpoints": tmp_path, "epochs": 0.02}
+    shape = ("layers", "units", "embedding")
+    recorder = Recorder()
+    first = train(path, name="first", reporter=recorder, **settings)
+    tuned = train(path, start_from=first.best, **{name: settings[name] for name in settings if name not in shape})
+    assert recorder.summary.vocabulary == "1,500 characters; 1 rarer than 2 shares one more id, 0.0061 % of the text"
+    for run, min_count in ((first, 2), (tuned, 1)):
+        metadata = read_checkpoint(resume(run.name, checkpoints=tmp_path, epochs=0.03).last).metadata
+        assert metadata.corpus.settings["min_count"] == min_count
+        assert (metadata.tokenizer.vocab_size, metadata.tokenizer.has_unknown) == (LARGE + 1, min_count == 2)
 
 
 def test_validation_zero_trains_on_everything(text: Path, tmp_path: Path) -> None:

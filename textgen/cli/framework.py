@@ -28,7 +28,8 @@ def load_training(device: str | None = None) -> SimpleNamespace:
     from textgen.training.framework import load_framework
 
     with _note(_NOTE), _objects_for_good():
-        load_framework()
+        with _without_matplotlib():
+            load_framework()
         from textgen.training import session  # noqa: F401
         from textgen.training.resume import resume
         from textgen.training.start import train
@@ -50,6 +51,19 @@ def _objects_for_good() -> Iterator[None]:
         gc.freeze()
     finally:
         gc.enable()
+
+
+@contextlib.contextmanager
+def _without_matplotlib() -> Iterator[None]:
+    """Hides matplotlib from Keras, which would import it for plots of its own: that takes half a second."""
+    hidden = "matplotlib" not in sys.modules
+    if hidden:
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["matplotlib"]
 
 
 @contextlib.contextmanager

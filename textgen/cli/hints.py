@@ -11,7 +11,7 @@ from textgen.config import SamplingConfig
 
 
 def hint(config: SamplingConfig, characters: str) -> None:
-    """Notes, on standard error, the ends that no text can come to and escapes in characters to ban or to allow.
+    """Notes, on standard error, the ends that no text can come to and escapes in texts that are taken literally.
 
     Args:
         config: the controls as they were typed.
@@ -47,7 +47,14 @@ def _escapes(config: SamplingConfig, characters: str) -> list[str]:
     ([], [])
     """
     notes = []
-    for flag, verb, value in (("--ban", "bans", config.ban), ("--allow", "allows", config.allow)):
+    literal = [
+        ("--ban", "bans", config.ban),
+        ("--allow", "allows", config.allow),
+        ("--starts-with", "asks for", config.starts_with),
+        ("--ends-with", "asks for", config.ends_with),
+        *(("--contains", "asks for", each) for each in config.contains),
+    ]
+    for flag, verb, value in literal:
         advice = _advice(flag, value, characters)
         if advice and "\\" not in characters:
             letters = " and ".join(f"'{each}'" for each in _ESCAPED if rf"\{each}" in value)

@@ -108,15 +108,16 @@ def read_text(writer: Writer, source: str, *, encoding: str, errors: DecodingErr
 
 
 def check_characters(writer: Writer, config: SamplingConfig) -> None:
-    """Refuses a `ban` and an `allow` that the writer would refuse, before it reads anything.
+    """Refuses a `ban`, an `allow` and constraints that the writer would refuse, before it reads anything.
 
     Raises:
-        ConfigError: see `banned_ids`.
+        ConfigError: see `banned_ids` and `constraint_of`.
     """
     from textgen.sampling.banned import banned_ids
+    from textgen.sampling.constraint import constraint_of
 
-    limits = config.replace(ban=writer.as_trained(config.ban), allow=writer.as_trained(config.allow))
-    banned_ids(writer.tokenizer, limits)
+    limits = writer.controls_as_trained(config)
+    constraint_of(writer.tokenizer, limits, banned_ids(writer.tokenizer, limits))
 
 
 def note_replaced(writer: Writer, text: str, unknown: Unknown) -> None:

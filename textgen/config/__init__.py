@@ -12,11 +12,12 @@ from textgen.config.corpus import CorpusConfig, Normalization, Unknown
 from textgen.config.fields import Setting, plain, require
 from textgen.config.keywords import keywords
 from textgen.config.model import SIZES, ModelConfig, Size
-from textgen.config.sampling import Controls, SamplingConfig, Until
+from textgen.config.sampling import CONSTRAINTS, Controls, SamplingConfig, Until
 from textgen.config.training import Device, Precision, Schedule, TrainingConfig, TrainSettings
 
 __all__ = [
     "CELLS",
+    "CONSTRAINTS",
     "SIZES",
     "AdaptationConfig",
     "Cell",

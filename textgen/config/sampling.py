@@ -8,6 +8,7 @@ from typing import Literal, TypedDict
 from textgen.config.base import Config
 from textgen.config.corpus import UNKNOWN_DETAILS, UNKNOWN_HELP, Unknown
 from textgen.config.fields import require, setting
+from textgen.errors import ConfigError
 
 Until = Literal["length", "line", "paragraph"]
 Trim = Literal["none", "sentence"]
@@ -33,6 +34,36 @@ class SamplingConfig(Config):
         expected="a text",
         help="Write only these characters, without those of ban; an empty text allows all.",
         details="All must be in the vocabulary.",
+    )
+    match: str = setting(
+        default="",
+        expected="a regular expression",
+        help="Write a text that matches this regular expression as a whole.",
+        details="In the syntax of Python's `re`, without lookaround, backreferences and word boundaries. "
+        "See `textgen.sampling.constraint`.",
+    )
+    starts_with: str = setting(
+        default="", expected="a text of at most 1,000 characters", help="Write a text that starts with this one."
+    )
+    ends_with: str = setting(
+        default="", expected="a text of at most 1,000 characters", help="Write a text that ends with this one."
+    )
+    contains: tuple[str, ...] = setting(
+        default=(),
+        expected="a text of 1 to 1,000 characters",
+        help="Write a text that contains this one; can be given several times.",
+    )
+    min_length: int = setting(
+        default=0, ge=0, le=100_000, off=0, unit="characters", help="Write a text of at least so many characters."
+    )
+    max_length: int | None = setting(
+        default=None,
+        ge=1,
+        le=10**12,
+        unit="characters",
+        otherwise="the length",
+        help="Write a text of at most so many characters.",
+        details="`max_new_tokens` limits it, too.",
     )
     repetition_penalty: float = setting(
         default=1.0,
@@ -112,27 +143,72 @@ class SamplingConfig(Config):
 
     def __post_init__(self) -> None:
         require(self.temperature != (), "temperature", "a number or several", self.temperature)
-        require(isinstance(self.stop, tuple), "stop", "a tuple of texts", self.stop)
+        for name in ("stop", "contains"):
+            require(isinstance(getattr(self, name), tuple), name, "a tuple of texts", getattr(self, name))
         require(isinstance(self.label, tuple), "label", "a tuple of labels", self.label)
         super().__post_init__()
         require("" not in self.stop, "stop", self.declared["stop"].allowed, "")
+        self._check_constraints()
 
     @property
     def temperatures(self) -> tuple[float, ...]:
         """The temperatures that alternate, at least one."""
         return self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
 
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """The names of the constraints that are set, which each text fulfils as a whole.
+
+        >>> SamplingConfig(match="a+", max_length=9).constraints
+        ('match', 'max_length')
+        """
+        return tuple(name for name in CONSTRAINTS if getattr(self, name) != self.declared[name].default)
+
+    @property
+    def longest(self) -> int:
+        """The maximum length of a text in characters, without what `until` adds."""
+        return self.max_new_tokens if self.max_length is None else min(self.max_length, self.max_new_tokens)
+
+    def _check_constraints(self) -> None:
+        for name, text in (("starts_with", self.starts_with), ("ends_with", self.ends_with)):
+            require(len(text) <= 1000, name, self.declared[name].allowed, text)
+        for text in self.contains:
+            require(1 <= len(text) <= 1000, "contains", self.declared["contains"].allowed, text)
+        for name in ("max_length", "max_new_tokens"):
+            most = getattr(self, name)
+            if most is not None:
+                expected = f"at most {name}, {most:,}"
+                require(self.min_length <= most, "min_length", expected, self.min_length, others=(name,))
+        for name in ("stop", "until", "trim"):
+            if self.constraints and getattr(self, name) != self.declared[name].default:
+                raise ConfigError(
+                    f"{name} must be left out where {self.constraints[0]} is given, which says where the text ends. "
+                    "Choose one of the two.",
+                    field=name,
+                    others=(self.constraints[0],),
+                )
+
+
+CONSTRAINTS = ("match", "starts_with", "ends_with", "contains", "min_length", "max_length")
+"""The fields that constrain a text as a whole."""
+
 
 class Controls(TypedDict, total=False):
     """The fields of `SamplingConfig` as keywords.
 
-    A list serves as well as a tuple, one text to stop at or one label as well as several, and for labels a dictionary
-    of their weights.
+    A list serves as well as a tuple, one text or one label as well as a tuple of one, and for labels a dictionary of
+    their weights.
     """
 
     label: str | Sequence[str] | Mapping[str, float]
     ban: str
     allow: str
+    match: str
+    starts_with: str
+    ends_with: str
+    contains: str | Sequence[str]
+    min_length: int
+    max_length: int | None
     repetition_penalty: float
     repetition_window: int
     temperature: float | Sequence[float]

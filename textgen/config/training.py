@@ -84,6 +84,12 @@ class TrainingConfig(Config):
         help="The logits are multiplied by this in training, against overconfidence.",
         details="Not in sampling, which is thus temperature scaling (Guo et al. 2017) by this fixed temperature.",
     )
+    calibrate: bool = setting(
+        default=False,
+        otherwise="on",
+        help="At the end of training, scale the logits to the lowest validation loss.",
+        details="Temperature scaling (Guo et al. 2017) on the validation text, of the best model if it is the last.",
+    )
     negatives: int = setting(
         default=0,
         ge=0,
@@ -232,6 +238,7 @@ class TrainingSettings(TypedDict, total=False):
     final_rate: float | None
     halved_fraction: float | None
     logit_scale: float | None
+    calibrate: bool | None
     negatives: int | None
     validation_characters: int | None
     weight_decay: float | None

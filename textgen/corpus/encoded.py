@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import CorpusConfig
 from textgen.corpus.records import Records
 from textgen.corpus.tokenizer import CharTokenizer
+
+_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -19,7 +22,8 @@ class EncodedCorpus:
     Attributes:
         name: a short name from the first path, for a run.
         sources: the paths of the text's sources, in order.
-        config: the settings by which the sources became one text.
+        config: the settings by which the sources became one text; `min_count` is a number, unless the vocabulary came
+            from elsewhere.
         tokenizer: the vocabulary.
         ids: `(characters,)` in the vocabulary's `dtype`; memory-mapped and read-only for a long text. Of records, those
             that train come first, and each ends with the vocabulary's `end_id`.
@@ -54,6 +58,42 @@ class EncodedCorpus:
     def characters(self) -> int:
         """The length of the text in characters; each record's end counts as one."""
         return len(self.ids)
+
+    @property
+    def rare_characters(self) -> int:
+        """How many characters of the text share the unknown id; 0 if there is none.
+
+        >>> import numpy as np
+        >>> EncodedCorpus(
+        ...     name="fruit", sources=("fruit.txt",), config=CorpusConfig(min_count=2), bytes=6, sha256="",
+        ...     distinct=3, tokenizer=CharTokenizer("an", has_unknown=True), ids=np.array([2, 0, 1, 0, 1, 0], np.uint8)
+        ... ).rare_characters
+        1
+        """
+        unknown = self.tokenizer.unknown_id
+        if unknown is None:
+            return 0
+        starts = range(0, self.characters, _CHUNK)
+        return sum(int(np.count_nonzero(self.ids[start : start + _CHUNK] == unknown)) for start in starts)
+
+    @property
+    def vocabulary(self) -> str:
+        """The size of the vocabulary in words: of one built from the text.
+
+        >>> import numpy as np
+        >>> EncodedCorpus(
+        ...     name="fruit", sources=("fruit.txt",), config=CorpusConfig(min_count=2), bytes=6, sha256="",
+        ...     distinct=3, tokenizer=CharTokenizer("an", has_unknown=True), ids=np.array([2, 0, 1, 0, 1, 0], np.uint8)
+        ... ).vocabulary
+        '2 characters; 1 rarer than 2 shares one more id, 17 % of the text'
+        """
+        kept = len(self.tokenizer.characters)
+        size = f"{kept:,} character{'s' if kept != 1 else ''}"
+        if not self.tokenizer.has_unknown:
+            return size
+        rare, share = self.distinct - kept, 100 * self.rare_characters / self.characters
+        verb = "share" if rare != 1 else "shares"
+        return f"{size}; {rare:,} rarer than {self.config.min_count} {verb} one more id, {share:.2g} % of the text"
 
     @property
     def split(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from textgen.config import Unknown
 from textgen.corpus.cache import CorpusCache, Entry, write_temporary
 from textgen.corpus.characters import CharacterCounts
 from textgen.corpus.encoded import EncodedCorpus
-from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known, empty
+from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known, empty, fitting_min_count
+from textgen.corpus.rare import automatic_min_count
 from textgen.corpus.reading import Corpus
 from textgen.corpus.record_encoding import encode_records
 from textgen.corpus.tokenizer import CharTokenizer
@@ -39,7 +40,8 @@ def encode_corpus(
 
     Args:
         corpus: the text.
-        tokenizer: the vocabulary; None builds it, with `corpus.config.min_count`.
+        tokenizer: the vocabulary; None builds it, with `corpus.config.min_count` or, if that is None, with what
+            `automatic_min_count` makes of the text. The result's `config` holds the number.
         cache: a folder for long texts' ids, created if missing; None uses a temporary file.
         progress: called with the bytes done and the total.
         in_memory: the size of the sources in bytes up to which the ids are kept in memory and not cached.
@@ -78,9 +80,11 @@ def encode_corpus(
     counts, counted = _count(corpus, meter)
     if content not in (None, counted):
         raise changed(corpus.title)
-    vocabulary = tokenizer or CharTokenizer.from_counts(counts.to_dict(), min_count=corpus.config.min_count)
+    automatic = corpus.config.min_count is None and tokenizer is None
+    min_count = automatic_min_count(counts.to_dict()) if automatic else corpus.config.min_count
+    vocabulary = tokenizer or CharTokenizer.from_counts(counts.to_dict(), min_count=min_count or 1)
     check_known(corpus.title, counts, vocabulary)
-    encoding = _Encoding(corpus, vocabulary, counts, counted, meter)
+    encoding = _Encoding(corpus, vocabulary, counts, counted, meter, {"min_count": min_count} if automatic else {})
     if not long:
         entry = encoding.in_memory()
     elif folder is None:
@@ -89,16 +93,23 @@ def encode_corpus(
         key = cache_keys(corpus.config, counted, tokenizer, {})[-1]
         entry = folder.write(key, encoding.ids(), vocabulary.dtype, encoding.metadata)
     meter.finish()
-    return _encoded(corpus, entry, vocabulary)
+    return _encoded(corpus, entry, vocabulary, min_count)
 
 
 class _Encoding:
     """The second pass over a corpus: its ids, and afterwards their metadata."""
 
     def __init__(
-        self, corpus: Corpus, vocabulary: CharTokenizer, counts: CharacterCounts, content: str, meter: Meter
+        self,
+        corpus: Corpus,
+        vocabulary: CharTokenizer,
+        counts: CharacterCounts,
+        content: str,
+        meter: Meter,
+        decided: Mapping[str, int | None],
     ) -> None:
         self._corpus, self._vocabulary, self._counts, self._content = corpus, vocabulary, counts, content
+        self._decided = decided
         self._fingerprint, self._digest, self._bytes, self._characters = Fingerprint(meter), hashlib.sha256(), 0, 0
 
     def ids(self) -> Iterator[NDArray[Any]]:
@@ -123,6 +134,7 @@ class _Encoding:
             "bytes": self._bytes,
             "distinct": self._counts.distinct,
             "sha256": self._digest.hexdigest(),
+            **self._decided,
         }
 
     def in_memory(self) -> Entry:
@@ -144,21 +156,22 @@ def _count(corpus: Corpus, meter: Meter) -> tuple[CharacterCounts, str]:
 
 
 def _from_entry(corpus: Corpus, entry: Entry | None, tokenizer: CharTokenizer | None) -> EncodedCorpus | None:
-    """The corpus of a cache entry, if it has the given vocabulary."""
+    """The corpus of a cache entry, if it has the vocabulary that is given or would be built."""
     if entry is None:
         return None
     try:
         vocabulary = CharTokenizer.from_json(entry.metadata["tokenizer"])
-        return _encoded(corpus, entry, vocabulary) if tokenizer in (None, vocabulary) else None
+        fits, min_count = fitting_min_count(entry.metadata, vocabulary, corpus.config.min_count, tokenizer)
+        return _encoded(corpus, entry, vocabulary, min_count) if fits else None
     except (KeyError, ConfigError):
         return None
 
 
-def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer) -> EncodedCorpus:
+def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer, min_count: int | None) -> EncodedCorpus:
     return EncodedCorpus(
         name=corpus.name,
         sources=corpus.sources,
-        config=corpus.config,
+        config=corpus.config.replace(min_count=min_count),
         tokenizer=vocabulary,
         ids=entry.ids,
         bytes=entry.metadata["bytes"],

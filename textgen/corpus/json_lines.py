@@ -15,10 +15,10 @@ from textgen.errors import CorpusError
 
 _Labels = str | list[str] | None
 
-_NEWLINE = "\n"
-_ESCAPES = ("\\ud", "\\uD")
-"""What half of a surrogate pair starts with in a JSON string."""
+_BLOCK = 1 << 18
+"""Characters parsed at a time: their objects stay in the processor's cache."""
 
+_NEWLINE = "\n"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", str: "a string"}
 
@@ -130,7 +130,9 @@ class _Block:
                         "string. Correct it, or name another field with --text-field."
                     )
             texts = [text or "" for text in texts]
-        if any(escape in self._text for escape in _ESCAPES) and _SURROGATE.search("".join(texts)):
+        try:
+            "".join(texts).encode()
+        except UnicodeEncodeError:
             texts = [self._whole(text, place, field, errors) for place, text in enumerate(texts)]
         return texts
 
@@ -159,9 +161,13 @@ class _Block:
         except (KeyError, TypeError):
             labels = []
         for place, values in enumerate(zip(*columns, strict=True)):
-            labels.append(self._combination(values, fields, place))
-            if all(value is None or isinstance(value, str) for value in values):
-                known[rows[place]] = labels[-1]
+            plain = all(value is None or isinstance(value, str) for value in values)
+            found = known.get(rows[place]) if plain else None
+            if found is None:
+                found = self._combination(values, fields, place)
+            if plain:
+                known[rows[place]] = found
+            labels.append(found)
         return labels
 
     def _combination(self, values: Sequence[Any], fields: Sequence[str], place: int) -> tuple[str, ...]:
@@ -193,11 +199,11 @@ def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
     """A text in pieces of whole lines."""
     held: list[str] = []
     for piece in pieces:
-        cut = piece.rfind("\n") + 1
-        if cut:
-            yield "".join([*held, piece[:cut]])
-            held = []
-        held.append(piece[cut:])
+        done = 0
+        while cut := piece.rfind("\n", done, done + _BLOCK) + 1 or piece.find("\n", done) + 1:
+            yield "".join([*held, piece[done:cut]])
+            held, done = [], cut
+        held.append(piece[done:])
     last = "".join(held)
     if last:
         yield last

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 _NEWLINE = r"(?>\r\n|\n|\r)"
 _BREAK = re.compile(rf"{_NEWLINE}(?:[^\S\r\n]*{_NEWLINE})+")
 _BLANK_LINES = re.compile(rf"(?:[^\S\r\n]*{_NEWLINE})+")
+_BLANK_END = re.compile(rf"(?:{_NEWLINE}[^\S\r\n]*)+\Z")
 
 _LOOKED_AT = 1 << 16
 """Characters at a text's start that tell whether it is a list."""
@@ -58,7 +59,7 @@ def paragraphs(pieces: Iterable[str]) -> Iterator[list[str]]:
         *whole, held = _BREAK.split(text)
         if whole:
             yield [_without_blank_lines(each) for each in whole]
-    last = _without_blank_lines(held).rstrip("\r\n")
+    last = _BLANK_END.sub("", _without_blank_lines(held))
     if last:
         yield [last]
 

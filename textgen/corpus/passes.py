@@ -11,6 +11,7 @@ from typing import Any
 from textgen.config import CorpusConfig
 from textgen.corpus.characters import CharacterCounts, name_characters
 from textgen.corpus.decoding import check_encoding
+from textgen.corpus.rare import FREQUENT, LARGE, SHARE
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CorpusError, UnknownCharacterError
 
@@ -57,7 +58,8 @@ def cache_keys(
 ) -> list[str]:
     """The cache keys to look up; the last is the one to write.
 
-    A given vocabulary is usually the one that would be built from the text itself, so that key is tried, too.
+    A given vocabulary, or a `min_count` that a run has recorded, is usually the one that follows from the text itself,
+    so the keys of those are tried, too.
 
     Args:
         config: the settings by which the sources become one text.
@@ -74,10 +76,33 @@ def cache_keys(
         **({} if config.errors == "strict" else {"errors": config.errors}),
         **more,
     }
-    settings: list[dict[str, Any]] = [{**text, "min_count": config.min_count}]
+    automatic: dict[str, Any] = {**text, "min_count": [LARGE, SHARE, FREQUENT]}
+    settings = [{**text, "min_count": config.min_count or 1}, automatic]
+    if config.min_count is not None:
+        settings.reverse()
     if tokenizer is not None:
         settings.append({**text, "tokenizer": tokenizer.to_json()})
     return [hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:40] for values in settings]
+
+
+def fitting_min_count(
+    metadata: Mapping[str, Any], found: CharTokenizer, wanted: int | None, tokenizer: CharTokenizer | None
+) -> tuple[bool, int | None]:
+    """Whether a cache entry has the vocabulary that is given or would be built, and the `min_count` of it.
+
+    Args:
+        metadata: the entry's.
+        found: its vocabulary.
+        wanted: the `min_count` of the settings; None leaves it to the text.
+        tokenizer: the given vocabulary, if any.
+    """
+    if tokenizer is not None:
+        return tokenizer == found, wanted
+    if wanted is None:
+        # Recorded where it followed from the text. It does so without a record where there are few characters.
+        automatic = metadata.get("min_count", 1 if metadata["distinct"] < LARGE else None)
+        return automatic is not None, automatic
+    return metadata.get("min_count", wanted) == wanted, wanted
 
 
 def check_known(title: str, counts: CharacterCounts, vocabulary: CharTokenizer) -> None:

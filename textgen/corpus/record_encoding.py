@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from textgen.corpus.cache import CorpusCache, Entry, write_temporary
 from textgen.corpus.characters import CharacterCounts
 from textgen.corpus.encoded import EncodedCorpus
-from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known
+from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known, fitting_min_count
+from textgen.corpus.rare import automatic_min_count
 from textgen.corpus.reading import Corpus
 from textgen.corpus.record_reading import Block, RecordReader
 from textgen.corpus.records import Records
@@ -79,7 +80,7 @@ def encode_records(
     else:
         entry = cache.write(keys[-1], *parts)
     meter.finish()
-    return _encoded(corpus, entry, vocabulary)
+    return _encoded(corpus, entry, vocabulary, encoding.min_count)
 
 
 class _Encoding:
@@ -88,6 +89,8 @@ class _Encoding:
     def __init__(self, corpus: Corpus, *, seed: int) -> None:
         self._corpus, self._seed = corpus, seed
         self._reader, self._counts = RecordReader(corpus, seed=seed), CharacterCounts()
+        self.min_count: int | None = None
+        self._decided: dict[str, int] = {}
         self._training, self._held_out = _Copy(corpus.title), _Copy(corpus.title)
 
     def read(self, fingerprint: Fingerprint) -> None:
@@ -105,8 +108,13 @@ class _Encoding:
 
     def vocabulary(self, tokenizer: CharTokenizer | None) -> CharTokenizer:
         """The given vocabulary, or that of the records."""
-        counts, min_count = self._counts, self._corpus.config.min_count
-        vocabulary = tokenizer or CharTokenizer.from_counts(counts.to_dict(), min_count=min_count, has_end=True)
+        counts, self.min_count = self._counts, self._corpus.config.min_count
+        if self.min_count is None and tokenizer is None:
+            self.min_count = automatic_min_count(counts.to_dict())
+            self._decided = {"min_count": self.min_count}
+        vocabulary = tokenizer or CharTokenizer.from_counts(
+            counts.to_dict(), min_count=self.min_count or 1, has_end=True
+        )
         check_known(self._corpus.title, counts, vocabulary)
         if not vocabulary.has_end:
             raise CorpusError(
@@ -137,6 +145,7 @@ class _Encoding:
             "tokenizer": self._vocabulary.to_json(),
             "bytes": reader.bytes,
             "distinct": self._counts.distinct,
+            **self._decided,
             "sha256": reader.hexdigest(),
             "records": {
                 "training": self._training.records,
@@ -213,17 +222,18 @@ def _from_entry(corpus: Corpus, entry: Entry | None, tokenizer: CharTokenizer | 
         return None
     try:
         vocabulary = CharTokenizer.from_json(entry.metadata["tokenizer"])
-        return _encoded(corpus, entry, vocabulary) if tokenizer in (None, vocabulary) else None
+        fits, min_count = fitting_min_count(entry.metadata, vocabulary, corpus.config.min_count, tokenizer)
+        return _encoded(corpus, entry, vocabulary, min_count) if fits else None
     except (KeyError, ConfigError):
         return None
 
 
-def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer) -> EncodedCorpus:
+def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer, min_count: int | None) -> EncodedCorpus:
     values = entry.metadata["records"]
     return EncodedCorpus(
         name=corpus.name,
         sources=corpus.sources,
-        config=corpus.config,
+        config=corpus.config.replace(min_count=min_count),
         tokenizer=vocabulary,
         ids=entry.ids,
         bytes=entry.metadata["bytes"],

@@ -22,6 +22,8 @@ class Metrics:
         val_loss: loss on the validation text, or the part of it that each validation scores, at the last validation;
             None without validation text.
         whole_val_loss: loss on all of the validation text at the end of the run; None where `val_loss` is that.
+        logit_scale: the factor by which calibration multiplied the logits of the best model, found on the validation
+            text at the end of the run; `val_loss` and `whole_val_loss` are with it.
         best_val_loss: the lowest validation loss (training loss without validation text).
         bits_per_character: the last validation loss (or training loss) in bits.
         seconds: training time, over all processes.
@@ -33,6 +35,7 @@ class Metrics:
     loss: float | None = None
     val_loss: float | None = None
     whole_val_loss: float | None = None
+    logit_scale: float | None = None
     best_val_loss: float | None = None
     bits_per_character: float | None = None
     seconds: float | None = None
@@ -56,6 +59,7 @@ class Metrics:
             loss=number(values.get("loss")),
             val_loss=number(values.get("val_loss")),
             whole_val_loss=number(values.get("whole_val_loss")),
+            logit_scale=number(values.get("logit_scale")),
             best_val_loss=number(values.get("best_val_loss")),
             bits_per_character=number(values.get("bits_per_character")),
             seconds=number(values.get("seconds")),

@@ -21,7 +21,7 @@ class Summary:
         vocabulary: the number of distinct characters.
         split: the sizes of the training and the validation text.
         model: architecture, number of weights, and why this size.
-        device: the device, and the type of the matrix products.
+        device: the device, the type of the matrix products, the cores that are used, and why not all.
         budget: the length of the training.
         run: the run's folder.
         problems: warnings about things that the user may want to change.

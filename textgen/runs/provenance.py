@@ -11,11 +11,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path, PurePath
 from typing import Protocol, TypeVar
 
 from textgen.corpus import Corpus, open_corpus
 from textgen.corpus.characters import CharacterCounts
+from textgen.corpus.record_reading import RecordReader
 from textgen.corpus.sources import STANDARD_INPUT
 from textgen.corpus.strings import NAME
 from textgen.errors import CheckpointError, CorpusError, RunError
@@ -62,6 +64,8 @@ Text = TypeVar("Text", bound=Hashed)
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RunText:
     """The text that a run was trained on.
+
+    Of records it is what their ids decode to, with a newline for each one's end.
 
     Args:
         name: the corpus's name.
@@ -112,7 +116,13 @@ def read_run_text(
     split = corpus.split
     if split is None:
         raise OwnTextError(_unrecorded(path))
-    return find_run_text(corpus, path, lambda found: _read(found, split, keep, progress), sources=sources)
+
+    def read(found: Corpus) -> RunText:
+        if found.config.by_record:
+            return _read_records(found, corpus.seed, split, keep, progress)
+        return _read(found, split, keep, progress)
+
+    return find_run_text(corpus, path, read, sources=sources)
 
 
 def find_run_text(
@@ -150,7 +160,8 @@ def find_run_text(
     for place, guessed in [(sources, False)] if sources else _places(files, corpus, path):
         try:
             found = open_corpus(place, config=config)
-            if guessed and found.bytes > _LARGER * (corpus.bytes or 0):
+            # A table may have any number of other columns.
+            if guessed and config.text_field is None and found.bytes > _LARGER * (corpus.bytes or 0):
                 continue
             text = read(found)
         except CorpusError as error:
@@ -235,9 +246,9 @@ def _last_sources(path: Path | None) -> Sequence[str]:
     return () if progress is None else progress.sources
 
 
-def _read(corpus: Corpus, split: int, keep: int, progress: Progress | None) -> RunText:
-    digest, counts, tail, held_out = hashlib.sha256(), CharacterCounts(), _Tail(keep), []
-    size, taken, characters, before = corpus.bytes, 0, 0, ""
+def _reporting(corpus: Corpus, progress: Progress | None) -> Callable[[bytes], None]:
+    """What counts the bytes read, and reports them."""
+    size, taken = corpus.bytes, 0
 
     def take(chunk: bytes) -> None:
         nonlocal taken
@@ -245,7 +256,38 @@ def _read(corpus: Corpus, split: int, keep: int, progress: Progress | None) -> R
         if progress is not None and chunk:
             progress(taken, size)
 
-    for piece in corpus.pieces(on_read=take):
+    return take
+
+
+def _read_records(corpus: Corpus, seed: int, split: int, keep: int, progress: Progress | None) -> RunText:
+    """Records as the text that their ids decode to, with a newline for each one's end."""
+    reader, counts, tail, held_out = RecordReader(corpus, seed=seed), CharacterCounts(), _Tail(keep), []
+    characters = 0
+    for block in reader.blocks(_reporting(corpus, progress)):
+        characters += int(block.lengths.sum()) + len(block.texts)
+        trained = "".join(f"{text}\n" for text in compress(block.texts, ~block.held_out))
+        if trained:
+            counts.add(trained)
+            tail.add(trained.encode("utf-8", "surrogatepass"))
+        held_out += [f"{text}\n" for text in compress(block.texts, block.held_out)]
+    return RunText(
+        name=corpus.name,
+        sources=corpus.sources,
+        characters=characters,
+        split=split,
+        sha256=reader.hexdigest(),
+        counts=counts,
+        training=tail.data,
+        training_bytes=tail.length,
+        before="\n" if tail.length else "",
+        held_out="".join(held_out),
+    )
+
+
+def _read(corpus: Corpus, split: int, keep: int, progress: Progress | None) -> RunText:
+    digest, counts, tail, held_out = hashlib.sha256(), CharacterCounts(), _Tail(keep), []
+    characters, before = 0, ""
+    for piece in corpus.pieces(on_read=_reporting(corpus, progress)):
         digest.update(piece.encode("utf-8", "surrogatepass"))
         trained, rest = piece[: max(0, split - characters)], piece[max(0, split - characters) :]
         characters += len(piece)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from textgen.config import SamplingConfig
 from textgen.engine import Network
+from textgen.sampling.constraint import Walk, biases_of
+from textgen.sampling.ending import OVERRUN
 from textgen.sampling.logits import controlled, draw, log_softmax
 from textgen.sampling.margin import Margin
 from textgen.sampling.referee import TOLERANCE, Referee
@@ -25,6 +27,9 @@ _TINY = 1e-300
 
 _AHEAD = 4096
 """Random numbers drawn at once for each sample, but at least those for one character."""
+
+_FEW = 8
+"""Characters that the first random numbers are drawn for."""
 
 
 class BatchSampler:
@@ -41,6 +46,8 @@ class BatchSampler:
         banned: the ids that are never drawn, not all of them; None for none.
         not_first: an id that is not drawn first; None for none.
         labels: `(labels,)`, the weights of the samples' labels; None for none.
+        walks: for each sample its way through a constraint, which tells the ids that may come next; the caller reports
+            to it what was drawn. None for no constraint.
 
     Attributes:
         samples: the indices of the unfinished samples, in the order of the rows that `draw` returns.
@@ -57,6 +64,7 @@ class BatchSampler:
         banned: Ids | None = None,
         not_first: int | None = None,
         labels: NDArray[np.float32] | None = None,
+        walks: Sequence[Walk] | None = None,
     ) -> None:
         count = len(generators)
         labelled = {} if labels is None else {"labels": labels}
@@ -69,11 +77,13 @@ class BatchSampler:
         self._drawn: list[list[int]] = [[] for _ in generators]
         self._last: Ids = np.empty(count, np.intp)
         self._position = 0
-        self._block = max(1, _AHEAD // logits.shape[1])
-        self._noise = np.empty((count, self._block, logits.shape[1]))
+        self._most = max(1, min(_AHEAD // logits.shape[1], config.longest + OVERRUN[config.until]))
+        self._noise = np.empty((count, 0, logits.shape[1]))
+        self._place = 0
         self._temperatures = config.temperatures
         self._window = Window(prompt, count, config.repetition_window) if config.repetition_penalty > 1.0 else None
-        self._banned = _columns(banned)
+        self._banned = _columns(banned) if walks is None else None
+        self._walks = walks
         self._not_first = not_first
 
     @property
@@ -83,23 +93,24 @@ class BatchSampler:
 
     def draw(self) -> Ids:
         """Draws the next id of each unfinished sample, `(samples,)`."""
-        place = self._position % self._block
-        if not place:
+        if self._place == self._noise.shape[1]:
             self._draw_ahead()
         if self._position:
             self._logits, self._state = self._engine.step(self._last, self._state)
-        noise = self._noise[:, place]
+        noise = self._noise[:, self._place]
         recent = None if self._window is None else self._window.ids
+        biases = None if self._walks is None else biases_of([self._walks[sample] for sample in self.samples])
         if self._referee is None or not self._position:
-            ids = self._choose(self._logits, noise, recent)
+            ids = self._choose(self._logits, noise, recent, biases)
         else:
             margin = Margin(len(self._logits))
-            ids = self._choose(self._logits, noise, recent, margin)
+            ids = self._choose(self._logits, noise, recent, biases, margin)
             tolerance = TOLERANCE * self._engine.magnitude(self._logits, self._state)
             for row in np.flatnonzero(margin.nats <= tolerance).tolist():
                 self._compute_alone(row, self._referee)
                 own = None if recent is None else recent[[row]]
-                ids[row] = self._choose(self._logits[[row]], noise[[row]], own)[0]
+                bias = None if biases is None else biases[[row]]
+                ids[row] = self._choose(self._logits[[row]], noise[[row]], own, bias)[0]
         if self._referee is not None:
             for sample, each in zip(self.samples, ids.tolist(), strict=True):
                 self._drawn[sample].append(each)
@@ -107,6 +118,7 @@ class BatchSampler:
             self._window.add(ids)
         self._last = ids
         self._position += 1
+        self._place += 1
         return ids
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -114,19 +126,30 @@ class BatchSampler:
         index = np.asarray(rows, np.intp)
         self.samples = [self.samples[row] for row in rows]
         self._state, self._logits = self._state.take(index), self._logits[index]
-        self._last, self._noise = self._last[index], self._noise[index]
+        self._last, self._noise, self._place = self._last[index], self._noise[index, self._place :], 0
         if self._window is not None:
             self._window.keep(index)
 
     def _draw_ahead(self) -> None:
-        """Draws Gumbel noise for the next characters: minus the logarithm of exponential random numbers."""
+        """Draws Gumbel noise for the next characters: minus the logarithm of exponential random numbers.
+
+        Few at first, since a text may be short. The numbers are the same however many are drawn at once.
+        """
+        size = min(max(_FEW, self._position), self._most)
+        self._noise = np.empty((len(self.samples), size, self._noise.shape[2]))
+        self._place = 0
         for row, sample in enumerate(self.samples):
             self._generators[sample].standard_exponential(out=self._noise[row])
         np.maximum(self._noise, _TINY, out=self._noise)
         np.negative(np.log(self._noise, out=self._noise), out=self._noise)
 
     def _choose(
-        self, logits: NDArray[np.float32], noise: Array, recent: Ids | None, margin: Margin | None = None
+        self,
+        logits: NDArray[np.float32],
+        noise: Array,
+        recent: Ids | None,
+        biases: Array | None,
+        margin: Margin | None = None,
     ) -> Ids:
         """The ids drawn from logits, `(rows, vocab)`, after the controls."""
         temperature = self._temperatures[self._position % len(self._temperatures)]
@@ -135,6 +158,8 @@ class BatchSampler:
             possible[:, self._banned] = -np.inf
         if not self._position and self._not_first is not None:
             possible[:, self._not_first] = -np.inf
+        if biases is not None:
+            possible += biases
         return draw(controlled(possible, self._config, temperature, recent, margin), noise, margin)
 
     def _compute_alone(self, row: int, referee: Referee) -> None:

@@ -1,4 +1,4 @@
-"""Decides where a text ends: after `max_new_tokens`, at a stop text, or at the end of a line, paragraph or record.
+"""Decides where a text ends: by its length, at a stop text, or at the end of a line, paragraph or record.
 
 Takes one character at a time and returns what may be shown. Characters that could begin a stop text are held back until
 it is certain that they do not, and so is what `trim` could still cut off.
@@ -11,7 +11,7 @@ from typing import Literal
 from textgen.config import SamplingConfig
 from textgen.sampling.sentences import Sentences
 
-FinishReason = Literal["length", "stop", "line", "paragraph", "record", "interrupted"]
+FinishReason = Literal["length", "stop", "line", "paragraph", "record", "match", "interrupted"]
 
 OVERRUN = {"length": 0, "line": 1_000, "paragraph": 4_000}
 """Characters past `max_new_tokens` after which a text ends even if its line or paragraph does not."""
@@ -20,14 +20,14 @@ OVERRUN = {"length": 0, "line": 1_000, "paragraph": 4_000}
 class Ending:
     """The end of one text.
 
-    `max_new_tokens` characters are written, stop texts and held-back characters included. With `until` the text
-    continues to the end of the line or paragraph that it is in by then, line break or empty line included.
-    Line breaks before the first visible character do not end it, so that a text that follows a whole line is a
-    line, too. It ends `OVERRUN` characters later at the latest. Only a text that ends with the reason "length" is
-    trimmed.
+    `max_new_tokens` characters are written, or `max_length` if that is less, stop texts and held-back characters
+    included. With `until` the text continues to the end of the line or paragraph that it is in by then, line break or
+    empty line included. Line breaks before the first visible character do not end it, so that a text that follows a
+    whole line is a line, too. It ends `OVERRUN` characters later at the latest. Only a text that ends with the reason
+    "length" is trimmed.
 
     Args:
-        config: `max_new_tokens`, `stop`, `include_stop`, `until` and `trim` are read.
+        config: `max_new_tokens`, `max_length`, `stop`, `include_stop`, `until` and `trim` are read.
 
     Attributes:
         reason: why the text has ended; None while it has not. "length" also after an overrun.
@@ -45,7 +45,7 @@ class Ending:
 
     def __init__(self, config: SamplingConfig) -> None:
         self.reason: FinishReason | None = None
-        self._left = config.max_new_tokens
+        self._left = config.longest
         self._until = config.until
         self._stops, self._include_stop = config.stop, config.include_stop
         self._beginnings = frozenset(stop[:end] for stop in config.stop for end in range(1, len(stop)))

@@ -35,8 +35,9 @@ class Sample:
         prompt: the prompt, as it was given.
         seed: of the call; the same seed gives the same text.
         index: of the sample among those of the seed, from 0.
-        finish_reason: "stop" at a stop text, "line", "paragraph" or "record" at its end, "length" after the greatest
-            number of characters, trimmed or not, "interrupted" where the text has not come to its end.
+        finish_reason: "stop" at a stop text, "line", "paragraph" or "record" at its end, "match" where nothing more
+            could follow that fits `match` and the other constraints, or would have, "length" after the greatest number
+            of characters, trimmed or not, "interrupted" where the text has not come to its end.
         config: the controls, with the seed.
         logprobs: an entry for each character of `text`; None if not asked for.
     """

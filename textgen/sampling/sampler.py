@@ -22,6 +22,7 @@ from textgen.engine import Network
 from textgen.engine.blas import HELD
 from textgen.sampling.banned import banned_ids
 from textgen.sampling.batch_sampler import BatchSampler
+from textgen.sampling.constraint import Constraint, constraint_of
 from textgen.sampling.ending import Ending
 from textgen.sampling.logits import likeliest_first
 from textgen.sampling.sample import CharacterLogprob, Sample
@@ -45,7 +46,8 @@ class Stream(Iterator[str]):
 
     Raises:
         UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` refuses them.
-        ConfigError: `logprobs` is out of its range, or `ban` and `allow` are not possible; see `banned_ids`.
+        ConfigError: `logprobs` is out of its range, or `ban` and `allow` are not possible, see `banned_ids`, or no text
+            fits the constraints, see `constraint_of`.
     """
 
     def __init__(
@@ -145,7 +147,7 @@ def write_samples(
     Raises:
         UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` refuses them.
         ConfigError: `count` or `logprobs` is out of its range, or `ban` and `allow` are not possible; see
-            `banned_ids`.
+            `banned_ids`. Or no text fits the constraints; see `constraint_of`.
     """
     streams = Streams(engine, tokenizer, prompt, config, count=count, logprobs=logprobs, labels=labels)
     streams.run()
@@ -155,21 +157,34 @@ def write_samples(
 class _Draft:
     """An unfinished sample; `piece` is the text that its last character added."""
 
-    def __init__(self, prompt: str, index: int, seed: int, config: SamplingConfig, *, noted: bool) -> None:
+    def __init__(
+        self, prompt: str, index: int, seed: int, config: SamplingConfig, constraint: Constraint | None, *, noted: bool
+    ) -> None:
         self.ending = Ending(config)
+        self.walk = None if constraint is None else constraint.walk()
         self.piece = ""
         self.logprobs: list[CharacterLogprob] | None = [] if noted else None
         self._pieces: list[str] = []
         self._prompt, self._index, self._seed, self._config = prompt, index, seed, config
+        self._end_where_nothing_follows()
 
-    def add(self, character: str) -> None:
-        self.piece = self.ending.add(character)
+    def add(self, drawn: int, character: str) -> None:
+        """Takes the next id, and its character."""
+        if self.walk is not None and not self.walk.add(drawn):
+            self.piece = self.ending.finish("match")
+        else:
+            self.piece = self.ending.add(character)
+            self._end_where_nothing_follows()
         self._pieces.append(self.piece)
 
     def finish(self) -> None:
         """Ends the sample at the end of a record."""
         self.piece = self.ending.finish("record")
         self._pieces.append(self.piece)
+
+    def _end_where_nothing_follows(self) -> None:
+        if self.walk is not None and self.walk.ended and self.ending.reason is None:
+            self.ending.finish("match" if self.walk.whole else "length")
 
     @property
     def sample(self) -> Sample:
@@ -205,10 +220,13 @@ class _Writing:
         noted = isinstance(logprobs, int) and logprobs >= 0
         require(noted, "logprobs", "a whole number of at least 0", logprobs, "Use 0 to switch it off.")
         banned = banned_ids(tokenizer, config)
+        constraint = constraint_of(tokenizer, config, banned)
         ids = tokenizer.encode(prompt, unknown=config.unknown)
         seed = secrets.randbits(32) if config.seed is None else config.seed
         config = config.replace(seed=seed)
-        self.drafts = [_Draft(prompt, index, seed, config, noted=logprobs > 0) for index in range(first, first + count)]
+        self.drafts = [
+            _Draft(prompt, index, seed, config, constraint, noted=logprobs > 0) for index in range(first, first + count)
+        ]
         self.goes_on = self.drafts[0].ending.reason is None
         self._alphabet = [*tokenizer.characters, *["\ufffd"] * tokenizer.has_unknown, *[""] * tokenizer.has_end]
         self._end = tokenizer.end_id
@@ -221,8 +239,9 @@ class _Writing:
             context = context_ids(tokenizer, ids)
             # No record is empty.
             not_first = tokenizer.end_id if not len(ids) else None
+            walks = [draft.walk for draft in self.drafts if draft.walk is not None] or None
             self._sampler = BatchSampler(
-                engine, context, ids, config, generators, banned=banned, not_first=not_first, labels=labels
+                engine, context, ids, config, generators, banned=banned, not_first=not_first, labels=labels, walks=walks
             )
 
     def step(self) -> list[str]:
@@ -238,7 +257,7 @@ class _Writing:
             if each == self._end:
                 draft.finish()
             else:
-                draft.add(self._alphabet[each])
+                draft.add(each, self._alphabet[each])
             pieces[number] = draft.piece
             ended = ended or draft.ending.reason is not None
         if ended:

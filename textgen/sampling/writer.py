@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from textgen.sampling.adapting import Adaptation, Progress
 
 _ADAPTATION = AdaptationConfig()
+_TEXTS = ("ban", "allow", "starts_with", "ends_with")
 
 
 def load(run: PathLike | None = None) -> Writer:
@@ -176,6 +177,20 @@ class Writer:
 
         return "".join(normalize([text], config.normalize))
 
+    def controls_as_trained(self, config: SamplingConfig) -> SamplingConfig:
+        """The controls with their texts normalised as by `as_trained`; `match` has a syntax, and is only composed."""
+        match = config.match
+        if self.reading.normalize != "none" and not match.isascii():
+            from textgen.corpus.normalization import normalize
+
+            match = "".join(normalize([match], "nfc"))
+        return config.replace(
+            match=match,
+            stop=tuple(map(self.as_trained, config.stop)),
+            contains=tuple(map(self.as_trained, config.contains)),
+            **{name: self.as_trained(getattr(config, name)) for name in _TEXTS},
+        )
+
     def __repr__(self) -> str:
         if self._mixed:
             shape, place = f"{self.name}, {self.tokenizer.vocab_size} characters", ""
@@ -194,13 +209,14 @@ class Writer:
             prompt: the text to continue, of any length. An empty one starts a text as after a line break.
             logprobs: number of likeliest characters to record at each position, with the model's log-probabilities
                 before any control; 0 records nothing.
-            **controls: any field of `textgen.SamplingConfig`, such as `temperature`, `top_p`, `max_new_tokens` or
-                `seed`; `help` of it says what they do and which values they take. `temperature`, `stop` and `label` may
-                also be lists, `stop` and `label` a single text, and `label` a dictionary of weights.
+            **controls: any field of `textgen.SamplingConfig`, such as `temperature`, `top_p`, `max_new_tokens`,
+                `match` or `seed`; `help` of it says what they do and which values they take. `temperature`, `stop`,
+                `contains` and `label` may also be lists, the last three a single text, and `label` a dictionary of
+                weights.
 
         Raises:
             TypeError: there is no control of that name.
-            ConfigError: a value is out of its range.
+            ConfigError: a value is out of its range, or no text fits `match` and the other constraints.
             UnknownCharacterError: the prompt holds characters that the model never saw, and `unknown` refuses them.
 
         Example:
@@ -390,16 +406,12 @@ class Writer:
     def sampling(self, controls: Mapping[str, object]) -> SamplingConfig:
         """The controls as a configuration, checked, with its texts as the training text was."""
         values: dict[str, Any] = {name: plain(value) for name, value in controls.items()}
-        for name in ("temperature", "stop"):
+        for name in ("temperature", "stop", "contains"):
             if isinstance(values.get(name), Iterable) and not isinstance(values[name], (str, bytes)):
                 values[name] = tuple(values[name])
         if "label" in values:
             values["label"] = as_given(values["label"])
-        if isinstance(values.get("stop"), str):
-            values["stop"] = (values["stop"],)
-        config = SamplingConfig(**values)
-        return config.replace(
-            stop=tuple(map(self.as_trained, config.stop)),
-            ban=self.as_trained(config.ban),
-            allow=self.as_trained(config.allow),
-        )
+        for name in ("stop", "contains"):
+            if isinstance(values.get(name), str):
+                values[name] = (values[name],)
+        return self.controls_as_trained(SamplingConfig(**values))

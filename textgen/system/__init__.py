@@ -1,6 +1,6 @@
 """Hides the differences between Linux, macOS and Windows.
 
-Atomic file writes, flushes to disk, file locks, signal handling, terminal capabilities, physical memory.
+Atomic file writes, flushes to disk, file locks, signal handling, terminal capabilities, cores and memory.
 """
 
 from textgen.system.files import (
@@ -15,6 +15,7 @@ from textgen.system.files import (
 )
 from textgen.system.lock import FileLock
 from textgen.system.memory import physical_memory
+from textgen.system.processor import cores, whole_cores
 from textgen.system.signals import Interruption, ending, interruptible
 from textgen.system.stops import asked_to_stop, continued, counting_stops, stop_job, stopped
 from textgen.system.terminal import (
@@ -39,6 +40,7 @@ __all__ = [
     "can_show",
     "colours",
     "continued",
+    "cores",
     "counting_stops",
     "ending",
     "explain",
@@ -54,5 +56,6 @@ __all__ = [
     "stop_job",
     "stopped",
     "use_utf8",
+    "whole_cores",
     "width",
 ]

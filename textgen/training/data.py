@@ -86,15 +86,16 @@ def describe_labels(encoded: EncodedCorpus) -> str:
     return f"{shown}{more}" + (f"; {unlabelled:,} record{'s' if unlabelled != 1 else ''} without" if unlabelled else "")
 
 
-def describe_split(encoded: EncodedCorpus, each: Validation | None, whole: Validation | None) -> str:
-    """What trains and what validates, in words; `each` and `whole` as of `open_held_out`."""
-    records = encoded.records
+def describe_split(encoded: EncodedCorpus, each: Validation | None) -> str:
+    """What trains and what validates, in words; `each` as of `open_held_out`."""
+    records, held = encoded.records, len(encoded.held_out)
     if records is not None:
-        if each is None:
+        if not isinstance(each, HeldOutRecords):
             return f"all {len(records):,} records train, none validate"
-        part = f", {each.records:,} of them at each validation" if whole and isinstance(each, HeldOutRecords) else ""
-        return f"{records.training:,} records train, {len(records) - records.training:,} validate{part}"
+        held = len(records) - records.training
+        part = f", {each.records:,} of them at each validation" if each.records < held else ""
+        return f"{records.training:,} records train, {held:,} validate{part}"
     if each is None:
         return f"all {len(encoded.training):,} characters train, none validate"
-    part = f", {each.targets + 1:,} of them at each validation" if whole else ""
-    return f"the first {len(encoded.training):,} characters train, the last {len(encoded.held_out):,} validate{part}"
+    part = f", {each.targets + 1:,} of them at each validation" if each.targets + 1 < held else ""
+    return f"the first {len(encoded.training):,} characters train, the last {held:,} validate{part}"

@@ -10,6 +10,7 @@ import importlib
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from textgen.config import ModelConfig
 from textgen.config.cells import FACTS, CellFacts
@@ -23,7 +24,7 @@ def layer_class(cell: str) -> type[keras.layers.RNN]:
     return found
 
 
-def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
+def build_model(config: ModelConfig, *, seed: int = 0, frequencies: NDArray[np.integer] | None = None) -> keras.Model:
     """Builds and initialises the network.
 
     Embedding, `config.layers` recurrent layers with one dropout mask per sequence on each output
@@ -32,6 +33,8 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
     Args:
         config: the shape.
         seed: of the initial weights.
+        frequencies: `(vocab,)`, how often each id occurs in the training text. The head's bias starts at their
+            logarithms, so that a model need not learn them first; None for a bias of zero.
 
     With `config.labels` the model has a second input, the weights of the labels at every position, whose embedding is
     added to the characters'. Training computes that from `(label_sets, embedding)` instead.
@@ -87,7 +90,12 @@ def build_model(config: ModelConfig, *, seed: int = 0) -> keras.Model:
     head = keras.layers.Dense(
         config.vocab_size, activation="softmax", dtype="float32", kernel_initializer=glorot(), name="head"
     )
-    return keras.Model(inputs, head(flow), name="textgen")
+    model = keras.Model(inputs, head(flow), name="textgen")
+    if frequencies is not None:
+        # An id of the vocabulary may lack in the training part of the text.
+        counts = np.maximum(np.asarray(frequencies, np.float64), 0.5)
+        head.bias.assign(np.log(counts / counts.sum()).astype(np.float32))
+    return model
 
 
 def _tie(layer: keras.layers.RNN, facts: CellFacts) -> None:

@@ -8,7 +8,10 @@ minute.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -32,6 +35,7 @@ def fit(
     training: Streams | RecordStreams,
     held_out: HeldOut | HeldOutRecords | None,
     whole: HeldOut | HeldOutRecords | None = None,
+    calibrated: bool = False,
 ) -> None:
     """Trains until the plan's last step or until a callback sets `stop_training`; the last round is validated, too.
 
@@ -42,8 +46,10 @@ def fit(
         training: the batches, by step.
         held_out: the validation batches; None for no validation and no `val_loss`.
         whole: those of the whole validation text where `held_out` is a part, for the plan's end: `val_whole_loss`.
+        calibrated: find `progress.logit_scale`, the factor with the lowest `val_loss`, at the plan's end.
     """
-    learn = _compiled(trainer.train_step)
+    # Two graphs, each built when it is first needed: a single one with both takes twice as long before the first step.
+    learn = {halves: _compiled(partial(trainer.train_step, halves=halves)) for halves in (True, False)}
     score = _compiled(trainer.test_step)
     chain = keras.callbacks.CallbackList(
         list(callbacks), add_history=True, model=trainer, verbose=0, epochs=_ENDLESS, steps=None
@@ -56,10 +62,16 @@ def fit(
         logs = _round(trainer, progress, chain, learn, training)
         trainer.reset_metrics()
         if held_out is not None:
+            calibrate = calibrated and progress.finished
+            if calibrate:
+                trainer.start_calibration()
             logs |= {f"val_{name}": value for name, value in _validate(trainer, chain, score, held_out).items()}
             trainer.reset_metrics()
+            if calibrate:
+                progress.logit_scale, logs["val_loss"] = trainer.end_calibration(held_out.targets)
         if whole is not None and progress.finished:
-            logs["val_whole_loss"] = float(_validate(trainer, chain, score, whole)["loss"])
+            with trainer.scaled_logits(progress.logit_scale):
+                logs["val_whole_loss"] = float(_validate(trainer, chain, score, whole)["loss"])
             trainer.reset_metrics()
         chain.on_epoch_end(epoch, logs)
         epoch += 1
@@ -69,18 +81,42 @@ def fit(
 def _compiled(step: Callable[[Any], Any]) -> Any:
     """A step as a graph, nested as Keras's `fit` nests it: TensorFlow then optimizes it alike, and it rounds alike."""
     inner = tf.function(step, autograph=False)
-    return tf.function(lambda data: inner(data), autograph=False)
+    graph = tf.function(lambda data: inner(data), autograph=False)
+    built = False
+
+    def run(data: Any) -> Any:
+        nonlocal built
+        if built:
+            return graph(data)
+        with _no_collections():
+            logs = graph(data)
+        built = True
+        return logs
+
+    return run
+
+
+@contextlib.contextmanager
+def _no_collections() -> Iterator[None]:
+    """Turns the garbage collector off: the many objects of a graph stay, and looking through them takes long."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _round(
-    trainer: Trainer, progress: Progress, chain: Any, learn: Any, training: Streams | RecordStreams
+    trainer: Trainer, progress: Progress, chain: Any, learn: Mapping[bool, Any], training: Streams | RecordStreams
 ) -> dict[str, float]:
     """The steps up to the next validation; returns the metrics over them."""
     number, done = 0, False
     while not done and not trainer.stop_training:
         chain.on_train_batch_begin(number)
         inputs, targets, reset, *labels = training.batch(progress.step)
-        logs = learn((inputs, targets, np.asarray(reset), *labels))
+        logs = learn[progress.plan.halves(progress.step)]((inputs, targets, np.asarray(reset), *labels))
         progress.step += 1
         chain.on_train_batch_end(number, logs)
         number, done = number + 1, progress.round_done

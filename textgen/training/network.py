@@ -8,6 +8,7 @@ and no generator has to be saved.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -187,7 +188,10 @@ class Network:
         if goes_on is not None:
             initial, inputs = [goes_on.entering(tensor) for tensor in initial], goes_on.lay(inputs)
             options["mask"] = goes_on.mask
-        outputs, *last = layer(inputs, initial_state=initial if len(initial) > 1 else initial[0], **options)
+        variable = layer.cell.recurrent_kernel
+        # The layer reads its own variable, so the dropped weights stand in for it during the call.
+        with keras.StatelessScope([(variable, _masked(variable.value, drop))]) if drop is not None else nullcontext():
+            outputs, *last = layer(inputs, initial_state=initial if len(initial) > 1 else initial[0], **options)
         if goes_on is not None:
             outputs, last = goes_on.join(outputs), [goes_on.leaving(tensor) for tensor in last]
         return tf.transpose(outputs, (2, 1, 0)), [tf.transpose(t) for t in last]

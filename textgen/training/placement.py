@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from textgen.config import Device, Precision
+from textgen.config import Device, ModelConfig, Precision, TrainingConfig
 from textgen.errors import ConfigError, TrainingError
+from textgen.system import cores, whole_cores
 from textgen.training.framework import quiet_errors
+from textgen.training.shards import FEW_CORES, choose_shards, divisors, speed_up, why_not_more
 
 _UNITS, _COLUMNS = 512, 32
 _SHARE = 0.75
@@ -28,37 +30,92 @@ class Placement:
     """The result of `place`.
 
     Args:
-        name: for people, such as "CPU, 2 cores, bfloat16 products".
+        name: for people, such as "CPU, bfloat16 products".
         device: TensorFlow's name of the device, such as "/CPU:0".
         kernels: whether the recurrent layers run through `textgen.training.kernels`.
+        cores: processor cores that this process may use, as the system counts them; 1 on a GPU.
+        whole: those of them that are not second hardware threads of others; None where the system does not say.
         threads: operations that run in parallel, each on one thread; 1 where TensorFlow decides.
         compute_dtype: type of the matrix products' factors.
-        speed: multiply-adds per second that training may reach, from a short measurement.
+        core_speed: multiply-adds per second that training may reach on one core, or on the GPU, from a short
+            measurement.
     """
 
     name: str
     device: str
     kernels: bool
+    cores: int
+    whole: int | None
     threads: int
     compute_dtype: tf.DType
-    speed: float
+    core_speed: float
 
-    def shards(self, batch_size: int, asked: int | None = None) -> int:
-        """The number of shards of a batch: one per thread if each keeps 8 streams; always a divisor.
+    @property
+    def usable(self) -> int:
+        """Cores that shards are meant for: of more than four, second threads of a core are left out."""
+        known = self.threads if self.whole is None else self.whole
+        return self.threads if self.threads <= FEW_CORES else min(max(known, FEW_CORES), self.threads)
+
+    def shards(self, model: ModelConfig, training: TrainingConfig) -> int:
+        """The number of shards of a batch: that which the settings have, or else as `choose_shards` finds; a divisor.
+
+        On a GPU a batch is never split.
+
+        Args:
+            model: the network's shape.
+            training: batch size, sequence length and, where it was asked for, the number of shards.
+        """
+        if not self.kernels:
+            return 1
+        if training.shards is not None:
+            return max(count for count in divisors(training.batch_size) if count <= training.shards)
+        return choose_shards(
+            model,
+            training.batch_size,
+            training.sequence_length,
+            self.usable,
+            narrow=self.whole is not None,
+            negatives=training.negatives,
+        )
+
+    def speed(self, model: ModelConfig, training: TrainingConfig) -> float:
+        """Multiply-adds per second that training may reach with the cores that its shards use."""
+        if self.threads == 1:
+            return self.core_speed * self.cores
+        return self.core_speed * speed_up(
+            model,
+            training.batch_size,
+            training.sequence_length,
+            shards=self.shards(model, training),
+            cores=self.usable,
+            negatives=training.negatives,
+        )
+
+    def description(self, batch_size: int, shards: int, *, given: bool) -> str:
+        """For people: the device, how many cores a run uses, and why not all of them.
 
         Args:
             batch_size: streams in a batch.
-            asked: the number that the user gave; None for threads and batch to decide.
+            shards: parts of the batch.
+            given: whether the run's settings had the number of shards.
         """
-        wanted = asked if asked is not None else min(self.threads, max(1, batch_size // 8))
-        return max(count for count in range(1, min(wanted, batch_size) + 1) if batch_size % count == 0)
-
-
-def cores() -> int:
-    """The processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        if not self.kernels:
+            return self.name
+        parts = f"{batch_size} streams in {shards} shards of {batch_size // shards}"
+        if shards == 1:
+            parts = f"{batch_size} stream{'s'[: batch_size != 1]} in one shard"
+        if self.threads == 1 < self.cores:
+            parts += ", with the threads that TensorFlow was started with"
+            return f"{self.name}, {self.cores} cores: {parts}"
+        used = min(shards, self.cores)
+        if given:
+            parts += ", as set"
+        elif used == self.usable < self.cores:
+            parts += ", one a core, as its two threads share what computes"
+        elif used < self.cores:
+            parts += f", {why_not_more(batch_size, shards, self.usable, narrow=self.whole is not None)}"
+        count = f"{used} of {self.cores}" if used < self.cores else f"{used}"
+        return f"{self.name}, {count} core{'s'[: self.cores != 1]}: {parts}"
 
 
 def place(device: Device, precision: Precision) -> Placement:
@@ -89,19 +146,33 @@ def place(device: Device, precision: Precision) -> Placement:
         details = tf.config.experimental.get_device_details(gpus[0])
         name = f"GPU, {details.get('device_name', gpus[0].name)}, Keras's own layers"
         dtype = tf.bfloat16 if precision == "bfloat16" else tf.float32
-        return Placement(name=name, device="/GPU:0", kernels=False, threads=1, compute_dtype=dtype, speed=_GPU_SPEED)
+        return Placement(
+            name=name,
+            device="/GPU:0",
+            kernels=False,
+            cores=1,
+            whole=1,
+            threads=1,
+            compute_dtype=dtype,
+            core_speed=_GPU_SPEED,
+        )
     own = _one_thread_an_operation()
     dtypes = {"float32": [tf.float32], "bfloat16": [tf.bfloat16]}.get(precision, [tf.float32, tf.bfloat16])
-    if len(dtypes) > 1 and not _has_bfloat16():
+    if len(dtypes) > 1 and not has_bfloat16():
         dtypes = [tf.float32]
     with quiet_errors():
         seconds = {dtype: _product_seconds(dtype) for dtype in dtypes}
     dtype = dtypes[-1] if seconds[dtypes[-1]] < 0.8 * seconds[dtypes[0]] else dtypes[0]
     count = cores()
-    name = f"CPU, {count} core{'s'[: count != 1]}, {dtype.name} products"
-    speed = _SHARE * count * 2.0 * 4.0 * _UNITS**2 * _COLUMNS / seconds[dtype]
     return Placement(
-        name=name, device="/CPU:0", kernels=True, threads=count if own else 1, compute_dtype=dtype, speed=speed
+        name=f"CPU, {dtype.name} products",
+        device="/CPU:0",
+        kernels=True,
+        cores=count,
+        whole=whole_cores(),
+        threads=count if own else 1,
+        compute_dtype=dtype,
+        core_speed=_SHARE * 2.0 * 4.0 * _UNITS**2 * _COLUMNS / seconds[dtype],
     )
 
 
@@ -170,7 +241,7 @@ def _one_thread_an_operation() -> bool:
     return True
 
 
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
     """Whether the processor has bfloat16 instructions; False on unknown systems."""
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:  # noqa: PTH123

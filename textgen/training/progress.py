@@ -27,6 +27,7 @@ class Progress:
         recoveries: number of recoveries from divergence.
         earlier_seconds: seconds of training before this process.
         history: a row for each validation.
+        logit_scale: the factor by which the logits are multiplied in the best model, found at the end; else 1.
         whole_val_loss: the loss on all of the validation text, at the end, where each validation scores a part.
         started: the `time.monotonic()` from which this process's seconds count.
         stopped_before: the seconds for which it had been stopped before.
@@ -40,6 +41,7 @@ class Progress:
     recoveries: int = 0
     earlier_seconds: float = 0.0
     history: list[Validation] = field(default_factory=list)
+    logit_scale: float = 1.0
     whole_val_loss: float | None = None
     started: float = field(default_factory=time.monotonic)
     stopped_before: float = field(default_factory=stopped)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textgen.config import SIZES, ModelConfig, Size, TrainingConfig
+from textgen.corpus.rare import LARGE
 from textgen.display.format import short_duration
 
 SPEED = 3e11
@@ -25,10 +26,15 @@ _START = 8.0
 _LEARNING = 0.94
 """The share of the rest that is spent in training steps; the others are validations, samples and saves."""
 
-_LARGE_VOCABULARY = 1500
-"""Ids from which on a step's softmax is estimated from `_NEGATIVES` of them."""
+_PASS = 1_000_000
+"""Characters of a longer text that count as much as a pass over a shorter one."""
 
 _NEGATIVES = 512
+"""Of a vocabulary of `LARGE` ids and more, those that a step's softmax is estimated from."""
+
+_EMBEDDING = 256
+"""The size of such a vocabulary's embedding, at least: thousands of characters differ in more ways than dozens."""
+
 _VALIDATED = 2**17
 """Characters that a validation scores before the end, divided by the vocabulary's multiple of the large one."""
 
@@ -70,7 +76,13 @@ def default_time(characters: int) -> float:
 
 
 def step_seconds(
-    model: ModelConfig, batch_size: int, sequence_length: int, *, negatives: int = 0, speed: float = SPEED
+    model: ModelConfig,
+    batch_size: int,
+    sequence_length: int,
+    *,
+    negatives: int = 0,
+    speed: float = SPEED,
+    overhead: float = STEP_OVERHEAD,
 ) -> float:
     """Estimated seconds of a training step: 6 operations per weight and character, and an overhead per time step.
 
@@ -80,11 +92,12 @@ def step_seconds(
         sequence_length: time steps.
         negatives: characters that the softmax is estimated from; 0 for all.
         speed: operations per second.
+        overhead: seconds of a layer's time step besides its products.
     """
     spared = max(model.vocab_size - negatives, 0) * model.units if negatives else 0
     weights = model.weights - model.vocab_size * model.embedding - spared
     operations = 6.0 * weights * batch_size * sequence_length
-    return operations / speed + STEP_OVERHEAD * model.layers * sequence_length
+    return operations / speed + overhead * model.layers * sequence_length
 
 
 def least_memory(model: ModelConfig, batch_size: int, sequence_length: int) -> int:
@@ -111,6 +124,7 @@ def recommend(
     model: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     speed: float = SPEED,
+    overhead: float = STEP_OVERHEAD,
 ) -> Recipe:
     """Recommends a model and its training settings for a text.
 
@@ -121,6 +135,7 @@ def recommend(
         model: fields of `ModelConfig` that the user gave.
         training: fields of `TrainingConfig` that the user gave.
         speed: multiply-adds per second that training may reach on this machine.
+        overhead: seconds of a layer's time step besides its products.
 
     Returns:
         The configurations and their reasons.
@@ -137,13 +152,18 @@ def recommend(
     config = TrainingConfig(**training)
 
     def shape(name: Size) -> ModelConfig:
-        return ModelConfig(vocab_size=vocab_size, **{**SIZES[name], **model})
+        return ModelConfig(vocab_size=vocab_size, **_shape(name, vocab_size, model))
 
     def epochs(name: Size) -> float:
         if config.epochs is not None:
             return config.epochs
         pace = step_seconds(
-            shape(name), config.batch_size, config.sequence_length, negatives=config.negatives, speed=speed
+            shape(name),
+            config.batch_size,
+            config.sequence_length,
+            negatives=config.negatives,
+            speed=speed,
+            overhead=overhead,
         )
         time = config.time or 0.0
         learning = _LEARNING * max(time - _START, 0.5 * time)
@@ -153,10 +173,15 @@ def recommend(
         size, reason = _size(characters, {name: epochs(name) for name in SIZES})
     else:
         reason = "as you asked"
-    habits = _by_epochs(
-        epochs(size), halved=config.sequence_length >= _SHORTEST_HALVED and config.sequence_length % 2 == 0
+    habits = _by_passes(
+        epochs(size),
+        characters,
+        # Of a large vocabulary's embedding and head, which are rows of their own for each character, only few are used.
+        weights=shape(size).weights - vocab_size * (shape(size).embedding + shape(size).units + 1),
+        halved=config.sequence_length >= _SHORTEST_HALVED and config.sequence_length % 2 == 0,
+        estimated=config.negatives > 0,
     )
-    final_model = ModelConfig(vocab_size=vocab_size, **{**SIZES[size], **habits["model"], **model})
+    final_model = ModelConfig(vocab_size=vocab_size, **{**habits["model"], **_shape(size, vocab_size, model)})
     final_training = TrainingConfig(**{**habits["training"], **training})
     if chosen_time:
         budget = f"{short_duration(final_training.time or 0.0)}, which suits {characters:,} characters"
@@ -168,12 +193,15 @@ def recommend(
 
 
 def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
-    """The largest preset that makes enough passes over the text in the time and is not too large for the text."""
+    """The largest preset that sees enough characters in the time and is not too large for the text.
+
+    Enough are some passes over a text of up to a million characters, and as many characters of a longer one.
+    """
     fits: Mapping[Size, int] = {"tiny": 0, "small": 30_000, "medium": 400_000, "large": 800_000}
     enough: Mapping[Size, float] = {"tiny": 0.0, "small": 1.0, "medium": 3.0, "large": 16.0}
     chosen: Size = "tiny"
     for name in SIZES:
-        if characters >= fits[name] and (epochs[name] >= enough[name] or epochs[name] * characters >= 2e7):
+        if characters >= fits[name] and epochs[name] * max(characters / _PASS, 1.0) >= enough[name]:
             chosen = name
     return (
         chosen,
@@ -181,32 +209,52 @@ def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
     )
 
 
+def _shape(size: Size, vocab_size: int, model: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a preset's shape, and those that the user gave."""
+    preset = dict(SIZES[size])
+    if vocab_size >= LARGE:
+        preset["embedding"] = max(preset["embedding"], _EMBEDDING)
+    return {**preset, **model}
+
+
 def _by_vocabulary(vocab_size: int) -> dict[str, Any]:
     """The hyperparameters that depend on the vocabulary: the head of a large one costs most of a step."""
     return {
-        "negatives": _NEGATIVES if vocab_size >= _LARGE_VOCABULARY else 0,
-        "validation_characters": _VALIDATED // (1 + vocab_size // _LARGE_VOCABULARY),
+        "negatives": _NEGATIVES if vocab_size >= LARGE else 0,
+        "validation_characters": _VALIDATED // (1 + vocab_size // LARGE),
     }
 
 
-def _by_epochs(epochs: float, *, halved: bool) -> dict[str, dict[str, Any]]:
+def _by_passes(
+    epochs: float, characters: int, *, weights: int, halved: bool, estimated: bool
+) -> dict[str, dict[str, Any]]:
     """The hyperparameters that depend on the number of passes over the text.
 
     Short budgets need less dropout, long ones more dropout and a lower learning rate. With more passes the model grows
-    overconfident, which a smaller scale of its logits corrects.
+    overconfident, which a smaller scale of its logits corrects. Passes count less over a text of more than a million
+    characters that has more of them than the model has weights: it is learned by heart more slowly.
+
+    Args:
+        epochs: passes over the text.
+        characters: length of the text.
+        weights: those of the recurrent layers.
+        halved: whether a batch can be halved in time.
+        estimated: whether the softmax is estimated, where computing it with and without the scale costs most.
     """
-    often = math.log2(max(epochs / 5.0, 1.0))
-    dropout = min(0.015 * epochs, 0.075) + min(0.09 * often, 0.4)
+    learned = epochs * min(max(weights, _PASS) / max(characters, 1), 1.0)
+    often = math.log2(max(learned / 5.0, 1.0))
+    dropout = min(0.015 * learned, 0.075) + min(0.09 * often, 0.4)
     weight_drop = min(0.04 * often, 0.3)
     return {
-        "model": {"dropout": round(dropout, 2), "input_dropout": 0.05 if epochs >= 1.5 else 0.0},
+        "model": {"dropout": round(dropout, 2), "input_dropout": 0.05 if learned >= 1.5 else 0.0},
         "training": {
             "weight_drop": round(weight_drop, 2),
-            "learning_rate": 1.2e-2 if epochs < 8.0 else 1e-2,
+            "learning_rate": 1.2e-2 if epochs * max(characters / _PASS, 1.0) < 8.0 else 1e-2,
             "cautious": True,
+            "calibrate": True,
             "decay_fraction": 0.9,
             "halved_fraction": 0.35 if halved else 0.0,
-            "logit_scale": round(1.0 + min(0.043 * math.log2(1.0 + epochs), 0.25), 2),
+            "logit_scale": 1.0 if estimated else round(1.0 + min(0.043 * math.log2(1.0 + learned), 0.25), 2),
         },
     }
 

@@ -32,6 +32,7 @@ from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
 from textgen.system import counting_stops, interruptible
+from textgen.training.data import Validation as Held
 from textgen.training.data import (
     count_ids,
     describe_labels,
@@ -52,9 +53,14 @@ from textgen.training.saving import CheckpointCallback, Interrupted, Interruptio
 from textgen.training.schedule import Plan
 from textgen.training.tensorboard import EventWriter
 from textgen.training.time_budget import TimeBudget
-from textgen.training.trainer import Trainer
+from textgen.training.trainer import SCALES, Trainer
 
 SAMPLE_LENGTH = 240
+_WHOLE_TIME = 0.1
+"""Share of a time budget that scoring the whole validation text at the end may take; otherwise only the part is."""
+
+_SCALE_SECONDS = 8e-9
+"""Seconds of a core for a character's loss at one scale of the logits, per character of the vocabulary."""
 
 
 class Session:
@@ -75,17 +81,21 @@ class Session:
         self.config, self.model_config = recipe.training, recipe.model
         self.callbacks, self.sources = list(callbacks), encoded.places
         self.placement = placement
-        shards = placement.shards(self.config.batch_size, self.config.shards)
-        # What "auto" chose is stored with the run: `resume` must compute the same.
-        self.config = self.config.replace(precision=placement.compute_dtype.name, shards=shards)
+        shards = placement.shards(self.model_config, self.config)
+        self.device = placement.description(self.config.batch_size, shards, given=self.config.shards is not None)
+        # What "auto" chose is stored with the run: `resume` must compute the same. A GPU has no say in the shards.
+        self.config = self.config.replace(
+            precision=placement.compute_dtype.name, shards=shards if placement.kernels else self.config.shards
+        )
         self.streams = streams
         self.tensorboard = tensorboard
-        self.held_out, self.whole = open_held_out(encoded, self.config)
+        self.held_out, self.whole = self._held_out()
         self.created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.progress: Progress
         self.unwritten: tuple[list[np.ndarray], Metadata] | None = None
         with tf.device(self.placement.device), untouched_random_numbers():
-            self.model = build_model(self.model_config, seed=self.config.seed)
+            frequencies = count_ids(encoded)
+            self.model = build_model(self.model_config, seed=self.config.seed, frequencies=frequencies)
             network = Network(
                 self.model,
                 self.model_config,
@@ -102,10 +112,19 @@ class Session:
                 self.config,
                 shards=shards,
                 validation_streams=self.held_out.streams if self.held_out else 1,
-                frequencies=count_ids(encoded) if self.config.negatives else None,
+                frequencies=frequencies if self.config.negatives else None,
             )
         self.initial = self.model.get_weights()
         self.record_hashes = known_hashes(encoded)
+
+    def _held_out(self) -> tuple[Held | None, Held | None]:
+        """What each validation scores, and, where that is a part and there is time, the whole validation text."""
+        each, whole = open_held_out(self.encoded, self.config)
+        if whole is not None and self.config.time is not None:
+            size = self.config.batch_size * self.config.sequence_length
+            if self._step_seconds(negatives=0) / 3.0 * whole.targets / size > _WHOLE_TIME * self.config.time:
+                whole = None
+        return each, whole
 
     def start_from(self, weights: ModelWeights, known: CharTokenizer, known_labels: Sequence[str] = ()) -> None:
         """Starts from an existing model's weights; rows of what it does not know keep their initial values.
@@ -135,18 +154,29 @@ class Session:
         if config.epochs is not None:
             steps = max(1, round(config.epochs * per_epoch))
             return Plan.for_steps(config, steps=steps, validate_every=config.validate_every or self._cadence(steps))
-        pace = step_seconds(
-            self.model_config,
-            config.batch_size,
-            config.sequence_length,
-            negatives=config.negatives,
-            speed=self.placement.speed,
-        )
-        steps = max(1, round((config.time or 0.0) / pace))
+        steps = max(1, round((config.time or 0.0) / self._step_seconds()))
         every = config.validate_every or self._cadence(steps)
         return Plan(
             steps=None, decay_start=None, validate_every=every, whole_from=None if config.halved_share > 0.0 else 0
         )
+
+    def _step_seconds(self, negatives: int | None = None) -> float:
+        """Estimated seconds of a training step."""
+        return step_seconds(
+            self.model_config,
+            self.config.batch_size,
+            self.config.sequence_length,
+            negatives=self.config.negatives if negatives is None else negatives,
+            speed=self.placement.speed(self.model_config, self.config),
+        )
+
+    def _calibrating(self) -> float:
+        """About how many times as long the last validation takes, which calibrates."""
+        if not self.config.calibrate:
+            return 1.0
+        size = self.config.batch_size * self.config.sequence_length
+        scales = len(SCALES) * _SCALE_SECONDS * self.model_config.vocab_size / self.placement.threads
+        return 1.0 + scales * size / (self._step_seconds(negatives=0) / 3.0)
 
     def _cadence(self, steps: int) -> int:
         """Steps between validations: about twenty in a run, fewer if they would take over 4 % of the time."""
@@ -202,6 +232,9 @@ class Session:
                     reporter,
                     held_out=self.held_out.targets if self.held_out else 0,
                     whole=self.whole.targets if self.whole else 0,
+                    weights=self.model_config.weights,
+                    scoring=self._step_seconds(negatives=0) / self._step_seconds(),
+                    last=self._calibrating(),
                 ),
                 DivergenceRecovery(
                     progress, reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best
@@ -220,6 +253,7 @@ class Session:
                         training=self.streams,
                         held_out=self.held_out,
                         whole=self.whole,
+                        calibrated=config.calibrate,
                     )
                 except Interrupted:
                     raise asked.error from None
@@ -274,7 +308,8 @@ class Session:
         """Writes the best model; if that fails, it is kept in memory for the next save."""
         self.unwritten = None
         try:
-            write_checkpoint(self.run.best, self.model, metadata=metadata, record_hashes=self.record_hashes)
+            with self.trainer.scaled_logits(self.progress.logit_scale):
+                write_checkpoint(self.run.best, self.model, metadata=metadata, record_hashes=self.record_hashes)
         except CheckpointError:
             self.unwritten = self.model.get_weights(), metadata
             raise
@@ -303,6 +338,7 @@ class Session:
                 loss=row.loss,
                 val_loss=row.val_loss,
                 whole_val_loss=progress.whole_val_loss,
+                logit_scale=progress.logit_scale,
                 best_val_loss=progress.best if math.isfinite(progress.best) else None,
                 bits_per_character=judged.bits_per_character,
                 seconds=round(progress.seconds, 1),
@@ -326,10 +362,10 @@ class Session:
         return Summary(
             corpus=f"{describe_text(encoded)} (sha256 {encoded.sha256[:12]})",
             labels=describe_labels(encoded),
-            vocabulary=f"{encoded.tokenizer.vocab_size - encoded.tokenizer.has_end:,} characters",
-            split=describe_split(encoded, self.held_out, self.whole),
+            vocabulary=encoded.vocabulary,
+            split=describe_split(encoded, self.held_out),
             model=f"{shape}, {model.weights:,} weights ({self.recipe.reason})",
-            device=self.placement.name,
+            device=self.device,
             budget=self.recipe.budget + self._expected_end(),
             run=str(self.run.path),
         )

@@ -99,6 +99,9 @@ def train(
         wanted_model = _shape_of(base.model, wanted_model)
     opened = open_text(sources, texts, corpus)
     refuse_table(opened)
+    if base is not None and opened.config.min_count is None:
+        # A character that is rare in the new text may be one that the model knows.
+        opened = opened.configured(opened.config.replace(min_count=1))
     started = opened.ready(started)
     seed = TrainingConfig(**TrainingConfig.among({"seed": wanted.get("seed", 0)})).seed
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding, seed=seed)
@@ -109,13 +112,10 @@ def train(
         from textgen.training.session import Session
 
         placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
+        vocab_size = encoded.tokenizer.vocab_size
+        speed = placement.speed(ModelConfig(vocab_size=vocab_size, **wanted_model), TrainingConfig(**wanted_training))
         recipe = recommend(
-            len(encoded.training),
-            encoded.tokenizer.vocab_size,
-            size=size,
-            model=wanted_model,
-            training=wanted_training,
-            speed=placement.speed,
+            len(encoded.training), vocab_size, size=size, model=wanted_model, training=wanted_training, speed=speed
         )
         if base is not None:
             recipe = _describe_start(recipe, str(start_from))

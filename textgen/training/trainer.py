@@ -6,7 +6,8 @@ a batch into shards and reports the loss.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -24,6 +25,9 @@ Tensor = Any
 
 _NEGATIVES = 62
 """The purpose of the random numbers of `SampledSoftmax`."""
+
+SCALES = tuple(round(0.88 + 0.03 * n, 2) for n in range(9))
+"""The factors on the logits that a calibration compares, 1 among them."""
 
 
 class Trainer(keras.Model):
@@ -59,11 +63,11 @@ class Trainer(keras.Model):
         self._loss = keras.metrics.Mean(name="loss")
         self._state = _CarriedState(network, config.batch_size)
         self._validation_state = _CarriedState(network, validation_streams)
+        self.calibrating = tf.Variable(False, trainable=False)
+        self._loss_at_scales = tf.Variable(tf.zeros(len(SCALES), tf.float64), trainable=False)
         self.last_loss = tf.Variable(0.0, trainable=False)
         self.gradient_norm = tf.Variable(0.0, trainable=False)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.halved = tf.Variable(False, trainable=False)
-        self._halves = config.halved_share > 0.0
         self._logit_scale = config.logit_scale
         self._sampled = None
         if frequencies is not None and 0 < config.negatives < network.config.vocab_size - 1:
@@ -109,18 +113,14 @@ class Trainer(keras.Model):
         config: dict[str, Any] = self.plain.get_config()
         return config
 
-    def train_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """Trains on one batch; returns the mean loss so far."""
+    def train_step(self, data: tuple[Tensor, ...], *, halves: bool = False) -> dict[str, Tensor]:
+        """Trains on one batch, in one update or in one per half of its time steps; returns the mean loss so far."""
         inputs, targets, reset, labels = (*data, None)[:4]
         if self._state_reset > 0.0:
             reset = tf.logical_or(reset, self.network.resets(self.steps_done, inputs.shape[0], self._state_reset))
         state = self._state.read(reset)
-        if self._halves:
-            loss, norm = tf.cond(
-                self.halved,
-                lambda: self._in_halves(inputs, targets, state, labels),
-                lambda: self._learn(inputs, targets, state, labels=labels),
-            )
+        if halves:
+            loss, norm = self._in_halves(inputs, targets, state, labels)
         else:
             loss, norm = self._learn(inputs, targets, state, labels=labels)
         self.last_loss.assign(loss)
@@ -164,7 +164,11 @@ class Trainer(keras.Model):
             negatives = None
             if self._sampled is not None:
                 negatives = self._sampled.draw(self.network.seed_of(self.steps_done, _NEGATIVES, part))
-            total, scaled, after = self._over_shards(inputs, targets, None, state, masks, negatives, labels)
+
+            def judge(columns: Tensor, cut: slice) -> tuple[Tensor, Tensor]:
+                return self._training_losses(columns, targets[cut], negatives)
+
+            (total, scaled), after = self._over_shards(inputs, state, masks, judge, labels)
             objective = scaled / count
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(objective, variables)]
         gradients = free_gradients(self.network.config, gradients)
@@ -176,51 +180,99 @@ class Trainer(keras.Model):
         return total / count, norm
 
     def test_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """Scores one batch of the held-out text with its own carried state."""
+        """Scores one batch of the held-out text with its own carried state; `calibrating` at each of `SCALES`, too."""
         inputs, targets, weights, reset, labels = (*data, None)[:5]
-        state = self._validation_state.read(reset)
-        total, _, after = self._over_shards(inputs, targets, weights, state, None, labels=labels)
+
+        def judge(columns: Tensor, cut: slice) -> tuple[Tensor, Tensor]:
+            logits = self.network.read_out(columns)
+
+            def loss(scale: float) -> Tensor:
+                return _loss(logits if scale == 1.0 else scale * logits, targets[cut], weights[cut])
+
+            at_scales = tf.cond(
+                self.calibrating, lambda: tf.stack([loss(each) for each in SCALES]), lambda: tf.zeros(len(SCALES))
+            )
+            return loss(1.0), at_scales
+
+        (total, at_scales), after = self._over_shards(inputs, self._validation_state.read(reset), None, judge, labels)
         self._validation_state.write(after)
+        self._loss_at_scales.assign_add(tf.cast(at_scales, tf.float64))
         count = tf.reduce_sum(weights)
         self._loss.update_state(total / tf.maximum(count, 1.0), sample_weight=count)
         return {"loss": self._loss.result()}
 
+    def start_calibration(self) -> None:
+        """Has the batches that `test_step` scores from here on also scored with scaled logits."""
+        self.calibrating.assign(True)
+        self._loss_at_scales.assign(tf.zeros_like(self._loss_at_scales))
+
+    def end_calibration(self, targets: int) -> tuple[float, float]:
+        """Ends what `start_calibration` started.
+
+        Args:
+            targets: the number of characters predicted since.
+
+        Returns:
+            The factor among `SCALES` at which the loss is lowest, and that loss in nats per character.
+        """
+        self.calibrating.assign(False)
+        losses = self._loss_at_scales.numpy() / targets
+        best = int(np.argmin(losses))
+        return SCALES[best], float(losses[best])
+
+    @contextlib.contextmanager
+    def scaled_logits(self, scale: float) -> Iterator[None]:
+        """Multiplies the model's logits, the weights of its head, by a factor for the body."""
+        variables = self.plain.get_layer("head").trainable_variables if scale != 1.0 else []
+        before = [variable.numpy() for variable in variables]
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(np.float32(scale) * value)
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, before, strict=True):
+                variable.assign(value)
+
+    def _training_losses(self, columns: Tensor, targets: Tensor, negatives: Negatives | None) -> tuple[Tensor, Tensor]:
+        """The summed loss of some streams, and that with scaled logits; with `negatives` estimates from them."""
+        if negatives is not None and self._sampled is not None:
+            labels = tf.reshape(tf.transpose(targets), (-1,))
+            return self._sampled.loss(columns, *self.network.head, labels, negatives, self._logit_scale)
+        logits = self.network.read_out(columns)
+        return _loss(logits, targets), _loss(self._logit_scale * logits, targets)
+
     def _over_shards(
         self,
         inputs: Tensor,
-        targets: Tensor,
-        weights: Tensor | None,
         state: State,
         masks: Masks | None,
-        negatives: Negatives | None = None,
+        judge: Callable[[Tensor, slice], tuple[Tensor, Tensor]],
         labels: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, State]:
-        """The summed loss of a batch, the training loss (with scaled logits), and the state after it.
+    ) -> tuple[list[Tensor], State]:
+        """The sums of two values over a batch's shards, and the state after the batch.
 
-        Shards are independent of one another. With `negatives`, both losses are estimates from them.
+        Shards are independent of one another.
+
+        Args:
+            inputs: `(batch, time)` ids.
+            state: before the batch.
+            masks: of dropout; None in a validation.
+            judge: takes the head's input and which streams they are, and returns the two values.
+            labels: `(batch, time)` label sets; None without labels.
         """
         batch = inputs.shape[0]
         shards = self.shards if batch % self.shards == 0 else 1
         width = batch // shards
-        losses, scaled, lasts = [], [], []
+        judged, lasts = [], []
         for start in range(0, batch, width):
             cut = slice(start, start + width)
             before = [[tensor[:, cut] for tensor in layer] for layer in state]
             sets = None if labels is None else labels[cut]
             columns, last = self.network.columns(inputs[cut], before, masks and masks.shard(start, start + width), sets)
+            judged.append(judge(columns, cut))
             lasts.append(last)
-            if negatives is not None and self._sampled is not None:
-                followed = tf.reshape(tf.transpose(targets[cut]), (-1,))
-                pair = self._sampled.loss(columns, *self.network.head, followed, negatives, self._logit_scale)
-                losses.append(pair[0])
-                scaled.append(pair[1])
-                continue
-            logits = self.network.read_out(columns)
-            weight = None if weights is None else weights[cut]
-            losses.append(_loss(logits, targets[cut], weight))
-            scaled.append(losses[-1] if masks is None else _loss(self._logit_scale * logits, targets[cut], weight))
         after = [[tf.concat(parts, 1) for parts in zip(*layers, strict=True)] for layers in zip(*lasts, strict=True)]
-        return tf.add_n(losses), tf.add_n(scaled), after
+        return [tf.add_n(values) for values in zip(*judged, strict=True)], after
 
     def capture(self) -> dict[str, np.ndarray]:
         """All that an exact continuation needs besides the weights, as arrays by name."""
@@ -276,7 +328,7 @@ class _CarriedState:
                 variable.assign(value)
 
 
-def _loss(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+def _loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """The summed negative log-likelihood in nats; logits are time-major, targets `(batch, time)`."""
     labels = tf.reshape(tf.transpose(targets), (-1,))
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)

@@ -16,6 +16,7 @@ from textgen.display.format import age, duration, number, size, table
 from textgen.system import colours
 
 if TYPE_CHECKING:
+    from textgen.model.description import RecordsDescription
     from textgen.model.metadata import Metadata
     from textgen.model.results import Validation
     from textgen.runs.run import Run
@@ -133,7 +134,8 @@ def _sections(path: Path, metadata: Metadata, run: Run | None) -> list[tuple[str
             ("input_dropout", _plain(model.input_dropout)),
         ]),
         ("Vocabulary", [
-            ("size", f"{tokenizer.vocab_size:,}" + ", one of them for rare characters" * tokenizer.has_unknown),
+            ("size", f"{tokenizer.vocab_size:,}" + ", one of them for rare characters" * tokenizer.has_unknown
+             + ", one of them for the end of a record" * tokenizer.has_end),
             ("characters", _characters(tokenizer.characters)),
         ]),
         ("Result", [
@@ -150,6 +152,7 @@ def _sections(path: Path, metadata: Metadata, run: Run | None) -> list[tuple[str
             ("corpus", _plain(corpus.name)),
             *(("file" if n == 0 else "", source) for n, source in enumerate(corpus.sources)),
             ("characters", number(corpus.characters, ",.0f")),
+            *_records(corpus.records),
             ("sha256", _plain(corpus.sha256)),
             *((key, _plain(value)) for key, value in corpus.settings.items()),
             ("created", metadata.created),
@@ -158,6 +161,19 @@ def _sections(path: Path, metadata: Metadata, run: Run | None) -> list[tuple[str
         ]),
     ]  # fmt: skip
     return [(title, [(label, value) for label, value in pairs if value]) for title, pairs in sections]
+
+
+def _records(records: RecordsDescription | None) -> list[tuple[str, str]]:
+    """How many records there were, and their labels."""
+    if records is None:
+        return []
+    training = number(records.training, ",.0f", " of them to train on")
+    counts = ", ".join(filter(None, [number(records.count, ",.0f"), training]))
+    return [("number of records", counts), ("labels", _names(records.labels))]
+
+
+def _names(names: Sequence[str], limit: int = 12) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
 
 
 def _history(history: Sequence[Validation]) -> list[tuple[str, ...]]:

@@ -38,6 +38,7 @@ _COPIES = 3
 """Number of copied spans that `--check` shows."""
 
 _choice = functools.partial(setting, config=SamplingConfig, section="Sampling controls, in order of application")
+_constraint = functools.partial(setting, config=SamplingConfig, section="Constraints")
 _end = functools.partial(setting, config=SamplingConfig, section="End of the text")
 
 
@@ -49,6 +50,8 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
         'textgen sample --prompt "CAPTAIN THRUPP: " --until line --length 1 --count 5',
         "textgen sample --temperature 0.3,0.6,1 --top-p 0.95 --stop . --include-stop --prompt 'Nan '",
         "textgen sample --length 300 --trim sentence",
+        "textgen sample --match '[A-Z][a-z]{3,8}' --count 5",
+        "textgen sample --starts-with 'The ' --contains sea --ends-with . --max-length 120",
         "echo 'Oda Penhale said' | textgen sample --until paragraph --no-echo",
         "textgen sample --prompt-file corpora/README.md --unknown skip --length 100",
         "textgen sample --json --count 2 --logprobs 3 --length 20",
@@ -96,6 +99,12 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 )
 @_choice("--ban", metavar="CHARACTERS", show_default=False)
 @_choice("--allow", metavar="CHARACTERS", show_default=False)
+@_constraint("--match", metavar="REGEX", show_default=False)
+@_constraint("--starts-with", metavar="TEXT", show_default=False)
+@_constraint("--ends-with", metavar="TEXT", show_default=False)
+@_constraint("--contains", metavar="TEXT")
+@_constraint("--min-length")
+@optional("--max-length", config=SamplingConfig, section="Constraints")
 @_choice("--repetition-penalty")
 @_choice("--repetition-window")
 @_choice("--temperature")

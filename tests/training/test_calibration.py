@@ -1,0 +1,89 @@
+"""At the end of training, the logits are scaled to the lowest validation loss."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_runs import TINY, everything
+
+import textgen
+from textgen.corpus import encode_corpus, open_corpus
+from textgen.engine import Engine
+from textgen.engine.scoring import score_ids
+from textgen.model.read import read_checkpoint
+from textgen.runs.run import Run
+from textgen.training.recipe import recommend
+from textgen.training.trainer import SCALES
+
+STREAMS = 4
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> Path:
+    path = tmp_path_factory.mktemp("text") / "haven.txt"
+    path.write_bytes((bundled_corpus / "marrow_haven.txt").read_bytes()[:6000])
+    return path
+
+
+def train(text: Path, folder: Path, **settings: object) -> Run:
+    # Trained with logits scaled down, a model is surer of itself than it should be without that scale.
+    chosen = {**TINY, "epochs": 2.0, "seed": 2, "logit_scale": 0.9, "calibrate": True, "validate_every": 40, **settings}
+    return textgen.train(text, name="run", checkpoints=folder, **chosen)
+
+
+def loss_by_hand(run: Run, text: Path, scale: float = 1.0) -> float:
+    """The loss on the validation text of the best model, with scaled logits."""
+    best, ids = read_checkpoint(run.best), encode_corpus(open_corpus(text)).held_out
+    kernel, bias = (np.float32(scale) * array for array in (best.weights.head_kernel, best.weights.head_bias))
+    weights = replace(best.weights, head_kernel=kernel, head_bias=bias)
+    return -float(np.mean(score_ids(Engine(best.model, weights), ids, streams=STREAMS)))
+
+
+def test_the_best_model_has_the_scale_with_the_lowest_loss_and_the_last_state_its_own(
+    text: Path, tmp_path: Path
+) -> None:
+    run = train(text, tmp_path)
+    metrics, best, last = run.metadata.metrics, read_checkpoint(run.best), read_checkpoint(run.last)
+    scale = metrics.logit_scale
+    assert scale in SCALES
+    assert scale < 1.0
+    np.testing.assert_array_equal(best.weights.head_kernel, np.float32(scale) * last.weights.head_kernel)
+    np.testing.assert_array_equal(best.weights.head_bias, np.float32(scale) * last.weights.head_bias)
+    np.testing.assert_array_equal(best.weights.embedding, last.weights.embedding)
+    assert metrics.val_loss == metrics.best_val_loss == pytest.approx(loss_by_hand(run, text), abs=1e-5)
+    for other in SCALES:
+        assert loss_by_hand(run, text, other / scale) > metrics.val_loss - 1e-6
+
+
+def test_the_whole_validation_text_is_scored_with_the_scale_of_its_part(text: Path, tmp_path: Path) -> None:
+    metrics = (run := train(text, tmp_path, validation_characters=520)).metadata.metrics
+    assert metrics.logit_scale != 1.0
+    assert metrics.whole_val_loss == pytest.approx(loss_by_hand(run, text), abs=1e-5)
+
+
+def test_validations_before_the_end_and_runs_without_it_change_nothing(text: Path, tmp_path: Path) -> None:
+    with_it, without = (train(text, tmp_path / name, calibrate=name == "with") for name in ("with", "without"))
+    before, after = (run.history for run in (with_it, without))
+    assert [row.val_loss for row in before[:-1]] == [row.val_loss for row in after[:-1]]
+    assert before[-1].val_loss < after[-1].val_loss
+    weights = [read_checkpoint(run.last).weights.arrays() for run in (with_it, without)]
+    assert all(map(np.array_equal, *weights))
+    assert without.metadata.metrics.logit_scale == 1.0
+
+
+def test_a_run_goes_on_from_its_own_logits(text: Path, tmp_path: Path) -> None:
+    # A schedule that does not depend on the end, so that a run in two parts is the run in one.
+    flat = {"decay_fraction": 0.0, "halved_fraction": 0.0, "warmup_steps": 0}
+    whole = train(text, tmp_path / "whole", **flat, epochs=1.0)
+    train(text, tmp_path / "parts", **flat, epochs=0.5)
+    parts = textgen.resume("run", checkpoints=tmp_path / "parts", epochs=1.0)
+    got, expected = everything(parts), everything(whole)
+    weights = [name for name in expected if name.startswith(("last.keras", "best.keras"))]
+    assert weights
+    assert [name for name in weights if got[name] != expected[name]] == []
+
+
+def test_the_recipe_calibrates() -> None:
+    assert recommend(1_000_000, 65).training.calibrate
+    assert not recommend(1_000_000, 65, training={"calibrate": False}).training.calibrate
