@@ -154,7 +154,7 @@ def test_every_control_reaches_the_writer(writer: Writer) -> None:
     )
     (values,) = map(json.loads, sample(*line.split(), "--json").stdout.splitlines())
     assert values["parameters"] == {
-        "ban": "xy", "allow": string.ascii_lowercase,
+        "label": [], "ban": "xy", "allow": string.ascii_lowercase,
         "match": "", "starts_with": "", "ends_with": "", "contains": [], "min_length": 0, "max_length": None,
         "repetition_penalty": 1.2, "repetition_window": 9, "temperature": [0.5, 1.5], "top_k": 9, "top_p": 0.9,
         "min_p": 0.01, "typical_p": 0.95, "max_new_tokens": 12, "until": "line", "stop": ["q", "zz"],

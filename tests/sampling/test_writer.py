@@ -47,6 +47,7 @@ CONSTRAINED: dict[str, Any] = {
     "max_length": 30,
 }
 EVERYTHING: dict[str, Any] = {
+    "label": (),  # A label needs a model that has it: tests/sampling/test_labels.py
     "ban": "xyzÉ",
     "allow": "abcdefghijklmnopqrstuvwxyz \n",
     "repetition_penalty": 1.5,

@@ -161,11 +161,12 @@ def _forward(
     cell, factor = layer.cell, layer.factor
     projected = _product(factor(tf.transpose(weights.kernel)), columns_in) + weights.bias[:, None]
     projected_at = layer.by_step(projected)
+    keep_at = None if keep is None else _unstacked(keep, layer.units)
     transposed = factor(tf.transpose(weights.recurrent_kernel))
 
     def forward(step: Tensor, state: list[Tensor], states: list[Any], saved: list[Any]) -> tuple[Any, ...]:
         if keep is not None:
-            state = _kept(state, keep[step])
+            state = _kept(state, keep_at.read(step))
         inner = _product(transposed, factor(state[0]))
         if not layer.merged:
             inner = inner + weights.inner_bias[:, None]
@@ -190,6 +191,7 @@ def _backward(
     """
     cell, factor = layer.cell, layer.factor
     d_outputs_at = layer.by_step(d_outputs)
+    keep_at = None if record.keep is None else _unstacked(record.keep, layer.units)
     back = factor(weights.recurrent_kernel)
 
     def backward(
@@ -198,7 +200,8 @@ def _backward(
         d_state = [d_state[0] + d_outputs_at.read(step), *d_state[1:]]
         saved, before = [array.read(step) for array in record.saved], [array.read(step) for array in record.states]
         if record.keep is not None:
-            before = _kept(before, record.keep[step])
+            keep = keep_at.read(step)
+            before = _kept(before, keep)
         dz, d_product, d_state = cell.gradient(d_state, saved, before, weights.peephole)
         d_product = factor(d_product)
         d_projected = d_projected.write(step, d_product if layer.merged else factor(dz))
@@ -207,7 +210,7 @@ def _backward(
         through = _product(back, d_product)
         d_state = [through if d_state[0] is None else d_state[0] + through, *d_state[1:]]
         if record.keep is not None:
-            d_state = _kept(d_state, record.keep[step])
+            d_state = _kept(d_state, keep)
         return step - 1, d_state, d_projected, d_inner
 
     by_product = [tf.TensorArray(layer.compute_dtype, layer.time) for _ in range(2)]
@@ -242,6 +245,11 @@ def _products(
 
 def _product(a: Tensor, b: Tensor, **options: bool) -> Tensor:
     return tf.cast(tf.matmul(a, b, **options), tf.float32)
+
+
+def _unstacked(keep: Tensor, units: int) -> Any:
+    # Repeated for every unit: to multiply tensors of one shape is faster than to repeat a row within each product.
+    return tf.TensorArray(keep.dtype, keep.shape[0]).unstack(tf.tile(keep, (1, units, 1)))
 
 
 def _kept(state: Sequence[Tensor], keep: Tensor) -> list[Tensor]:
