@@ -15,8 +15,8 @@ from textgen.sampling.logits import controlled, draw
 from textgen.sampling.margin import Margin
 
 NO_CONTROLS = {
-    *CONSTRAINTS, "label", "repetition_window", "max_new_tokens", "stop", "include_stop", "until", "trim", "unknown",
-    "seed",
+    *CONSTRAINTS, "label", "repetition_window", "max_new_tokens", "stop", "include_stop", "until", "trim",
+    "unknown", "seed",
 }  # fmt: skip
 """What of a `SamplingConfig` decides nothing about a character."""
 

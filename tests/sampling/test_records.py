@@ -182,3 +182,12 @@ def test_hashes_that_are_not_as_written_are_refused(run: Writer, tmp_path: Path)
         forged = forge(run.path, tmp_path / "forged.keras", members={RECORDS: npz({"hashes": array})})
         with pytest.raises(CheckpointError, match=r"records\.npz in it is not as textgen writes it"):
             read_record_hashes(forged)
+
+
+def test_constraints_hold_for_whole_records(writer: Writer) -> None:
+    controls = {"temperature": 1.0, "seed": 5, "max_new_tokens": 30}
+    for sample in writer.generate_records(60, match="[ab]{2,5}c", **controls):
+        assert re.fullmatch("[ab]{2,5}c", sample.text)
+    new = writer.generate_records(20, unique=True, starts_with="ab", min_length=3, max_length=8, **controls)
+    assert len({sample.text for sample in new}) == 20
+    assert all(sample.text.startswith("ab") and 3 <= len(sample.text) <= 8 for sample in new)

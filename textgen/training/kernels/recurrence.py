@@ -161,7 +161,7 @@ def _forward(
     cell, factor = layer.cell, layer.factor
     projected = _product(factor(tf.transpose(weights.kernel)), columns_in) + weights.bias[:, None]
     projected_at = layer.by_step(projected)
-    keep_at = None if keep is None else _unstacked(keep, layer.units)
+    keep_at: Any = None if keep is None else _unstacked(keep, layer.units)
     transposed = factor(tf.transpose(weights.recurrent_kernel))
 
     def forward(step: Tensor, state: list[Tensor], states: list[Any], saved: list[Any]) -> tuple[Any, ...]:
@@ -191,7 +191,7 @@ def _backward(
     """
     cell, factor = layer.cell, layer.factor
     d_outputs_at = layer.by_step(d_outputs)
-    keep_at = None if record.keep is None else _unstacked(record.keep, layer.units)
+    keep_at: Any = None if record.keep is None else _unstacked(record.keep, layer.units)
     back = factor(weights.recurrent_kernel)
 
     def backward(
