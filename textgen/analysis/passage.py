@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
-from textgen.config import InsightConfig
+from textgen.config import InsightConfig, require
 from textgen.corpus.context import context_ids
-from textgen.corpus.record_text import encode_text
+from textgen.corpus.record_text import encode_given, encode_text, first_characters
 from textgen.errors import CorpusError
 from textgen.runs.find import resolve_checkpoint
 from textgen.sampling.writer import Writer, load
@@ -62,18 +63,27 @@ def open_writer(run: PathLike | Writer | None, checkpoints: PathLike) -> Writer:
     return run if isinstance(run, Writer) else load(resolve_checkpoint(run, checkpoints=checkpoints))
 
 
-def read_passage(writer: Writer, text: str, config: InsightConfig) -> Passage:
-    """The first `config.limit` characters of a text.
+def read_passage(writer: Writer, text: str | Sequence[str], config: InsightConfig) -> Passage:
+    """The first `config.limit` characters of a text, or of records.
 
     Raises:
         CorpusError: the text is empty, or all of these characters are outside the vocabulary.
         UnknownCharacterError: some of them are outside the vocabulary, and `config.unknown` refuses them.
     """
-    text = writer.as_trained(text)
+    tokenizer = writer.tokenizer
+    if isinstance(text, str):
+        text = writer.as_trained(text)
+        start = text[: config.limit]
+        ids = encode_text(tokenizer, start, writer.reading, unknown=config.unknown, ended=len(start) == len(text))
+    else:
+        require(tokenizer.has_end, "text", "a string for a run on running text", text)
+        records = list(map(writer.as_trained, text))
+        begun, ended = first_characters(records, config.limit)
+        ids = encode_given(tokenizer, begun, unknown=config.unknown)
+        ids, text = ids if ended else ids[:-1], "".join(f"{record}\n" for record in records)
+        start = text[: config.limit]
     if not text:
         raise CorpusError("There is nothing to analyse: the text is empty.")
-    tokenizer, start = writer.tokenizer, text[: config.limit]
-    ids = encode_text(tokenizer, start, writer.reading, unknown=config.unknown, ended=len(start) == len(text))
     if not len(ids):
         raise CorpusError(
             "There is nothing to analyse: none of the text's characters is in the model's vocabulary. Give a text like "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +119,7 @@ class Surprise:
 
 def surprise(
     run: PathLike | Writer | None,
-    text: str,
+    text: str | Sequence[str],
     *,
     checkpoints: PathLike = CHECKPOINTS,
     limit: int = _DEFAULT.limit,
@@ -131,7 +131,7 @@ def surprise(
 
     Args:
         run: a run's name, a run's folder, a `.keras` file, or a writer; None takes the newest run.
-        text: the text to read, from its first character, with carried state.
+        text: the text to read, from its first character, with carried state; for a run on records also a list of them.
         checkpoints: the folder of the run folders.
         limit: the maximum number of characters to read, in [1, 100,000].
         alternatives: how many of the most likely characters to record at each position, in [1, 20].

@@ -33,6 +33,7 @@ _COMMANDS = {
     "Judge": {
         "eval": "textgen.cli.commands.eval",
         "score": "textgen.cli.commands.score",
+        "classify": "textgen.cli.commands.classify",
         "novelty": "textgen.cli.commands.novelty",
         "neurons": "textgen.cli.commands.neurons",
     },

@@ -214,6 +214,15 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" or not _steers(c) else ascii(c)[1:-1] for c in text)
 
 
+def on_one_line(text: str) -> str:
+    r"""A text without the characters that part lines and columns.
+
+    >>> print(on_one_line("The sea,\nthe\tsea"))
+    The sea,\nthe\tsea
+    """
+    return text.replace("\n", r"\n").replace("\r", r"\r").replace("\t", r"\t")
+
+
 def _steers(character: str) -> bool:
     """Whether a character is a control character or a lone surrogate."""
     code = ord(character)

@@ -268,3 +268,18 @@ def errors_option(function: F) -> F:
 def json_option(help: str) -> Callable[[F], F]:  # noqa: A002
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help=help)
+
+
+def text_field_option(function: F) -> F:
+    """`--text-field`, for a FILE that may be a table."""
+    return optional(
+        "--text-field",
+        metavar="NAME",
+        otherwise="for a .csv, .tsv or .jsonl file the run's",
+        help="Column or field of FILE, a table, that holds the text; each row is a record.",
+    )(function)
+
+
+def label_field_option(help: str, otherwise: str | None = None) -> Callable[[F], F]:  # noqa: A002
+    """`--label-field`, for a FILE that may be a table."""
+    return optional("--label-field", metavar="NAME,...", otherwise=otherwise, help=help)

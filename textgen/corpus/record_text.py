@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,37 @@ def encode_text(
     """
     if tokenizer.end_id is None:
         return tokenizer.encode(text, unknown=unknown)
+    ids = encode_given(tokenizer, cut_records(text, config), unknown=unknown)
+    return ids if ended or text.endswith("\n") else ids[:-1]
+
+
+def encode_given(tokenizer: CharTokenizer, records: Sequence[str], *, unknown: Unknown = "auto") -> NDArray[Any]:
+    """The ids of records, each with END after it, by a vocabulary that has one.
+
+    Raises:
+        UnknownCharacterError: as `encode_text`.
+
+    >>> encode_given(CharTokenizer("ab", has_end=True), ["ab", "b"]).tolist()
+    [0, 1, 2, 1, 2]
+    """
     end = np.array([tokenizer.end_id], tokenizer.dtype)
     # Of all at once, so that an error names all characters that are not known.
-    records = cut_records(text, config)
     tokenizer.encode("".join(records), unknown=unknown)
     parts = [part for record in records for part in (tokenizer.encode(record, unknown=unknown), end)]
-    ids = np.concatenate(parts) if parts else end[:0]
-    return ids if ended or text.endswith("\n") else ids[:-1]
+    return np.concatenate(parts) if parts else end[:0]
+
+
+def first_characters(records: Sequence[str], limit: int | None) -> tuple[list[str], bool]:
+    """The records that the first `limit` characters belong to, ends counted, and whether the last one is whole.
+
+    >>> first_characters(["Ada", "Bea"], 6), first_characters(["Ada", "Bea"], 8), first_characters(["Ada"], None)
+    ((['Ada', 'Be'], False), (['Ada', 'Bea'], True), (['Ada'], True))
+    """
+    found: list[str] = []
+    left = limit
+    for record in records:
+        if left is not None and left <= len(record):
+            return ([*found, record[:left]] if left else found), not left
+        found.append(record)
+        left = None if left is None else left - len(record) - 1
+    return found, True

@@ -50,8 +50,8 @@ class Records:
         """The length of each record in characters, without its end, `(records,)`."""
         return np.diff(self.starts) - 1
 
-    def label_counts(self) -> dict[str, int]:
-        """How many records have each label, in the order of `labels`.
+    def label_counts(self, *, training: bool = False) -> dict[str, int]:
+        """How many records have each label, in the order of `labels`; with `training`, how many of those that train.
 
         >>> Records(
         ...     starts=np.array([0, 4, 9]), training=2, labels=("poe", "sea"), label_sets=((), (0, 1), (0,)),
@@ -59,7 +59,8 @@ class Records:
         ... ).label_counts()
         {'poe': 2, 'sea': 1}
         """
-        uses = np.bincount(self.label_of, minlength=len(self.label_sets)).tolist()
+        label_of = self.label_of[: self.training] if training else self.label_of
+        uses = np.bincount(label_of, minlength=len(self.label_sets)).tolist()
         counts = dict.fromkeys(self.labels, 0)
         for members, used in zip(self.label_sets, uses, strict=True):
             for member in members:

@@ -6,7 +6,7 @@ The protocols differ in the context from which each character is predicted:
 - `score_ids` with several streams: the text is split into parts of the same length, read in parallel, and each begins
   without context. Many times faster, and nearly the same result for parts of some thousand characters.
 - `score_windows`: the characters before it in its window, as nanoGPT evaluates.
-- `score_records`: those before it in its record.
+- `score_records`: those before it in its record. For records with labels see `textgen.engine.label_scoring`.
 
 In each, every id (but the first where there are no records) is predicted exactly once, and results are deterministic.
 """
@@ -14,7 +14,7 @@ In each, every id (but the first where there are no records) is predicted exactl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from textgen.config import CorpusConfig, Unknown, plain, require
 from textgen.corpus.context import context_ids
 from textgen.corpus.record_batches import nearest_starts
-from textgen.corpus.record_text import encode_text
+from textgen.corpus.record_text import encode_given, encode_text
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Network
 
@@ -71,7 +71,7 @@ class Score:
 def score_text(
     engine: Network,
     tokenizer: CharTokenizer,
-    text: str,
+    text: str | Sequence[str],
     *,
     streams: int = 1,
     unknown: Unknown = "auto",
@@ -87,7 +87,7 @@ def score_text(
     Args:
         engine: the network.
         tokenizer: its vocabulary.
-        text: at least one character.
+        text: at least one character; for a network that was trained on records it may be a list of records.
         streams: the number of parts to read it in; see the module.
         unknown: how characters outside the vocabulary are encoded: see `CharTokenizer.encode`. The probability of the
             unknown id is that of any such character.
@@ -99,9 +99,15 @@ def score_text(
         UnknownCharacterError: the text holds characters outside the vocabulary, and `unknown` refuses them.
         ConfigError: nothing of the text is left to score, or `streams` is out of its range.
     """
-    ids = encode_text(tokenizer, text, reading or CorpusConfig(), unknown=unknown, ended=ended)
+    if isinstance(text, str):
+        ids = encode_text(tokenizer, text, reading or CorpusConfig(), unknown=unknown, ended=ended)
+    else:
+        require(tokenizer.has_end, "text", "a string for a run on running text", text)
+        ids = encode_given(tokenizer, text, unknown=unknown)
+        ids = ids if ended else ids[:-1]
     require(len(ids) > 0, "text", "at least one character that the model knows", text)
-    if tokenizer.end_id is not None:
+    if tokenizer.end_id is not None or not isinstance(text, str):
+        assert tokenizer.end_id is not None
         logprobs = score_records(engine, ids, end_id=tokenizer.end_id, streams=streams, progress=progress)
         return Score(tokenizer.decode(ids), logprobs)
     before = context_ids(tokenizer, ids[:0])
@@ -142,7 +148,7 @@ def score_ids(
     inputs[:predicted], targets[:predicted] = ids[:-1], ids[1:]
     shape = (rows, length)
     real = np.arange(rows * length).reshape(shape) < predicted
-    logprobs = _score(engine, inputs.reshape(shape), targets.reshape(shape), progress, observe, real=real)
+    logprobs = score_rows(engine, inputs.reshape(shape), targets.reshape(shape), progress, observe, real=real)
     return logprobs.reshape(-1)[:predicted]
 
 
@@ -183,7 +189,7 @@ def score_records(
     real = places < borders[1:, None]
     inputs = np.concatenate([np.array([end_id], ids.dtype), ids[:-1]])
     places = np.minimum(places, count - 1)
-    return _score(engine, inputs[places], ids[places], progress, observe, real=real, labels=labels)[real]
+    return score_rows(engine, inputs[places], ids[places], progress, observe, real=real, labels=labels)[real]
 
 
 def _checked(streams: int) -> int:
@@ -220,18 +226,18 @@ def score_windows(
     for first in range(0, full, batch_size):
         part = slice(first * length, min(first + batch_size, full) * length)
         inputs, targets = ids[:-1][part].reshape(-1, length), ids[1:][part].reshape(-1, length)
-        result[part] = _score(engine, inputs, targets, None).reshape(-1)
+        result[part] = score_rows(engine, inputs, targets, None).reshape(-1)
         if progress is not None:
             progress(part.stop, predicted)
     if predicted % length:
         rest = slice(full * length, predicted)
-        result[rest] = _score(engine, ids[:-1][None, rest], ids[1:][None, rest], None)[0]
+        result[rest] = score_rows(engine, ids[:-1][None, rest], ids[1:][None, rest], None)[0]
         if progress is not None:
             progress(predicted, predicted)
     return result
 
 
-def _score(
+def score_rows(
     engine: Network,
     inputs: Ids,
     targets: Ids,

@@ -23,6 +23,7 @@ class RecordsDescription:
         seed: the seed of the split.
         labels: the distinct labels, sorted, in the order of their indices.
         most_labels: the most labels of one record.
+        label_counts: for each label, how many of the records that were trained on have it.
     """
 
     count: int | None = None
@@ -30,6 +31,7 @@ class RecordsDescription:
     seed: int | None = None
     labels: tuple[str, ...] = ()
     most_labels: int | None = None
+    label_counts: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, records: Records) -> RecordsDescription:
@@ -40,11 +42,13 @@ class RecordsDescription:
             seed=records.seed,
             labels=records.labels,
             most_labels=max(map(len, records.label_sets)),
+            label_counts=tuple(records.label_counts(training=True).values()),
         )
 
     def to_json(self) -> dict[str, Any]:
         """The description as plain JSON values."""
-        return dataclasses.asdict(self) | {"labels": list(self.labels)}
+        counts = None if self.label_counts is None else list(self.label_counts)
+        return dataclasses.asdict(self) | {"labels": list(self.labels), "label_counts": counts}
 
     @classmethod
     def from_json(cls, values: Any) -> RecordsDescription:
@@ -62,7 +66,15 @@ class RecordsDescription:
             seed=count(values.get("seed")),
             labels=tuple(labels),
             most_labels=count(values.get("most_labels")),
+            label_counts=_counts(values.get("label_counts"), len(labels)),
         )
+
+
+def _counts(values: Any, number: int) -> tuple[int, ...] | None:
+    """A count for each of some labels; None where it is anything else."""
+    found = [count(value) for value in values] if isinstance(values, list) else []
+    counts = tuple(value for value in found if value is not None)
+    return counts if isinstance(values, list) and len(counts) == len(values) == number else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The public API of a trained model: sampling, completion, scoring and adaptation, without TensorFlow."""
+"""The public API of a trained model: sampling, completion, scoring, classifying and adaptation, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from textgen.system import PathLike
 if TYPE_CHECKING:
     from textgen.engine import Network
     from textgen.sampling.adapting import Adaptation, Progress
+    from textgen.sampling.classifying import Classified
 
 _ADAPTATION = AdaptationConfig()
 _TEXTS = ("ban", "allow", "starts_with", "ends_with")
@@ -318,11 +319,39 @@ class Writer:
             allow=limits.allow,
         )
 
-    def score(self, text: str, *, streams: int = 1, unknown: Unknown = "auto") -> Score:
+    def score(self, text: str | Sequence[str], *, streams: int = 1, unknown: Unknown = "auto") -> Score:
         """The log-probability of each character of `text`; see `textgen.engine.scoring.score_text`."""
-        return score_text(
-            self.engine, self.tokenizer, self.as_trained(text), streams=streams, unknown=unknown, reading=self.reading
-        )
+        read = self.as_trained(text) if isinstance(text, str) else list(map(self.as_trained, text))
+        return score_text(self.engine, self.tokenizer, read, streams=streams, unknown=unknown, reading=self.reading)
+
+    def classify(self, texts: Sequence[str], *, uniform: bool = False, unknown: Unknown = "auto") -> list[Classified]:
+        """The probability of each label given a text, for several texts, by Bayes' rule.
+
+        It is in proportion to the label's prior times the probability of the text as a record with this label alone,
+        its end included; see `textgen.sampling.classifying`. Where records have several labels, each is scored by
+        itself, and their probabilities have the sum 1 all the same.
+
+        Args:
+            texts: the texts, each as one record.
+            uniform: take all labels for equally likely beforehand; by default a label's prior is its share of the
+                labels of the training records.
+            unknown: how characters that the model never saw are treated: see `CharTokenizer.encode`.
+
+        Returns:
+            For each text a `Classified`, with `label`, its `probability`, and all `probabilities`.
+
+        Raises:
+            ConfigError: the model was not trained on records with labels, or `texts` is a single string.
+            UnknownCharacterError: a text holds characters that the model never saw, and `unknown` refuses them.
+            RunError: the checkpoint does not say how many records have each label, and `uniform` is not set.
+
+        Example:
+            for found in textgen.load("poems").classify(["The sea was calm.", "Once upon a midnight"]):
+                print(found.label, found.probability)
+        """
+        from textgen.sampling.classifying import classify
+
+        return classify(self, texts, uniform=uniform, unknown=unknown)
 
     def adapt(
         self,

@@ -6,12 +6,15 @@ run, text -> evaluate -> Evaluation: Protocol (carried, windows, ...), Calibrati
 from textgen.analysis.evaluation.baselines import Baseline, compress, uniform, unigram
 from textgen.analysis.evaluation.bootstrap import Interval, block_bootstrap
 from textgen.analysis.evaluation.calibration import Calibration, TemperatureScaling
+from textgen.analysis.evaluation.classification import Classification, Confusion
 from textgen.analysis.evaluation.evaluating import evaluate
 from textgen.analysis.evaluation.evaluation import Evaluation, Protocol
 
 __all__ = [
     "Baseline",
     "Calibration",
+    "Classification",
+    "Confusion",
     "Evaluation",
     "Interval",
     "Protocol",

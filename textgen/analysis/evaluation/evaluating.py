@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from textgen.analysis.evaluation.baselines import MOST_TRAINING, Baseline, compress, uniform, unigram
 from textgen.analysis.evaluation.bootstrap import LEAST, block_bootstrap
 from textgen.analysis.evaluation.calibration import TemperatureScaling
+from textgen.analysis.evaluation.classifying import classify_records
 from textgen.analysis.evaluation.evaluation import Evaluation, Protocol
-from textgen.analysis.evaluation.record_text import given_records, held_out_records, own_records
+from textgen.analysis.evaluation.record_text import RunRecords, given_records, held_out_records, own_records, trained_on
 from textgen.analysis.evaluation.scored_text import ScoredText, given, held_out, utf8
 from textgen.config import AdaptationConfig, EvaluationConfig, Unknown, require
 from textgen.corpus.tokenizer import CharTokenizer
+from textgen.engine.label_scoring import score_labelled
 from textgen.engine.mixture import mix_logprobs
 from textgen.engine.scoring import score_ids, score_records, score_windows
 from textgen.errors import RunError
@@ -41,8 +43,9 @@ _GZIP_WINDOW, _BZ2_BLOCK = 32 << 10, 900_000
 
 def evaluate(
     run: PathLike | Writer | None = None,
-    text: str | None = None,
+    text: str | Sequence[str] | None = None,
     *,
+    labels: Sequence[Sequence[str]] | None = None,
     corpus: PathLike | Sequence[PathLike] = (),
     checkpoints: PathLike = CHECKPOINTS,
     name: str = "a given text",
@@ -58,7 +61,10 @@ def evaluate(
     Args:
         run: a run's name, a run's folder, a `.keras` file, or a writer; None takes the newest run.
         text: the text to score. None takes the run's held-out text, which is read again from its sources; a mixture's
-            models must have the same one. Newlines and characters are normalised as the training text's were.
+            models must have the same one. Newlines and characters are normalised as the training text's were. For a
+            run on records it may also be a list of records.
+        labels: the labels of each record of such a list, given which it is scored; those that the model does not know
+            are ignored.
         corpus: where the run's own text is now: files or folders; empty takes the recorded places.
         checkpoints: the folder of the run folders.
         name: what to call a given text.
@@ -68,8 +74,8 @@ def evaluate(
         dynamic: whether to run dynamic evaluation, too.
         seed: the bootstrap's.
         unknown: how to treat characters of a given text outside the vocabulary: see `CharTokenizer.encode`.
-        progress: called with the stage ("reading", "carried", "windows", "statistics", "dynamic" or "compressing"), the
-            amount done and the total.
+        progress: called with the stage ("reading", "carried", "windows", "statistics", "dynamic", "classifying" or
+            "compressing"), the amount done and the total.
 
     Raises:
         RunError: there is no such run, or no text is given and its own is missing, has changed, or was not held out.
@@ -87,7 +93,7 @@ def evaluate(
     writer = run if isinstance(run, Writer) else load(resolve_checkpoint(run, checkpoints=checkpoints))
     report = progress or (lambda *_: None)
     by_record = writer.tokenizer.has_end
-    own, counts = None, None
+    own, counts, classification, records = None, None, None, None
     if by_record:
         require(not config.dynamic, "dynamic", "off for a run on records", config.dynamic)
         records, problem = own_records(
@@ -96,15 +102,23 @@ def evaluate(
         if records is not None:
             own, counts = records.text, records.counts
         scored = (
-            held_out_records(writer, records, problem) if text is None else given_records(writer, text, name, unknown)
+            held_out_records(writer, records, problem)
+            if text is None
+            else given_records(writer, text, labels, name, unknown)
         )
     else:
+        require(text is None or isinstance(text, str), "text", "a string for a run on running text", text)
+        assert text is None or isinstance(text, str)
         own, problem = _own_text(writer, corpus, functools.partial(report, "reading"))
         scored = held_out(writer, own, problem) if text is None else given(writer, own, text, name, unknown)
         counts = None if own is None else _id_counts(writer.tokenizer, own.counts.to_dict())
     scaling = TemperatureScaling()
     score = _score_records if by_record else _score_text
     protocols = score(writer, own, scored, config, scaling, report)
+    if by_record and scored.label_of is not None:
+        classification = classify_records(
+            writer, records, scored, seed=config.seed, progress=functools.partial(report, "classifying")
+        )
     baselines = _baselines(writer, own, scored, counts, functools.partial(report, "compressing"))
     return Evaluation(
         run=writer.name,
@@ -122,7 +136,8 @@ def evaluate(
         baselines=tuple(baselines),
         seed=config.seed,
         notes=tuple(_notes(writer, own, problem, scored)),
-        warnings=tuple(_warnings(writer, own, scored)) if text is not None else (),
+        warnings=() if text is None else tuple(_warnings(writer, own, scored, records)),
+        classification=classification,
     )
 
 
@@ -163,25 +178,25 @@ def _score_records(
     A window of one would have no meaning of its own.
     """
     del own
-    end, labels = writer.tokenizer.end_id, len(writer.labels)
+    end = writer.tokenizer.end_id
     assert end is not None
-    ends = scored.ids == end
-    records = int(np.count_nonzero(ends))
-    # Records of one set of labels are read together.
-    label_of = np.zeros(records, np.int32) if scored.label_of is None else scored.label_of
-    set_of = np.append(label_of, 0)[np.cumsum(ends) - ends]
-    found = np.empty(len(scored.ids))
-    for each in np.unique(set_of).tolist():
-        weights = np.zeros(labels, np.float32)
-        weights[list(scored.label_sets[each])] = 1.0
-        found[set_of == each] = score_records(
+    records = int(np.count_nonzero(scored.ids == end))
+    shared: Any = {
+        "end_id": end,
+        "streams": config.streams or _MOST_STREAMS,
+        "progress": functools.partial(report, "carried"),
+        "observe": scaling,
+    }
+    if scored.label_of is None:
+        found = score_records(writer.engine, scored.ids, **shared)
+    else:
+        found = score_labelled(
             writer.engine,
-            scored.ids[set_of == each],
-            end_id=end,
-            labels=weights if labels else None,
-            streams=config.streams or _MOST_STREAMS,
-            progress=functools.partial(report, "carried"),
-            observe=scaling,
+            scored.ids,
+            label_of=scored.label_of,
+            label_sets=scored.label_sets,
+            labels=len(writer.labels),
+            **shared,
         )
     title = "each record, with its end" + ", by its labels" * (scored.label_of is not None)
     return [_protocol("carried", title, found, config, records=records)]
@@ -315,9 +330,12 @@ def _notes(writer: Writer, own: RunText | None, problem: str, scored: ScoredText
     return notes
 
 
-def _warnings(writer: Writer, own: RunText | None, scored: ScoredText) -> list[str]:
+def _warnings(writer: Writer, own: RunText | None, scored: ScoredText, records: RunRecords | None) -> list[str]:
     """A warning if the model was trained on the text."""
     biased = "so the results are biased. Leave the file out to score the held-out text."
+    if records is not None:
+        known, count = trained_on(records, scored), int(np.count_nonzero(scored.ids == writer.tokenizer.end_id))
+        return [f"The model was trained on {known:,} of these {count:,} records, {biased}"] if known else []
     if any(scored.sha256 == each.metadata.corpus.sha256 for each, _ in writer.members):
         return [f"This is the text that the model was trained on, including the held-out part, {biased}"]
     if own is None or len(scored.text) < _NO_COINCIDENCE:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from textgen.analysis.evaluation.baselines import Baseline
 from textgen.analysis.evaluation.bootstrap import REPLICATES, Interval
 from textgen.analysis.evaluation.calibration import Calibration
+from textgen.analysis.evaluation.classification import Classification
 
 Split = Literal["held-out", "given"]
 
@@ -67,6 +68,7 @@ class Evaluation:
         notes: facts needed to interpret the results, a sentence each.
         warnings: reasons why the results may be too good, a sentence each.
         members: the names of a mixture's models with their weights; empty for a single model.
+        classification: how well the labels of the text's records are told; None for a text without labels.
     """
 
     run: str
@@ -85,6 +87,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     members: tuple[tuple[str, float], ...] = ()
+    classification: Classification | None = None
 
     @property
     def carried(self) -> Protocol:
@@ -130,6 +133,7 @@ class Evaluation:
                 {"name": each.name, "after_training": each.after_training, **_units(each.nats)}
                 for each in self.baselines
             ],
+            **({} if self.classification is None else {"classification": self.classification.to_json()}),
             "verdict": self.verdict,
             "notes": list(self.notes),
             "warnings": list(self.warnings),

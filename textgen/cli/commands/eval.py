@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,25 +16,31 @@ from textgen.cli.options import (
     checkpoints_option,
     errors_option,
     json_option,
+    label_field_option,
     optional,
     run_names,
     run_option,
     setting,
+    text_field_option,
 )
 from textgen.config import CorpusConfig, EvaluationConfig
 from textgen.config.corpus import DecodingErrors
 from textgen.display.format import table
 
 if TYPE_CHECKING:
-    from textgen.analysis.evaluation import Baseline, Evaluation, Interval
+    from textgen.analysis.evaluation import Baseline, Classification, Evaluation, Interval
 
 _COLUMNS = 80
+_MATRIX = 50
+"""Columns that a confusion matrix may take, without the labels' names."""
+
 _STAGES = {
     "reading": ("reading the text", "B"),
     "carried": ("state carried", " char"),
     "windows": ("windows", " char"),
     "statistics": ("measuring gradients", " char"),
     "dynamic": ("dynamic", " char"),
+    "classifying": ("labels", " char"),
     "compressing": ("gzip, bz2 and xz", "B"),
 }
 
@@ -45,6 +52,7 @@ _STAGES = {
         "textgen eval marrow_haven",
         "textgen eval marrow_haven corpora/README.md --unknown skip",
         "textgen eval marrow_haven --windows 64 --json",
+        "textgen eval short_texts",
         "textgen eval --run marrow_haven --run marrow_haven-2",
     ),
 )
@@ -62,6 +70,8 @@ _STAGES = {
 @setting("--windows", metavar="N", config=EvaluationConfig)
 @optional("--streams", config=EvaluationConfig)
 @setting("--dynamic", config=EvaluationConfig)
+@text_field_option
+@label_field_option("Column or field of FILE with a record's labels.", otherwise="the run's, if FILE has it")
 @setting("--encoding", config=CorpusConfig, help="FILE's encoding.")
 @errors_option
 @setting("--unknown", config=EvaluationConfig)
@@ -75,6 +85,8 @@ def eval(  # noqa: A001
     file: str | None,
     runs: tuple[str, ...],
     checkpoints: Path,
+    text_field: str | None,
+    label_field: str | None,
     encoding: str,
     errors: DecodingErrors | None,
     as_json: bool,
@@ -89,23 +101,40 @@ def eval(  # noqa: A001
     with the state carried over, and windows of N characters that each start without context. Also reports the best
     softmax temperature, and baselines: uniform, unigram, and xz, bz2 and gzip primed with the training text.
 
+    Of a run on records each record is scored by itself, its end included and given its labels. A run on a table reads
+    a .csv, .tsv or .jsonl FILE row by row. Where records have labels, the report says how well the model tells them, as
+    textgen classify does: accuracy, macro F1 and the confusion matrix of at most 2,000 records, beside the majority
+    class and a multinomial naive Bayes on n-grams of 1 to 5 characters (by scikit-learn, if it is installed).
+
     With --run in place of RUN several runs with one vocabulary are mixed, as in textgen sample. Without FILE they must
     have the same validation split.
     """
     from textgen.analysis.evaluation import evaluate
     from textgen.cli.bars import bars
     from textgen.cli.reading import load_writer, read_text
+    from textgen.cli.tables import open_table, read_all
 
     if file is None and run is not None and (runs or _is_text(run, checkpoints)):
         run, file = None, run
     if runs and (run is not None or (file is not None and _is_run(file, checkpoints))):
         raise click.UsageError("RUN and --run cannot be given together. Name every run with --run.", ctx)
     writer, name = load_writer(runs or run, checkpoints)
-    text = None if file is None else read_text(writer, file, encoding=encoding, errors=errors)
-    with bars(_STAGES) as progress:
-        found = evaluate(
-            writer, text, name="standard input" if file == "-" else file or "", progress=progress, **options
+    text: str | list[str] | None = None
+    labels = None
+    if file is not None:
+        table = open_table(
+            writer, file, encoding=encoding, errors=errors, text_field=text_field, label_field=label_field
         )
+        if table is None:
+            text = read_text(writer, file, encoding=encoding, errors=errors)
+        else:
+            text, labels = read_all(table)
+            labels = labels if table.config.label_field else None
+    elif text_field or label_field:
+        raise click.UsageError("--text-field and --label-field need FILE.", ctx)
+    with bars(_STAGES) as progress:
+        title = "standard input" if file == "-" else file or ""
+        found = evaluate(writer, text, labels=labels, name=title, progress=progress, **options)
     for warning in found.warnings:
         click.echo(f"Warning: {visible(warning)}", err=True)
     if as_json:
@@ -150,7 +179,28 @@ def _report(found: Evaluation, name: str) -> list[str]:
             rows.append(_row(f"  at temperature {found.calibration.temperature:.2f}", found.calibration.nats))
     rows += [_row(_title(baseline), baseline.nats) for baseline in found.baselines]
     lines = [*head, "", *table(rows, right=(1, 2, 3, 4)), "", *_wrapped(found.verdict)]
+    if found.classification is not None:
+        lines += ["", *_labels(found.classification)]
     return [*lines, "", *(line for note in found.notes for line in _wrapped(note))] if found.notes else lines
+
+
+def _labels(found: Classification) -> list[str]:
+    """How well labels are told: the scores, and the confusion matrix or, of many labels, the commonest confusions."""
+    records = f"{found.records:,} of {found.of:,}" if found.records < found.of else f"{found.of:,}"
+    rows = [(f"labels of {records} records", "accuracy", "macro F1")]
+    for name, each in (("model, by Bayes' rule", found.model), *found.baselines.items()):
+        rows.append((name, f"{100 * each.accuracy:.1f} %", f"{each.macro_f1:.3f}"))
+    lines = [*table(rows, right=(1, 2)), ""]
+    counts, letters = found.model.counts.tolist(), string.ascii_lowercase
+    width = max(len(f"{count:,}") for row in counts for count in row)
+    if len(counts) * (width + 2) <= _MATRIX:
+        lines.append("".join(f"{letter:>{width}}  " for letter in letters[: len(counts)]) + "<- the model's answer")
+        for letter, row, label in zip(letters, counts, found.model.labels, strict=False):
+            lines.append("".join(f"{count:>{width},}  " for count in row) + f"{letter} = {label}")
+    else:
+        lines.append("The commonest confusions:")
+        lines += [f"{count:>7,}  {true} taken for {answer}" for true, answer, count in found.model.commonest()]
+    return [*lines, *(line for note in found.notes for line in ["", *_wrapped(note)])]
 
 
 def _title(baseline: Baseline) -> str:

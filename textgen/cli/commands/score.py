@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cli.command import Command, command, visible
+from textgen.cli.command import Command, command, on_one_line, visible
 from textgen.cli.options import (
     AnyPath,
     adapt_option,
@@ -19,11 +19,13 @@ from textgen.cli.options import (
     optional,
     run_option,
     setting,
+    text_field_option,
 )
 from textgen.config import CorpusConfig, EvaluationConfig, InsightConfig, Unknown, require
 from textgen.config.corpus import DecodingErrors
 
 if TYPE_CHECKING:
+    from textgen.analysis.ranking import By, Ranking
     from textgen.engine.scoring import Score
     from textgen.sampling.writer import Writer
 
@@ -43,6 +45,8 @@ _MOST_PARTS = 64
         "head -c 600 corpora/marrow_haven.txt | textgen score - --show",
         "textgen score corpora/README.md --unknown skip --html surprise.html",
         "head -c 100 corpora/marrow_haven.txt | textgen score - --json --run marrow_haven",
+        "textgen score corpora/README.md --unknown skip --by line --top 5",
+        "textgen score corpora/short_texts.csv --run short_texts --by record --top 5",
     ),
 )
 @click.argument("file", type=AnyPath(allow_dash=True))
@@ -60,6 +64,14 @@ _MOST_PARTS = 64
     otherwise="all; 20,000 for --html",
     help="Read only the first N characters of FILE.",
 )
+@optional(
+    "--by",
+    type=click.Choice(["record", "line", "paragraph"]),
+    otherwise="the whole text",
+    help="Rank these parts of FILE by their bits per character, the highest first.",
+)
+@optional("--top", metavar="N", type=click.IntRange(1), otherwise="all", help="With --by, show only so many parts.")
+@text_field_option
 @click.option(
     "--show", is_flag=True, help="Show the text coloured by surprisal; with --json, add the log-probabilities."
 )
@@ -81,6 +93,9 @@ def score(
     unknown: Unknown,
     streams: int | None,
     limit: int | None,
+    by: By | None,
+    top: int | None,
+    text_field: str | None,
     show: bool,
     html: Path | None,
     alternatives: int,
@@ -91,38 +106,64 @@ def score(
     FILE is a text, or - for standard input. Fewer bits per character mean a better prediction. The state is carried
     over the whole text. The page is a single file that needs no network.
 
+    A run on records reads each record by itself, its end included and without labels; a run on a table reads another
+    .csv, .tsv or .jsonl table row by row, too.
+
+    --by writes a line for each part of the text, the worst predicted first, which may be errors or outliers: its bits
+    per character, its line (of a table, its record) and its text, with tabs between them. A run on records scores each
+    part by itself as a record; a run on running text scores it where it stands, after all that comes before it.
+
     Several runs with one vocabulary are mixed, as in textgen sample.
     """
     if adapt == file == "-":
         raise click.UsageError("FILE and --adapt cannot both be standard input.")
     require(limit is None or limit >= 1, "limit", "at least 1", limit)
+    if by is not None and (show or html is not None):
+        raise click.UsageError("--by cannot be given with --show or --html.")
+    if by is None and top is not None:
+        raise click.UsageError("--top needs --by.")
     if html is not None:
         from textgen.cli.watching import check_page
 
         page = InsightConfig(unknown=unknown, alternatives=alternatives, **({} if limit is None else {"limit": limit}))
         check_page(html)
     from textgen.cli.reading import adapt as adapt_to
-    from textgen.cli.reading import load_writer, mixed_runs, note_replaced, read_text
+    from textgen.cli.reading import load_writer, mixed_runs, note_replaced
+    from textgen.corpus.record_text import first_characters
 
     writer, name = load_writer(runs, checkpoints)
-    text = writer.as_trained(read_text(writer, file, encoding=encoding, errors=errors))
+    text = _read(writer, file, encoding=encoding, errors=errors, text_field=text_field)
+    whole = text if isinstance(text, str) else "".join(f"{record}\n" for record in text)
     if adapt is not None:
         writer = adapt_to(writer, adapt, encoding=encoding, errors=errors, unknown=unknown)
-    note_replaced(writer, text[:limit], unknown)
-    ended = limit is None or limit >= len(text)
-    scored = _score(writer, text[:limit], streams=streams, unknown=unknown, ended=ended)
+    note_replaced(writer, whole[:limit], unknown)
+    begun: str | list[str]
+    if isinstance(text, str):
+        begun, ended = text[:limit], limit is None or limit >= len(text)
+    else:
+        begun, ended = first_characters(text, limit)
+    if by is not None:
+        ranking = _rank(writer, begun, by, streams=streams, unknown=unknown)
+        scored = ranking.score
+    else:
+        scored = _score(writer, begun, streams=streams, unknown=unknown, ended=ended)
     if as_json:
-        shown = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}
-        figures = _figures(scored, text) | ({} if adapt is None else {"adapt": adapt})
+        shown: dict[str, Any] = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}
+        if by is not None:
+            shown = {"by": by, "ranking": ranking.to_json(top)}
+        figures = _figures(scored, whole) | ({} if adapt is None else {"adapt": adapt})
         click.echo(
             json.dumps({"file": file, "run": name, **mixed_runs(writer), **figures, **shown}, ensure_ascii=False)
         )
+    elif by is not None:
+        for each in ranking.parts[:top]:
+            click.echo(visible(f"{each.bits_per_character:.3f}\t{each.number}\t{on_one_line(each.text)}"))
     else:
         if show:
             from textgen.cli.shading import show as show_text
 
             show_text(scored)
-        for line in _lines(scored, text, name):
+        for line in _lines(scored, whole, name):
             click.echo(visible(line))
     if html is not None:
         from textgen.analysis.surprisal import surprise
@@ -161,7 +202,37 @@ def _lines(scored: Score, text: str, name: str) -> list[str]:
     ]
 
 
-def _score(writer: Writer, text: str, *, streams: int | None, unknown: Unknown, ended: bool) -> Score:
+def _read(
+    writer: Writer, file: str, *, encoding: str, errors: DecodingErrors | None, text_field: str | None
+) -> str | list[str]:
+    """FILE's text, or the records of a table."""
+    from textgen.cli.reading import read_text
+    from textgen.cli.tables import open_table, read_all
+
+    table = open_table(
+        writer, file, encoding=encoding, errors=errors, text_field=text_field, label_field=None, remember=False
+    )
+    if table is not None:
+        return read_all(table)[0]
+    return writer.as_trained(read_text(writer, file, encoding=encoding, errors=errors))
+
+
+def _rank(writer: Writer, text: str | list[str], by: By, *, streams: int | None, unknown: Unknown) -> Ranking:
+    """Ranks the parts of a text, with a progress bar."""
+    from textgen.analysis.ranking import rank
+    from textgen.cli.watching import reading_bar
+
+    with reading_bar() as progress:
+        return rank(writer, text, by=by, streams=_streams(len(text), streams), unknown=unknown, progress=progress)
+
+
+def _streams(characters: int, streams: int | None) -> int:
+    if streams is not None:
+        return streams
+    return 1 if characters <= _EXACT else min(_MOST_PARTS, characters // _PART)
+
+
+def _score(writer: Writer, text: str | list[str], *, streams: int | None, unknown: Unknown, ended: bool) -> Score:
     """Scores a text, with a progress bar."""
     from textgen.cli.watching import reading_bar
     from textgen.engine.scoring import score_text
@@ -169,8 +240,7 @@ def _score(writer: Writer, text: str, *, streams: int | None, unknown: Unknown, 
 
     if not text:
         raise CorpusError("There is nothing to score: the text is empty.")
-    if streams is None:
-        streams = 1 if len(text) <= _EXACT else min(_MOST_PARTS, len(text) // _PART)
+    streams = _streams(len("".join(text)), streams)
     with reading_bar() as progress:
         return score_text(
             writer.engine,
@@ -187,7 +257,8 @@ def _score(writer: Writer, text: str, *, streams: int | None, unknown: Unknown, 
 def _surprise(limit: int | None, show: bool, html: Path | None, as_json: bool, **options: Any) -> None:
     """The former name of `textgen score --show`: the text in colours, or as a page."""
     limit = InsightConfig().limit if limit is None else limit
-    score.callback(limit=limit, show=show or as_json or html is None, html=html, as_json=as_json, **options)  # type: ignore[misc]
+    shown = show or as_json or (html is None and options["by"] is None)
+    score.callback(limit=limit, show=shown, html=html, as_json=as_json, **options)  # type: ignore[misc]
 
 
 surprise = Command(
