@@ -54,16 +54,17 @@ def open_table(
     if label_field is not None:
         check_labels(writer, "--label-field")
     reading, kind = writer.reading, table_kind(file)
-    named = text_field or label_field
-    if not (named or (reading.text_field and kind)):
+    if text_field is label_field is None and (reading.text_field is None or kind is None):
         return None
     if kind is None and not is_stream(file):
-        option = "--text-field" if text_field else "--label-field"
+        option = "--label-field" if text_field is None else "--text-field"
         raise CorpusError(
             f"{file} is not named as a table, but {option} reads .csv, .tsv and .jsonl files. Rename it, or leave "
             f"{option} out."
         )
-    config = _settings(writer, encoding, errors).replace(records=None, text_field=text_field or reading.text_field)
+    config = _settings(writer, encoding, errors).replace(
+        records=None, text_field=reading.text_field if text_field is None else text_field
+    )
     with hint_at_waiting([file]):
         corpus = open_corpus(file, config=config)
         if config.text_field is None:
