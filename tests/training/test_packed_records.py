@@ -1,5 +1,6 @@
 """Packed records are learned and scored as each of them alone, through the kernels and through Keras's own layers."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -145,12 +146,11 @@ def test_labels_are_learned_and_not_decayed(halved: bool) -> None:
         batch_size=2, sequence_length=8, learning_rate=0.01, weight_decay=100.0, halved_fraction=0.5, state_reset=0.0
     )
     trainer = Trainer(network, model, training, shards=2, validation_streams=2)
-    trainer.halved.assign(halved)
     label_of = np.array([1, 0, 1, 0, 1, 1, 0, 0], np.int32)
     streams = RecordStreams(*records(), batch_size=2, sequence_length=8, seed=0, label_of=label_of)
     kernel = model.get_layer("label_embedding").kernel
     before = kernel.numpy()
-    step = tf.function(trainer.train_step)
+    step = tf.function(functools.partial(trainer.train_step, halves=halved))
     for number in range(2):
         inputs, targets, reset, labels = streams.batch(number)
         step((tf.constant(inputs), tf.constant(targets), tf.constant(reset), tf.constant(labels)))
