@@ -189,7 +189,7 @@ def test_starts_are_the_positions_of_the_sources(tmp_path: Path, normalize: Any)
 
 def test_a_place_in_a_text_without_line_breaks(tmp_path: Path) -> None:
     text = open_text(write_files(tmp_path / "files", a="abc" * 10), validation=0.0)
-    assert text.locate(7) == (str(tmp_path / "files" / "a.txt"), 1, 7)
+    assert text.locate(7) == (str(tmp_path / "files" / "a.txt"), 1, 7, None)
 
 
 def test_held_out_text_is_not_searched(three: TrainingText) -> None:

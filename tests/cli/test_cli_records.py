@@ -169,4 +169,4 @@ def test_new_records_are_not_in_the_file(here: Path) -> None:
     written = done.out.splitlines()
     assert len(written) == len(set(written)) == 50
     assert not words & set(written)
-    assert textgen.load(here / "names").reading == CorpusConfig(records="lines")
+    assert textgen.load(here / "names").reading.records == "lines"
