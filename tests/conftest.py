@@ -71,6 +71,27 @@ def names(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Ru
 
 
 @pytest.fixture(scope="session")
+def kinds(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Run":
+    """A run on the bundled table, with its labels."""
+    from tiny_runs import TINY
+
+    from textgen.config import CorpusConfig
+    from textgen.training.start import train
+
+    folder, config = tmp_path_factory.mktemp("kinds"), CorpusConfig(text_field="text", label_field="kind")
+    settings = {**TINY, "batch_size": 16, "sequence_length": 32, "learning_rate": 0.02}
+    return train(
+        bundled_corpus / "short_texts.csv",
+        name="kinds",
+        checkpoints=folder,
+        corpus=config,
+        epochs=4.0,
+        seed=1,
+        **settings,
+    )
+
+
+@pytest.fixture(scope="session")
 def uncut(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Run":
     """A run never cut, on the first 4000 characters of the corpus: one worker trains it, and all leave it as it is."""
     from tiny_runs import WHOLE

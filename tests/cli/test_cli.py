@@ -87,6 +87,8 @@ def test_the_examples_work_on_the_bundled_corpus(
         shutil.copytree(home / "checkpoints" / "tiny", tmp_path / "checkpoints" / name)
     if " names " in line:
         shutil.copytree(request.getfixturevalue("names").path, tmp_path / "checkpoints" / "names")
+    if re.search(r" short_texts( |$)", line):
+        shutil.copytree(request.getfixturevalue("kinds").path, tmp_path / "checkpoints" / "short_texts")
     monkeypatch.chdir(tmp_path)
     code, out, err = piped(line, tmp_path) if "|" in line else astuple(front_door.run(*shlex.split(line)[1:]))
     assert (code, "Error" in err) == (0, False), err

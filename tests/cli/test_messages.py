@@ -14,7 +14,7 @@ from textgen.cli import cli
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {name: cli.get_command(click.Context(cli), name) for name in cli.list_commands(click.Context(cli))}
-READING = ("train", "sample", "complete", "score", "eval", "novelty", "neurons")
+READING = ("train", "sample", "complete", "score", "eval", "classify", "novelty", "neurons")
 RAISED_IN = {
     "textgen/analysis/evaluation/": ("eval",),
     "textgen/analysis/memorisation/": ("sample", "novelty"),
@@ -24,7 +24,7 @@ RAISED_IN = {
     "textgen/corpus/batches.py": ("train",),
     "textgen/corpus/cells.py": ("train",),
     "textgen/corpus/form.py": ("train",),
-    "textgen/corpus/json_lines.py": ("train",),
+    "textgen/corpus/json_lines.py": ("train", "eval", "classify"),
     "textgen/corpus/record_encoding.py": ("train",),
     "textgen/corpus/record_reading.py": ("train",),
     "textgen/corpus/decoding.py": READING,

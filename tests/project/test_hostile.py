@@ -155,6 +155,7 @@ BASE = {
     "surprise": ["-", "--unknown=skip"],
     "neurons": ["tiny", "-", "--unknown=skip"],
     "eval": ["tiny", "-", "--unknown=skip"],
+    "classify": ["tiny", "-", "--unknown=skip"],
     "novelty": ["tiny", "--text=-"],
     "runs": [],
     "info": [],

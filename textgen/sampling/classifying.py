@@ -133,10 +133,11 @@ def check_labels(writer: Writer, name: str) -> None:
         ConfigError: the model was not trained on records with labels; `name` is what needs them.
     """
     if not writer.labels or not writer.tokenizer.has_end:
-        kind = "its records have none" if writer.tokenizer.has_end else "it was trained on running text"
+        run = repr(writer.name)
+        has = f"those of {run} have none" if writer.tokenizer.has_end else f"{run} was trained on running text"
         raise ConfigError(
-            f"{name} needs a run whose records have labels, and of {writer.name!r} {kind}. Train one: textgen train "
-            "TABLE --text-field NAME --label-field NAME"
+            f"{name} needs a run whose records have labels, and {has}. Train one: textgen train TABLE --text-field NAME "
+            "--label-field NAME"
         )
 
 
