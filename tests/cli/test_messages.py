@@ -18,11 +18,13 @@ READING = ("train", "sample", "complete", "score", "eval", "classify", "novelty"
 RAISED_IN = {
     "textgen/analysis/evaluation/": ("eval",),
     "textgen/analysis/memorisation/": ("sample", "novelty"),
+    "textgen/analysis/ranking.py": ("score",),
     "textgen/cli/hints.py": ("sample",),
     "textgen/cli/records.py": ("sample",),
     "textgen/cli/reading.py": ("sample", "complete", "score", "eval"),
+    "textgen/cli/tables.py": ("eval", "classify"),
     "textgen/corpus/batches.py": ("train",),
-    "textgen/corpus/cells.py": ("train",),
+    "textgen/corpus/cells.py": ("train", "eval", "classify"),
     "textgen/corpus/form.py": ("train",),
     "textgen/corpus/json_lines.py": ("train", "eval", "classify"),
     "textgen/corpus/record_encoding.py": ("train",),
@@ -36,6 +38,7 @@ RAISED_IN = {
     "textgen/runs/create.py": ("train",),
     "textgen/runs/find.py": (*READING, "runs", "info", "plot"),
     "textgen/runs/run.py": ("train",),
+    "textgen/sampling/classifying.py": ("classify",),
     "textgen/sampling/records.py": ("sample",),
     "textgen/training/": ("train",),
 }

@@ -115,7 +115,7 @@ def test_records_are_scored_by_their_own_labels(writer: Writer) -> None:
 def test_a_run_without_labels_says_what_to_train() -> None:
     needs, advice = (
         "^classify needs a run whose records have labels",
-        "Train one: textgen train TABLE --text-field NAME",
+        "Train one: textgen train TABLE --text-field",
     )
     with pytest.raises(ConfigError, match=f"{needs}, and 'model' was trained on running text. {advice}"):
         random_writer().classify(["abc"])

@@ -152,7 +152,7 @@ def test_the_loss_is_that_of_each_record_given_its_labels(run: Run, writer: Writ
     assert run.metadata.metrics.best_val_loss == pytest.approx(expected, abs=1e-4)
     found = evaluate(writer)
     assert found.carried.nats == pytest.approx(expected, abs=1e-5)
-    assert found.carried.title == "each record, with its end, by its labels"
+    assert found.carried.title == "each record, by its labels"
 
 
 def test_a_model_with_labels_opens_in_plain_keras(run: Run, writer: Writer) -> None:

@@ -136,8 +136,8 @@ def check_labels(writer: Writer, name: str) -> None:
         run = repr(writer.name)
         has = f"those of {run} have none" if writer.tokenizer.has_end else f"{run} was trained on running text"
         raise ConfigError(
-            f"{name} needs a run whose records have labels, and {has}. Train one: textgen train TABLE --text-field NAME "
-            "--label-field NAME"
+            f"{name} needs a run whose records have labels, and {has}. Train one: textgen train TABLE --text-field "
+            "NAME --label-field NAME"
         )
 
 

@@ -198,7 +198,7 @@ def _score_records(
             labels=len(writer.labels),
             **shared,
         )
-    title = "each record, with its end" + ", by its labels" * (scored.label_of is not None)
+    title = "each record, with its end" if scored.label_of is None else "each record, by its labels"
     return [_protocol("carried", title, found, config, records=records)]
 
 
