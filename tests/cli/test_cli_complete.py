@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from small_models import ALPHABET, random_writer
 
 from textgen.cli import cli
-from textgen.config import CorpusConfig, ModelConfig
+from textgen.config import CorpusConfig, ModelConfig, SamplingConfig
 from textgen.errors import UnknownCharacterError
 from textgen.model.description import CorpusDescription
 from textgen.model.metadata import Metadata
@@ -30,6 +30,9 @@ class Storyteller:
 
     def as_trained(self, text: str) -> str:
         return text
+
+    def controls_as_trained(self, config: SamplingConfig) -> SamplingConfig:
+        return config
 
     def suggest(self, text: str, *, n: int, **_: Any) -> list[Suggestion]:
         return [Suggestion("a", 0.75), Suggestion("e", 0.25)][:n] if text.endswith("the se") else []

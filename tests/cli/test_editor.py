@@ -16,6 +16,7 @@ from prompt_toolkit.output import DummyOutput
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from textgen.cli.editor import Editor
+from textgen.config import SamplingConfig
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.sampling.drafts import Draft
 from textgen.sampling.suggestions import Suggestion
@@ -36,6 +37,9 @@ class Storyteller:
 
     def as_trained(self, text: str) -> str:
         return text
+
+    def controls_as_trained(self, config: SamplingConfig) -> SamplingConfig:
+        return config
 
     def suggest(self, text: str, *, n: int, **_: Any) -> list[Suggestion]:
         self.asked.append(text)

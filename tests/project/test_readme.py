@@ -56,10 +56,11 @@ def test_the_default_length_is_the_configuration_s() -> None:
 
 
 @pytest.fixture
-def poems(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with the runs "poems" and "poems-2", as the programs take them; nothing is trained."""
+def poems(home: Path, names: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with the runs "poems", "poems-2" and "names", as the programs take them; nothing is trained."""
     for name in ("poems", "poems-2"):
         shutil.copytree(home / "checkpoints" / "tiny", tmp_path / "checkpoints" / name)
+    shutil.copytree(names.path, tmp_path / "checkpoints" / "names")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(textgen, "train", lambda *_, **__: Run("checkpoints/poems"), raising=False)
 

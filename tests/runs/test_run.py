@@ -89,7 +89,7 @@ class TestTelling:
         run.write_history(ROWS)
         details = run.details()
         assert details["checkpoint"] == str(run.best)
-        assert details["vocabulary"] == {"size": 6, "characters": " aehst", "has_unknown": False}
+        assert details["vocabulary"] == {"size": 6, "characters": " aehst", "has_unknown": False, "has_end": False}
         assert details["model"] == CONFIG.to_json()
         assert details["training"]["epochs"] == 2.0
         assert details["history"] == HISTORY

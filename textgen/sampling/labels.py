@@ -32,8 +32,8 @@ def label_weights(given: Sequence[str], labels: Sequence[str], most: int = 1) ->
     Raises:
         ConfigError: a label is unknown or given twice, or a weight is not a positive number.
 
-    >>> label_weights(["poe:0.3", "keats:0.7"], ("keats", "poe")).round(2).tolist()
-    [0.7, 0.3]
+    >>> label_weights(["poe:0.25", "keats:0.75"], ("keats", "poe")).tolist()
+    [0.75, 0.25]
     >>> label_weights(["keats", "poe"], ("keats", "poe"), most=1).tolist()
     [0.5, 0.5]
     >>> label_weights(["keats", "sonnet"], ("keats", "sonnet"), most=2).tolist()

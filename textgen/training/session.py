@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from textgen.config import cell_name
 from textgen.corpus import EncodedCorpus
 from textgen.corpus.batches import Streams
 from textgen.corpus.record_batches import RecordStreams
@@ -27,20 +26,13 @@ from textgen.model.results import Metrics, Validation
 from textgen.model.transfer import transfer
 from textgen.model.weights import ModelWeights
 from textgen.model.write import write_checkpoint
-from textgen.runs.events import Reporter, Summary
+from textgen.runs.events import Reporter
 from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
 from textgen.system import counting_stops, interruptible
 from textgen.training.data import Validation as Held
-from textgen.training.data import (
-    count_ids,
-    describe_labels,
-    describe_split,
-    describe_text,
-    known_hashes,
-    open_held_out,
-)
+from textgen.training.data import count_ids, known_hashes, open_held_out
 from textgen.training.framework import untouched_random_numbers
 from textgen.training.keras_model import build_model
 from textgen.training.loop import fit
@@ -51,6 +43,7 @@ from textgen.training.recipe import Recipe, step_seconds
 from textgen.training.recovery import DivergenceRecovery
 from textgen.training.saving import CheckpointCallback, Interrupted, InterruptionCallback
 from textgen.training.schedule import Plan
+from textgen.training.summary import summarize
 from textgen.training.tensorboard import EventWriter
 from textgen.training.time_budget import TimeBudget
 from textgen.training.trainer import SCALES, Trainer
@@ -210,7 +203,11 @@ class Session:
         """Trains to the end of the plan, and returns the run."""
         progress, config, reporter = self.progress, self.config, self.reporter
         events = self._events()
-        reporter.started(self._summary())
+        left = max((config.time or 0.0) - progress.seconds, 0.0)
+        told = summarize(
+            self.encoded, self.held_out, self.recipe, device=self.device, run=str(self.run.path), left=left
+        )
+        reporter.started(told)
         saving = CheckpointCallback(
             progress,
             config,
@@ -346,26 +343,4 @@ class Session:
             ),
             history=tuple(progress.history),
             created=self.created,
-        )
-
-    def _expected_end(self) -> str:
-        """The wall-clock time at which a run with a time budget ends."""
-        left = (self.config.time or 0.0) - self.progress.seconds
-        if self.config.time is None or left <= 0.0:
-            return ""
-        end = datetime.datetime.now() + datetime.timedelta(seconds=left)
-        return f", until about {end:%H:%M:%S}"
-
-    def _summary(self) -> Summary:
-        encoded, model = self.encoded, self.model_config
-        shape = f"{model.layers} x {model.units} {cell_name(model.cell)}"
-        return Summary(
-            corpus=f"{describe_text(encoded)} (sha256 {encoded.sha256[:12]})",
-            labels=describe_labels(encoded),
-            vocabulary=encoded.vocabulary,
-            split=describe_split(encoded, self.held_out),
-            model=f"{shape}, {model.weights:,} weights ({self.recipe.reason})",
-            device=self.device,
-            budget=self.recipe.budget + self._expected_end(),
-            run=str(self.run.path),
         )
