@@ -72,23 +72,26 @@ def names(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Ru
 
 @pytest.fixture(scope="session")
 def kinds(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Run":
-    """A run on the bundled table, with its labels."""
+    """A run on the bundled table, with its labels: one worker trains it, and all leave it as it is."""
     from tiny_runs import TINY
 
     from textgen.config import CorpusConfig
+    from textgen.runs.run import Run
     from textgen.training.start import train
 
-    folder, config = tmp_path_factory.mktemp("kinds"), CorpusConfig(text_field="text", label_field="kind")
-    settings = {**TINY, "batch_size": 16, "sequence_length": 32, "learning_rate": 0.02}
-    return train(
-        bundled_corpus / "short_texts.csv",
-        name="kinds",
-        checkpoints=folder,
-        corpus=config,
-        epochs=4.0,
-        seed=1,
-        **settings,
-    )
+    config = CorpusConfig(text_field="text", label_field="kind")
+    settings = {**TINY, "batch_size": 16, "sequence_length": 32, "learning_rate": 0.03, "epochs": 3.0, "seed": 1}
+    folder = shared_folder(tmp_path_factory, "kinds")
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            train(bundled_corpus / "short_texts.csv", name="kinds", checkpoints=folder, corpus=config, **settings)
+    return Run(folder / "kinds")
+
+
+def shared_folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder of this name that all workers share."""
+    base = factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
 
 
 @pytest.fixture(scope="session")
@@ -99,8 +102,7 @@ def uncut(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Ru
     from textgen.runs.run import Run
     from textgen.training.start import train
 
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "uncut"
+    folder = shared_folder(tmp_path_factory, "uncut")
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             folder.mkdir()
