@@ -76,7 +76,7 @@ def read_passage(writer: Writer, text: str | Sequence[str], config: InsightConfi
         start = text[: config.limit]
         ids = encode_text(tokenizer, start, writer.reading, unknown=config.unknown, ended=len(start) == len(text))
     else:
-        require(tokenizer.has_end, "text", "a string for a run on running text", text)
+        require(tokenizer.has_end, "text", "a string", text, "Lists are for runs on records.")
         records = list(map(writer.as_trained, text))
         begun, ended = first_characters(records, config.limit)
         ids = encode_given(tokenizer, begun, unknown=config.unknown)

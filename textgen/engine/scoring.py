@@ -102,7 +102,7 @@ def score_text(
     if isinstance(text, str):
         ids = encode_text(tokenizer, text, reading or CorpusConfig(), unknown=unknown, ended=ended)
     else:
-        require(tokenizer.has_end, "text", "a string for a run on running text", text)
+        require(tokenizer.has_end, "text", "a string", text, "Lists are for runs on records.")
         ids = encode_given(tokenizer, text, unknown=unknown)
         ids = ids if ended else ids[:-1]
     require(len(ids) > 0, "text", "at least one character that the model knows", text)

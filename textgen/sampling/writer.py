@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from textgen.config import (
     AdaptationConfig,
@@ -321,7 +321,8 @@ class Writer:
 
     def score(self, text: str | Sequence[str], *, streams: int = 1, unknown: Unknown = "auto") -> Score:
         """The log-probability of each character of `text`; see `textgen.engine.scoring.score_text`."""
-        read = self.as_trained(text) if isinstance(text, str) else list(map(self.as_trained, text))
+        several = isinstance(text, Sequence) and not isinstance(text, str)
+        read = list(map(self.as_trained, text)) if several else self.as_trained(cast(str, text))
         return score_text(self.engine, self.tokenizer, read, streams=streams, unknown=unknown, reading=self.reading)
 
     def classify(self, texts: Sequence[str], *, uniform: bool = False, unknown: Unknown = "auto") -> list[Classified]:

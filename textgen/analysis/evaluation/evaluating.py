@@ -107,7 +107,7 @@ def evaluate(
             else given_records(writer, text, labels, name, unknown)
         )
     else:
-        require(text is None or isinstance(text, str), "text", "a string for a run on running text", text)
+        require(text is None or isinstance(text, str), "text", "a string", text, "Lists are for runs on records.")
         assert text is None or isinstance(text, str)
         own, problem = _own_text(writer, corpus, functools.partial(report, "reading"))
         scored = held_out(writer, own, problem) if text is None else given(writer, own, text, name, unknown)
