@@ -14,12 +14,13 @@ from textgen.config import Unknown
 from textgen.corpus.cache import CorpusCache, Entry, write_temporary
 from textgen.corpus.characters import CharacterCounts
 from textgen.corpus.encoded import EncodedCorpus
-from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known, empty, fitting_min_count
+from textgen.corpus.entries import from_entry, to_encoded
+from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known, empty
 from textgen.corpus.rare import automatic_min_count
 from textgen.corpus.reading import Corpus
 from textgen.corpus.record_encoding import encode_records
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.errors import ConfigError, UnknownCharacterError
+from textgen.errors import UnknownCharacterError
 
 IN_MEMORY = 64 << 20
 """The size of the sources in bytes up to which the ids are kept in memory and not cached."""
@@ -73,7 +74,7 @@ def encode_corpus(
         corpus.read(fingerprint.add)
         content = fingerprint.hexdigest()
         for key in cache_keys(corpus.config, content, tokenizer, {}):
-            encoded = _from_entry(corpus, folder.read(key), tokenizer)
+            encoded = from_entry(corpus, folder.read(key), tokenizer)
             if encoded is not None:
                 meter.finish()
                 return encoded
@@ -93,7 +94,7 @@ def encode_corpus(
         key = cache_keys(corpus.config, counted, tokenizer, {})[-1]
         entry = folder.write(key, encoding.ids(), vocabulary.dtype, encoding.metadata)
     meter.finish()
-    return _encoded(corpus, entry, vocabulary, min_count)
+    return to_encoded(corpus, entry, vocabulary, min_count)
 
 
 class _Encoding:
@@ -153,29 +154,3 @@ def _count(corpus: Corpus, meter: Meter) -> tuple[CharacterCounts, str]:
     if not counts.total:
         raise empty(corpus.title)
     return counts, fingerprint.hexdigest()
-
-
-def _from_entry(corpus: Corpus, entry: Entry | None, tokenizer: CharTokenizer | None) -> EncodedCorpus | None:
-    """The corpus of a cache entry, if it has the vocabulary that is given or would be built."""
-    if entry is None:
-        return None
-    try:
-        vocabulary = CharTokenizer.from_json(entry.metadata["tokenizer"])
-        fits, min_count = fitting_min_count(entry.metadata, vocabulary, corpus.config.min_count, tokenizer)
-        return _encoded(corpus, entry, vocabulary, min_count) if fits else None
-    except (KeyError, ConfigError):
-        return None
-
-
-def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer, min_count: int | None) -> EncodedCorpus:
-    return EncodedCorpus(
-        name=corpus.name,
-        sources=corpus.sources,
-        config=corpus.config.replace(min_count=min_count),
-        tokenizer=vocabulary,
-        ids=entry.ids,
-        bytes=entry.metadata["bytes"],
-        distinct=entry.metadata["distinct"],
-        sha256=entry.metadata["sha256"],
-        places=corpus.places,
-    )

@@ -85,26 +85,6 @@ def cache_keys(
     return [hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:40] for values in settings]
 
 
-def fitting_min_count(
-    metadata: Mapping[str, Any], found: CharTokenizer, wanted: int | None, tokenizer: CharTokenizer | None
-) -> tuple[bool, int | None]:
-    """Whether a cache entry has the vocabulary that is given or would be built, and the `min_count` of it.
-
-    Args:
-        metadata: the entry's.
-        found: its vocabulary.
-        wanted: the `min_count` of the settings; None leaves it to the text.
-        tokenizer: the given vocabulary, if any.
-    """
-    if tokenizer is not None:
-        return tokenizer == found, wanted
-    if wanted is None:
-        # Recorded where it followed from the text. It does so without a record where there are few characters.
-        automatic = metadata.get("min_count", 1 if metadata["distinct"] < LARGE else None)
-        return automatic is not None, automatic
-    return metadata.get("min_count", wanted) == wanted, wanted
-
-
 def check_known(title: str, counts: CharacterCounts, vocabulary: CharTokenizer) -> None:
     """Refuses a text with characters outside a given vocabulary.
 

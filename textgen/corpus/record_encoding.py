@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from textgen.corpus.cache import CorpusCache, Entry, write_temporary
 from textgen.corpus.characters import CharacterCounts
 from textgen.corpus.encoded import EncodedCorpus
-from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known, fitting_min_count
+from textgen.corpus.entries import from_entry, to_encoded
+from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known
 from textgen.corpus.rare import automatic_min_count
 from textgen.corpus.reading import Corpus
 from textgen.corpus.record_reading import Block, RecordReader
-from textgen.corpus.records import Records
 from textgen.corpus.sources import cannot_keep
 from textgen.corpus.tables import table_kind
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.errors import ConfigError, CorpusError
+from textgen.errors import CorpusError
 
 _HELD = 16 << 20
 """Bytes of a copy up to which it stays in memory."""
@@ -63,7 +63,7 @@ def encode_records(
         content = before.hexdigest()
         keys = cache_keys(corpus.config, content, tokenizer, _settings(corpus, seed))
         for key in keys:
-            encoded = _from_entry(corpus, cache.read(key), tokenizer)
+            encoded = from_entry(corpus, cache.read(key), tokenizer)
             if encoded is not None:
                 meter.finish()
                 return encoded
@@ -80,7 +80,7 @@ def encode_records(
     else:
         entry = cache.write(keys[-1], *parts)
     meter.finish()
-    return _encoded(corpus, entry, vocabulary, encoding.min_count)
+    return to_encoded(corpus, entry, vocabulary, encoding.min_count)
 
 
 class _Encoding:
@@ -214,40 +214,3 @@ def _settings(corpus: Corpus, seed: int) -> dict[str, Any]:
         "validation": config.validation,
         "seed": seed,
     }
-
-
-def _from_entry(corpus: Corpus, entry: Entry | None, tokenizer: CharTokenizer | None) -> EncodedCorpus | None:
-    """The corpus of a cache entry, if it has the given vocabulary."""
-    if entry is None:
-        return None
-    try:
-        vocabulary = CharTokenizer.from_json(entry.metadata["tokenizer"])
-        fits, min_count = fitting_min_count(entry.metadata, vocabulary, corpus.config.min_count, tokenizer)
-        return _encoded(corpus, entry, vocabulary, min_count) if fits else None
-    except (KeyError, ConfigError):
-        return None
-
-
-def _encoded(corpus: Corpus, entry: Entry, vocabulary: CharTokenizer, min_count: int | None) -> EncodedCorpus:
-    values = entry.metadata["records"]
-    return EncodedCorpus(
-        name=corpus.name,
-        sources=corpus.sources,
-        config=corpus.config.replace(min_count=min_count),
-        tokenizer=vocabulary,
-        ids=entry.ids,
-        bytes=entry.metadata["bytes"],
-        distinct=entry.metadata["distinct"],
-        sha256=entry.metadata["sha256"],
-        places=corpus.places,
-        records=Records(
-            starts=entry.arrays["starts"],
-            label_of=entry.arrays["label_of"],
-            training=values["training"],
-            labels=tuple(values["labels"]),
-            label_sets=tuple(map(tuple, values["label_sets"])),
-            seed=values["seed"],
-            duplicates=values["duplicates"],
-            dropped=values["dropped"],
-        ),
-    )

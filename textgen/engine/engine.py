@@ -16,9 +16,10 @@ from textgen.engine.lane import Lane
 from textgen.engine.layer import Head, Layer
 from textgen.engine.matrix import FEW, ROWS, Matrix, has_small_kernels
 from textgen.engine.state import Plan, State
-from textgen.engine.threads import cores, side_by_side
+from textgen.engine.threads import side_by_side
 from textgen.engine.trace import Trace
 from textgen.model.weights import ModelWeights
+from textgen.system import cores
 
 Array = NDArray[np.float32]
 Ids = NDArray[np.integer]

@@ -13,17 +13,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from textgen.system import cores
+
 T = TypeVar("T")
 
 _WORTH = 4
 """Chunks that are worth a thread of their own."""
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def side_by_side(calls: Sequence[Callable[[], T]]) -> list[T]:
