@@ -1,0 +1,42 @@
+"""`textgen export`: writes a run's model to a file for use elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from textgen.cli.command import command
+from textgen.cli.options import AnyPath, checkpoints_option, optional, run_names
+from textgen.exporting.formats import FORMATS
+
+
+@command("export", examples=())
+@click.argument("run", shell_complete=run_names)
+@click.option("--to", type=click.Choice(list(FORMATS)), required=True, help="Format of the file.")
+@optional(
+    "--output",
+    "-o",
+    type=AnyPath(path_type=Path),
+    metavar="FILE",
+    otherwise="the run's name, in this folder",
+    help="The file to write.",
+)
+@optional(
+    "--weights",
+    type=click.Choice(list(dict.fromkeys(kind for each in FORMATS.values() for kind in each.weights))),
+    otherwise="by format",
+    help="Type that the weights are stored in.",
+)
+@checkpoints_option
+def export(run: str, to: str, output: Path | None, weights: str | None, checkpoints: Path) -> None:
+    """Write a run's model to a file for use elsewhere.
+
+    RUN is a run's name or folder, or a .keras file.
+    """
+    from textgen.exporting import export as write
+
+    path = write(run, to=to, output=output, weights=weights, checkpoints=checkpoints)
+    chosen = FORMATS[to]
+    size = path.stat().st_size / 1e6
+    click.echo(f"{chosen.what} is in {path} ({size:,.1f} MB); {chosen.next_step}.", err=True)
