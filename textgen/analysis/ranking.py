@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from textgen.config import Unknown
 from textgen.corpus.lists import lines, paragraphs
+from textgen.corpus.record_text import cut_records
 from textgen.engine.scoring import Score, score_text
 from textgen.errors import CorpusError
 from textgen.sampling.records import check_records
@@ -165,6 +166,8 @@ def _parts(writer: Writer, text: str | Sequence[str], by: By) -> list[tuple[int,
         return cut(text, by)
     if _is_cut(writer, by):
         return cut(text, "line" if writer.reading.records == "lines" else "paragraph")
+    if writer.reading.records == "tunes":
+        return [(number, 0, tune) for number, tune in enumerate(cut_records(text, writer.reading), 1)]
     return [(1, 0, text.rstrip("\r\n"))] if text and not text.isspace() else []
 
 

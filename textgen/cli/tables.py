@@ -76,13 +76,13 @@ def open_table(
 
 
 def open_list(writer: Writer, file: str, *, encoding: str, errors: DecodingErrors | None) -> Corpus:
-    """FILE as a list of records: paragraphs if the run is on paragraphs, otherwise lines.
+    """FILE as a list of records: paragraphs or tunes if the run is on them, otherwise lines.
 
     Raises:
         CorpusError: it is a table.
     """
-    records = "paragraphs" if writer.reading.records == "paragraphs" else "lines"
-    config = _settings(writer, encoding, errors).replace(records=records)
+    own = writer.reading.records
+    config = _settings(writer, encoding, errors).replace(records=own if own in ("paragraphs", "tunes") else "lines")
     with hint_at_waiting([file]):
         corpus = open_corpus(file, config=config)
     if table_kind(file) is not None:

@@ -8,10 +8,13 @@ from textgen.config.base import Config
 from textgen.config.fields import require, setting
 
 Normalization = Literal["none", "nfc", "nfkc"]
-RecordKind = Literal["none", "lines", "paragraphs", "files"]
+RecordKind = Literal["none", "lines", "paragraphs", "files", "tunes"]
 DecodingErrors = Literal["strict", "replace", "skip"]
 Unknown = Literal["auto", "error", "skip", "replace"]
 """What to do with characters outside the vocabulary; see `textgen.corpus.tokenizer.CharTokenizer.encode`."""
+
+TUNE_FIELDS = ("K", "L", "M", "R")
+"""The information fields of a tune in ABC notation that can be labels: key, unit length, metre and rhythm."""
 
 UNKNOWN_HELP = "What to do with characters outside the vocabulary; auto replaces them if training did, or refuses."
 UNKNOWN_DETAILS = "Training replaces characters rarer than `min_count` by an id that they share."
@@ -59,8 +62,9 @@ class CorpusConfig(Config):
     records: RecordKind | None = setting(
         default=None,
         otherwise="none; a table is refused",
-        help="What is a record of its own, learned without what stands before it: each line, paragraph or file.",
-        details="Of records, those whose text's hash, with the seed, is in the lowest `validation` are held out: equal "
+        help="What is a record of its own, learned without what stands before it: each line, paragraph, file or tune.",
+        details="tunes reads books in ABC notation, without what stands between tunes. "
+        "Of records, those whose text's hash, with the seed, is in the lowest `validation` are held out: equal "
         "ones together, and whatever others there are. none reads a running text, also from a table.",
     )
     text_field: str | None = setting(
@@ -72,6 +76,7 @@ class CorpusConfig(Config):
         default=None,
         expected="a field's name, or several separated by commas",
         help="Column or field with a record's labels, separated by commas; several names take the labels of all.",
+        details="Of tunes: `K`, `L`, `M` or `R`, a tune's key, unit length, metre and rhythm.",
     )
 
     def __post_init__(self) -> None:
@@ -87,13 +92,28 @@ class CorpusConfig(Config):
             others=("records",),
         )
         require(
-            self.label_field is None or self.text_field is not None,
+            self.label_field is None or self.records != "tunes" or set(self.label_fields) <= set(TUNE_FIELDS),
+            "label_field",
+            f"one of {', '.join(TUNE_FIELDS)} for tunes, or several separated by commas",
+            self.label_field,
+        )
+        require(
+            self.label_field is None or self.text_field is not None or self.records == "tunes",
             "label_field",
             "given with text_field",
             self.label_field,
             "Name the field that holds the text, too.",
             others=("text_field",),
         )
+
+    @property
+    def label_fields(self) -> tuple[str, ...]:
+        """The names in `label_field`.
+
+        >>> CorpusConfig(records="tunes", label_field="R, M").label_fields
+        ('R', 'M')
+        """
+        return tuple(filter(None, (name.strip() for name in (self.label_field or "").split(","))))
 
     @property
     def by_record(self) -> bool:

@@ -9,6 +9,7 @@ from textgen.corpus.reading import Corpus
 from textgen.corpus.record_reading import RecordReader
 from textgen.corpus.rows import show_names
 from textgen.corpus.tables import field_names, table_kind
+from textgen.corpus.tunes import is_book
 from textgen.errors import CorpusError
 
 
@@ -42,9 +43,9 @@ def refuse_table(corpus: Corpus) -> None:
 
 
 def note_on_list(corpus: Corpus) -> str:
-    r"""Says what `records` would do for a text that looks like a list of lines; "" if it is set, or nothing does.
+    r"""Says what `records` would do for a list of lines, or a book of tunes; "" if it is set, or there is neither.
 
-    Only the start of the first source is read.
+    Only the start of the first source is read; a book of tunes is known by its name.
 
     >>> from textgen.corpus import open_corpus
     >>> path = getfixture("tmp_path") / "names.txt"
@@ -55,6 +56,11 @@ def note_on_list(corpus: Corpus) -> str:
     if corpus.config.records is not None or corpus.config.text_field is not None:
         return ""
     for source, pieces in corpus.texts():
+        if is_book(source.location):
+            return (
+                f"{source.name} is a book of tunes: --records tunes would learn each tune by itself, whatever stands "
+                "before it, in a new order in each epoch."
+            )
         if not looks_like_list(next(pieces, "")):
             return ""
         return (

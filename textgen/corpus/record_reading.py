@@ -1,4 +1,4 @@
-"""Reads a corpus as records: lines, paragraphs, files, or the rows of tables, each with its labels."""
+"""Reads a corpus as records: lines, paragraphs, files, tunes, or the rows of tables, each with its labels."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from textgen.corpus.records import is_held_out, record_hashes
 from textgen.corpus.rows import Fields
 from textgen.corpus.sources import STANDARD_INPUT, Source
 from textgen.corpus.tables import Kind, guess_kind, read_table, table_kind
+from textgen.corpus.tunes import tunes
 from textgen.errors import CorpusError
 
 _CONTROLS = tuple(map(chr, range(0x20)))
@@ -140,11 +141,12 @@ def _read(corpus: Corpus, on_read: OnRead) -> Iterator[tuple[list[str], list[tup
         if corpus.fields is not None:
             yield from read_table("jsonl", source.name, pieces, corpus.fields)
         elif config.text_field is not None:
-            labels = [name.strip() for name in (config.label_field or "").split(",")]
-            fields = Fields(config.text_field, tuple(filter(None, labels)))
+            fields = Fields(config.text_field, config.label_fields)
             start = next(pieces, "")
             kind = _kind(source, start)
             yield from read_table(kind, source.name, chain([start], pieces), fields, errors=config.errors)
+        elif config.records == "tunes":
+            yield from tunes(pieces, config.label_fields)
         else:
             for texts in _CUTS[config.records or "lines"](pieces):
                 yield texts, None
@@ -155,7 +157,7 @@ def _kind(source: Source, start: str) -> Kind:
     if kind is None:
         raise CorpusError(
             f"{source.name} is not named as a table, but --text-field reads .csv, .tsv and .jsonl files. Rename it, or "
-            "pass --records lines, paragraphs or files instead."
+            "pass --records lines, paragraphs, files or tunes instead."
         )
     return kind
 

@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 from textgen.config import CorpusConfig, Unknown
 from textgen.corpus.lists import lines, paragraphs, whole
 from textgen.corpus.tokenizer import CharTokenizer
+from textgen.corpus.tunes import tunes
 
 _CUTS = {"lines": lines, "paragraphs": paragraphs}
 
 
 def cut_records(text: str, config: CorpusConfig) -> list[str]:
-    r"""The records of a text, without empty ones: its lines or paragraphs; of files and tables, all of it is one.
+    r"""The records of a text, without empty ones: lines, paragraphs or tunes; of files and tables, all of it is one.
 
     >>> cut_records("Ada\nBea\n\n", CorpusConfig(records="lines"))
     ['Ada', 'Bea']
     >>> cut_records("Ada\nBea\n\n", CorpusConfig(text_field="name"))
     ['Ada\nBea']
     """
+    if config.records == "tunes":
+        return [tune for rows in tunes([text]) for tune in rows.texts]
     cut = _CUTS.get(config.records or "", whole)
     return [record for block in cut([text]) for record in block if record and not record.isspace()]
 
