@@ -19,15 +19,15 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from textgen.errors import CheckpointError, RunError
-from textgen.model.description import CorpusDescription
-from textgen.model.metadata import Metadata
-from textgen.model.read import describe, read_metadata
 from textgen.model.results import Metrics, Validation
 from textgen.runs.history import rows, samples, table
 from textgen.system import FileLock, PathLike, atomic_write, explain, remove_leftovers
+
+if TYPE_CHECKING:
+    from textgen.model.metadata import Metadata
 
 CHECKPOINTS = Path("checkpoints")
 BEST, LAST, METRICS, SAMPLES, LOCK = "best.keras", "last.keras", "metrics.csv", "samples.txt", "run.lock"
@@ -95,6 +95,9 @@ class Run:
             RunError: there is no checkpoint.
             CheckpointError: it cannot be read.
         """
+        # Imported here, so that runs are listed without NumPy.
+        from textgen.model.read import read_metadata
+
         return read_metadata(self.checkpoint)
 
     @property
@@ -130,6 +133,8 @@ class Run:
             of the best model), bits_per_character, seconds (of training), created, age (seconds since the last save),
             live, problem.
         """
+        from textgen.model.description import CorpusDescription
+
         problem = self.problem
         best = None if problem else self.metadata
         model = None if best is None else best.model
@@ -173,6 +178,8 @@ class Run:
             RunError: there is no checkpoint.
             CheckpointError: it cannot be read.
         """
+        from textgen.model.read import describe
+
         told = describe(self.checkpoint)
         files = {
             path.name: path.stat().st_size
@@ -247,6 +254,8 @@ class Run:
 
     def _newest(self) -> Metadata:
         """The metadata of the last state if it can be read, else of the best model."""
+        from textgen.model.read import read_metadata
+
         try:
             return read_metadata(self.last)
         except CheckpointError:
