@@ -25,7 +25,7 @@ from textgen.errors import RunError
 
 ROOT = Path(textgen.__file__).parent.parent
 
-COMMANDS = ("train", "sample", "complete", "score", "eval", "novelty", "neurons", "runs", "info", "plot")
+COMMANDS = ("train", "sample", "fill", "complete", "score", "eval", "novelty", "neurons", "runs", "info", "plot")
 
 
 @pytest.fixture

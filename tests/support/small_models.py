@@ -107,6 +107,9 @@ class Texts(SimpleNamespace):
     def take(self, rows: Any) -> Texts:
         return Texts([self.texts[row] for row in rows])
 
+    def join(self, others: Any) -> Texts:
+        return Texts([text for each in (self, *others) for text in each.texts])
+
     def put(self, row: int, other: Texts) -> None:
         self.texts[row] = other.texts[0]
 

@@ -28,6 +28,7 @@ _COMMANDS = {
     },
     "Write": {
         "sample": "textgen.cli.commands.sample",
+        "fill": "textgen.cli.commands.fill",
         "complete": "textgen.cli.commands.complete",
     },
     "Judge": {

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from textgen.cli.command import Option
-from textgen.config import Config, CorpusConfig, SamplingConfig, Setting
+from textgen.config import Config, CorpusConfig, FillConfig, SamplingConfig, Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -198,7 +198,7 @@ def _type(declared: Setting, config: type[Config]) -> dict[str, Any]:
         return {"type": click.Choice(declared.choices)}
     if declared.unit == "seconds":
         return {"type": Duration()}
-    kind = Text() if config is SamplingConfig and declared.kind is str else declared.kind
+    kind = Text() if config in (FillConfig, SamplingConfig) and declared.kind is str else declared.kind
     if declared.several:
         return {"type": Numbers()} if declared.kind is float else {"type": kind, "multiple": True}
     return {"type": kind}

@@ -10,6 +10,7 @@ from textgen.config.base import Config
 from textgen.config.cells import CELLS, Cell, cell_name
 from textgen.config.corpus import CorpusConfig, Normalization, Unknown
 from textgen.config.fields import Setting, plain, require
+from textgen.config.gaps import Fill, FillConfig
 from textgen.config.keywords import keywords
 from textgen.config.model import SIZES, ModelConfig, Size
 from textgen.config.sampling import CONSTRAINTS, Controls, SamplingConfig, Until
@@ -26,6 +27,8 @@ __all__ = [
     "CorpusConfig",
     "Device",
     "EvaluationConfig",
+    "Fill",
+    "FillConfig",
     "InsightConfig",
     "ModelConfig",
     "Normalization",

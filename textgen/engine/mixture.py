@@ -61,6 +61,11 @@ class MixtureState:
         """A copy of the state of the texts `rows`, in that order; a row may occur several times."""
         return MixtureState([each.take(rows) for each in self.members], self.magnitude)
 
+    def join(self, others: Sequence[MixtureState]) -> MixtureState:
+        """A copy of this state with the texts of `others`, in their order, after its own."""
+        joined = [own.join([each.members[n] for each in others]) for n, own in enumerate(self.members)]
+        return MixtureState(joined, self.magnitude)
+
     def put(self, row: int, other: MixtureState) -> None:
         """Replaces the state of the text `row` by `other`, the state of one text."""
         for each, new in zip(self.members, other.members, strict=True):

@@ -25,6 +25,9 @@ class NetworkState(Protocol):
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Self:
         """A copy of the state of the texts `rows`, in that order; a row may occur several times."""
 
+    def join(self, others: Sequence[Any]) -> Self:
+        """A copy of this state with the texts of `others`, in their order, after its own."""
+
     def put(self, row: int, other: Any) -> None:
         """Replaces the state of the text `row` by `other`, the state of one text."""
 

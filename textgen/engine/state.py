@@ -77,6 +77,17 @@ class State:
         condition = None if self.condition is None else self.condition[index]
         return State(self.hidden[index], self.cell_state[index], quiet=self.quiet, condition=condition)
 
+    def join(self, others: Sequence[State]) -> State:
+        """A copy of this state with the texts of `others`, in their order, after its own; all have labels, or none."""
+        states = [self, *others]
+        conditions = [each.condition for each in states if each.condition is not None]
+        return State(
+            np.concatenate([each.hidden for each in states]),
+            np.concatenate([each.cell_state for each in states]),
+            quiet=self.quiet,
+            condition=np.concatenate(conditions) if conditions else None,
+        )
+
     def put(self, row: int, other: State) -> None:
         """Replaces the state of the text `row` by `other`, the state of one text with the same labels."""
         self.hidden[row], self.cell_state[row] = other.hidden[0], other.cell_state[0]

@@ -10,6 +10,7 @@
     suggestions     the likeliest continuations to the end of a word
     mixing          what models must have in common to be mixed
     adapting        adapts a model's weights to a text
+    gaps            fills the gaps of a text
     drafts          the text that a user and a model write together
     writer          the public API: `load` and `Writer`
 

@@ -11,6 +11,8 @@ from textgen.config import (
     AdaptationConfig,
     Controls,
     CorpusConfig,
+    Fill,
+    FillConfig,
     ModelConfig,
     SamplingConfig,
     Unknown,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from textgen.engine import Network
     from textgen.sampling.adapting import Adaptation, Progress
     from textgen.sampling.classifying import Classified
+    from textgen.sampling.gaps.filling import Filling
 
 _ADAPTATION = AdaptationConfig()
 _TEXTS = ("ban", "allow", "starts_with", "ends_with")
@@ -303,6 +306,38 @@ class Writer:
         draws = draw_records(self, config, count, prompt=prompt, unique=unique, new=new, logprobs=logprobs)
         draws.run()
         return draws.samples
+
+    @keywords(Fill, defaults=FillConfig)
+    def fill(self, text: str, *, count: int = 1, **settings: Unpack[Fill]) -> list[Filling]:
+        """Fills the gaps of a text with what fits both sides of each; see `textgen.sampling.gaps`.
+
+        A gap is marked as `[3]`, three missing characters, `[1-10]`, one to ten, or `[...]`, an unknown number. The
+        brackets can be chosen, and a character that stands for one missing one. Gaps are filled from left to right,
+        each with what was chosen before; alternatives are ranked over all gaps of the text.
+
+        Args:
+            text: a text with at least one gap. A run on records reads it as records, whose ends count as text.
+            count: the number of alternatives, in [1, 1000]; there may be fewer.
+            **settings: any field of `textgen.config.FillConfig`, such as `longest`, `candidates`, `mask` or `sample`;
+                `help` of it says what they do and which values they take.
+
+        Returns:
+            The fillings, the most probable first; with `sample`, in the order of the draws. Each has the whole `text`,
+            the fillings as `gaps`, and its `probability` among those that were considered.
+
+        Raises:
+            ConfigError: the text has no gap, or one that is too long, or a setting is out of its range.
+            UnknownCharacterError: the text holds characters that the model never saw, and `unknown` refuses them.
+
+        Example:
+            for found in textgen.load("poems").fill("The [3] was calm, and [...] still.", count=5):
+                print(found.probability, found.gaps)
+        """
+        from textgen.sampling.gaps.filling import fill
+
+        if "label" in settings:
+            settings["label"] = as_given(settings["label"])
+        return fill(self, text, FillConfig(**cast(dict[str, Any], settings)), count=count)
 
     def suggest(
         self, text: str, *, n: int = 5, unknown: Unknown = "replace", ban: str = "", allow: str = ""
