@@ -86,3 +86,16 @@ def test_what_is_wrong_is_told_in_a_sentence(
 def test_nothing_to_read_is_an_error_of_usage(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "is_piped", lambda: False)
     assert "Give a TEXT, --file, or a text on standard input." in fill(code=2).err
+
+
+def test_sample_writes_towards_an_ending(writer: Writer) -> None:
+    found = writer.generate_towards(" the end", prompt="the ", count=2, seed=3, max_new_tokens=50)
+    line = ("sample", "--prompt", "the ", "--ending", " the end", "--length", "50", "--seed", "3", "-n", "2")
+    done = judge(run(*line))
+    assert done.out.rstrip("\n").split("\n-----\n") == [f"the {each.text}" for each in found]
+    assert done.err == "(poems, --seed 3)\n"
+    (first, _) = map(json.loads, judge(run(*line, "--json")).out.splitlines())
+    assert (first["text"], first["finish_reason"]) == (found[0].text, "ending")
+    assert "Give a prompt, too." in judge(run("sample", "--ending", "a"), 1).err
+    assert "--until must be left out" in judge(run(*line, "--until", "line"), 1).err
+    assert "--logprobs and --ending cannot be given together" in judge(run(*line, "--json", "--logprobs", "1"), 2).err

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from slow_cells import STATES, STEPS, tie
 
-from textgen.config import ModelConfig
+from textgen.config import CorpusConfig, ModelConfig
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine
 from textgen.model.weights import ModelWeights
@@ -117,3 +117,15 @@ class Texts(SimpleNamespace):
 def script(text: str) -> Scripted:
     """Writes `text` from the empty prompt on, whatever the controls, and then dots of `z`."""
     return Scripted({"\n" + text[:n]: {character: 1.0} for n, character in enumerate(text)} | {"": {"z": 1.0}})
+
+
+def scripted_writer(engine: Scripted) -> Any:
+    """What is needed of a writer to fill gaps with a scripted network of running text."""
+    return SimpleNamespace(
+        engine=engine,
+        tokenizer=engine.tokenizer,
+        reading=CorpusConfig(),
+        as_trained=lambda text: text,
+        controls_as_trained=lambda config: config,
+        name="scripted",
+    )

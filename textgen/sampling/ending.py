@@ -11,7 +11,7 @@ from typing import Literal
 from textgen.config import SamplingConfig
 from textgen.sampling.sentences import Sentences
 
-FinishReason = Literal["length", "stop", "line", "paragraph", "record", "match", "interrupted"]
+FinishReason = Literal["length", "stop", "line", "paragraph", "record", "match", "ending", "interrupted"]
 
 OVERRUN = {"length": 0, "line": 1_000, "paragraph": 4_000}
 """Characters past `max_new_tokens` after which a text ends even if its line or paragraph does not."""

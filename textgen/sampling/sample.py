@@ -37,7 +37,8 @@ class Sample:
         index: of the sample among those of the seed, from 0.
         finish_reason: "stop" at a stop text, "line", "paragraph" or "record" at its end, "match" where nothing more
             could follow that fits `match` and the other constraints, or would have, "length" after the greatest number
-            of characters, trimmed or not, "interrupted" where the text has not come to its end.
+            of characters, trimmed or not, "ending" at the ending it was written towards, "interrupted" where the text
+            has not come to its end.
         config: the controls, with the seed.
         logprobs: an entry for each character of `text`; None if not asked for.
     """

@@ -339,6 +339,33 @@ class Writer:
             settings["label"] = as_given(settings["label"])
         return fill(self, text, FillConfig(**cast(dict[str, Any], settings)), count=count)
 
+    @keywords(Controls, defaults=SamplingConfig)
+    def generate_towards(
+        self, ending: str, *, prompt: str = "", count: int = 1, **controls: Unpack[Controls]
+    ) -> list[Sample]:
+        """Writes texts that come to a given ending; see `textgen.sampling.gaps.towards`.
+
+        Args:
+            ending: how each text ends.
+            prompt: how each begins.
+            count: the number of texts, in [1, 65536]; text k depends on the seed and k alone.
+            **controls: as for `generate`, without constraints and what says where a text ends; at most
+                `max_new_tokens` characters come before the ending.
+
+        Returns:
+            The texts, which have the ending and not the prompt in `text`.
+
+        Raises:
+            ConfigError: there is no prompt, the ending is empty, or a control is not possible.
+            UnknownCharacterError: the texts hold characters that the model never saw, and `unknown` refuses them.
+
+        Example:
+            textgen.load("diary").generate_towards("and so to bed.", prompt="Up betimes, ", seed=7)[0].text
+        """
+        from textgen.sampling.gaps.towards import write_towards
+
+        return write_towards(self, ending, self.sampling(controls), prompt=prompt, count=count)
+
     def suggest(
         self, text: str, *, n: int = 5, unknown: Unknown = "replace", ban: str = "", allow: str = ""
     ) -> list[Suggestion]:

@@ -7,13 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from labelled_models import labelled_writer, write_words
-from small_models import Scripted, random_writer, slow_logits
+from small_models import Scripted, random_writer, scripted_writer, slow_logits
 
 import textgen
 from textgen.config import CorpusConfig, FillConfig, ModelConfig
@@ -105,27 +104,16 @@ def test_several_gaps_are_ranked_as_one(writer: Writer) -> None:
 def test_what_stands_behind_a_gap_decides() -> None:
     odds = {"x": {"a": 0.6, "b": 0.4}, "xa": {"c": 0.9, "d": 0.1}, "xb": {"d": 1.0}, "": {"x": 0.5, "\n": 0.5}}
     engine = Scripted(odds, tokenizer=CharTokenizer("\nabcdx"))
-    writer: Any = scripted(engine)
+    writer: Any = scripted_writer(engine)
     assert as_dict(fill(writer, "x[1]d", FillConfig(), count=2)) == pytest.approx(
         {("b",): 0.4 / 0.46, ("a",): 0.06 / 0.46}
     )
     assert as_dict(fill(writer, "x[1]d", FillConfig(reach=0), count=2)) == pytest.approx({("a",): 0.6, ("b",): 0.4})
 
 
-def scripted(engine: Scripted) -> Any:
-    return SimpleNamespace(
-        engine=engine,
-        tokenizer=engine.tokenizer,
-        reading=CorpusConfig(),
-        as_trained=lambda text: text,
-        controls_as_trained=lambda config: config,
-        name="scripted",
-    )
-
-
 def test_gaps_far_from_each_other_are_filled_one_after_the_other() -> None:
     odds = {"x": {"a": 0.6, "b": 0.4}, "": {"z": 0.5, "x": 0.5}}
-    writer = scripted(Scripted(odds, tokenizer=CharTokenizer("\nabxz")))
+    writer = scripted_writer(Scripted(odds, tokenizer=CharTokenizer("\nabxz")))
     text = "x[1]" + "z" * 300 + "x[1]z"
     expected = {("a", "a"): 0.36, ("a", "b"): 0.24, ("b", "a"): 0.24, ("b", "b"): 0.16}
     found = fill(writer, text, FillConfig(candidates=2), count=4)
@@ -136,7 +124,7 @@ def test_gaps_far_from_each_other_are_filled_one_after_the_other() -> None:
 
 def test_a_second_gap_is_filled_with_what_was_chosen_for_the_first() -> None:
     odds = {"x": {"a": 0.6, "b": 0.4}, "az": {"a": 1.0}, "bz": {"b": 1.0}, "": {"z": 1.0}}
-    writer = scripted(Scripted(odds, tokenizer=CharTokenizer("\nabxz")))
+    writer = scripted_writer(Scripted(odds, tokenizer=CharTokenizer("\nabxz")))
     assert as_dict(fill(writer, "x[1]z[1]z", FillConfig(), count=2)) == pytest.approx(
         {("a", "a"): 0.6, ("b", "b"): 0.4}
     )

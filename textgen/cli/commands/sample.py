@@ -58,12 +58,14 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
         "textgen sample --length 2000 --temperature 0.4 --check",
         "textgen sample --adapt corpora/README.md --unknown skip --prompt 'The corpus '",
         "textgen sample --run marrow_haven:0.7 --run marrow_haven-2:0.3",
+        "textgen sample --prompt 'The ' --ending ' the sea.' --length 80 --count 3",
         "textgen sample --run names --count 20 --unique --new",
     ),
 )
 @run_option
 @checkpoints_option
 @optional("--prompt", metavar="TEXT", type=Text(), help="The text to continue.")
+@optional("--ending", metavar="TEXT", type=Text(), help="The text to end with, after at most --length characters.")
 @optional("--prompt-file", metavar="FILE", type=AnyPath(), help="File with the text to continue; - is standard input.")
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="Encoding of files and of standard input.")
@@ -131,6 +133,9 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     A run on records writes a record for each sample, one a line unless records hold line breaks; its prompt is the
     beginning of each. A record ends where the model ends it, or after --length characters.
 
+    With --ending the text is written from the prompt to this ending: of many ways to write its last characters, one is
+    drawn after which the ending follows well. At most --length characters come before it.
+
     Several runs, such as two seeds of one text, are mixed: --run a:0.7 --run b:0.3 draws each character from the
     weighted mean of their probabilities. Their vocabularies must be the same. A run whose own name holds a colon and a
     number comes before a weight.
@@ -152,6 +157,10 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     from textgen.cli.reading import adapt, check_characters, load_writer, mixed_runs, note_replaced
     from textgen.cli.records import ONLY, note_missing, refuse_records, show_json, show_records
 
+    for name in ("logprobs", *ONLY) if options["ending"] is not None else ():
+        if options[name]:
+            flag = ONLY.get(name, "--logprobs")
+            raise click.UsageError(f"{flag} and --ending cannot be given together.", ctx)
     writer, name = load_writer(runs, checkpoints)
     refuse_records(writer, options)
     prompt = _prompt(writer, options)
@@ -171,6 +180,9 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
         name = f"{name}, adapted"
     shown: Callable[[str], str] = visible if is_terminal(sys.stdout) else str
     chosen = any(options[each] for each in ONLY)
+    if options["ending"] is not None:
+        _write_towards(writer, prompt, controls, options, shown=shown, name=name, more=more, training=training)
+        return
     if options["count"] == 1 and not options["as_json"] and not chosen:
         written = _stream(writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
         if training is not None:
@@ -197,9 +209,7 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     elif records is not None:
         show_records(records, writer, as_csv=options["as_csv"], echo=options["echo"], shown=shown, separator=SEPARATOR)
     else:
-        for n, each in enumerate(samples):
-            text = prompt * options["echo"] + each.text
-            click.echo(f"{SEPARATOR}\n" * (n > 0) + shown(text), nl=not text.endswith("\n"))
+        _show(samples, prompt * options["echo"], shown)
     if records is not None and not interrupted:
         note_missing(records, options["count"])
     _report(seed, name)
@@ -207,6 +217,40 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
         raise KeyboardInterrupt
     if training is not None and copies is None:
         _name_copies(training, samples)
+
+
+def _write_towards(
+    writer: Writer,
+    prompt: str,
+    controls: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    shown: Callable[[str], str],
+    name: str,
+    more: dict[str, Any],
+    training: TrainingText | None,
+) -> None:
+    """Writes texts that come to an ending."""
+    from textgen.cli.reading import note_replaced
+    from textgen.cli.records import show_json
+
+    note_replaced(writer, options["ending"], options["unknown"])
+    samples = writer.generate_towards(options["ending"], prompt=prompt, count=options["count"], **controls)
+    copies = _copies(training, samples) if training is not None and options["as_json"] else None
+    if options["as_json"]:
+        show_json(samples, more, lambda n: {} if copies is None else {"copies": copies[n]})
+    else:
+        _show(samples, prompt * options["echo"], shown)
+    _report(samples[0].seed, name)
+    if training is not None and copies is None:
+        _name_copies(training, samples)
+
+
+def _show(samples: Sequence[Sample], prompt: str, shown: Callable[[str], str]) -> None:
+    """Writes texts, each after the prompt, with a line between them."""
+    for n, each in enumerate(samples):
+        text = prompt + each.text
+        click.echo(f"{SEPARATOR}\n" * (n > 0) + shown(text), nl=not text.endswith("\n"))
 
 
 def _stream(

@@ -98,6 +98,11 @@ class Drafts:
         scores = self.scores + self.logprobs[rows, ids]
         return self._stepped(engine, rows, ids, scores, self.drawn + tempered[rows, ids])
 
+    def stepped(self, engine: Network, ids: Ids) -> Drafts:
+        """Each with the one of `ids`, `(rows,)`, that is its own as the next character of the open gap."""
+        rows = np.arange(self.rows)
+        return self._stepped(engine, rows, ids, self.scores + self.logprobs[rows, ids], self.drawn)
+
     def read(self, engine: Network, ids: Ids, *, scored: bool = True) -> Drafts:
         """All after reading the same `ids`, `(n,)`, whose log-probabilities are added to the scores if `scored`."""
         if not len(ids):

@@ -52,7 +52,7 @@ def search(engine: Network, drafts: Drafts, gap: Gap, behind: Ids, *, allowed: M
             live = live.grown(engine, allowed, width * _BROAD if length >= gap.least else width)
         if length >= gap.least:
             ended.append(live)
-    return _followed(engine, ended, behind, width).best(width)
+    return follow(engine, ended, behind, width).best(width)
 
 
 def draw_fillings(
@@ -113,8 +113,15 @@ def weigh(found: Drafts, drawn: Drafts, before: Array, temperature: float) -> tu
     return Drafts.join([found, rest]), np.concatenate([weights, own])
 
 
-def _followed(engine: Network, ended: Sequence[Drafts], behind: Ids, width: int) -> Drafts:
-    """The drafts of each length after reading `behind`, fewer and fewer."""
+def follow(engine: Network, ended: Sequence[Drafts], behind: Ids, width: int) -> Drafts:
+    """The drafts of each length after reading `behind`, fewer and fewer, so that about `width` of all are left.
+
+    Args:
+        engine: the network.
+        ended: at least one; those of each length of the open gap.
+        behind: `(n,)`, the ids behind the gap that count.
+        width: how many are read to the end.
+    """
     lengths = np.repeat(np.arange(len(ended)), [each.rows for each in ended])
     read = 0
     # The first character is scored by what is known already: none of these need be stepped.
