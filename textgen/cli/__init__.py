@@ -22,6 +22,7 @@ from textgen.system.versions import VERSION  # noqa: E402
 _COMMANDS = {
     "Train": {
         "train": "textgen.cli.commands.train",
+        "corpora": "textgen.cli.commands.corpora",
         "runs": "textgen.cli.commands.runs",
         "info": "textgen.cli.commands.runs",
         "plot": "textgen.cli.commands.plot",

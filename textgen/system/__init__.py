@@ -13,6 +13,7 @@ from textgen.system.files import (
     open_regular,
     remove_leftovers,
 )
+from textgen.system.folders import downloads_folder
 from textgen.system.lock import FileLock
 from textgen.system.memory import physical_memory
 from textgen.system.processor import cores, whole_cores
@@ -42,6 +43,7 @@ __all__ = [
     "continued",
     "cores",
     "counting_stops",
+    "downloads_folder",
     "ending",
     "explain",
     "flush_folder",

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from textgen.cli import STARTED
 from textgen.cli.command import command, visible
+from textgen.cli.named import resolve
 from textgen.cli.options import AnyPath, DurationOrSteps, checkpoints_option, optional, optional_settings, run_names
 from textgen.config import SIZES, CorpusConfig, ModelConfig, TrainingConfig
 
@@ -31,7 +32,9 @@ _METAVARS = {"glob": {"metavar": "PATTERN"}, "text_field": {"metavar": "NAME"}, 
 _SHORT = 1 << 16
 """Bytes up to which a text is read before TensorFlow is loaded, to see whether it can be trained on."""
 
-_WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "tensorboard", "quiet")
+_WITH_RESUME = (
+    *("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "tensorboard", "offline", "quiet"),
+)
 
 
 @command(
@@ -42,6 +45,7 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
         "textgen train corpora/ --glob '*.txt' --time 3m --seed 1",
         "cat corpora/marrow_haven.txt | textgen train - --name piped --time 90s",
         "textgen train corpora/short_texts.csv --text-field text --label-field kind --time 90s",
+        "textgen train corpus:names --time 90s",
         "textgen train --resume marrow_haven --time 5m",
         "textgen train corpora/marrow_haven.txt --from marrow_haven --name finer --time 1m",
     ),
@@ -66,6 +70,7 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
     metavar="[FOLDER]",
     help="Write TensorBoard event files into the run's folder, or into FOLDER/NAME.",
 )
+@click.option("--offline", is_flag=True, help="Download nothing: only use the named corpora that are there.")
 @click.option("--quiet", "-q", is_flag=True, help="Show warnings and errors only.")
 @optional_settings(CorpusConfig, *CorpusConfig.declared, section="Text", **_METAVARS)
 @optional_settings(ModelConfig, *_MODEL, section="Model")
@@ -84,20 +89,26 @@ _WITH_RESUME = ("sources", "checkpoints", "resume", "epochs", "time", "device", 
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train a model on a text and save it in a run folder.
 
-    SOURCES are text files, tables, folders, or - for standard input. Model size, hyperparameters and training time
-    follow from the text unless given, and are shown, with reasons, before training starts.
+    SOURCES are text files, tables, folders, - for standard input, or the name of a public text that `textgen corpora`
+    lists, which is downloaded when first used (corpus:NAME where a file has its name). Model size, hyperparameters and
+    training time follow from the text unless given, and are shown, with reasons, before training starts.
 
     Ctrl-C stops after the current step, saves, and shows the command to continue.
     """
-    sources, resuming = list(options["sources"]), options["resume"] is not None
+    resuming = options["resume"] is not None
     _check_usage(ctx, options)
+    named = resolve(options["sources"], given=options, offline=options.pop("offline"), quiet=options["quiet"])
+    sources = options["sources"] = named.sources
+    started = STARTED if named.since is None else named.since
+    if not resuming:
+        options.update(named.settings)
     if isinstance(options["save_every"], int):
         options["save_every_steps"] = options.pop("save_every")
     options["glob"] = options["glob"][0] if len(options["glob"] or ()) == 1 else options["glob"] or None
     chosen = {name: value for name, value in options.items() if value is not None}
     given = {**ModelConfig.among(chosen), **TrainingConfig.among(chosen)}
     corpus = CorpusConfig(**CorpusConfig.among(chosen))
-    opened = _check_early(options, given, corpus)
+    opened = _check_early(options, given, corpus, started)
     # A stream has been read by now and is not there a second time.
     text: Any = opened if opened is not None and STANDARD_INPUT in opened.places else sources
 
@@ -107,7 +118,7 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     progress = Progress(quiet=options["quiet"])
     try:
         training = load_training(options["device"])
-        common = {"checkpoints": options["checkpoints"], "reporter": progress, "started": STARTED}
+        common = {"checkpoints": options["checkpoints"], "reporter": progress, "started": started}
         if options["tensorboard"] is not None:
             common["tensorboard"] = options["tensorboard"] or True
         if resuming:
@@ -159,7 +170,9 @@ def _check_usage(ctx: click.Context, options: Mapping[str, Any]) -> None:
         )
 
 
-def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: CorpusConfig) -> Corpus | None:
+def _check_early(
+    options: Mapping[str, Any], given: Mapping[str, Any], corpus: CorpusConfig, started: float
+) -> Corpus | None:
     """Checks the arguments before TensorFlow is loaded, which takes seconds; returns the text, if one is named.
 
     Streams are read here: the time that they take does not count towards a time budget.
@@ -195,7 +208,7 @@ def _check_early(options: Mapping[str, Any], given: Mapping[str, Any], corpus: C
     if options["resume"] is None:
         refuse_table(opened)
     with hint_at_waiting(options["sources"]):
-        opened.ready(STARTED)
+        opened.ready(started)
     if options["resume"] is None:
         _check_length(opened, given)
         note = note_on_list(opened)
