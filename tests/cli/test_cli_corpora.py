@@ -60,7 +60,8 @@ def test_show_says_everything_and_whether_it_was_tried(folder: Path) -> None:
 def test_the_examples_are_understood(folder: Path) -> None:
     for line in corpora.examples:
         command = train if " train " in line else corpora
-        assert command.make_context("textgen", shlex.split(line)[2:])
+        # The options of help are remembered with the command.
+        assert command.make_context("textgen", shlex.split(line)[2:], help_option_names=["-h", "--help"])
 
 
 @pytest.mark.parametrize(
