@@ -25,7 +25,20 @@ from textgen.errors import RunError
 
 ROOT = Path(textgen.__file__).parent.parent
 
-COMMANDS = ("train", "sample", "fill", "complete", "score", "eval", "novelty", "neurons", "runs", "info", "plot")
+COMMANDS = (
+    "train",
+    "sample",
+    "fill",
+    "complete",
+    "score",
+    "eval",
+    "novelty",
+    "neurons",
+    "runs",
+    "info",
+    "plot",
+    "export",
+)
 
 
 @pytest.fixture
@@ -72,7 +85,7 @@ def test_the_help_lists_each_command_in_one_whole_line() -> None:
     for command in COMMANDS:
         (line,) = [line for line in listed if line.split()[:1] == [command]]
         assert line.endswith(".") and not line.endswith("..."), line
-    assert [line for line in listed if line.endswith(":")] == ["Train:", "Write:", "Judge:"]
+    assert [line for line in listed if line.endswith(":")] == ["Train:", "Write:", "Judge:", "Share:"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +105,7 @@ def test_the_examples_work_on_the_bundled_corpus(
     monkeypatch.chdir(tmp_path)
     code, out, err = piped(line, tmp_path) if "|" in line else astuple(front_door.run(*shlex.split(line)[1:]))
     assert (code, "Error" in err) == (0, False), err
-    assert out or "complete" in line or "--out" in line
+    assert out or "complete" in line or "export" in line or "--out" in line
 
 
 def piped(line: str, folder: Path) -> tuple[int, str, str]:

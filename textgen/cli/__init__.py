@@ -39,6 +39,9 @@ _COMMANDS = {
         "novelty": "textgen.cli.commands.novelty",
         "neurons": "textgen.cli.commands.neurons",
     },
+    "Share": {
+        "export": "textgen.cli.commands.export",
+    },
 }
 """The commands by section of the help, each with its module."""
 

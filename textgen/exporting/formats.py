@@ -46,7 +46,22 @@ class Format:
         return cast(Make, getattr(import_module(f"textgen.exporting.{self.module}"), self.function))
 
 
-FORMATS: Mapping[str, Format] = {}
+FORMATS: Mapping[str, Format] = {
+    "onnx": Format(
+        ending=".onnx",
+        module="onnx_model",
+        function="onnx_bytes",
+        what="The ONNX model",
+        next_step="run it with onnxruntime",
+    ),
+    "keras": Format(
+        ending=".keras",
+        module="keras_archive",
+        function="keras_bytes",
+        what="The Keras model",
+        next_step="open it with keras.saving.load_model",
+    ),
+}
 """Each format by the name that `--to` and `export` know it by."""
 
 

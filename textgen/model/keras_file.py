@@ -15,6 +15,8 @@ from textgen.model.weights import ModelWeights
 
 WEIGHTS = "model.weights.h5"
 KERAS_CONFIG = "config.json"
+KERAS_MEMBERS = ("metadata.json", KERAS_CONFIG, WEIGHTS)
+"""The members that Keras writes."""
 
 _CODE = ("Lambda", "__lambda__", "function", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 """Keras's names for layers and functions that hold code or load it from elsewhere."""

@@ -11,7 +11,10 @@ from textgen.cli.options import AnyPath, checkpoints_option, optional, run_names
 from textgen.exporting.formats import FORMATS
 
 
-@command("export", examples=())
+@command(
+    "export",
+    examples=("textgen export marrow_haven --to onnx", "textgen export marrow_haven --to keras -o plain.keras"),
+)
 @click.argument("run", shell_complete=run_names)
 @click.option("--to", type=click.Choice(list(FORMATS)), required=True, help="Format of the file.")
 @optional(
@@ -33,6 +36,10 @@ def export(run: str, to: str, output: Path | None, weights: str | None, checkpoi
     """Write a run's model to a file for use elsewhere.
 
     RUN is a run's name or folder, or a .keras file.
+
+    onnx is a graph for onnxruntime, on servers, phones and in browsers, and for other runtimes, with the vocabulary in
+    its metadata; it needs pip install 'textgen-chars[onnx]'. keras is the model as Keras alone writes it, without
+    vocabulary, settings and history.
     """
     from textgen.exporting import export as write
 
