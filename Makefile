@@ -7,7 +7,7 @@ DEMO_TIME ?= 2m
 RUN ?= demo
 T ?= textgen
 
-.PHONY: demo test check lint slow docs pictures clean
+.PHONY: demo test check lint slow docs pictures kernels clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,11 @@ docs: $(VENV)/.installed
 # The README's images, from the demo's run; needs chromium and chromedriver.
 pictures: $(VENV)/.installed
 	$(BIN)/python docs/pictures.py $(RUN)
+
+# The compiled kernels of the page that writes, from their source.
+kernels: $(VENV)/.installed
+	cd textgen/display/pages && $(abspath $(BIN))/python -P -c "import wasmtime; from pathlib import Path; \
+	  Path('kernels.wasm').write_bytes(wasmtime.wat2wasm(Path('kernels.wat').read_text()))"
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -3,6 +3,7 @@
 import gc
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from filelock import FileLock
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from browsers import Browser
+
     from textgen.runs.run import Run
 
 # A busy machine is no failure: no property is judged by how long an example took.
@@ -86,6 +89,24 @@ def kinds(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Ru
         if not folder.exists():
             train(bundled_corpus / "short_texts.csv", name="kinds", checkpoints=folder, corpus=config, **settings)
     return Run(folder / "kinds")
+
+
+@pytest.fixture(scope="session")
+def started_browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Browser]":
+    """Chromium, which all tests of pages share."""
+    from browsers import chromium
+
+    with chromium(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(started_browser: "Browser") -> "Iterator[Browser]":
+    """The browser; what a test did there asked nothing of the network and failed nowhere."""
+    from browsers import watched
+
+    with watched(started_browser):
+        yield started_browser
 
 
 def shared_folder(factory: pytest.TempPathFactory, name: str) -> Path:

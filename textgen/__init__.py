@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         TrainingError,
         UnknownCharacterError,
     )
+    from textgen.exporting.formats import export
     from textgen.runs.run import Run
     from textgen.sampling.writer import Writer, load
     from textgen.system.versions import VERSION as __version__  # noqa: N811
@@ -56,6 +57,7 @@ _HOME = {
     "UnknownCharacterError": "errors",
     "Writer": "sampling.writer",
     "evaluate": "analysis.evaluation",
+    "export": "exporting.formats",
     "load": "sampling.writer",
     "neurons": "analysis.neurons",
     "novelty": "analysis.memorisation",
@@ -87,6 +89,7 @@ __all__ = [
     "Writer",
     "__version__",
     "evaluate",
+    "export",
     "load",
     "neurons",
     "novelty",

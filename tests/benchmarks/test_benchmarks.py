@@ -16,13 +16,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import against, cells, cores, exits, gpu, harness, memory, quality, recipe, sample_speed, train_speed
+from benchmarks import (
+    against,
+    cells,
+    cores,
+    exits,
+    gpu,
+    harness,
+    memory,
+    page,
+    quality,
+    recipe,
+    sample_speed,
+    train_speed,
+)
 from benchmarks.texts import TEXTS, Text
 from textgen.training.shards import MEASURED
 
 PROGRAMS = {
     module.__name__.split(".")[-1]: module
-    for module in (cells, cores, exits, gpu, memory, quality, recipe, sample_speed, train_speed)
+    for module in (cells, cores, exits, gpu, memory, page, quality, recipe, sample_speed, train_speed)
 }
 
 

@@ -1,14 +1,10 @@
 """Both pages in a real browser: tooltips by mouse, touch and keyboard."""
 
-import json
-import os
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsers import Browser, needs_chromium, wait, webdriver
 from small_models import random_writer
 
 import textgen
@@ -17,97 +13,9 @@ from textgen.analysis.surprisal import Surprise
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.display.shades import level
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="the tests in a browser need selenium (group dev)")
-wait = pytest.importorskip("selenium.webdriver.support.wait")
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None,
-    reason="the tests in a browser need chromium and chromedriver (Debian: apt-get install chromium chromium-driver)",
-)
+pytestmark = needs_chromium
 
 TEXT = 'the sea & <b>was</b> "calm" 山\n</script> and the wind was low\n\nit said "no more" & went\n' * 2
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1200,900",
-)  # fmt: skip
-
-
-class Browser:
-    """A page opened from its file.
-
-    Args:
-        driver: selenium's.
-        folder: where pages are put.
-    """
-
-    def __init__(self, driver: Any, folder: Path) -> None:
-        self.driver, self._folder = driver, folder
-
-    def open(self, page: str) -> None:
-        path = self._folder / "page.html"
-        path.write_text(page, encoding="utf-8")
-        self.driver.get(path.as_uri())
-
-    def run(self, script: str, *arguments: object) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def one(self, selector: str) -> Any:
-        return self.driver.find_element("css selector", selector)
-
-    def text(self, selector: str) -> str:
-        return self.run("return document.querySelector(arguments[0]).textContent", selector)  # type: ignore[no-any-return]
-
-    def span(self, place: int) -> Any:
-        return self.run("return reader.spans[arguments[0]]", place)
-
-    def hover(self, place: int) -> None:
-        webdriver.ActionChains(self.driver, duration=0).move_to_element(self.span(place)).perform()
-
-    def press(self, *keys: str) -> None:
-        webdriver.ActionChains(self.driver, duration=0).send_keys(*keys).perform()
-
-    def colour(self, place: int) -> str:
-        return self.run("return getComputedStyle(reader.spans[arguments[0]]).backgroundColor", place)  # type: ignore[no-any-return]
-
-    def scheme(self, name: str) -> None:
-        features = [{"name": "prefers-color-scheme", "value": name}]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-    def requested(self) -> list[str]:
-        """The addresses that were asked for since the last call."""
-        messages = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
-        return [
-            message["params"]["request"]["url"]
-            for message in messages
-            if message["method"] == "Network.requestWillBeSent"
-        ]
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    folder = tmp_path_factory.mktemp("browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(DRIVER, log_output=os.devnull)
-    with webdriver.Chrome(options, service) as driver:
-        yield Browser(driver, folder)
-
-
-@pytest.fixture
-def browser(started: Browser) -> Iterator[Browser]:
-    """The browser; what a test did there asked nothing of the network and failed nowhere."""
-    started.driver.get("data:,")
-    started.driver.get_log("browser"), started.requested()
-    yield started
-    assert started.driver.get_log("browser") == []
-    assert {url.partition(":")[0] for url in started.requested()} <= {"file", "data"}
-    started.scheme("")
-
-
 TOKENIZER = CharTokenizer.from_text(TEXT)
 
 

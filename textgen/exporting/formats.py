@@ -47,6 +47,14 @@ class Format:
 
 
 FORMATS: Mapping[str, Format] = {
+    "html": Format(
+        ending=".html",
+        module="html",
+        function="writing_page",
+        weights=("int8", "float16", "float32"),
+        what="The page",
+        next_step="open it in a browser",
+    ),
     "onnx": Format(
         ending=".onnx",
         module="onnx_model",

@@ -13,7 +13,11 @@ from textgen.exporting.formats import FORMATS
 
 @command(
     "export",
-    examples=("textgen export marrow_haven --to onnx", "textgen export marrow_haven --to keras -o plain.keras"),
+    examples=(
+        "textgen export marrow_haven --to html",
+        "textgen export marrow_haven --to onnx",
+        "textgen export marrow_haven --to keras -o plain.keras",
+    ),
 )
 @click.argument("run", shell_complete=run_names)
 @click.option("--to", type=click.Choice(list(FORMATS)), required=True, help="Format of the file.")
@@ -36,6 +40,9 @@ def export(run: str, to: str, output: Path | None, weights: str | None, checkpoi
     """Write a run's model to a file for use elsewhere.
 
     RUN is a run's name or folder, or a .keras file.
+
+    html is one page with the model in it, for anyone with a browser: it writes without a server or a network. int8
+    makes the smallest page, float32 one with the very weights.
 
     onnx is a graph for onnxruntime, on servers, phones and in browsers, and for other runtimes, with the vocabulary in
     its metadata; it needs pip install 'textgen-chars[onnx]'. keras is the model as Keras alone writes it, without

@@ -5,6 +5,6 @@ interactive text, and `NAME.html`, `NAME.css` and `NAME.js` make the page of tha
 """
 
 from textgen.display.pages.packing import packed, smallest
-from textgen.display.pages.page import page
+from textgen.display.pages.page import page, program_page
 
-__all__ = ["packed", "page", "smallest"]
+__all__ = ["packed", "page", "program_page", "smallest"]

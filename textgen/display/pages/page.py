@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import json
 import re
@@ -24,17 +26,70 @@ def page(name: str, *, title: str, facts: Sequence[tuple[str, str]], data: Mappi
     Returns:
         HTML.
     """
-    terms = "".join(f"<div><dt>{_escaped(label)}</dt> <dd>{_escaped(value)}</dd></div>" for label, value in facts)
     return _rendered(
         "frame.html",
         kind=name.capitalize(),
         title=_escaped(title),
-        facts=terms,
+        facts=_terms(facts),
         style=_template("frame.css") + _template(f"{name}.css"),
         body=_template(f"{name}.html"),
         data=_script_safe(data),
         script=_template("reader.js") + _template(f"{name}.js"),
     )
+
+
+_WORKER = ("kernels.js", "network.js", "drawing.js", "suggesting.js", "worker.js")
+"""The scripts of the page's worker, in order."""
+
+
+def program_page(
+    name: str, *, title: str, facts: Sequence[tuple[str, str]], data: Mapping[str, Any], weights: bytes
+) -> str:
+    """Renders a page that runs a model in a worker of its own.
+
+    Its content security policy admits its own script and style by their hashes, and no connection.
+
+    Args:
+        name: of the template, "write".
+        title: the page's heading.
+        facts: labels and values to list at its end.
+        data: JSON values for the page's script; `compiled`, the worker's kernels, is added.
+        weights: the model's weights.
+
+    Returns:
+        HTML.
+    """
+    style = _template("frame.css") + _template(f"{name}.css")
+    script = '"use strict";\n' + _template(f"{name}.js")
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; worker-src blob:; "
+        f"style-src {_hash(style)}; script-src {_hash(script)} 'wasm-unsafe-eval'"
+    )
+    compiled = resources.files("textgen.display.pages").joinpath("kernels.wasm").read_bytes()
+    return _rendered(
+        f"{name}.html",
+        policy=policy,
+        title=_escaped(title),
+        facts=_terms(facts),
+        style=style,
+        data=_script_safe({**data, "compiled": _base64(compiled)}),
+        weights=_base64(weights),
+        worker='"use strict";\n' + "".join(map(_template, _WORKER)),
+        script=script,
+    )
+
+
+def _terms(facts: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"<div><dt>{_escaped(label)}</dt> <dd>{_escaped(value)}</dd></div>" for label, value in facts)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _hash(source: str) -> str:
+    """A source expression of a content security policy for an element with this text."""
+    return f"'sha256-{_base64(hashlib.sha256(source.encode()).digest())}'"
 
 
 def _rendered(template: str, **values: str) -> str:

@@ -1,0 +1,323 @@
+const $ = (id) => document.getElementById(id);
+
+const DATA = JSON.parse($("data").textContent);
+
+/** Suggestions shown, and milliseconds after a key until they are asked for. */
+const SUGGESTED = 4, PATIENCE = 90;
+
+/** What the model wrote, the last at the end: the text before it, what it wrote, and whether it ended as a record. */
+const history = [];
+/** For a model of records: the text up to the record that is being written. */
+let before = "";
+/** What is done with the messages of the worker's jobs, by their numbers; and the last number. */
+const takers = new Map();
+let jobs = 0;
+let busy = true;
+let suggestions = [];
+
+const text = $("text");
+const worker = new Worker(URL.createObjectURL(new Blob([$("worker").textContent], {type: "text/javascript"})));
+
+/** Sends a job to the worker, in place of the one that it is at; `take` gets its messages, up to the one with `last`. */
+function send(kind, values, take) {
+  takers.set(++jobs, take);
+  worker.postMessage({kind, id: jobs, ...values});
+}
+
+/** The probabilities of the vocabulary's ids after a text. */
+function predict(of) {
+  return new Promise((resolve) => {
+    send("predict", {text: of, label: chosenLabel()}, ({probabilities}) => resolve(probabilities));
+  });
+}
+
+worker.onmessage = ({data}) => {
+  if (data.kind === "ready") {
+    busy = false;
+    $("write").disabled = false;
+    say(data.vectors ? "Ready." : "Ready. This browser lacks WebAssembly with vectors, without which a model is slow.");
+    $("weights").remove();
+    askSuggestions();
+  } else if (data.kind === "failed") {
+    fail(data.message);
+  } else {
+    const take = takers.get(data.id);
+    if (data.last) takers.delete(data.id);
+    take(data);
+  }
+};
+worker.onerror = ({message}) => fail(message);
+
+function fail(message) {
+  busy = false;
+  say(`The model cannot be used in this browser: ${message || "it gives no reason"}. Try a newer one.`);
+}
+
+function say(message) {
+  $("status").textContent = message;
+}
+
+function warn(outside) {
+  const named = outside.slice(0, 8).map((each) => `${each} (U+${each.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")})`);
+  $("note").hidden = !outside.length;
+  $("note").textContent = !outside.length ? "" :
+    `The model never saw ${named.join(", ")}${outside.length > 8 ? " and others" : ""}; it reads ` +
+    (DATA.model.unknown >= 0 ? "them as rare characters." : "spaces instead.");
+}
+
+const number = (id, fallback) => $(id).value === "" || !$(id).validity.valid ? fallback : Number($(id).value);
+const chosenLabel = () => $("label-field").hidden ? -1 : Number($("label").value);
+
+/** The settings as the worker takes them. */
+function settings() {
+  const escapes = {n: "\n", t: "\t"};
+  return {
+    label: chosenLabel(),
+    temperature: number("temperature", 0.8),
+    topP: number("top-p", 1),
+    length: number("length", 500),
+    stop: $("stop").value.replace(/\\(.)/gu, (_, letter) => escapes[letter] ?? letter),
+    seed: number("seed", crypto.getRandomValues(new Uint32Array(1))[0]),
+  };
+}
+
+/** What the model reads: of records the one that is being written. */
+function context() {
+  if (!text.value.startsWith(before)) before = "";
+  return text.value.slice(before.length);
+}
+
+/** Writes on from the text; after a whole record, another one with the same beginning. */
+function write() {
+  if (busy) return;
+  const last = history.at(-1), after = {text: text.value, before};
+  if (last?.record && text.value === last.whole) {
+    before = text.value + (last.whole.slice(last.before.length).includes("\n") ? "\n\n" : "\n");
+    text.value = before + last.prompt;
+  }
+  const prompt = context();
+  history.push({after, before, prompt, start: text.value.length, whole: text.value, record: false});
+  busy = true;
+  text.readOnly = true;
+  clearSuggestions();
+  $("write").textContent = "Stop";
+  $("again").disabled = $("undo").disabled = true;
+  say("Writing …");
+  send("write", {text: prompt, ...settings()}, takePiece);
+}
+
+const ENDS = {
+  length: "", stop: "It ended before the stop text.", record: "The record ends here.", interrupted: "Stopped.",
+};
+
+/** What has come and is not shown yet; the timer that shows it; and how long showing took, in milliseconds. */
+let waiting = "", showing = 0, shownIn = 0;
+
+/** How many characters were written last, and in how many seconds. */
+let pace = {written: 0, seconds: 0};
+
+function takePiece({kind, outside, text: piece, written, reason, seconds, seed}) {
+  if (kind === "reading") return warn(outside);
+  waiting += piece;
+  // A long text takes a while to lay out: what is typed and clicked must not wait for it.
+  if (reason === undefined) {
+    showing ||= setTimeout(showPieces, 4 * shownIn);
+    return;
+  }
+  showPieces();
+  busy = false;
+  text.readOnly = false;
+  history.at(-1).record = reason === "record";
+  $("write").textContent = "Write";
+  $("again").disabled = $("undo").disabled = false;
+  pace = {written, seconds};
+  const fast = seconds > 0.2 ? `, ${Math.round(written / seconds).toLocaleString("en")} a second` : "";
+  say(`${written.toLocaleString("en")} characters${fast}, seed ${seed}. ${ENDS[reason]}`.trim());
+  if (document.activeElement === text) text.setSelectionRange(text.value.length, text.value.length);
+  askSuggestions();
+}
+
+function showPieces() {
+  const begun = performance.now(), paper = text.closest(".paper");
+  const atEnd = paper.scrollTop + paper.clientHeight > paper.scrollHeight - 40;
+  clearTimeout(showing);
+  showing = 0;
+  text.value += waiting;
+  waiting = "";
+  history.at(-1).whole = text.value;
+  mirror();
+  if (atEnd) paper.scrollTop = paper.scrollHeight;
+  shownIn = performance.now() - begun;
+}
+
+function stop() {
+  worker.postMessage({kind: "stop"});
+}
+
+/** Takes back what the model wrote last, and what was typed since. */
+function undo() {
+  if (busy || !history.length) return;
+  ({text: text.value, before} = history.pop().after);
+  $("again").disabled = $("undo").disabled = !history.length;
+  say("Taken back.");
+  changed();
+}
+
+/** Takes it back and writes anew. */
+function again() {
+  if (busy || !history.length) return;
+  undo();
+  write();
+}
+
+/** Draws what is behind the text: the part that was written last, and the suggestion at its end. */
+function mirror(ghost = "") {
+  const value = text.value, parts = [];
+  const last = history.at(-1), known = last !== undefined && value.startsWith(last.whole);
+  const [from, to] = known ? [last.start, last.whole.length] : [0, 0];
+  const mark = document.createElement("mark"), grey = document.createElement("span");
+  mark.textContent = value.slice(from, to);
+  grey.className = "ghost";
+  grey.textContent = ghost;
+  parts.push(value.slice(0, from), ...(known ? [mark] : []), value.slice(to), grey, "\u200b");
+  $("mirror").replaceChildren(...parts);
+}
+
+let timer = 0;
+
+function askSuggestions() {
+  clearTimeout(timer);
+  clearSuggestions();
+  if (busy || !$("suggest").checked) return;
+  timer = setTimeout(() => {
+    if (busy || text.selectionStart !== text.selectionEnd) return;
+    const place = text.selectionEnd, value = text.value;
+    context();
+    const begin = place >= before.length ? before.length : 0;
+    send("suggest", {text: value.slice(begin, place), label: chosenLabel(), wanted: SUGGESTED}, ({found, outside}) => {
+      if (found === null) return;
+      warn(outside);
+      if (!busy && text.value === value && text.selectionEnd === place) showSuggestions(found);
+    });
+  }, PATIENCE);
+}
+
+function clearSuggestions() {
+  suggestions = [];
+  $("suggestions").replaceChildren();
+  $("spoken").textContent = "";
+  mirror();
+}
+
+/** A continuation with its line breaks made visible. */
+const shown = (continuation) => continuation.replace(/\n/g, "\u21b5").replace(/\t/g, "\u21e5");
+
+function showSuggestions(found) {
+  suggestions = found.map((each) => each.text);
+  $("suggestions").replaceChildren(...found.map(({text: continuation, probability}, n) => {
+    const button = document.createElement("button"), share = document.createElement("small");
+    button.type = "button";
+    share.textContent = `${(100 * probability).toFixed(probability < 0.0995 ? 1 : 0)} %`;
+    button.append(shown(continuation), share);
+    if (n === 0) {
+      const key = document.createElement("kbd");
+      key.textContent = "Tab";
+      button.append(key);
+    }
+    button.onclick = () => takeSuggestion(n);
+    return button;
+  }));
+  if (!found.length) return;
+  if (text.selectionEnd === text.value.length) mirror(suggestions[0]);
+  if (document.activeElement === text) $("spoken").textContent = `Tab: ${shown(suggestions[0])}`;
+}
+
+function takeSuggestion(n) {
+  const chosen = suggestions[n];
+  text.focus();
+  // As if typed, so that the browser's own undo knows it.
+  if (!document.execCommand("insertText", false, chosen)) {
+    text.setRangeText(chosen, text.selectionStart, text.selectionEnd, "end");
+    changed();
+  }
+}
+
+function changed() {
+  mirror();
+  askSuggestions();
+}
+
+text.addEventListener("input", changed);
+text.addEventListener("click", askSuggestions);
+text.addEventListener("keyup", ({key}) => {
+  if (/^(Arrow|Home$|End$|Page)/.test(key)) askSuggestions();
+});
+text.addEventListener("keydown", (event) => {
+  if (event.key === "Tab" && !event.shiftKey && suggestions.length && !busy) {
+    event.preventDefault();
+    takeSuggestion(0);
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    write();
+  } else if (event.key === "Escape") {
+    if (busy) stop();
+    else clearSuggestions();
+  }
+});
+
+$("write").onclick = () => busy ? stop() : write();
+$("undo").onclick = undo;
+$("again").onclick = again;
+$("suggest").onchange = askSuggestions;
+$("label").onchange = askSuggestions;
+$("settings").onsubmit = (event) => event.preventDefault();
+for (const id of ["temperature", "top-p"]) {
+  const show = () => $(`${id}-value`).textContent = Number($(id).value).toFixed(2);
+  $(id).oninput = show;
+  show();
+}
+
+$("copy").onclick = async () => {
+  try {
+    await navigator.clipboard.writeText(text.value);
+  } catch {
+    text.select();
+    document.execCommand("copy");
+  }
+  say("Copied.");
+};
+
+$("download").onclick = () => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text.value], {type: "text/plain;charset=utf-8"}));
+  link.download = `${DATA.name.replace(/[^\p{L}\p{N}._-]+/gu, "_").replace(/^\.+/, "") || "text"}.txt`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+};
+
+const system = matchMedia("(prefers-color-scheme: dark)");
+const isDark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
+
+function showTheme() {
+  $("theme").textContent = isDark() ? "Light" : "Dark";
+  $("theme").ariaLabel = `${$("theme").textContent} colours`;
+}
+
+$("theme").onclick = () => {
+  document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+  showTheme();
+};
+system.addEventListener("change", showTheme);
+showTheme();
+
+if (DATA.labels.length) {
+  $("label-field").hidden = false;
+  $("label").append(new Option("any", "-1"), ...DATA.labels.map((label, n) => new Option(label, String(n))));
+}
+mirror();
+worker.postMessage({
+  kind: "load", model: DATA.model, packed: DATA.packed, compiled: DATA.compiled, weights: $("weights").textContent,
+});
