@@ -161,7 +161,7 @@ def test_the_keywords_of_training_are_the_fields_of_its_configurations() -> None
 
 def test_the_controls_of_a_writer_are_the_fields_of_its_configuration() -> None:
     assert list(get_type_hints(Controls)) == list(SamplingConfig.declared)
-    same = set(Controls.__annotations__) - {"temperature", "stop", "contains", "label"}
+    same = set(Controls.__annotations__) - {"temperature", "stop", "contains", "label", "logit_bias"}
     assert all(get_type_hints(Controls)[name] == get_type_hints(SamplingConfig)[name] for name in same)
 
 

@@ -4,34 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drifting import Drifting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from many_controls import CONTROLS
-from small_models import ALPHABET, random_weights
+from small_models import ALPHABET
 
 from textgen.config import ModelConfig, SamplingConfig
-from textgen.engine import Engine, Mixture
-from textgen.sampling.referee import TOLERANCE, Referee
+from textgen.engine import Mixture
+from textgen.sampling.referee import Referee
 from textgen.sampling.sampler import write_samples
-
-
-class Drifting(Engine):
-    """Gives logits that are wrong by up to `drift` tolerances as soon as there is more than one row."""
-
-    drift = 1.0
-
-    def __init__(self, config: ModelConfig, seed: int) -> None:
-        super().__init__(config, random_weights(config, seed=seed, scale=2.0))
-        self._rng = np.random.default_rng(seed)
-        self.alone = 0
-
-    def step(self, ids: Any, state: Any) -> Any:
-        logits, state = super().step(ids, state)
-        self.alone += len(ids) == 1
-        if len(ids) > 1:
-            most = self.drift * TOLERANCE * np.abs(logits).max() * 0.9
-            logits = logits + self._rng.uniform(-most, most, logits.shape).astype(np.float32)
-        return logits, state
 
 
 @settings(max_examples=25)

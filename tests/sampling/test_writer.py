@@ -50,6 +50,9 @@ EVERYTHING: dict[str, Any] = {
     "label": (),  # A label needs a model that has it: tests/sampling/test_labels.py
     "ban": "xyzÉ",
     "allow": "abcdefghijklmnopqrstuvwxyz \n",
+    "logit_bias": ("e:-1.5",),
+    "presence_penalty": 0.25,
+    "frequency_penalty": -0.125,
     "repetition_penalty": 1.5,
     "repetition_window": 7,
     "temperature": (0.5, 1.2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
@@ -34,6 +35,12 @@ class SamplingConfig(Config):
         expected="a text",
         help="Write only these characters, without those of ban; an empty text allows all.",
         details="All must be in the vocabulary.",
+    )
+    logit_bias: tuple[str, ...] = setting(
+        default=(),
+        expected="a character, a colon and a number in [-100, 100], such as e:-2",
+        help="Add a number to a character's logit, such as e:-2; can be given several times.",
+        details="Characters outside the vocabulary are refused.",
     )
     match: str = setting(
         default="",
@@ -75,6 +82,22 @@ class SamplingConfig(Config):
     )
     repetition_window: int = setting(
         default=64, ge=1, le=10**6, unit="characters", help="Number of recent characters that the penalty applies to."
+    )
+    presence_penalty: float = setting(
+        default=0.0,
+        ge=-2,
+        le=2,
+        off=0,
+        help="Subtract this from the logits of characters that the text already holds.",
+        details="The prompt does not count.",
+    )
+    frequency_penalty: float = setting(
+        default=0.0,
+        ge=-2,
+        le=2,
+        off=0,
+        help="Subtract this from a character's logit for each time that the text already holds it.",
+        details="The prompt does not count.",
     )
     temperature: float | tuple[float, ...] = setting(
         default=0.8,
@@ -143,12 +166,23 @@ class SamplingConfig(Config):
 
     def __post_init__(self) -> None:
         require(self.temperature != (), "temperature", "a number or several", self.temperature)
-        for name in ("stop", "contains"):
+        for name in ("stop", "contains", "logit_bias"):
             require(isinstance(getattr(self, name), tuple), name, "a tuple of texts", getattr(self, name))
         require(isinstance(self.label, tuple), "label", "a tuple of labels", self.label)
         super().__post_init__()
         require("" not in self.stop, "stop", self.declared["stop"].allowed, "")
+        for each in self.logit_bias:
+            require(_bias(each) is not None, "logit_bias", self.declared["logit_bias"].allowed, each)
         self._check_constraints()
+
+    @property
+    def biases(self) -> dict[str, float]:
+        """What is added to the logits of characters; the last one counts where one is given twice.
+
+        >>> SamplingConfig(logit_bias=("e:-2", "::0.5")).biases
+        {'e': -2.0, ':': 0.5}
+        """
+        return {each[0]: _bias(each) or 0.0 for each in self.logit_bias}
 
     @property
     def temperatures(self) -> tuple[float, ...]:
@@ -189,6 +223,15 @@ class SamplingConfig(Config):
                 )
 
 
+def _bias(given: str) -> float | None:
+    """The number of a character's bias; None where it is none."""
+    try:
+        number = float(given[2:]) if given[1:2] == ":" else math.nan
+    except ValueError:
+        return None
+    return number if -100.0 <= number <= 100.0 else None
+
+
 CONSTRAINTS = ("match", "starts_with", "ends_with", "contains", "min_length", "max_length")
 """The fields that constrain a text as a whole."""
 
@@ -197,12 +240,13 @@ class Controls(TypedDict, total=False):
     """The fields of `SamplingConfig` as keywords.
 
     A list serves as well as a tuple, one text or one label as well as a tuple of one, and for labels a dictionary of
-    their weights.
+    their weights, for biases one of their numbers.
     """
 
     label: str | Sequence[str] | Mapping[str, float]
     ban: str
     allow: str
+    logit_bias: str | Sequence[str] | Mapping[str, float]
     match: str
     starts_with: str
     ends_with: str
@@ -211,6 +255,8 @@ class Controls(TypedDict, total=False):
     max_length: int | None
     repetition_penalty: float
     repetition_window: int
+    presence_penalty: float
+    frequency_penalty: float
     temperature: float | Sequence[float]
     top_k: int
     top_p: float

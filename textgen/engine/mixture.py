@@ -64,7 +64,7 @@ class MixtureState:
     def join(self, others: Sequence[MixtureState]) -> MixtureState:
         """A copy of this state with the texts of `others`, in their order, after its own."""
         joined = [own.join([each.members[n] for each in others]) for n, own in enumerate(self.members)]
-        return MixtureState(joined, self.magnitude)
+        return MixtureState(joined, max(self.magnitude, *(each.magnitude for each in others)))
 
     def put(self, row: int, other: MixtureState) -> None:
         """Replaces the state of the text `row` by `other`, the state of one text."""

@@ -78,14 +78,17 @@ class State:
         return State(self.hidden[index], self.cell_state[index], quiet=self.quiet, condition=condition)
 
     def join(self, others: Sequence[State]) -> State:
-        """A copy of this state with the texts of `others`, in their order, after its own; all have labels, or none."""
+        """A copy of this state with the texts of `others`, in their order, after its own; some may have no labels."""
         states = [self, *others]
-        conditions = [each.condition for each in states if each.condition is not None]
+        condition = None
+        found = next((each.condition for each in states if each.condition is not None), None)
+        if found is not None:
+            nothing = np.zeros((1, found.shape[1]), np.float32)
+            conditions = [nothing.repeat(s.batch, axis=0) if s.condition is None else s.condition for s in states]
+            condition = np.concatenate(conditions)
+        hidden = np.concatenate([each.hidden for each in states])
         return State(
-            np.concatenate([each.hidden for each in states]),
-            np.concatenate([each.cell_state for each in states]),
-            quiet=self.quiet,
-            condition=np.concatenate(conditions) if conditions else None,
+            hidden, np.concatenate([each.cell_state for each in states]), quiet=self.quiet, condition=condition
         )
 
     def put(self, row: int, other: State) -> None:

@@ -1,4 +1,4 @@
-"""The ids that a sample may not hold: those of `ban`, those outside `allow`, and the unknown id."""
+"""What `ban`, `allow` and `logit_bias` mean for a vocabulary: the ids that are never written, and the biases."""
 
 from __future__ import annotations
 
@@ -44,3 +44,32 @@ def banned_ids(tokenizer: CharTokenizer, config: SamplingConfig) -> NDArray[np.i
     banned = [n for n, character in enumerate(characters) if character not in left]
     unknown = [] if tokenizer.unknown_id is None else [tokenizer.unknown_id]
     return np.array(banned + unknown, np.intp)
+
+
+def bias_of(tokenizer: CharTokenizer, config: SamplingConfig) -> NDArray[np.float64] | None:
+    """What is added to each id's logit, `(vocab,)`; None for nothing.
+
+    Args:
+        tokenizer: the vocabulary.
+        config: its `logit_bias`.
+
+    Raises:
+        ConfigError: a character is outside the vocabulary.
+
+    >>> bias_of(CharTokenizer("abn"), SamplingConfig(logit_bias=("b:-2",)))
+    array([ 0., -2.,  0.])
+    """
+    biases = config.biases
+    if not biases:
+        return None
+    lacking = tokenizer.outside("".join(biases))
+    if lacking:
+        them = "them" if len(lacking) > 1 else "it"
+        raise ConfigError(
+            "logit_bias must be for characters of the model's vocabulary, which lacks "
+            f"{name_characters(lacking)}. Leave {them} out.",
+            field="logit_bias",
+        )
+    found = np.zeros(tokenizer.vocab_size)
+    found[tokenizer.encode("".join(biases)).astype(np.intp)] = list(biases.values())
+    return found

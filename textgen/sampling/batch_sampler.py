@@ -46,6 +46,7 @@ class BatchSampler:
         banned: the ids that are never drawn, not all of them; None for none.
         not_first: an id that is not drawn first; None for none.
         labels: `(labels,)`, the weights of the samples' labels; None for none.
+        bias: `(vocab,)`, what is added to the logits before the controls; None for nothing.
         walks: for each sample its way through a constraint, which tells the ids that may come next; the caller reports
             to it what was drawn. None for no constraint.
 
@@ -64,6 +65,7 @@ class BatchSampler:
         banned: Ids | None = None,
         not_first: int | None = None,
         labels: NDArray[np.float32] | None = None,
+        bias: Array | None = None,
         walks: Sequence[Walk] | None = None,
     ) -> None:
         count = len(generators)
@@ -82,6 +84,9 @@ class BatchSampler:
         self._place = 0
         self._temperatures = config.temperatures
         self._window = Window(prompt, count, config.repetition_window) if config.repetition_penalty > 1.0 else None
+        penalized = config.presence_penalty != 0.0 or config.frequency_penalty != 0.0
+        self._counts = np.zeros((count, logits.shape[1])) if penalized else None
+        self._bias = bias
         self._banned = _columns(banned) if walks is None else None
         self._walks = walks
         self._not_first = not_first
@@ -99,23 +104,27 @@ class BatchSampler:
             self._logits, self._state = self._engine.step(self._last, self._state)
         noise = self._noise[:, self._place]
         recent = None if self._window is None else self._window.ids
+        counts = self._counts
         biases = None if self._walks is None else biases_of([self._walks[sample] for sample in self.samples])
         if self._referee is None or not self._position:
-            ids = self._choose(self._logits, noise, recent, biases)
+            ids = self._choose(self._logits, noise, recent, counts, biases)
         else:
             margin = Margin(len(self._logits))
-            ids = self._choose(self._logits, noise, recent, biases, margin)
+            ids = self._choose(self._logits, noise, recent, counts, biases, margin)
             tolerance = TOLERANCE * self._engine.magnitude(self._logits, self._state)
             for row in np.flatnonzero(margin.nats <= tolerance).tolist():
                 self._compute_alone(row, self._referee)
                 own = None if recent is None else recent[[row]]
+                count = None if counts is None else counts[[row]]
                 bias = None if biases is None else biases[[row]]
-                ids[row] = self._choose(self._logits[[row]], noise[[row]], own, bias)[0]
+                ids[row] = self._choose(self._logits[[row]], noise[[row]], own, count, bias)[0]
         if self._referee is not None:
             for sample, each in zip(self.samples, ids.tolist(), strict=True):
                 self._drawn[sample].append(each)
         if self._window is not None:
             self._window.add(ids)
+        if counts is not None:
+            counts[np.arange(len(ids)), ids] += 1.0
         self._last = ids
         self._position += 1
         self._place += 1
@@ -129,9 +138,11 @@ class BatchSampler:
         self._last, self._noise, self._place = self._last[index], self._noise[index, self._place :], 0
         if self._window is not None:
             self._window.keep(index)
+        if self._counts is not None:
+            self._counts = self._counts[index]
 
     def _draw_ahead(self) -> None:
-        """Draws Gumbel noise for the next characters: minus the logarithm of exponential random numbers.
+        """Draws Gumbel noise for the next characters.
 
         Few at first, since a text may be short. The numbers are the same however many are drawn at once.
         """
@@ -139,15 +150,14 @@ class BatchSampler:
         self._noise = np.empty((len(self.samples), size, self._noise.shape[2]))
         self._place = 0
         for row, sample in enumerate(self.samples):
-            self._generators[sample].standard_exponential(out=self._noise[row])
-        np.maximum(self._noise, _TINY, out=self._noise)
-        np.negative(np.log(self._noise, out=self._noise), out=self._noise)
+            draw_noise(self._generators[sample], self._noise[row])
 
     def _choose(
         self,
         logits: NDArray[np.float32],
         noise: Array,
         recent: Ids | None,
+        counts: Array | None,
         biases: Array | None,
         margin: Margin | None = None,
     ) -> Ids:
@@ -158,15 +168,25 @@ class BatchSampler:
             possible[:, self._banned] = -np.inf
         if not self._position and self._not_first is not None:
             possible[:, self._not_first] = -np.inf
+        if self._bias is not None:
+            possible += self._bias
         if biases is not None:
             possible += biases
-        return draw(controlled(possible, self._config, temperature, recent, margin), noise, margin)
+        left = controlled(possible, self._config, temperature, recent, margin, counts=counts)
+        return draw(left, noise, margin)
 
     def _compute_alone(self, row: int, referee: Referee) -> None:
         """Recomputes the logits and the state of the sample in `row` in a batch of one."""
         sample = self.samples[row]
         self._logits[[row]], state = referee.logits(sample, self._drawn[sample])
         self._state.put(row, state)
+
+
+def draw_noise(generator: np.random.Generator, noise: Array) -> None:
+    """Fills an array with Gumbel noise: minus the logarithm of exponential random numbers."""
+    generator.standard_exponential(out=noise)
+    np.maximum(noise, _TINY, out=noise)
+    np.negative(np.log(noise, out=noise), out=noise)
 
 
 def _columns(banned: Ids | None) -> Ids | int | None:

@@ -6,10 +6,12 @@ the logit `-inf`. Each has a value that switches it off, and then returns its ar
 
 `controlled` applies them in the order of the fields of `SamplingConfig`, each to the output of the one before:
 
-    repetition_penalty -> temperature -> top_k -> top_p -> min_p -> typical_p -> draw
+    repetition_penalty -> presence_penalty, frequency_penalty -> temperature
+        -> top_k -> top_p -> min_p -> typical_p -> draw
 
-So `top_p` and the later ones use the probabilities after the temperature, among the remaining ids. What `ban` and
-`allow` drop has the logit `-inf` before: it is dropped whatever the logits are, which is no decision for a `Margin`.
+So `top_p` and the later ones use the probabilities after the temperature, among the remaining ids. `logit_bias` is
+added before all of them. What `ban` and `allow` drop has the logit `-inf` before: it is dropped whatever the logits
+are, which is no decision for a `Margin`.
 """
 
 from __future__ import annotations
@@ -32,18 +34,23 @@ def controlled(
     temperature: float,
     recent: Ids | None = None,
     margin: Margin | None = None,
+    *,
+    counts: Array | None = None,
 ) -> Array:
     """Applies all controls in their order.
 
     Args:
         logits: `(batch, vocab)`.
-        config: the controls; its temperatures, `ban` and `allow` are not read here.
+        config: the controls; its temperatures, `ban`, `allow` and `logit_bias` are not read here.
         temperature: that of this character.
         recent: `(batch, characters)`, recent ids for the repetition penalty; None for none.
         margin: records how close the decisions were; None records nothing.
+        counts: `(batch, vocab)`, how often each id was drawn, for the presence and frequency penalties; None for none.
     """
     if recent is not None:
         logits = penalize_repetition(logits, recent, config.repetition_penalty)
+    if counts is not None:
+        logits = penalize_occurrences(logits, counts, config.presence_penalty, config.frequency_penalty)
     logits = temper(logits, temperature, margin)
     logits = keep_top_k(logits, config.top_k, margin)
     logits = keep_top_p(logits, config.top_p, margin)
@@ -65,6 +72,17 @@ def penalize_repetition(logits: Array, recent: Ids, penalty: float) -> Array:
     rows = np.arange(len(logits))[:, None]
     penalized[rows, recent] = logits[rows, recent] - math.log(penalty)
     return penalized
+
+
+def penalize_occurrences(logits: Array, counts: Array, presence: float, frequency: float) -> Array:
+    """Subtracts `presence` once, and `frequency` for each time, from the logits of ids that were drawn; 0 is off.
+
+    >>> penalize_occurrences(np.zeros((1, 3)), np.array([[0.0, 1.0, 2.0]]), 0.5, 0.25)
+    array([[ 0.  , -0.75, -1.  ]])
+    """
+    if presence == 0.0 == frequency:
+        return logits
+    return logits - (frequency * counts + presence * (counts > 0.0))
 
 
 def temper(logits: Array, temperature: float, margin: Margin | None = None) -> Array:

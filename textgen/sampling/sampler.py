@@ -20,7 +20,7 @@ from textgen.corpus.context import context_ids
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Network
 from textgen.engine.blas import HELD
-from textgen.sampling.banned import banned_ids
+from textgen.sampling.banned import banned_ids, bias_of
 from textgen.sampling.batch_sampler import BatchSampler
 from textgen.sampling.constraint import Constraint, constraint_of
 from textgen.sampling.ending import Ending
@@ -154,8 +154,13 @@ def write_samples(
     return streams.samples
 
 
-class _Draft:
-    """An unfinished sample; `piece` is the text that its last character added."""
+def generator_of(seed: int, index: int) -> np.random.Generator:
+    """The random generator of sample `index` of a seed."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index,))))
+
+
+class Unfinished:
+    """An unfinished sample; `ending` tells when it has ended, and `piece` is the text that its last character added."""
 
     def __init__(
         self, prompt: str, index: int, seed: int, config: SamplingConfig, constraint: Constraint | None, *, noted: bool
@@ -188,6 +193,7 @@ class _Draft:
 
     @property
     def sample(self) -> Sample:
+        """What has been written so far, as a sample."""
         text = "".join(self._pieces)
         return Sample(
             text=text,
@@ -221,27 +227,35 @@ class _Writing:
         require(noted, "logprobs", "a whole number of at least 0", logprobs, "Use 0 to switch it off.")
         banned = banned_ids(tokenizer, config)
         constraint = constraint_of(tokenizer, config, banned)
+        bias = bias_of(tokenizer, config)
         ids = tokenizer.encode(prompt, unknown=config.unknown)
         seed = secrets.randbits(32) if config.seed is None else config.seed
         config = config.replace(seed=seed)
         self.drafts = [
-            _Draft(prompt, index, seed, config, constraint, noted=logprobs > 0) for index in range(first, first + count)
+            Unfinished(prompt, index, seed, config, constraint, noted=logprobs > 0)
+            for index in range(first, first + count)
         ]
         self.goes_on = self.drafts[0].ending.reason is None
         self._alphabet = [*tokenizer.characters, *["\ufffd"] * tokenizer.has_unknown, *[""] * tokenizer.has_end]
         self._end = tokenizer.end_id
         self._top = logprobs
         if self.goes_on:
-            generators = [
-                np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index,))))
-                for index in range(first, first + count)
-            ]
+            generators = [generator_of(seed, index) for index in range(first, first + count)]
             context = context_ids(tokenizer, ids)
             # No record is empty.
             not_first = tokenizer.end_id if not len(ids) else None
             walks = [draft.walk for draft in self.drafts if draft.walk is not None] or None
             self._sampler = BatchSampler(
-                engine, context, ids, config, generators, banned=banned, not_first=not_first, labels=labels, walks=walks
+                engine,
+                context,
+                ids,
+                config,
+                generators,
+                banned=banned,
+                not_first=not_first,
+                labels=labels,
+                bias=bias,
+                walks=walks,
             )
 
     def step(self) -> list[str]:
@@ -267,7 +281,7 @@ class _Writing:
                 self._sampler.keep(rows)
         return pieces
 
-    def _note(self, drafts: list[_Draft], ids: list[int]) -> None:
+    def _note(self, drafts: list[Unfinished], ids: list[int]) -> None:
         logprobs = self._sampler.logprobs
         order = likeliest_first(logprobs)[:, : self._top]
         for row, (draft, each) in enumerate(zip(drafts, ids, strict=True)):

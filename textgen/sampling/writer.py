@@ -215,8 +215,8 @@ class Writer:
                 before any control; 0 records nothing.
             **controls: any field of `textgen.SamplingConfig`, such as `temperature`, `top_p`, `max_new_tokens`,
                 `match` or `seed`; `help` of it says what they do and which values they take. `temperature`, `stop`,
-                `contains` and `label` may also be lists, the last three a single text, and `label` a dictionary of
-                weights.
+                `contains`, `logit_bias` and `label` may also be lists, the last four a single text, and `logit_bias`
+                and `label` dictionaries of numbers.
 
         Raises:
             TypeError: there is no control of that name.
@@ -498,12 +498,14 @@ class Writer:
     def sampling(self, controls: Mapping[str, object]) -> SamplingConfig:
         """The controls as a configuration, checked, with its texts as the training text was."""
         values: dict[str, Any] = {name: plain(value) for name, value in controls.items()}
-        for name in ("temperature", "stop", "contains"):
+        if isinstance(values.get("logit_bias"), Mapping):
+            values["logit_bias"] = tuple(f"{each}:{number}" for each, number in values["logit_bias"].items())
+        for name in ("temperature", "stop", "contains", "logit_bias"):
             if isinstance(values.get(name), Iterable) and not isinstance(values[name], (str, bytes)):
                 values[name] = tuple(values[name])
         if "label" in values:
             values["label"] = as_given(values["label"])
-        for name in ("stop", "contains"):
+        for name in ("stop", "contains", "logit_bias"):
             if isinstance(values.get(name), str):
                 values[name] = (values[name],)
         return self.controls_as_trained(SamplingConfig(**values))
