@@ -41,6 +41,7 @@ _COMMANDS = {
     },
     "Share": {
         "export": "textgen.cli.commands.export",
+        "serve": "textgen.cli.commands.serve",
     },
 }
 """The commands by section of the help, each with its module."""

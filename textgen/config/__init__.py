@@ -14,6 +14,7 @@ from textgen.config.gaps import Fill, FillConfig
 from textgen.config.keywords import keywords
 from textgen.config.model import SIZES, ModelConfig, Size
 from textgen.config.sampling import CONSTRAINTS, Controls, SamplingConfig, Until
+from textgen.config.server import ServerConfig
 from textgen.config.training import Device, Precision, Schedule, TrainingConfig, TrainSettings
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Precision",
     "SamplingConfig",
     "Schedule",
+    "ServerConfig",
     "Setting",
     "Size",
     "TrainSettings",

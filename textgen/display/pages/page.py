@@ -92,6 +92,22 @@ def _hash(source: str) -> str:
     return f"'sha256-{_base64(hashlib.sha256(source.encode()).digest())}'"
 
 
+def playground() -> tuple[str, str]:
+    """The page of a server, on which its models write.
+
+    Returns:
+        HTML, and the content security policy to send with it: its own script and style by their hashes, and
+        connections to the server alone.
+    """
+    style = "".join(map(_template, ("frame.css", "write.css", "playground.css")))
+    script = '"use strict";\n' + _template("playground.js")
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return _rendered("playground.html", style=style, script=script), policy
+
+
 def _rendered(template: str, **values: str) -> str:
     """A template with its placeholders replaced in a single pass: placeholders within values are left alone."""
     return _PLACEHOLDER.sub(lambda placeholder: values[placeholder[1]], _template(template))

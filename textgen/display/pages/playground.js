@@ -1,0 +1,251 @@
+const $ = (id) => document.getElementById(id);
+const text = $("text"), mirror = $("mirror"), note = $("note"), status_ = $("status");
+
+// The last text that was written: where it begins and ends, what stood there before, and the request while it runs.
+let written = null, running = null, suggesting = null, timer = 0, suggestions = [], models = {};
+
+function headers() {
+  const token = $("token").value;
+  return { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+}
+
+class Refused extends Error {}
+
+async function ask(path, body, signal) {
+  const options = body ? { method: "POST", body: JSON.stringify(body) } : {};
+  const response = await fetch(path, { ...options, headers: headers(), signal });
+  if (response.ok) return response;
+  let message = `The server answered with status ${response.status}.`;
+  try {
+    message = (await response.json()).error.message;
+  } catch { /* It is no error of the API's. */ }
+  if (response.status === 401) $("token-field").hidden = false;
+  throw new Refused(message);
+}
+
+function tell(message) {
+  note.textContent = message;
+  note.hidden = !message;
+}
+
+function draw() {
+  mirror.replaceChildren();
+  const value = text.value;
+  if (written && value.length >= written.end) {
+    const mark = document.createElement("mark");
+    mark.textContent = value.slice(written.start, written.end);
+    mirror.append(value.slice(0, written.start), mark, value.slice(written.end));
+  } else mirror.append(value);
+  if (suggestions.length && atEnd()) {
+    const ghost = document.createElement("span");
+    ghost.className = "ghost";
+    ghost.textContent = suggestions[0];
+    mirror.append(ghost);
+  }
+  // A last line break has no height of its own.
+  mirror.append("\u200b");
+}
+
+const atEnd = () => text.selectionStart === text.value.length && text.selectionEnd === text.value.length;
+
+function settings() {
+  const found = {
+    model: $("model").value, temperature: Number($("temperature").value), top_p: Number($("top-p").value),
+    max_tokens: Math.max(1, Math.round(Number($("length").value)) || 500), unknown: $("unknown").value,
+  };
+  if ($("stop").value) found.stop = [$("stop").value];
+  if ($("seed").value) found.seed = Number($("seed").value);
+  if ($("label").value) found.label = $("label").value;
+  return found;
+}
+
+async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let held = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (held + value).split("\n\n");
+    held = parts.pop();
+    for (const part of parts) {
+      const data = part.replace(/^data: /, "");
+      if (data === "[DONE]") return;
+      const event = JSON.parse(data);
+      if (event.error) throw new Refused(event.error.message);
+      yield event;
+    }
+  }
+}
+
+async function write() {
+  if (running) return;
+  close();
+  tell("");
+  const begun = performance.now(), prompt = text.value;
+  running = new AbortController();
+  written = { start: prompt.length, end: prompt.length, before: prompt };
+  show();
+  const paper = text.closest(".paper");
+  let reason = "", seed = null, count = 0;
+  try {
+    const response = await ask("/v1/completions", { prompt, stream: true, ...settings() }, running.signal);
+    for await (const event of events(response)) {
+      seed = event.seed;
+      for (const choice of event.choices) {
+        const follows = paper.scrollHeight - paper.scrollTop - paper.clientHeight < 40;
+        text.value += choice.text;
+        count += [...choice.text].length;
+        written.end = text.value.length;
+        reason = choice.finish_reason || reason;
+        draw();
+        if (follows) paper.scrollTop = paper.scrollHeight;
+      }
+      const seconds = (performance.now() - begun) / 1000;
+      status_.textContent = `${count.toLocaleString("en")} characters in ${seconds.toFixed(1)} s`;
+    }
+    status_.textContent += reason === "stop" ? ", ended by itself" : "";
+    if (seed !== null) status_.textContent += ` · seed ${seed}`;
+  } catch (error) {
+    if (error.name === "AbortError") status_.textContent = `Stopped after ${count.toLocaleString("en")} characters`;
+    else {
+      status_.textContent = "";
+      tell(error instanceof Refused ? error.message : "The server cannot be reached. Is it still running?");
+    }
+  }
+  running = null;
+  text.setSelectionRange(text.value.length, text.value.length);
+  show();
+}
+
+function restore() {
+  if (!written || running) return;
+  text.value = written.before;
+  written = null;
+  show();
+}
+
+function show() {
+  $("write").textContent = running ? "Stop" : "Write";
+  $("write").disabled = !$("model").value;
+  $("again").disabled = $("undo").disabled = Boolean(running) || !written;
+  text.readOnly = Boolean(running);
+  for (const id of ["temperature", "top-p"]) $(`${id}-value`).textContent = Number($(id).value).toFixed(2);
+  draw();
+}
+
+function close() {
+  clearTimeout(timer);
+  if (suggesting) suggesting.abort();
+  suggesting = null;
+  suggestions = [];
+  $("suggestions").replaceChildren();
+  draw();
+}
+
+async function suggest() {
+  if (running || !text.value || !atEnd()) return;
+  suggesting = new AbortController();
+  const { model, unknown, label } = settings();
+  const body = { model, label, prompt: text.value.slice(-2000), n: 8, max_tokens: 26, seed: 1, temperature: 0.8,
+    logprobs: 0, match: "\\s?[^\\s]{1,24}", unknown: unknown === "auto" ? "skip" : unknown };
+  let found;
+  try {
+    found = await (await ask("/v1/completions", body, suggesting.signal)).json();
+  } catch {
+    return;
+  }
+  const likely = new Map();
+  for (const choice of found.choices) {
+    const sum = choice.logprobs.token_logprobs.reduce((total, each) => total + each, 0);
+    if (choice.text.trim()) likely.set(choice.text, sum);
+  }
+  suggestions = [...likely.keys()].sort((a, b) => likely.get(b) - likely.get(a)).slice(0, 4);
+  $("suggestions").replaceChildren(...suggestions.map((each, n) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = each.replace(/^\s/, "");
+    if (n === 0) button.append(Object.assign(document.createElement("kbd"), { textContent: "Tab" }));
+    button.addEventListener("click", () => take(each));
+    return button;
+  }));
+  draw();
+}
+
+function take(suggestion) {
+  text.value += suggestion;
+  text.focus();
+  text.setSelectionRange(text.value.length, text.value.length);
+  typed();
+}
+
+function typed() {
+  close();
+  if (written && !text.value.startsWith(written.before)) written = null;
+  else if (written) written.end = Math.min(written.end, text.value.length);
+  show();
+  if ($("suggest").checked) timer = setTimeout(suggest, 350);
+}
+
+async function describe() {
+  const model = $("model").value;
+  $("title").textContent = model;
+  try {
+    models[model] ??= await (await ask(`/v1/models/${encodeURIComponent(model)}`)).json();
+    const labels = models[model].labels;
+    const option = (name, value) => Object.assign(document.createElement("option"), { textContent: name, value });
+    $("label").replaceChildren(option("any", ""), ...labels.map((each) => option(each, each)));
+    $("label-field").hidden = !labels.length;
+    status_.textContent = "Ready";
+    tell("");
+  } catch (error) {
+    status_.textContent = "";
+    tell(error.message);
+  }
+  show();
+}
+
+async function begin() {
+  try {
+    const found = await (await ask("/v1/models")).json();
+    $("model").replaceChildren(...found.data.map((each) =>
+      Object.assign(document.createElement("option"), { textContent: each.id, value: each.id })));
+    await describe();
+  } catch (error) {
+    status_.textContent = "";
+    tell(error instanceof Refused ? error.message : "The server cannot be reached. Is it still running?");
+  }
+}
+
+$("write").addEventListener("click", () => (running ? running.abort() : write()));
+$("undo").addEventListener("click", restore);
+$("again").addEventListener("click", () => { restore(); write(); });
+$("copy").addEventListener("click", async () => {
+  try {
+    await navigator.clipboard.writeText(text.value);
+    status_.textContent = "Copied";
+  } catch {
+    text.focus();
+    text.select();
+    status_.textContent = "Press Ctrl C to copy the marked text";
+  }
+});
+$("model").addEventListener("change", describe);
+$("token").addEventListener("change", begin);
+$("settings").addEventListener("submit", (event) => event.preventDefault());
+for (const id of ["temperature", "top-p"]) $(id).addEventListener("input", show);
+$("suggest").addEventListener("change", close);
+text.addEventListener("input", typed);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    write();
+  } else if (event.key === "Escape") {
+    if (running) running.abort();
+    else close();
+  } else if (event.key === "Tab" && event.target === text && !event.shiftKey && suggestions.length && atEnd()) {
+    event.preventDefault();
+    take(suggestions[0]);
+  }
+});
+show();
+begin();

@@ -1,0 +1,200 @@
+"""The endpoints, as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from textgen.config import ServerConfig
+from textgen.errors import TextgenError
+from textgen.server.chat import ChatShape, parse_chat
+from textgen.server.completions import CompletionShape
+from textgen.server.errors import JSON, RequestError, refused
+from textgen.server.job import Job
+from textgen.server.metrics import Metrics
+from textgen.server.models import Models
+from textgen.server.openapi import document
+from textgen.server.page import page_response
+from textgen.server.request import CompletionRequest, parse, parse_json
+from textgen.server.scheduler import Scheduler
+from textgen.server.security import Guard
+from textgen.server.streaming import Answer, Shape
+
+_SHORT = 2_000
+"""Characters of prompts up to which a request without constraints is prepared in the event loop's thread."""
+
+Parse = Callable[[Mapping[str, Any]], CompletionRequest]
+MakeShape = Callable[[CompletionRequest, Job], Shape]
+
+
+class Server:
+    """The endpoints and what they share.
+
+    Args:
+        config: the settings.
+        models: the runs.
+        metrics: what is counted.
+
+    Attributes:
+        app: the ASGI application.
+        scheduler: writes the texts.
+    """
+
+    def __init__(self, config: ServerConfig, models: Models, metrics: Metrics) -> None:
+        self._config, self._models, self._metrics = config, models, metrics
+        self.scheduler = Scheduler(config, metrics)
+        routes = [
+            Route("/", self._page, methods=["GET"]),
+            Route("/health", self._health, methods=["GET"]),
+            Route("/metrics", self._told, methods=["GET"]),
+            Route("/openapi.json", self._openapi, methods=["GET"]),
+            Route("/v1/models", self._list, methods=["GET"]),
+            Route("/v1/models/{model:path}", self._model, methods=["GET"]),
+            Route("/v1/completions", self._completions, methods=["POST"]),
+            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+        ]
+        handlers: dict[Any, Any] = {
+            HTTPException: _http_error,
+            TextgenError: _told_error,
+            ClientDisconnect: _gone,
+            Exception: _defect,
+        }
+        starlette = Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
+        starlette.router.redirect_slashes = False
+        self.app: ASGIApp = Guard(starlette, config, metrics)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self.scheduler.start()
+        try:
+            yield
+        finally:
+            self.scheduler.close()
+            await run_in_threadpool(self.scheduler.join)
+
+    async def _page(self, _: Request) -> Response:
+        return page_response()
+
+    async def _health(self, _: Request) -> Response:
+        return JSON({"status": "ok"})
+
+    async def _told(self, _: Request) -> Response:
+        return PlainTextResponse(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def _openapi(self, _: Request) -> Response:
+        return JSON(document())
+
+    async def _list(self, _: Request) -> Response:
+        rows = [self._models.row(name) for name in self._models.names]
+        return JSON({"object": "list", "data": rows})
+
+    async def _model(self, request: Request) -> Response:
+        return JSON(await self._models.describe(self._models.name(request.path_params["model"])))
+
+    async def _completions(self, request: Request) -> Any:
+        return await self._answer(request, parse, CompletionShape)
+
+    async def _chat(self, request: Request) -> Any:
+        return await self._answer(request, parse_chat, ChatShape)
+
+    async def _answer(self, request: Request, read: Parse, shape: MakeShape) -> Answer:
+        wanted = read(parse_json(await self._body(request)))
+        self._check(wanted)
+        model = await self._models.get(wanted.model)
+        quick = wanted.length <= _SHORT and not {"match", "contains", "starts_with", "ends_with"} & set(wanted.controls)
+        begin = wanted.begin
+        prompts = begin(model.writer) if quick else await run_in_threadpool(begin, model.writer)
+        job = Job(model, prompts, seconds=self._config.time_limit)
+        self.scheduler.submit(job)
+        return Answer(wanted, job, shape(wanted, job), self.scheduler)
+
+    def _check(self, wanted: CompletionRequest) -> None:
+        """Refuses what asks for too much.
+
+        Raises:
+            RequestError: with the limit.
+        """
+        limits = (
+            (
+                "prompt",
+                "The prompts together",
+                wanted.length,
+                self._config.prompt_length,
+                "characters",
+                "--prompt-length",
+            ),
+            ("n", "n (or best_of) times the prompts", wanted.rows, self._config.rows, "texts", "--rows"),
+            ("max_tokens", "n x max_tokens", wanted.most, self._config.total_length, "characters", "--total-length"),
+        )
+        for param, what, got, most, unit, option in limits:
+            if got > most:
+                message = (
+                    f"{what} must be at most {most:,} {unit}; got {got:,}. Ask for less, or start the server with a "
+                    f"higher {option}."
+                )
+                raise RequestError(400, message, param=param, code="too_much")
+
+    async def _body(self, request: Request) -> bytes:
+        """The body of a request, which must be JSON of the allowed size, sent in time.
+
+        Raises:
+            RequestError: it is not.
+        """
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            got = repr(kind[:100]) if kind else "no type"
+            message = f"The body must be JSON; got {got}. Send the header Content-Type: application/json."
+            raise RequestError(415, message, code="not_json")
+        most = self._config.body
+        too_large = RequestError(
+            413,
+            f"The body must be at most {most:,} bytes. Send less, or start the server with a larger --body.",
+            code="too_large",
+        )
+        length = request.headers.get("content-length", "0")
+        if length.isascii() and length.isdigit() and len(length) < 20 and int(length) > most:
+            raise too_large
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._config.patience):
+                async for part in request.stream():
+                    body += part
+                    if len(body) > most:
+                        raise too_large
+        except TimeoutError:
+            message = f"The body did not come within {self._config.patience:g} seconds. Send it faster."
+            raise RequestError(408, message, code="too_slow") from None
+        return bytes(body)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = {404: "There is nothing here. /openapi.json lists what there is.", 405: "This path takes another method."}
+    response = RequestError(error.status_code, told.get(error.status_code, error.detail)).response
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+async def _told_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TextgenError)
+    return refused(error).response
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    # Nobody reads it.
+    return Response(status_code=400)
+
+
+async def _defect(_: Request, __: Exception) -> Response:
+    return RequestError(500, "The server has a defect. Try again, or report it.").response
