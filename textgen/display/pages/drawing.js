@@ -28,11 +28,12 @@ function randomNumbers(seed) {
 
 /** The log-probabilities of logits. */
 function logSoftmax(logits) {
-  let highest = -Infinity, sum = 0;
-  for (const each of logits) highest = Math.max(highest, each);
-  for (const each of logits) sum += Math.exp(each - highest);
-  const all = highest + Math.log(sum);
-  return Float64Array.from(logits, (each) => each - all);
+  const logs = new Float64Array(logits), most = logs[highest(logs)];
+  let sum = 0;
+  for (let n = 0; n < logs.length; n++) sum += Math.exp(logs[n] - most);
+  const all = most + Math.log(sum);
+  for (let n = 0; n < logs.length; n++) logs[n] -= all;
+  return logs;
 }
 
 /** The index of the highest of some numbers, the first of equal ones. */

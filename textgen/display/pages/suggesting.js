@@ -17,14 +17,12 @@ const isWholeWord = (character) => {
  * The most probable continuations of a text to the end of a word, by beam search.
  *
  * @param {Network} network in the state after the text; its state is lost
- * @param {string[]} characters the vocabulary
- * @param {number} end the id of a record's end; -1 for none
+ * @param {Tokenizer} tokenizer the vocabulary: its characters, which of them belong to words or are words, its `end`
  * @param {number} wanted the number of continuations
  * @param {() => Promise<boolean>} goesOn asked now and then whether they are still wanted
  * @returns {Promise<{text: string, probability: number}[] | null>} by descending probability; null if no longer wanted
  */
-async function suggest(network, characters, end, wanted, goesOn) {
-  const words = characters.map(isWord), wholes = characters.map(isWholeWord);
+async function suggest(network, {characters, words, wholes, end}, wanted, goesOn) {
   const width = Math.max(16, 4 * wanted);
   let live = [{text: "", log: 0, begun: false, logs: logSoftmax(network.logits), state: network.state()}];
   let found = [], least = LEAST;
@@ -36,9 +34,10 @@ async function suggest(network, characters, end, wanted, goesOn) {
       characters.forEach((character, id) => {
         const log = beam.log + beam.logs[id];
         if (!words[id]) ending += Math.exp(beam.logs[id]);
+        if (log <= least) return;
         if (wholes[id] && !beam.begun) {
           found.push({text: beam.text + character, log});
-        } else if (log > least && (words[id] || !beam.begun && length <= LEAD)) {
+        } else if (words[id] || !beam.begun && length <= LEAD) {
           grown.push({beam, id, log});
         }
       });

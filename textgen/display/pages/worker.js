@@ -9,6 +9,8 @@ class Tokenizer {
   constructor({characters, unknown, end, normalization, keepNewlines}) {
     this.characters = characters.map((code) => String.fromCodePoint(code));
     this.ids = new Map(this.characters.map((character, id) => [character, id]));
+    this.words = this.characters.map(isWord);
+    this.wholes = this.characters.map(isWholeWord);
     this.unknown = unknown;
     this.end = end;
     this.normalization = normalization;
@@ -133,7 +135,7 @@ async function write({id, text, label, temperature, topP, length, seed, stop}, o
   const begun = performance.now();
   if (!read) reason = "interrupted";
   while (read && written < length) {
-    const logits = Float64Array.from(network.logits);
+    const logits = new Float64Array(network.logits);
     if (unknown >= 0) logits[unknown] = -Infinity;
     if (end >= 0 && !written && !ids.length) logits[end] = -Infinity;
     const drawn = draw(logits, temperature, topP, random);
@@ -166,7 +168,7 @@ async function complete({id, text, label, wanted}, own) {
   let found = null;
   if (await context.read(tokenizer.context(ids), label, goesOn)) {
     const here = network.state(), logits = network.logits.slice();
-    found = await suggest(network, tokenizer.characters, tokenizer.end, wanted, goesOn);
+    found = await suggest(network, tokenizer, wanted, goesOn);
     network.restore(here);
     network.logits.set(logits);
   }

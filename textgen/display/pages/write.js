@@ -303,7 +303,7 @@ const isDark = () => (document.documentElement.dataset.theme ?? (system.matches 
 
 function showTheme() {
   $("theme").textContent = isDark() ? "Light" : "Dark";
-  $("theme").ariaLabel = `${$("theme").textContent} colours`;
+  $("theme").setAttribute("aria-label", `${$("theme").textContent} colours`);
 }
 
 $("theme").onclick = () => {
