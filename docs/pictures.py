@@ -1,7 +1,7 @@
 """Draws the README's pictures from a run, into docs/pictures: python docs/pictures.py [RUN].
 
-The learning curve is `textgen plot` as an 80-column terminal shows it, in SVG; the other picture is the page of
-`textgen neurons`, photographed in Chromium through selenium.
+The learning curve is `textgen plot` as an 80-column terminal shows it, in SVG; the other pictures are the pages of
+`textgen neurons` and `textgen export --to html`, photographed in Chromium through selenium.
 """
 
 from __future__ import annotations
@@ -21,6 +21,18 @@ from textgen.display.plots.palette import COLOURS, TERMINAL_256
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 FEATURE = "inside quotes"
+PICK = (
+    "const by = document.getElementById('by');"
+    f"by.value = [...by.options].find((option) => option.text == {FEATURE!r}).value;"
+    "by.dispatchEvent(new Event('change'))"
+)
+"""Ranks the units of a page of neurons by `FEATURE`."""
+WRITE = (
+    "const wait = setInterval(() => { if (busy) return; clearInterval(wait);"
+    "text.focus(); text.value = 'CAPTAIN THRUPP: '; $('temperature').value = 0.5; $('temperature').oninput();"
+    "$('length').value = 420; $('seed').value = 3; write() }, 50)"
+)
+"""Writes on the page that writes."""
 PASSAGE = "A CONVERSATION IN THE CHURCHYARD"
 
 WIDE, HIGH, EDGE = 9, 18, 18
@@ -68,9 +80,19 @@ def terminal(text: str, *, columns: int) -> str:
     return "\n".join([head, f'<rect width="100%" height="100%" rx="8" fill="{PAPER}"/>', *shapes, "</svg>\n"])
 
 
-def photograph(page: str, path: Path, *, width: int, height: int) -> None:
-    """Shows a page of neurons in Chromium, ranked by `FEATURE`, and writes what is seen to a .png file."""
+def photograph(page: str, path: Path, script: str, *, width: int, height: int, done: str = "true") -> None:
+    """Shows a page in Chromium, runs a script there, and writes what is then seen to a .png file.
+
+    Args:
+        page: HTML.
+        path: the file.
+        script: JavaScript.
+        width: of the window, in pixels.
+        height: likewise.
+        done: what is true once the script has had its effect.
+    """
     from selenium import webdriver
+    from selenium.webdriver.support.wait import WebDriverWait
 
     options = webdriver.ChromeOptions()
     options.binary_location = _program("chromium")
@@ -81,12 +103,8 @@ def photograph(page: str, path: Path, *, width: int, height: int) -> None:
         file.write_text(page, encoding="utf-8")
         with webdriver.Chrome(options, webdriver.ChromeService(_program("chromedriver"))) as driver:
             driver.get(file.as_uri())
-            driver.execute_script(
-                "const by = document.getElementById('by');"
-                "const wanted = [...by.options].find((option) => option.text == arguments[0]);"
-                "by.value = wanted.value; by.dispatchEvent(new Event('change'))",
-                FEATURE,
-            )
+            driver.execute_script(script)
+            WebDriverWait(driver, 60).until(lambda _: driver.execute_script(f"return {done}"))
             driver.save_screenshot(str(path))
 
 
@@ -104,7 +122,7 @@ def _passage(text: str, *, length: int) -> str:
 
 
 def main(run: str = "demo") -> None:
-    """Writes both pictures.
+    """Writes the pictures.
 
     Args:
         run: a run's name; its text is the bundled one.
@@ -116,7 +134,13 @@ def main(run: str = "demo") -> None:
     (PICTURES / "learning-curve.svg").write_text(drawn, encoding="utf-8")
     text = (ROOT / "corpora" / "marrow_haven.txt").read_text(encoding="utf-8")
     found = textgen.neurons(textgen.load(folder), _passage(text, length=2500))
-    photograph(found.to_html(title="marrow_haven.txt"), PICTURES / "neurons.png", width=1200, height=720)
+    page = found.to_html(title="marrow_haven.txt")
+    photograph(page, PICTURES / "neurons.png", PICK, width=1200, height=720)
+    with tempfile.TemporaryDirectory() as scratch:
+        page = textgen.export(folder, output=Path(scratch) / "page.html").read_text(encoding="utf-8")
+    photograph(
+        page, PICTURES / "write.png", WRITE, width=1180, height=810, done="suggestions.length > 0 && history.length"
+    )
 
 
 if __name__ == "__main__":

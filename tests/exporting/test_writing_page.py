@@ -116,6 +116,7 @@ def test_after_a_whole_record_comes_another_one_on_a_line_of_its_own(browser: Br
     while "The record ends here." not in browser.text("#status"):
         seed += 1
         first = write(browser, prompt, temperature=1, seed=seed, length=200)
+    assert browser.run("askSuggestions(); return predict('').then(() => suggestions.length)") == 0
     assert write(browser) == "\n" + prompt + first
     browser.one("#undo").click()
     assert browser.run("return text.value") == prompt + first
@@ -135,7 +136,7 @@ def test_a_text_is_read_as_the_training_text_was_and_unknown_characters_are_name
     np.testing.assert_allclose(probabilities(browser, "a\U0001f600l"), expected_probabilities(stored, "a l"), atol=1e-5)
     expected = stored.generate("a\U0001f600l", temperature=0, max_new_tokens=50, unknown="replace").text
     assert write(browser, "a\U0001f600l", temperature=0, length=50) == expected
-    assert browser.text("#note") == "The model never saw \U0001f600 (U+1F600); it reads spaces instead."
+    assert browser.text("#note") == "The model never saw \U0001f600 (U+1F600), and reads spaces instead."
     write(browser, "a")
     assert not browser.one("#note").is_displayed()
 
@@ -149,7 +150,7 @@ def test_the_id_of_rare_characters_is_read_and_never_written(browser: Browser) -
     np.testing.assert_allclose(probabilities(browser, "aé"), expected_probabilities(stored, "aé"), atol=1e-5)
     expected = stored.generate("aé", temperature=0, max_new_tokens=80).text
     assert write(browser, "aé", temperature=0, length=80) == expected
-    assert "it reads them as rare characters" in browser.text("#note")
+    assert browser.text("#note") == "The model never saw é (U+00E9), and reads rare characters instead."
 
 
 def test_a_seed_repeats_a_text_and_temperature_and_top_p_change_it(browser: Browser) -> None:
@@ -317,7 +318,9 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_all_can_be_tapped(brows
         browser.one("#text").send_keys("the s")
         until(browser, "suggestions.length")
         assert write(browser, length=300, temperature=1)
+        browser.run("text.value += 'm'.repeat(200); mirror()")
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+        assert browser.run("const paper = text.closest('.paper'); return paper.scrollWidth <= paper.clientWidth")
         for name in ("write", "again", "undo", "copy", "download"):
             box = browser.run(
                 "const b = $(arguments[0]).getBoundingClientRect(); return [b.left, b.right, b.height]", name

@@ -57,12 +57,13 @@ function say(message) {
   $("status").textContent = message;
 }
 
+/** Names characters outside the vocabulary, and says how the model reads them. */
 function warn(outside) {
-  const named = outside.slice(0, 8).map((each) => `${each} (U+${each.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")})`);
+  const code = (each) => `U+${each.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+  const named = outside.slice(0, 8).map((each) => `${each} (${code(each)})`).join(", ");
+  const read = DATA.model.unknown >= 0 ? "rare characters" : DATA.model.characters.includes(32) ? "spaces" : "nothing";
   $("note").hidden = !outside.length;
-  $("note").textContent = !outside.length ? "" :
-    `The model never saw ${named.join(", ")}${outside.length > 8 ? " and others" : ""}; it reads ` +
-    (DATA.model.unknown >= 0 ? "them as rare characters." : "spaces instead.");
+  $("note").textContent = `The model never saw ${named}${outside.length > 8 ? " and others" : ""}, and reads ${read} instead.`;
 }
 
 const number = (id, fallback) => $(id).value === "" || !$(id).validity.valid ? fallback : Number($(id).value);
@@ -188,7 +189,8 @@ let timer = 0;
 function askSuggestions() {
   clearTimeout(timer);
   clearSuggestions();
-  if (busy || !$("suggest").checked) return;
+  const last = history.at(-1);
+  if (busy || !$("suggest").checked || last?.record && text.value === last.whole) return;
   timer = setTimeout(() => {
     if (busy || text.selectionStart !== text.selectionEnd) return;
     const place = text.selectionEnd, value = text.value;
