@@ -150,7 +150,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except UnknownCharacterError as error:
-        remedy = "Remove them, or pass -o unknown skip to drop them or -o unknown replace to replace them."
+        them = "them" if len(error.characters) > 1 else "it"
+        remedy = f"Remove {them}, or pass -o unknown skip to drop {them} or -o unknown replace to replace {them}."
         raise llm.ModelError(f"{error.message} {remedy if error.remedy else ''}".rstrip()) from error
     except TextgenError as error:
         raise llm.ModelError(str(error)) from error

@@ -152,7 +152,8 @@ class TestErrors:
     def test_what_the_run_refuses_is_llm_s_error_with_the_remedy_of_its_command_line(self, user: Path) -> None:
         model = llm.get_model("textgen/tiny")
         for prompt, options, words in [
-            ("日本", {}, ["never saw", "-o unknown skip"]),
+            ("日本", {}, ["never saw", "-o unknown skip to drop them or"]),
+            ("日", {}, ["never saw", "Remove it, or pass -o unknown skip to drop it or -o unknown replace to"]),
             ("The", {"min_length": 9, "max_length": 3}, ["min_length must be at most max_length, 3; got 9."]),
             ("The", {"match": "("}, ["match"]),
             ("The", {"label": "poe"}, ["label needs a run whose records have labels"]),

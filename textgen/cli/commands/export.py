@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from textgen.cli.command import command
+from textgen.cli.command import command, on_one_line, visible
 from textgen.cli.options import AnyPath, checkpoints_option, optional, run_names
 from textgen.exporting.formats import FORMATS
 
@@ -53,4 +53,5 @@ def export(run: str, to: str, output: Path | None, weights: str | None, checkpoi
     path = write(run, to=to, output=output, weights=weights, checkpoints=checkpoints)
     chosen = FORMATS[to]
     size = path.stat().st_size / 1e6
-    click.echo(f"{chosen.what} is in {path} ({size:,.1f} MB); {chosen.next_step}.", err=True)
+    shown = visible(on_one_line(str(path)))
+    click.echo(f"{chosen.what} is in {shown} ({size:,.1f} MB); {chosen.next_step}.", err=True)
