@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from named_entries import RAW, entry
 
+from benchmarks.texts import TEXTS
 from textgen.config import CorpusConfig
 from textgen.corpus.named import Entry, fetch_text, find_entry, named_by, read_registry
 from textgen.corpus.named.cleaning import clean
@@ -24,7 +25,7 @@ KEPT_BACK = ("war and peace", "anna karenina", "penn treebank", "soseki", "linux
 
 def test_there_are_enough_texts_of_every_kind_and_many_languages() -> None:
     entries = read_registry().values()
-    assert len(entries) >= 22
+    assert len(entries) >= 25
     assert len({each.language for each in entries}) >= 10
     assert {each.kind for each in entries} == set(KINDS)
 
@@ -44,6 +45,13 @@ def test_checksums_are_those_of_the_real_texts(name: str, shared_corpora: Path) 
     found = read_registry()[name]
     assert has_sha256(shared_corpora / found.file, found.text_sha256)
     assert fetch_text(found, folders=[shared_corpora], offline=True) == shared_corpora / found.file
+
+
+def test_books_are_cleaned_to_what_the_benchmarks_made_of_them_by_hand() -> None:
+    made = {text.sha256: text.file for text in TEXTS}
+    cleaned = {made.get(each.text_sha256, "") for each in read_registry().values() if each.recipe.strip}
+    books = {"bovary_fr.txt", "kalevala_fi.txt", "middlemarch.txt", "quijote_es.txt", "verwandlung_de.txt"}
+    assert books <= cleaned
 
 
 @pytest.mark.parametrize(
@@ -122,6 +130,13 @@ def test_sentences_are_taken_from_their_lines(tmp_path: Path) -> None:
 def test_texts_are_taken_from_json(tmp_path: Path) -> None:
     raw = json.dumps([{"title": "I", "lines": ["The sea,", "the sea"]}, {"lines": ["Nan"]}]).encode()
     assert cleaned(raw, tmp_path, json_key="lines") == b"The sea,\nthe sea\n\nNan\n\n"
+
+
+def test_the_frame_of_project_gutenberg_is_left_out(tmp_path: Path) -> None:
+    before, after = (f"*** {word} OF THE PROJECT GUTENBERG EBOOK SEA ***\n" for word in ("START", "END"))
+    raw = f"Title: The sea\n\n{before}\n\n{'The séa.' * 200}\n\n{after}Licence\n".encode("iso-8859-1")
+    found = cleaned(raw, tmp_path, strip="gutenberg", encoding="iso-8859-1")
+    assert found.decode() == "The séa." * 200 + "\n"
 
 
 def test_the_checksum_of_the_cleaned_text_is_compared(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from textgen.config.base import Config
 from textgen.config.fields import require, setting
 
 Normalization = Literal["none", "nfc", "nfkc"]
 RecordKind = Literal["none", "lines", "paragraphs", "files", "tunes"]
+Strip = Literal["none", "gutenberg", "abc"]
 DecodingErrors = Literal["strict", "replace", "skip"]
 Unknown = Literal["auto", "error", "skip", "replace"]
 """What to do with characters outside the vocabulary; see `textgen.corpus.tokenizer.CharTokenizer.encode`."""
@@ -36,6 +38,21 @@ class CorpusConfig(Config):
         "them.",
     )
     keep_newlines: bool = setting(default=False, help="Keep CRLF and CR as they are; otherwise each becomes LF.")
+    strip: Strip | None = setting(
+        default=None,
+        otherwise="gutenberg where its markers are certain, which is said; otherwise none",
+        help="What to leave out: Project Gutenberg's header and licence, or all but the tunes of ABC files.",
+        details="gutenberg leaves out what stands before and after the book, with notes on how the file was made, in "
+        "every file that has the markers; it refuses to leave out more than a fifth of a file. abc keeps the tunes, "
+        "each with an empty line after it.",
+    )
+    unwrap: bool = setting(
+        default=False,
+        help="Join the lines of wrapped paragraphs; verse, lists and tables stay as they are.",
+        details="Lines between two blank ones are joined if the longest has 50 characters or more, all but the last "
+        "have three fifths of that, none but the first is indented, none begins as an item of a list or has three "
+        "spaces in a row, and one after the first begins with a small letter.",
+    )
     normalize: Normalization = setting(default="none", help="Unicode normalization form of the whole text.")
     glob: str | tuple[str, ...] = setting(
         default="*.txt",
@@ -106,6 +123,18 @@ class CorpusConfig(Config):
             others=("text_field",),
         )
 
+        row = f"given without {'text_field' if self.records is None else f'records {self.records}'}"
+        by_row = self.text_field is not None or self.records in ("lines", "tunes")
+        require(not (self.unwrap and by_row), "unwrap", row, self.unwrap, "It joins the lines of paragraphs.")
+        require(
+            self.strip in (None, "none") or self.text_field is None,
+            "strip",
+            "given without text_field",
+            self.strip,
+            "A table has no header of this kind.",
+            others=("text_field",),
+        )
+
     @property
     def label_fields(self) -> tuple[str, ...]:
         """The names in `label_field`.
@@ -120,7 +149,17 @@ class CorpusConfig(Config):
         """Whether the corpus is made of records, rather than one running text."""
         return self.text_field is not None or self.records not in (None, "none")
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The configuration that `to_json` wrote; one of an earlier version, which knew no `strip`, has none.
+
+        Raises:
+            ConfigError: a field is missing, unknown or out of range.
+        """
+        return super().from_json({"strip": "none", **values} if isinstance(values, Mapping) else values)
+
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain JSON values, without defaults that earlier versions do not know."""
-        newer = {"errors": "strict", "records": None, "text_field": None, "label_field": None}
+        """The fields as plain JSON values, without values that earlier versions do not know and that change nothing."""
+        newer: dict[str, Any] = {"errors": "strict", "records": None, "text_field": None, "label_field": None}
+        newer |= {"strip": "none", "unwrap": False}
         return {name: value for name, value in super().to_json().items() if name not in newer or value != newer[name]}

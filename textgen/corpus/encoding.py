@@ -15,6 +15,7 @@ from textgen.corpus.cache import CorpusCache, Entry, write_temporary
 from textgen.corpus.characters import CharacterCounts
 from textgen.corpus.encoded import EncodedCorpus
 from textgen.corpus.entries import from_entry, to_encoded
+from textgen.corpus.form import settle
 from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known, empty
 from textgen.corpus.rare import automatic_min_count
 from textgen.corpus.reading import Corpus
@@ -63,6 +64,7 @@ def encode_corpus(
     size = corpus.bytes
     if not size:
         raise empty(corpus.title)
+    corpus = settle(corpus)
     long = size > in_memory
     folder = CorpusCache(cache) if long and cache is not None else None
     if corpus.config.by_record:

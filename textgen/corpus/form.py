@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
+from textwrap import shorten
 
+from textgen.corpus.gutenberg import may_begin
 from textgen.corpus.lists import looks_like_list
 from textgen.corpus.reading import Corpus
 from textgen.corpus.record_reading import RecordReader
@@ -11,6 +14,12 @@ from textgen.corpus.rows import show_names
 from textgen.corpus.tables import field_names, table_kind
 from textgen.corpus.tunes import is_book
 from textgen.errors import CorpusError
+
+_LOOKED_AT = 20
+"""How many sources are looked at for markers of Project Gutenberg."""
+
+_TOLD = 5
+"""How many books are told of."""
 
 
 def refuse_table(corpus: Corpus) -> None:
@@ -68,6 +77,64 @@ def note_on_list(corpus: Corpus) -> str:
             "it, in a new order in each epoch."
         )
     return ""
+
+
+def settle(corpus: Corpus) -> Corpus:
+    r"""The corpus with `strip` decided: "gutenberg" where a source has the markers and none is refused, or else "none".
+
+    Args:
+        corpus: the corpus; of most texts only the starts of the first sources are read.
+
+    Raises:
+        CorpusError: `strip` is "gutenberg", and more than a fifth of a source would be removed.
+
+    >>> from textgen.corpus import open_corpus
+    >>> path = getfixture("tmp_path") / "emma.txt"
+    >>> book = "Emma was clever.\n" * 50
+    >>> _ = path.write_text(f"Title: Emma\n*** START OF THE PROJECT GUTENBERG EBOOK EMMA ***\n{book}"
+    ...     "*** END OF THE PROJECT GUTENBERG EBOOK EMMA ***\n")
+    >>> settled = settle(open_corpus(path))
+    >>> settled.config.strip, "".join(settled.pieces()) == book
+    ('gutenberg', True)
+    """
+    config = corpus.config
+    if config.strip == "gutenberg":
+        for source, cut in corpus.cuts():
+            if cut.refused:
+                raise CorpusError(
+                    f"{source.name} has markers of Project Gutenberg by which {cut.removed / cut.total:.0%} of it "
+                    "would be left out, and more than a fifth never is. Cut it by hand, and pass --strip none."
+                )
+    if config.strip is not None:
+        return corpus
+    plain = corpus.fields is None and config.text_field is None and config.records != "tunes"
+    found = list(corpus.cuts()) if plain and _may_be_gutenberg(corpus) else []
+    certain = any(cut.certain for _, cut in found) and not any(cut.refused for _, cut in found)
+    return corpus.configured(config.replace(strip="gutenberg" if certain else "none"))
+
+
+def notes_on_strip(corpus: Corpus, *, unasked: bool) -> list[str]:
+    """Says for each source what is left out of it; of many, for the first few.
+
+    Args:
+        corpus: the corpus, settled.
+        unasked: whether `strip` was left to the text.
+    """
+    if corpus.config.strip != "gutenberg":
+        return []
+    notes = []
+    for source, cut in islice(corpus.cuts(), _TOLD + 1):
+        end = f", and {cut.total - cut.end:,} after {shorten(cut.last, 50)!r}" if cut.last else ""
+        notes.append(
+            f"{source.name} is a book of Project Gutenberg. Left out: {cut.lines_before:,} lines ({cut.start:,} "
+            f"characters) before {shorten(cut.first, 50)!r}{end}.{' --strip none keeps them.' * unasked}"
+        )
+    return [*notes[:_TOLD], "More books are stripped in the same way."] if len(notes) > _TOLD else notes
+
+
+def _may_be_gutenberg(corpus: Corpus) -> bool:
+    """Whether one of the first sources has a marker at its start."""
+    return any(may_begin(pieces) for _, pieces in islice(corpus.texts(), _LOOKED_AT))
 
 
 def read_first(corpus: Corpus) -> None:

@@ -17,6 +17,9 @@ from textgen.errors import CorpusError, UnknownCharacterError
 
 Report = Callable[[int, int], None]
 
+STRIPPING, UNWRAPPING = 1, 1
+"""The versions of the rules by which texts are stripped and unwrapped."""
+
 
 class Meter:
     """Reports the progress of several passes over a text as one count up to its size."""
@@ -74,6 +77,8 @@ def cache_keys(
         "normalize": config.normalize,
         "unicode": None if config.normalize == "none" else unicodedata.unidata_version,
         **({} if config.errors == "strict" else {"errors": config.errors}),
+        **({} if config.strip in (None, "none") else {"strip": [config.strip, STRIPPING]}),
+        **({"unwrap": UNWRAPPING} if config.unwrap else {}),
         **more,
     }
     automatic: dict[str, Any] = {**text, "min_count": [LARGE, SHARE, FREQUENT]}

@@ -11,9 +11,12 @@ from textgen.config import CorpusConfig
 from textgen.corpus import sources
 from textgen.corpus.decoding import check_encoding, decode_source
 from textgen.corpus.finding import find_sources, is_stream, stream_descriptor
+from textgen.corpus.gutenberg import Cut, find_cut, keep
 from textgen.corpus.normalization import normalize
 from textgen.corpus.rows import Fields
 from textgen.corpus.sources import STANDARD_INPUT, Source
+from textgen.corpus.tunes import tunes
+from textgen.corpus.unwrapping import unwrap
 
 OnRead = Callable[[bytes], None]
 
@@ -49,6 +52,7 @@ class Corpus:
         self.places = tuple(places)
         self.fields = fields
         self._sources = tuple(found)
+        self._cuts: dict[int, tuple[Cut | None]] = {}
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -72,7 +76,11 @@ class Corpus:
 
     def configured(self, config: CorpusConfig) -> Corpus:
         """The same sources with other settings; which files of a folder they are stays as it is."""
-        return Corpus(self.name, self._sources, config, places=self.places, fields=self.fields)
+        corpus = Corpus(self.name, self._sources, config, places=self.places, fields=self.fields)
+        decoding = [(each.encoding, each.errors, each.keep_newlines) for each in (self.config, config)]
+        if decoding[0] == decoding[1]:
+            corpus._cuts = self._cuts
+        return corpus
 
     def ready(self, since: float) -> float:
         """The `time.monotonic()` from which the text is there: the end of its last stream, if that is after `since`.
@@ -147,7 +155,24 @@ class Corpus:
             starts.append(length + (last not in "\n\r"))
         return starts
 
-    def _decoded(self, source: Source, on_read: OnRead) -> Iterator[str]:
+    def cuts(self) -> Iterator[tuple[Source, Cut]]:
+        """Where the book begins and ends in each source with markers of Project Gutenberg; each is read once for it.
+
+        Raises:
+            CorpusError: a source cannot be read, is not text, or is not valid in its encoding.
+        """
+        for source in self._sources:
+            cut = self._cut(source)
+            if cut is not None:
+                yield source, cut
+
+    def _cut(self, source: Source) -> Cut | None:
+        known = self._cuts.get(id(source))
+        if known is None:
+            known = self._cuts[id(source)] = (find_cut(self._plain(source, _ignore)),)
+        return known[0]
+
+    def _plain(self, source: Source, on_read: OnRead) -> Iterator[str]:
         return decode_source(
             source,
             encoding=self.config.encoding,
@@ -155,6 +180,15 @@ class Corpus:
             keep_newlines=self.config.keep_newlines,
             on_read=on_read,
         )
+
+    def _decoded(self, source: Source, on_read: OnRead) -> Iterator[str]:
+        """A source's text: decoded, and what `strip` and `unwrap` make of it."""
+        config, pieces = self.config, self._plain(source, on_read)
+        if config.strip == "gutenberg":
+            pieces = keep(pieces, self._cut(source))
+        elif config.strip == "abc":
+            pieces = ("".join(f"{tune}\n\n" for tune in rows.texts) for rows in tunes(pieces))
+        return unwrap(pieces) if config.unwrap else pieces
 
     def _joined(self, on_read: OnRead) -> Iterator[str]:
         """The sources' texts one after the other; those of short ones come together, many of them in a piece."""

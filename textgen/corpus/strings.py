@@ -50,7 +50,8 @@ def open_texts(texts: Iterable[Text], *, config: CorpusConfig | None = None) -> 
         not isinstance(texts, (str, bytes)), "texts", expected, texts, "Put a single text into a list: texts=[text]."
     )
     require(isinstance(texts, Iterable), "texts", expected, type(texts).__name__)
-    config = (CorpusConfig() if config is None else config).replace(encoding="utf-8", errors="strict")
+    config = CorpusConfig() if config is None else config
+    config = config.replace(encoding="utf-8", errors="strict", strip=config.strip or "none")
     require(config.text_field is None, "text_field", "left out for texts", config.text_field, "Pass pairs for labels.")
     each_a_record = config.records == "files"
     data = _objects(texts) if each_a_record else _joined(texts, keep_newlines=config.keep_newlines)

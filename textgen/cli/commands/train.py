@@ -179,7 +179,7 @@ def _check_early(
     """
     from textgen.cli.reading import hint_at_waiting
     from textgen.corpus import open_corpus
-    from textgen.corpus.form import note_on_list, refuse_table
+    from textgen.corpus.form import note_on_list, notes_on_strip, refuse_table, settle
     from textgen.model.read import read_metadata
     from textgen.runs.create import create_run
     from textgen.runs.find import find_run, resolve_checkpoint
@@ -210,9 +210,10 @@ def _check_early(
     with hint_at_waiting(options["sources"]):
         opened.ready(started)
     if options["resume"] is None:
+        opened = settle(opened)
         _check_length(opened, given)
-        note = note_on_list(opened)
-        if note and not options["quiet"]:
+        notes = [*notes_on_strip(opened, unasked=corpus.strip is None), note_on_list(opened)]
+        for note in filter(None, notes if not options["quiet"] else ()):
             click.echo(f"Note: {visible(note)}", err=True)
     return opened
 

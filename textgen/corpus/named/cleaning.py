@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from textgen.corpus.decoding import decode_source
+from textgen.corpus.gutenberg import find_cut, keep
 from textgen.corpus.lists import lines
 from textgen.corpus.named.entry import Entry, Recipe
 from textgen.corpus.sources import Source
@@ -32,6 +33,8 @@ def clean(entry: Entry, raw: Path) -> Iterator[bytes]:
     """
     length, recipe = 0, entry.recipe
     pieces = _members(entry, raw) if recipe.members else _decoded(Source(path=raw), recipe)
+    if recipe.strip == "gutenberg":
+        pieces = keep(pieces, find_cut(_decoded(Source(path=raw), recipe)))
     for piece in _chosen(pieces, recipe):
         data = piece.encode()
         length += len(data)

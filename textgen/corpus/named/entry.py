@@ -36,6 +36,7 @@ class Recipe:
 
     Args:
         encoding: the raw file's encoding.
+        strip: "gutenberg" leaves out Project Gutenberg's header and licence; "" nothing.
         members: a pattern for the members of a zip archive that are read, in the order of their names; "" for a file.
         begin: keep only the lines that begin with this, without it; "" keeps all.
         json_key: keep only the texts under this key of a JSON file, one a line; a list's end is a blank line; "" for
@@ -43,6 +44,7 @@ class Recipe:
     """
 
     encoding: str = "utf-8"
+    strip: str = ""
     members: str = ""
     begin: str = ""
     json_key: str = ""
