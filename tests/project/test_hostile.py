@@ -159,6 +159,7 @@ BASE = {
     "eval": ["tiny", "-", "--unknown=skip"],
     "classify": ["tiny", "-", "--unknown=skip"],
     "novelty": ["tiny", "--text=-"],
+    "corpora": [],
     "runs": [],
     "info": [],
     "plot": [],

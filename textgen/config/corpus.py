@@ -79,7 +79,7 @@ class CorpusConfig(Config):
     records: RecordKind | None = setting(
         default=None,
         otherwise="none; a table is refused",
-        help="What is a record of its own, learned without what stands before it: each line, paragraph, file or tune.",
+        help="What is a record of its own, learned without what stands before it: a line, paragraph, file or tune.",
         details="tunes reads books in ABC notation, without what stands between tunes. "
         "Of records, those whose text's hash, with the seed, is in the lowest `validation` are held out: equal "
         "ones together, and whatever others there are. none reads a running text, also from a table.",
