@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from textgen.analysis.evaluation import Evaluation, evaluate
     from textgen.analysis.memorisation import Novelty, novelty
     from textgen.analysis.neurons import Neurons, neurons
+    from textgen.analysis.proofreading import Calibration, Proof, calibrate, proofread
     from textgen.analysis.surprisal import Surprise, surprise
     from textgen.config import CorpusConfig, ModelConfig, SamplingConfig, TrainingConfig
     from textgen.corpus.tokenizer import CharTokenizer
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 
 _HOME = {
+    "Calibration": "analysis.proofreading",
     "CharTokenizer": "corpus.tokenizer",
     "CheckpointError": "errors",
     "ConfigError": "errors",
@@ -47,6 +49,7 @@ _HOME = {
     "ModelConfig": "config",
     "Neurons": "analysis.neurons",
     "Novelty": "analysis.memorisation",
+    "Proof": "analysis.proofreading",
     "Run": "runs.run",
     "RunError": "errors",
     "SamplingConfig": "config",
@@ -56,18 +59,21 @@ _HOME = {
     "TrainingError": "errors",
     "UnknownCharacterError": "errors",
     "Writer": "sampling.writer",
+    "calibrate": "analysis.proofreading",
     "evaluate": "analysis.evaluation",
     "export": "exporting.formats",
     "load": "sampling.writer",
     "neurons": "analysis.neurons",
     "novelty": "analysis.memorisation",
     "plot": "analysis.curves",
+    "proofread": "analysis.proofreading",
     "resume": "training.resume",
     "surprise": "analysis.surprisal",
     "train": "training.start",
 }
 
 __all__ = [
+    "Calibration",
     "CharTokenizer",
     "CheckpointError",
     "ConfigError",
@@ -78,6 +84,7 @@ __all__ = [
     "ModelConfig",
     "Neurons",
     "Novelty",
+    "Proof",
     "Run",
     "RunError",
     "SamplingConfig",
@@ -88,12 +95,14 @@ __all__ = [
     "UnknownCharacterError",
     "Writer",
     "__version__",
+    "calibrate",
     "evaluate",
     "export",
     "load",
     "neurons",
     "novelty",
     "plot",
+    "proofread",
     "resume",
     "surprise",
     "train",

@@ -32,6 +32,7 @@ COMMANDS = (
     "complete",
     "score",
     "eval",
+    "proofread",
     "novelty",
     "neurons",
     "runs",
@@ -105,7 +106,7 @@ def test_the_examples_work_on_the_bundled_corpus(
     monkeypatch.chdir(tmp_path)
     code, out, err = piped(line, tmp_path) if "|" in line else astuple(front_door.run(*shlex.split(line)[1:]))
     assert (code, "Error" in err) == (0, False), err
-    assert out or "complete" in line or "export" in line or "--out" in line
+    assert out or "complete" in line or "export" in line or "--out" in line or "proofread" in line
 
 
 def piped(line: str, folder: Path) -> tuple[int, str, str]:

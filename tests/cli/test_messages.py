@@ -14,14 +14,14 @@ from textgen.cli import cli
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {name: cli.get_command(click.Context(cli), name) for name in cli.list_commands(click.Context(cli))}
-READING = ("train", "sample", "fill", "complete", "score", "eval", "classify", "novelty", "neurons")
+READING = ("train", "sample", "fill", "proofread", "complete", "score", "eval", "classify", "novelty", "neurons")
 RAISED_IN = {
     "textgen/analysis/evaluation/": ("eval",),
     "textgen/analysis/memorisation/": ("sample", "novelty"),
     "textgen/analysis/ranking.py": ("score",),
     "textgen/cli/hints.py": ("sample",),
     "textgen/cli/records.py": ("sample",),
-    "textgen/cli/reading.py": ("sample", "fill", "complete", "score", "eval"),
+    "textgen/cli/reading.py": ("sample", "fill", "proofread", "complete", "score", "eval"),
     "textgen/cli/tables.py": ("eval", "classify"),
     "textgen/corpus/batches.py": ("train",),
     "textgen/corpus/cells.py": ("train", "eval", "classify"),

@@ -9,6 +9,7 @@ from small_models import random_writer
 
 import textgen
 from textgen.analysis.neurons import Neurons
+from textgen.analysis.proofreading import Proof
 from textgen.analysis.surprisal import Surprise
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.display.shades import level
@@ -22,6 +23,11 @@ TOKENIZER = CharTokenizer.from_text(TEXT)
 @pytest.fixture(scope="module")
 def surprise() -> Surprise:
     return textgen.surprise(random_writer(TOKENIZER, units=12), TEXT, alternatives=5)
+
+
+@pytest.fixture(scope="module")
+def proof() -> Proof:
+    return textgen.proofread(random_writer(TOKENIZER, units=12), TEXT, threshold=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -243,3 +249,22 @@ def test_a_text_without_features_and_a_network_without_gates_have_a_page(browser
     assert len(options(browser)) == 24
     assert not browser.one("#gates").is_displayed()
     assert browser.text("#unit") == "Layer 1, unit 1"
+
+
+def test_a_proof_shows_what_was_found(browser: Browser, proof: Proof) -> None:
+    browser.open(proof.to_html(title="proof"))
+    assert browser.text("#text") == TEXT
+    assert browser.text(".kind") == "Proof"
+    marked = browser.run("return reader.spans.filter((s) => s.classList.contains('found')).map((s) => s.place)")
+    findings = [each for each in proof.findings if each.start < len(TEXT)]
+    places = {min(each.start + n, len(TEXT) - 1) for each in findings for n in range(max(1, len(each.stands)))}
+    assert set(marked) == places
+    first = findings[0]
+    browser.press(webdriver.Keys.TAB, "n")
+    stop = browser.run("return reader.place")
+    assert stop in places
+    if stop == first.start:
+        assert f"{100 * first.probability:.0f} %" in browser.text("#tip .verdict")
+    assert browser.text("#spoken").startswith(browser.text("#tip .verdict"))
+    titles = browser.run("return [...document.querySelectorAll('#tip h2')].map((each) => each.textContent)")
+    assert titles == [each.title for each in proof.verdicts]

@@ -36,6 +36,7 @@ _COMMANDS = {
         "eval": "textgen.cli.commands.eval",
         "score": "textgen.cli.commands.score",
         "classify": "textgen.cli.commands.classify",
+        "proofread": "textgen.cli.commands.proofread",
         "novelty": "textgen.cli.commands.novelty",
         "neurons": "textgen.cli.commands.neurons",
     },

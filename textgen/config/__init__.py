@@ -5,7 +5,7 @@ docs are generated from them.
 """
 
 from textgen.config.adaptation import AdaptationConfig
-from textgen.config.analysis import EvaluationConfig, InsightConfig, NoveltyConfig
+from textgen.config.analysis import EvaluationConfig, InsightConfig, NoveltyConfig, ProofConfig
 from textgen.config.base import Config
 from textgen.config.cells import CELLS, Cell, cell_name
 from textgen.config.corpus import CorpusConfig, Normalization, Unknown
@@ -35,6 +35,7 @@ __all__ = [
     "Normalization",
     "NoveltyConfig",
     "Precision",
+    "ProofConfig",
     "SamplingConfig",
     "Schedule",
     "ServerConfig",

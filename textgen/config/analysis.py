@@ -65,3 +65,45 @@ class InsightConfig(Config):
         default=6, ge=1, le=20, help="Number of the likeliest characters to show at each position."
     )
     unknown: Unknown = setting(default="auto", help=UNKNOWN_HELP, details=UNKNOWN_DETAILS)
+
+
+class ProofConfig(Config):
+    """How errors are looked for in a text."""
+
+    threshold: float = setting(
+        default=0.5,
+        ge=0,
+        le=1,
+        help="Show only what is at least so probable: lower finds more, higher raises fewer false alarms.",
+    )
+    noise: float = setting(
+        default=0.01,
+        gt=0,
+        lt=1,
+        help="Share of the characters expected to be wrong before the text is read.",
+    )
+    reach: int = setting(
+        default=20,
+        ge=1,
+        le=1000,
+        unit="characters",
+        help="How far around an error the text counts.",
+    )
+    candidates: int = setting(
+        default=16,
+        ge=1,
+        le=1000,
+        help="Number of the likeliest characters that are tried in each place.",
+    )
+    passes: int = setting(
+        default=2, ge=1, le=10, help="How often the text is read: each time with what was found before corrected."
+    )
+    limit: int = setting(
+        default=20_000,
+        ge=1,
+        le=10**7,
+        unit="characters",
+        help="With calibrate or html: take so many characters from the start of the text.",
+    )
+    seed: int = setting(default=0, ge=0, le=2**63 - 1, help="With calibrate: the same seed makes the same errors.")
+    unknown: Unknown = setting(default="replace", help=UNKNOWN_HELP, details=UNKNOWN_DETAILS)

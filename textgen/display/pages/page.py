@@ -14,7 +14,9 @@ from typing import Any
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
-def page(name: str, *, title: str, facts: Sequence[tuple[str, str]], data: Mapping[str, Any]) -> str:
+def page(
+    name: str, *, title: str, facts: Sequence[tuple[str, str]], data: Mapping[str, Any], kind: str | None = None
+) -> str:
     """Renders a page.
 
     Args:
@@ -22,13 +24,14 @@ def page(name: str, *, title: str, facts: Sequence[tuple[str, str]], data: Mappi
         title: the page's heading.
         facts: labels and values to list under the heading.
         data: JSON values for the page's script.
+        kind: what the page is called above its heading; None for the template's name.
 
     Returns:
         HTML.
     """
     return _rendered(
         "frame.html",
-        kind=name.capitalize(),
+        kind=_escaped(name.capitalize() if kind is None else kind),
         title=_escaped(title),
         facts=_terms(facts),
         style=_template("frame.css") + _template(f"{name}.css"),
