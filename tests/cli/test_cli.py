@@ -96,6 +96,7 @@ def test_the_help_lists_each_command_in_one_whole_line() -> None:
 def test_the_examples_work_on_the_bundled_corpus(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, line: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "corpora").symlink_to(home / "corpora", target_is_directory=True)
     for name in ("marrow_haven", "marrow_haven-2"):
         shutil.copytree(home / "checkpoints" / "tiny", tmp_path / "checkpoints" / name)
@@ -103,7 +104,13 @@ def test_the_examples_work_on_the_bundled_corpus(
         shutil.copytree(request.getfixturevalue("names").path, tmp_path / "checkpoints" / "names")
     if re.search(r" short_texts( |$)", line):
         shutil.copytree(request.getfixturevalue("kinds").path, tmp_path / "checkpoints" / "short_texts")
-    monkeypatch.chdir(tmp_path)
+    if " tunes " in line:
+        from tiny_runs import TINY
+
+        from textgen.config import CorpusConfig
+        from textgen.training.start import train
+
+        train("corpora/tunes.abc", name="tunes", corpus=CorpusConfig(records="tunes"), epochs=0.1, **TINY)
     code, out, err = piped(line, tmp_path) if "|" in line else astuple(front_door.run(*shlex.split(line)[1:]))
     assert (code, "Error" in err) == (0, False), err
     assert out or "complete" in line or "export" in line or "--out" in line or "proofread" in line

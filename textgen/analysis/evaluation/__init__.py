@@ -9,6 +9,7 @@ from textgen.analysis.evaluation.calibration import Calibration, TemperatureScal
 from textgen.analysis.evaluation.classification import Classification, Confusion
 from textgen.analysis.evaluation.evaluating import evaluate
 from textgen.analysis.evaluation.evaluation import Evaluation, Protocol
+from textgen.analysis.evaluation.judged_tunes import Tunes
 
 __all__ = [
     "Baseline",
@@ -19,6 +20,7 @@ __all__ = [
     "Interval",
     "Protocol",
     "TemperatureScaling",
+    "Tunes",
     "block_bootstrap",
     "compress",
     "evaluate",

@@ -14,6 +14,7 @@ from textgen.analysis.evaluation.baselines import MOST_TRAINING, Baseline, compr
 from textgen.analysis.evaluation.bootstrap import LEAST, block_bootstrap
 from textgen.analysis.evaluation.calibration import TemperatureScaling
 from textgen.analysis.evaluation.classifying import classify_records
+from textgen.analysis.evaluation.composing import judge_tunes
 from textgen.analysis.evaluation.evaluation import Evaluation, Protocol
 from textgen.analysis.evaluation.record_text import RunRecords, given_records, held_out_records, own_records, trained_on
 from textgen.analysis.evaluation.scored_text import ScoredText, given, held_out, utf8
@@ -74,8 +75,8 @@ def evaluate(
         dynamic: whether to run dynamic evaluation, too.
         seed: the bootstrap's.
         unknown: how to treat characters of a given text outside the vocabulary: see `CharTokenizer.encode`.
-        progress: called with the stage ("reading", "carried", "windows", "statistics", "dynamic", "classifying" or
-            "compressing"), the amount done and the total.
+        progress: called with the stage ("reading", "carried", "windows", "statistics", "dynamic", "classifying",
+            "tunes" or "compressing"), the amount done and the total.
 
     Raises:
         RunError: there is no such run, or no text is given and its own is missing, has changed, or was not held out.
@@ -93,7 +94,7 @@ def evaluate(
     writer = run if isinstance(run, Writer) else load(resolve_checkpoint(run, checkpoints=checkpoints))
     report = progress or (lambda *_: None)
     by_record = writer.tokenizer.has_end
-    own, counts, classification, records = None, None, None, None
+    own, counts, classification, records, tunes = None, None, None, None, None
     if by_record:
         require(not config.dynamic, "dynamic", "off for a run on records", config.dynamic)
         records, problem = own_records(
@@ -119,6 +120,8 @@ def evaluate(
         classification = classify_records(
             writer, records, scored, seed=config.seed, progress=functools.partial(report, "classifying")
         )
+    if writer.reading.records == "tunes":
+        tunes = judge_tunes(writer, records, scored, seed=config.seed, progress=functools.partial(report, "tunes"))
     baselines = _baselines(writer, own, scored, counts, functools.partial(report, "compressing"))
     return Evaluation(
         run=writer.name,
@@ -138,6 +141,7 @@ def evaluate(
         notes=tuple(_notes(writer, own, problem, scored)),
         warnings=() if text is None else tuple(_warnings(writer, own, scored, records)),
         classification=classification,
+        tunes=tunes,
     )
 
 

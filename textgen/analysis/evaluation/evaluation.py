@@ -11,6 +11,7 @@ from textgen.analysis.evaluation.baselines import Baseline
 from textgen.analysis.evaluation.bootstrap import REPLICATES, Interval
 from textgen.analysis.evaluation.calibration import Calibration
 from textgen.analysis.evaluation.classification import Classification
+from textgen.analysis.evaluation.judged_tunes import Tunes
 
 Split = Literal["held-out", "given"]
 
@@ -69,6 +70,7 @@ class Evaluation:
         warnings: reasons why the results may be too good, a sentence each.
         members: the names of a mixture's models with their weights; empty for a single model.
         classification: how well the labels of the text's records are told; None for a text without labels.
+        tunes: how good the tunes are that a model trained on tunes writes; None for any other.
     """
 
     run: str
@@ -88,6 +90,7 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
     members: tuple[tuple[str, float], ...] = ()
     classification: Classification | None = None
+    tunes: Tunes | None = None
 
     @property
     def carried(self) -> Protocol:
@@ -134,6 +137,7 @@ class Evaluation:
                 for each in self.baselines
             ],
             **({} if self.classification is None else {"classification": self.classification.to_json()}),
+            **({} if self.tunes is None else {"tunes": self.tunes.to_json()}),
             "verdict": self.verdict,
             "notes": list(self.notes),
             "warnings": list(self.warnings),

@@ -60,6 +60,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
         "textgen sample --run marrow_haven:0.7 --run marrow_haven-2:0.3",
         "textgen sample --prompt 'The ' --ending ' the sea.' --length 80 --count 3",
         "textgen sample --run names --count 20 --unique --new",
+        "textgen sample --run tunes --count 8 --html tunes.html",
     ),
 )
 @run_option
@@ -79,6 +80,12 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV with a header; for a run on records.")
 @click.option("--unique", is_flag=True, help="Write no record twice; for a run on records.")
 @click.option("--new", is_flag=True, help="Write only records that are not in the run's text; for a run on records.")
+@optional(
+    "--html",
+    type=AnyPath(path_type=Path),
+    metavar="OUT",
+    help="Also write a page that shows and plays the tunes; for a run on tunes.",
+)
 @click.option(
     "--logprobs",
     metavar="N",
@@ -139,6 +146,10 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     With --ending the text is written from the prompt to this ending: of many ways to write its last characters, one is
     drawn after which the ending follows well. At most --length characters come before it.
 
+    With --html the tunes of a run on tunes (textgen train FILE --records tunes) are also written to a page of one file
+    that draws them as notation, plays them, and saves each as an ABC or a MIDI file; it needs no network. What is not
+    notation is shown as text, with what is wrong with it.
+
     Several runs, such as two seeds of one text, are mixed: --run a:0.7 --run b:0.3 draws each character from the
     weighted mean of their probabilities. Their vocabularies must be the same. A run whose own name holds a colon and a
     number comes before a weight.
@@ -159,13 +170,16 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     from textgen.cli.hints import hint
     from textgen.cli.reading import adapt, check_characters, load_writer, mixed_runs, note_replaced
     from textgen.cli.records import ONLY, note_missing, refuse_records, show_json, show_records
+    from textgen.cli.tune_page import check_tunes, write_tunes
 
-    for name in ("logprobs", *ONLY) if options["ending"] is not None else ():
+    for name in ("logprobs", "html", *ONLY) if options["ending"] is not None else ():
         if options[name]:
-            flag = ONLY.get(name, "--logprobs")
+            flag = ONLY.get(name, f"--{name}")
             raise click.UsageError(f"{flag} and --ending cannot be given together.", ctx)
     writer, name = load_writer(runs, checkpoints)
     refuse_records(writer, options)
+    if options["html"] is not None:
+        check_tunes(writer, options["html"])
     prompt = _prompt(writer, options)
     note_replaced(writer, prompt, options["unknown"])
     controls = SamplingConfig.among(options)
@@ -186,7 +200,7 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     if options["ending"] is not None:
         _write_towards(writer, prompt, controls, options, shown=shown, name=name, more=more, training=training)
         return
-    if options["count"] == 1 and not options["as_json"] and not chosen:
+    if options["count"] == 1 and not options["as_json"] and not chosen and options["html"] is None:
         written = _stream(writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
         if training is not None:
             _name_copies(training, [written])
@@ -213,6 +227,8 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
         show_records(records, writer, as_csv=options["as_csv"], echo=options["echo"], shown=shown, separator=SEPARATOR)
     else:
         _show(samples, prompt * options["echo"], shown)
+    if options["html"] is not None:
+        write_tunes(options["html"], samples, name)
     if records is not None and not interrupted:
         note_missing(records, options["count"])
     _report(seed, name)

@@ -2,7 +2,7 @@
 
 The templates are beside this module: `frame.html` and `frame.css` are shared by the pages, `reader.js` is the
 interactive text, and `NAME.html`, `NAME.css` and `NAME.js` make the page of that name. The pages to write in, `write`
-and `playground`, have frames of their own and one style.
+and `playground`, have frames of their own and one style. `abcjs/` holds the library that draws tunes.
 """
 
 from textgen.display.pages.packing import packed, smallest

@@ -15,29 +15,42 @@ _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
 def page(
-    name: str, *, title: str, facts: Sequence[tuple[str, str]], data: Mapping[str, Any], kind: str | None = None
+    name: str,
+    *,
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    data: Mapping[str, Any],
+    kind: str | None = None,
+    library: str = "",
 ) -> str:
     """Renders a page.
 
+    Its policy allows the page's own scripts by their hashes, and nothing else to run.
+
     Args:
-        name: of the template, "surprise" or "neurons".
+        name: of the template, "surprise", "neurons" or "tunes".
         title: the page's heading.
         facts: labels and values to list under the heading.
         data: JSON values for the page's script.
         kind: what the page is called above its heading; None for the template's name.
+        library: a folder beside the templates with one script that the page's own needs: "abcjs"; "" for none.
 
     Returns:
         HTML.
     """
+    script = f'\n"use strict";\n{_template("reader.js") if not library else ""}{_template(f"{name}.js")}\n'
+    carried = _library(library) if library else ""
     return _rendered(
         "frame.html",
         kind=_escaped(name.capitalize() if kind is None else kind),
+        allowed=" ".join(_hash(each) for each in (carried, script) if each),
+        library=f"<script>{carried}</script>\n" if carried else "",
         title=_escaped(title),
         facts=_terms(facts),
         style=_template("frame.css") + _template(f"{name}.css"),
         body=_template(f"{name}.html"),
         data=_script_safe(data),
-        script=_template("reader.js") + _template(f"{name}.js"),
+        script=script,
     )
 
 
@@ -118,6 +131,12 @@ def _rendered(template: str, **values: str) -> str:
 
 def _template(name: str) -> str:
     return resources.files("textgen.display.pages").joinpath(name).read_text(encoding="utf-8")
+
+
+def _library(name: str) -> str:
+    folder = resources.files("textgen.display.pages").joinpath(name)
+    (script,) = (each for each in folder.iterdir() if each.name.endswith(".js"))
+    return script.read_text(encoding="utf-8")
 
 
 def _escaped(text: str) -> str:
