@@ -133,6 +133,19 @@ def test_a_record_ends_by_itself_and_labels_are_asked_for(here: Served, writers:
     assert True in ends
 
 
+def test_a_suffix_has_its_gap_filled(here: Served, writers: dict[str, Writer]) -> None:
+    answer = here.post(prompt="the s", suffix=" and the", max_tokens=4, n=3, echo=True)
+    found = writers["prose"].fill("the s<1-4> and the", gap_open="<", gap_close=">", count=3)
+    assert [each["text"] for each in answer["choices"]] == [f"the s{each.gaps[0]}" for each in found]
+    assert {each["finish_reason"] for each in answer["choices"]} == {"stop"}
+    assert answer["usage"]["completion_tokens"] == sum(len(each.gaps[0]) for each in found)
+    given = {"prompt": "the s", "suffix": " and the", "max_tokens": 4, "temperature": 0.9, "seed": 5}
+    drawn = writers["prose"].fill("the s[1-4] and the", sample=True, temperature=0.9, seed=5)
+    (event,) = here.events(**given)
+    assert event["choices"][0]["text"] == drawn[0].gaps[0]
+    assert event["seed"] == 5
+
+
 def test_unknown_characters_are_named_or_treated_as_asked(here: Served) -> None:
     error = here.refused(prompt="a€b")
     assert "'€' (U+20AC)" in error["message"] and '"unknown": "skip"' in error["message"]
@@ -189,7 +202,12 @@ def test_biases_are_for_characters_and_for_ids(here: Served, writers: dict[str, 
         ({"prompt": "a" * 100_001}, "prompt"),
         ({"label": "low"}, "label"),
         ({"model": "words", "label": "lwo"}, "label"),
-        ({"suffix": "the end"}, "suffix"),
+        ({"suffix": 5}, "suffix"),
+        ({"suffix": "the end", "top_k": 5}, "top_k"),
+        ({"suffix": "the end", "logprobs": 1}, "logprobs"),
+        ({"suffix": "the end", "prompt": ["a", "b"]}, "prompt"),
+        ({"suffix": "the end", "max_tokens": 201}, "max_tokens"),
+        ({"suffix": "the énd"}, "prompt"),
         ({"stream": "yes"}, "stream"),
         ({"stream_options": []}, "stream_options"),
         ({"temprature": 1}, "temprature"),

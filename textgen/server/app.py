@@ -20,9 +20,10 @@ from textgen.errors import TextgenError
 from textgen.server.chat import ChatShape, parse_chat
 from textgen.server.completions import CompletionShape
 from textgen.server.errors import JSON, RequestError, refused
+from textgen.server.filling import check_suffix, fill_gap
 from textgen.server.job import Job
 from textgen.server.metrics import Metrics
-from textgen.server.models import Models
+from textgen.server.models import Model, Models
 from textgen.server.openapi import document
 from textgen.server.page import page_response
 from textgen.server.request import CompletionRequest, parse, parse_json
@@ -53,6 +54,8 @@ class Server:
     def __init__(self, config: ServerConfig, models: Models, metrics: Metrics) -> None:
         self._config, self._models, self._metrics = config, models, metrics
         self.scheduler = Scheduler(config, metrics)
+        self._filling = asyncio.Lock()
+        self._filling_waits: set[object] = set()
         routes = [
             Route("/", self._page, methods=["GET"]),
             Route("/health", self._health, methods=["GET"]),
@@ -111,12 +114,36 @@ class Server:
         wanted = read(parse_json(await self._body(request)))
         self._check(wanted)
         model = await self._models.get(wanted.model)
+        if wanted.suffix:
+            return await self._fill(wanted, model)
         quick = wanted.length <= _SHORT and not {"match", "contains", "starts_with", "ends_with"} & set(wanted.controls)
         begin = wanted.begin
         prompts = begin(model.writer) if quick else await run_in_threadpool(begin, model.writer)
         job = Job(model, prompts, seconds=self._config.time_limit)
         self.scheduler.submit(job)
         return Answer(wanted, job, shape(wanted, job), self.scheduler)
+
+    async def _fill(self, wanted: CompletionRequest, model: Model) -> Answer:
+        """Answers a request with a suffix: one at a time, since that takes all of the machine."""
+        check_suffix(wanted)
+        if self._filling.locked() and len(self._filling_waits) >= max(1, self._config.queue):
+            raise RequestError(
+                429, "Too many gaps are being filled. Try again later.", code="queue_full", retry_after=5
+            )
+        waiting = object()
+        self._filling_waits.add(waiting)
+        try:
+            async with self._filling:
+                model.users += 1
+                try:
+                    filled, prompt, pieces = await run_in_threadpool(fill_gap, model.writer, wanted)
+                finally:
+                    model.release()
+        finally:
+            self._filling_waits.discard(waiting)
+        job = Job(model, [prompt], seconds=self._config.time_limit)
+        job.give(pieces, ended=True)
+        return Answer(filled, job, CompletionShape(filled, job), self.scheduler)
 
     def _check(self, wanted: CompletionRequest) -> None:
         """Refuses what asks for too much.

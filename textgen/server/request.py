@@ -110,7 +110,9 @@ FIELDS: dict[str, dict[str, Any]] = {
         minimum=0,
         maximum=MOST_LOGPROBS,
     ),
-    "suffix": _field("string", "The text that follows the gap to fill."),
+    "suffix": _field(
+        "string", "The text that follows the gap to fill: choices are what fits between it and the prompt."
+    ),
 }
 """The fields of completions alone."""
 
@@ -128,6 +130,7 @@ class CompletionRequest:
         best_of: texts to write for each prompt.
         echo: whether prompts are returned before their texts.
         logprobs: number of likeliest characters to return; None for no log-probabilities.
+        suffix: what follows the gap after the prompt; empty for none.
         stream: whether texts are sent as they are written.
         include_usage: whether a stream ends with the usage.
     """
@@ -140,6 +143,7 @@ class CompletionRequest:
     best_of: int
     echo: bool
     logprobs: int | None
+    suffix: str
     stream: bool
     include_usage: bool
 
@@ -172,7 +176,7 @@ class CompletionRequest:
     @property
     def length(self) -> int:
         """Characters of the prompts."""
-        return sum(map(len, self.prompts))
+        return sum(map(len, self.prompts)) + len(self.suffix)
 
     @property
     def rows(self) -> int:
@@ -224,13 +228,6 @@ def parse(values: Mapping[str, Any], *, prompts: Sequence[str | Sequence[int]] |
             raise RequestError(
                 400, f"{name[:100]!r} is not known here. {remedy}", param=name[:100], code="unknown_field"
             )
-    if values.get("suffix"):
-        raise RequestError(
-            400,
-            "suffix: this server does not fill gaps between two texts. Leave it out, and continue the prompt alone.",
-            param="suffix",
-            code="unsupported",
-        )
     n = _integer(values, "n", 1, 1, MOST_TEXTS)
     best_of = _integer(values, "best_of", n, 1, MOST_TEXTS)
     if best_of < n:
@@ -255,6 +252,7 @@ def parse(values: Mapping[str, Any], *, prompts: Sequence[str | Sequence[int]] |
         best_of=best_of,
         echo=_boolean(values, "echo"),
         logprobs=logprobs,
+        suffix=_text(values, "suffix") or "",
         stream=stream,
         include_usage=_boolean({k: v for k, v in options.items() if v is not None}, "include_usage"),
     )

@@ -11,13 +11,18 @@ function headers() {
 
 class Refused extends Error {}
 
+// What the API says is for programs: here there is a field for it.
+const advice = (error) => error.code === "unknown_characters"
+  ? `${error.message.replace(/\. .*/s, "")}. Remove what is unknown, or choose under Unknown characters what becomes of it.`
+  : error.message;
+
 async function ask(path, body, signal) {
   const options = body ? { method: "POST", body: JSON.stringify(body) } : {};
   const response = await fetch(path, { ...options, headers: headers(), signal });
   if (response.ok) return response;
   let message = `The server answered with status ${response.status}.`;
   try {
-    message = (await response.json()).error.message;
+    message = advice((await response.json()).error);
   } catch { /* It is no error of the API's. */ }
   if (response.status === 401) $("token-field").hidden = false;
   throw new Refused(message);
@@ -110,6 +115,7 @@ async function write() {
     else {
       status_.textContent = "";
       tell(error instanceof Refused ? error.message : "The server cannot be reached. Is it still running?");
+      if (!count) written = null;
     }
   }
   running = null;
