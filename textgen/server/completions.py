@@ -118,6 +118,14 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     return Piece(last.prompt, last.index, "".join(piece.text for piece in pieces), logprobs, last.reason, last.drawn)
 
 
+def merged(pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces of each text as one."""
+    texts: dict[tuple[int, int], list[Piece]] = {}
+    for piece in pieces:
+        texts.setdefault((piece.prompt, piece.index), []).append(piece)
+    return [joined(each) if len(each) > 1 else each[0] for each in texts.values()]
+
+
 def chosen(
     request: CompletionRequest, prompts: Sequence[Prompt], texts: dict[tuple[int, int], list[Piece]]
 ) -> list[Piece]:

@@ -2,7 +2,8 @@
 
 Texts join the batch of their model when their prompt has been read, and leave it when they end. Between two steps
 prompts are read, a piece of each in turn, for a few milliseconds, so that no prompt holds up those that write. What was
-written is handed to the event loop at most every `_FLUSH` seconds, but a text's first character and its end at once.
+written is handed to the event loop now and then, the more seldom the more texts there are, but a text's first character
+and its end at once.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from textgen.server.job import Job, Piece
 from textgen.server.metrics import Metrics
 from textgen.server.models import Model
 
-_FLUSH = 0.02
-"""Seconds between two deliveries."""
+_FLUSH, _MORE, _LONGEST = 0.02, 0.0015, 0.1
+"""Seconds between two deliveries: of one text, more for each further one, and at most.
+
+Sending an event takes about as much time as writing a character of a large model, and a reader sees no difference.
+"""
 
 _BUDGET, _PIECE = 0.012, 0.004
 """Seconds of reading between two steps, and of one piece of a prompt."""
@@ -79,7 +83,7 @@ class Scheduler:
         self._writings: dict[int, _Writing] = {}
         self._models: list[Model] = []
         self._dirty: dict[int, _Writing] = {}
-        self._finished: list[Job] = []
+        self._urgent: dict[int, _Writing] = {}
         self._rows = 0
         self._flushed = self._checked = self._stepped = 0.0
 
@@ -145,7 +149,6 @@ class Scheduler:
                 self._fail(error)
         for job in [*self._jobs, *self._queue]:
             self._end(job, self._closing)
-        self._deliver()
 
     def _advance(self, changed: bool) -> None:
         now = time.monotonic()
@@ -158,9 +161,16 @@ class Scheduler:
         self._admit()
         self._step()
         self._read()
-        if self._finished or now - self._flushed >= _FLUSH:
+        if now - self._flushed >= min(_LONGEST, _FLUSH + _MORE * len(self._writings)):
             self._flushed = now
-            self._deliver()
+            self._deliver(self._dirty)
+            self._dirty = {}
+            self._urgent = {}
+        elif self._urgent:
+            self._deliver(self._urgent)
+            for key in self._urgent:
+                self._dirty.pop(key, None)
+            self._urgent = {}
 
     def _all_jobs(self) -> list[Job]:
         with self._condition:
@@ -216,7 +226,7 @@ class Scheduler:
     def _note_first(self, writing: _Writing) -> None:
         writing.begun = True
         self._metrics.first.add(time.monotonic() - writing.job.begun)
-        self._flushed = 0.0
+        self._urgent[id(writing.text)] = writing
 
     def _read(self) -> None:
         """Reads prompts for a few milliseconds, a piece of each in turn."""
@@ -240,12 +250,11 @@ class Scheduler:
 
     def _finish(self, writing: _Writing) -> None:
         """Notes that a text has ended."""
-        self._dirty[id(writing.text)] = writing
+        self._urgent[id(writing.text)] = self._dirty[id(writing.text)] = writing
         self._metrics.count("texts")
         self._metrics.count("characters", writing.drawn)
         self._rows -= 1
         writing.job.missing -= 1
-        self._flushed = 0.0
 
     def _expire(self, now: float) -> None:
         """Ends what has taken too long: running texts as by their length, jobs that have not begun with an error."""
@@ -280,6 +289,7 @@ class Scheduler:
             model.batch.leave([each.text for each in writings])
         for each in writings:
             self._dirty.pop(id(each.text), None)
+            self._urgent.pop(id(each.text), None)
             del self._writings[id(each.text)]
         self._rows -= sum(job.missing for job in gone if job in self._jobs)
         if error is None:
@@ -301,7 +311,7 @@ class Scheduler:
         self._readings.clear()
         self._writings.clear()
         self._dirty.clear()
-        self._finished.clear()
+        self._urgent.clear()
         self._rows = 0
 
     def _end(self, job: Job, error: TextgenError | None = None) -> None:
@@ -317,16 +327,15 @@ class Scheduler:
             with contextlib.suppress(ValueError):
                 self._models.remove(model)
 
-    def _deliver(self) -> None:
-        """Hands everything that has been written to the event loop, in one call."""
-        if not self._dirty:
+    def _deliver(self, writings: dict[int, _Writing]) -> None:
+        """Hands what has been written of some texts to the event loop, in one call."""
+        if not writings:
             return
         found: dict[Job, list[Piece]] = {}
-        for key, writing in self._dirty.items():
+        for key, writing in writings.items():
             found.setdefault(writing.job, []).append(_piece(writing))
             if writing.text.ended:
                 del self._writings[key]
-        self._dirty.clear()
         ended = [job for job in found if job.missing == 0]
         for job in ended:
             self._jobs.discard(job)

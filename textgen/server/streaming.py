@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from starlette.types import Message, Receive, Scope, Send
 
 from textgen.errors import TextgenError
-from textgen.server.completions import chosen
+from textgen.server.completions import chosen, merged
 from textgen.server.errors import JSON, dumps, refused
 from textgen.server.job import Job, Piece
 from textgen.server.request import CompletionRequest
@@ -90,7 +90,7 @@ class Answer:
         started = False
         try:
             async for pieces in self._pieces():
-                events = b"".join(_event(dumps(chunk)) for chunk in self._shape.chunks(pieces))
+                events = b"".join(_event(dumps(chunk)) for chunk in self._shape.chunks(merged(pieces)))
                 if not started:
                     started = True
                     await send(_START)
