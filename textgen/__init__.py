@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from textgen.analysis.neurons import Neurons, neurons
     from textgen.analysis.proofreading import Calibration, Proof, calibrate, proofread
     from textgen.analysis.surprisal import Surprise, surprise
-    from textgen.config import CorpusConfig, ModelConfig, SamplingConfig, TrainingConfig
+    from textgen.config import CorpusConfig, ModelConfig, SamplingConfig, TrainingConfig, WorkersConfig
     from textgen.corpus.tokenizer import CharTokenizer
     from textgen.errors import (
         CheckpointError,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         TextgenError,
         TrainingError,
         UnknownCharacterError,
+        WorkerLostError,
     )
     from textgen.exporting.formats import export
     from textgen.runs.run import Run
@@ -58,6 +59,8 @@ _HOME = {
     "TrainingConfig": "config",
     "TrainingError": "errors",
     "UnknownCharacterError": "errors",
+    "WorkerLostError": "errors",
+    "WorkersConfig": "config",
     "Writer": "sampling.writer",
     "calibrate": "analysis.proofreading",
     "evaluate": "analysis.evaluation",
@@ -93,6 +96,8 @@ __all__ = [
     "TrainingConfig",
     "TrainingError",
     "UnknownCharacterError",
+    "WorkerLostError",
+    "WorkersConfig",
     "Writer",
     "__version__",
     "calibrate",

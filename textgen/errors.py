@@ -7,6 +7,7 @@
     +-- CheckpointError                    a checkpoint is missing, damaged, not by textgen or of another version
     +-- RunError                           a run folder is missing, taken, locked or does not match the corpus
     +-- TrainingError                      training could not continue, or its last state could not be saved
+        +-- WorkerLostError                one of several workers that train a run together is no longer there
 
 Every message is one sentence or two: what is wrong, what was expected, what to do.
 The command line prints it and exits with 1; scripts catch `TextgenError`.
@@ -59,3 +60,16 @@ class RunError(TextgenError):
 
 class TrainingError(TextgenError):
     """Training could not continue, or its last state could not be saved."""
+
+
+class WorkerLostError(TrainingError):
+    """One of several workers that train a run together died, left or was cut off.
+
+    Args:
+        message: the sentence for the user.
+        worker: which one it was; None where that is not known.
+    """
+
+    def __init__(self, message: str, *, worker: int | None = None) -> None:
+        super().__init__(message)
+        self.worker = worker

@@ -24,7 +24,7 @@ from textgen.system import abandon_output, colours, is_terminal, stopped, width
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_LABELS = ("corpus", "labels", "vocabulary", "split", "model", "device", "budget", "run")
+_LABELS = ("corpus", "labels", "vocabulary", "split", "model", "device", "workers", "budget", "run")
 _REFRESH = 0.1
 _SAMPLE_LINES = 4
 
@@ -39,11 +39,13 @@ class Progress(Reporter):
     Attributes:
         run: the run's folder, once training has started.
         steps: number of steps done by this process.
+        follows: on a worker other than 0, the name of the run that it helps to train.
     """
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
         self.run: Path | None = None
+        self.follows: str | None = None
         self.steps = 0
         self._quiet = quiet
         self._moving = not quiet and is_terminal(self._stream)
@@ -61,6 +63,19 @@ class Progress(Reporter):
         self._bar.update(done - self._bar.n)
         if done >= total:
             self.close()
+
+    def waiting(self, message: str) -> None:
+        """Shows which workers are waited for."""
+        self.close()
+        if not self._quiet:
+            self.say(visible(message))
+
+    def joined(self, *, worker: int, run: str) -> None:
+        """Shows that this worker follows worker 0."""
+        self.close()
+        self.follows = run
+        if not self._quiet:
+            self.say(f"All workers are there; this is worker {worker}. Worker 0 shows the progress of {visible(run)}.")
 
     def started(self, summary: Summary) -> None:
         """Shows the summary of the run."""

@@ -16,6 +16,7 @@ from textgen.config.model import SIZES, ModelConfig, Size
 from textgen.config.sampling import CONSTRAINTS, Controls, SamplingConfig, Until
 from textgen.config.server import ServerConfig
 from textgen.config.training import Device, Precision, Schedule, TrainingConfig, TrainSettings
+from textgen.config.workers import WorkersConfig
 
 __all__ = [
     "CELLS",
@@ -45,6 +46,7 @@ __all__ = [
     "TrainingConfig",
     "Unknown",
     "Until",
+    "WorkersConfig",
     "cell_name",
     "keywords",
     "plain",

@@ -56,6 +56,7 @@ class SavedProgress:
         sources: the files of the text, at least one, as absolute paths; "-" is standard input.
         created: when the run was started, in UTC and ISO 8601.
         tensorboard: the folder of the event files: a path, True for the run's own, False for none.
+        workers: of a run that several machines train, their number ("count") and how they exchange; None for one.
     """
 
     plan: SavedPlan
@@ -68,10 +69,14 @@ class SavedProgress:
     sources: tuple[str, ...]
     created: str
     tensorboard: str | bool = False
+    workers: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The progress as plain JSON values."""
-        return dataclasses.asdict(self) | {"sources": list(self.sources)}
+        """The progress as plain JSON values; of one machine without `workers`."""
+        values = dataclasses.asdict(self) | {"sources": list(self.sources)}
+        if self.workers is None:
+            del values["workers"]
+        return values
 
     @classmethod
     def from_json(cls, values: Any) -> SavedProgress:
@@ -88,6 +93,9 @@ class SavedProgress:
             raise ValueError("created must be a text")
         if not isinstance(tensorboard, (bool, str)):
             raise ValueError("tensorboard must be a text, true or false")
+        workers = values.get("workers")
+        if workers is not None and not (isinstance(workers, dict) and type(workers.get("count")) is int):
+            raise ValueError("workers must hold a count")
         return cls(
             plan=SavedPlan.from_json(values.get("plan")),
             step=_whole(values, "step"),
@@ -99,6 +107,7 @@ class SavedProgress:
             sources=tuple(sources),
             created=created,
             tensorboard=tensorboard,
+            workers=workers,
         )
 
 

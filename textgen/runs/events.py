@@ -17,6 +17,7 @@ class Summary:
 
     Args:
         corpus: name, characters, files and SHA-256.
+        workers: how many machines train together, and how they exchange; "" for one.
         labels: the records' labels with their numbers; "" if there are none.
         vocabulary: the number of distinct characters.
         split: the sizes of the training and the validation text.
@@ -35,6 +36,7 @@ class Summary:
     budget: str
     run: str
     labels: str = ""
+    workers: str = ""
     problems: Sequence[str] = ()
 
 
@@ -43,6 +45,12 @@ class Reporter:
 
     def encoding(self, done: int, total: int) -> None:
         """The corpus is being read: the bytes done and the total."""
+
+    def waiting(self, message: str) -> None:
+        """One of several workers waits for others before the start, for those in the message."""
+
+    def joined(self, *, worker: int, run: str) -> None:
+        """All workers are there, and this one follows worker 0, which trains the run of this name with them."""
 
     def started(self, summary: Summary) -> None:
         """All settings are chosen, and the first step follows."""

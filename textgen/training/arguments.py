@@ -68,13 +68,13 @@ def as_callbacks(callbacks: Any) -> list[Any]:
     return several
 
 
-def open_streams(encoded: EncodedCorpus, training: TrainingConfig) -> Streams | RecordStreams:
-    """The batches of a run's training text.
+def open_streams(encoded: EncodedCorpus, training: TrainingConfig, *, workers: int = 1) -> Streams | RecordStreams:
+    """The batches of a run's training text, with the streams of all `workers`.
 
     Raises:
         CorpusError: the text is shorter than one batch, or has no record to train on.
     """
-    batch_size, sequence_length, seed = training.batch_size, training.sequence_length, training.seed
+    batch_size, sequence_length, seed = workers * training.batch_size, training.sequence_length, training.seed
     if encoded.records is None:
         return Streams(encoded.training, batch_size=batch_size, sequence_length=sequence_length, seed=seed)
     return RecordStreams(

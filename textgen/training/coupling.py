@@ -67,6 +67,16 @@ def tied_gradients(config: ModelConfig, gradients: Sequence[Tensor]) -> list[Ten
     return _each(config, tied, gradients)
 
 
+def free_weights(config: ModelConfig, weights: Sequence[Tensor]) -> list[Tensor]:
+    """The free weights of the stored ones, whose tie makes the others superfluous; `tied_gradients` is the inverse.
+
+    Args:
+        config: the model's shape.
+        weights: one for each array of `ModelWeights.shapes`.
+    """
+    return _each(config, free, weights)
+
+
 def _gathered(facts: CellFacts, gradient: Tensor) -> Tensor:
     blocks = _blocks(facts.gates, gradient)
     for gate, other in facts.tied.items():

@@ -34,18 +34,20 @@ def checkpoint_sizes(model: ModelConfig, batch_size: int) -> tuple[int, int]:
     return best, last
 
 
-def check_disk_space(run: Run, model: ModelConfig, batch_size: int) -> None:
+def check_disk_space(run: Run, model: ModelConfig, batch_size: int, *, workers: int = 1) -> None:
     """Refuses a run whose best model and last state would not both fit, or not beside what they replace.
 
     Args:
         run: the run, whose folder need not be there.
         model: the network's shape.
         batch_size: streams in a batch.
+        workers: processes that train together, each with a state of its own in `last.keras`.
 
     Raises:
         RunError: the disk has too little space left, or no file may be that large here.
     """
     best, last = checkpoint_sizes(model, batch_size)
+    last += (workers - 1) * (last - best)
     there = sum(path.stat().st_size for path in (run.best, run.last) if path.is_file())
     needed = max(best + last - there, 0) + max(best, last) + _RESERVE
     folder = run.path

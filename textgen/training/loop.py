@@ -12,7 +12,7 @@ import contextlib
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
@@ -23,8 +23,21 @@ from textgen.corpus.record_batches import HeldOutRecords, RecordStreams
 from textgen.training.progress import Progress
 from textgen.training.trainer import Trainer
 
+if TYPE_CHECKING:
+    from textgen.training.workers.shares import SharedHeldOut, SharedStreams
+
 _ENDLESS = 2**40
 """The number of epochs that callbacks are given; the real one is not known beforehand."""
+
+
+class Joint(Protocol):
+    """What several workers that train together add to the loop."""
+
+    def add(self, trainer: Trainer) -> None:
+        """Replaces the sums behind the mean loss by those of all workers."""
+
+    def ended(self, trainer: Trainer) -> None:
+        """Agrees on whether to stop, after a round."""
 
 
 def fit(
@@ -32,10 +45,11 @@ def fit(
     progress: Progress,
     callbacks: Sequence[keras.callbacks.Callback],
     *,
-    training: Streams | RecordStreams,
-    held_out: HeldOut | HeldOutRecords | None,
-    whole: HeldOut | HeldOutRecords | None = None,
+    training: Streams | RecordStreams | SharedStreams,
+    held_out: HeldOut | HeldOutRecords | SharedHeldOut | None,
+    whole: HeldOut | HeldOutRecords | SharedHeldOut | None = None,
     calibrated: bool = False,
+    joint: Joint | None = None,
 ) -> None:
     """Trains until the plan's last step or until a callback sets `stop_training`; the last round is validated, too.
 
@@ -47,6 +61,7 @@ def fit(
         held_out: the validation batches; None for no validation and no `val_loss`.
         whole: those of the whole validation text where `held_out` is a part, for the plan's end: `val_whole_loss`.
         calibrated: find `progress.logit_scale`, the factor with the lowest `val_loss`, at the plan's end.
+        joint: joins the losses of several workers, and tells them when to stop; None for one process.
     """
     # Two graphs, each built when it is first needed: a single one with both takes twice as long before the first step.
     learn = {halves: _compiled(partial(trainer.train_step, halves=halves)) for halves in (True, False)}
@@ -59,21 +74,23 @@ def fit(
     epoch, logs = 0, {}
     while not progress.finished and not trainer.stop_training:
         chain.on_epoch_begin(epoch)
-        logs = _round(trainer, progress, chain, learn, training)
+        logs = _round(trainer, progress, chain, learn, training, joint)
         trainer.reset_metrics()
         if held_out is not None:
             calibrate = calibrated and progress.finished
             if calibrate:
                 trainer.start_calibration()
-            logs |= {f"val_{name}": value for name, value in _validate(trainer, chain, score, held_out).items()}
+            logs |= {f"val_{name}": value for name, value in _validate(trainer, chain, score, held_out, joint).items()}
             trainer.reset_metrics()
             if calibrate:
                 progress.logit_scale, logs["val_loss"] = trainer.end_calibration(held_out.targets)
         if whole is not None and progress.finished:
             with trainer.scaled_logits(progress.logit_scale):
-                logs["val_whole_loss"] = float(_validate(trainer, chain, score, whole)["loss"])
+                logs["val_whole_loss"] = float(_validate(trainer, chain, score, whole, joint)["loss"])
             trainer.reset_metrics()
         chain.on_epoch_end(epoch, logs)
+        if joint is not None:
+            joint.ended(trainer)
         epoch += 1
     chain.on_train_end(logs)
 
@@ -109,7 +126,12 @@ def _no_collections() -> Iterator[None]:
 
 
 def _round(
-    trainer: Trainer, progress: Progress, chain: Any, learn: Mapping[bool, Any], training: Streams | RecordStreams
+    trainer: Trainer,
+    progress: Progress,
+    chain: Any,
+    learn: Mapping[bool, Any],
+    training: Streams | RecordStreams | SharedStreams,
+    joint: Joint | None,
 ) -> dict[str, float]:
     """The steps up to the next validation; returns the metrics over them."""
     number, done = 0, False
@@ -120,16 +142,22 @@ def _round(
         progress.step += 1
         chain.on_train_batch_end(number, logs)
         number, done = number + 1, progress.round_done
+    if joint is not None:
+        joint.add(trainer)
     return dict(trainer.get_metrics_result())
 
 
-def _validate(trainer: Trainer, chain: Any, score: Any, held_out: HeldOut | HeldOutRecords) -> dict[str, float]:
+def _validate(
+    trainer: Trainer, chain: Any, score: Any, held_out: HeldOut | HeldOutRecords | SharedHeldOut, joint: Joint | None
+) -> dict[str, float]:
     """Scores the held-out text; returns the metrics over it."""
     chain.on_test_begin()
     for number, (inputs, targets, weights, *labels) in enumerate(held_out):
         chain.on_test_batch_begin(number)
         logs = score((inputs, targets, weights, np.asarray(number == 0), *labels))
         chain.on_test_batch_end(number, logs)
+    if joint is not None:
+        joint.add(trainer)
     logs = dict(trainer.get_metrics_result())
     chain.on_test_end(logs)
     return logs

@@ -118,7 +118,7 @@ class Placement:
         return f"{self.name}, {count} core{'s'[: self.cores != 1]}: {parts}"
 
 
-def place(device: Device, precision: Precision) -> Placement:
+def place(device: Device, precision: Precision, *, least_threads: int = 1) -> Placement:
     """Chooses the device and its settings, and sets TensorFlow's threads where that is still possible.
 
     On a CPU each shard of a batch runs on one thread, so that shards never wait for one another inside a small
@@ -128,6 +128,7 @@ def place(device: Device, precision: Precision) -> Placement:
         device: "auto" takes a GPU if TensorFlow has one.
         precision: "auto" takes bfloat16 where the processor has the instructions and a short measurement shows
             it to be faster.
+        least_threads: operations that must be able to run at once, however few cores there are.
 
     Raises:
         ConfigError: a GPU was asked for and TensorFlow has none.
@@ -156,7 +157,7 @@ def place(device: Device, precision: Precision) -> Placement:
             compute_dtype=dtype,
             core_speed=_GPU_SPEED,
         )
-    own = _one_thread_an_operation()
+    own = _one_thread_an_operation(least_threads)
     dtypes = {"float32": [tf.float32], "bfloat16": [tf.bfloat16]}.get(precision, [tf.float32, tf.bfloat16])
     if len(dtypes) > 1 and not has_bfloat16():
         dtypes = [tf.float32]
@@ -231,11 +232,11 @@ def enough_memory() -> Iterator[None]:
         ) from error
 
 
-def _one_thread_an_operation() -> bool:
+def _one_thread_an_operation(least: int) -> bool:
     """Gives each operation one thread and runs one operation per core; False if the runtime has started."""
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(cores())
+        tf.config.threading.set_inter_op_parallelism_threads(max(cores(), least))
     except RuntimeError:
         return bool(tf.config.threading.get_intra_op_parallelism_threads() == 1)
     return True

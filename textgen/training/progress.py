@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from textgen.model.progress import SavedPlan, SavedProgress
 from textgen.model.results import Validation
@@ -61,7 +62,14 @@ class Progress:
         """Whether a validation follows the last step."""
         return self.plan.ends_round(self.step)
 
-    def saved(self, *, sources: Sequence[str], created: str, tensorboard: str | bool) -> SavedProgress:
+    def saved(
+        self,
+        *,
+        sources: Sequence[str],
+        created: str,
+        tensorboard: str | bool,
+        workers: Mapping[str, Any] | None = None,
+    ) -> SavedProgress:
         """The counters as a checkpoint stores them; the history is stored separately."""
         return SavedProgress(
             plan=SavedPlan(**dataclasses.asdict(self.plan)),
@@ -74,6 +82,7 @@ class Progress:
             sources=tuple(sources),
             created=created,
             tensorboard=tensorboard,
+            workers=workers,
         )
 
     @classmethod

@@ -125,6 +125,7 @@ def recommend(
     training: Mapping[str, Any] | None = None,
     speed: float = SPEED,
     overhead: float = STEP_OVERHEAD,
+    workers: int = 1,
 ) -> Recipe:
     """Recommends a model and its training settings for a text.
 
@@ -136,6 +137,7 @@ def recommend(
         training: fields of `TrainingConfig` that the user gave.
         speed: multiply-adds per second that training may reach on this machine.
         overhead: seconds of a layer's time step besides its products.
+        workers: machines that train together, each with a batch of its own.
 
     Returns:
         The configurations and their reasons.
@@ -147,7 +149,7 @@ def recommend(
     chosen_time = training.get("epochs") is None and training.get("time") is None
     if chosen_time:
         training["time"] = default_time(characters)
-    training = _batch(characters, training)
+    training = _batch(characters // workers, training)
     training = {**_by_vocabulary(vocab_size), **training}
     config = TrainingConfig(**training)
 
@@ -167,7 +169,7 @@ def recommend(
         )
         time = config.time or 0.0
         learning = _LEARNING * max(time - _START, 0.5 * time)
-        return learning / pace * config.batch_size * config.sequence_length / max(characters, 1)
+        return learning / pace * workers * config.batch_size * config.sequence_length / max(characters, 1)
 
     if size is None:
         size, reason = _size(characters, {name: epochs(name) for name in SIZES})

@@ -41,10 +41,22 @@ class DivergenceRecovery(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Checks the step's loss and gradient norm."""
         del batch, logs
-        trainer, progress = self.model, self.progress
-        loss, norm = float(trainer.last_loss), float(trainer.gradient_norm)
-        if loss <= self._ceiling and math.isfinite(norm):
-            return
+        if self.diverged():
+            self.count()
+            self.restore()
+
+    def diverged(self) -> bool:
+        """Whether the last step has diverged."""
+        loss, norm = float(self.model.last_loss), float(self.model.gradient_norm)
+        return not (loss <= self._ceiling and math.isfinite(norm))
+
+    def count(self) -> None:
+        """Counts a recovery, and halves the learning rate.
+
+        Raises:
+            TrainingError: there were enough of them.
+        """
+        progress = self.progress
         if progress.recoveries == RECOVERIES:
             raise TrainingError(
                 f"Training diverged {RECOVERIES + 1} times (last at step {progress.step}). The best model is kept; "
@@ -52,9 +64,13 @@ class DivergenceRecovery(keras.callbacks.Callback):
             )
         progress.recoveries += 1
         progress.rate_factor *= 0.5
+
+    def restore(self) -> None:
+        """Goes back to the best weights."""
+        progress = self.progress
         self._restore_best()
-        trainer.reset_training_state()
-        trainer.reset_metrics()
+        self.model.reset_training_state()
+        self.model.reset_metrics()
         self.reporter.warned(
             f"Training diverged at step {progress.step}; training continues from the best weights with "
             f"{progress.rate_factor:g} of the learning rate."

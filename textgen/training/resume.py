@@ -6,11 +6,11 @@ import time as clock
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from textgen.config import CorpusConfig, Device, TrainingConfig
+from textgen.config import CorpusConfig, Device, TrainingConfig, WorkersConfig
 from textgen.corpus import Corpus, EncodedCorpus, encode_corpus
 from textgen.corpus.strings import NAME, Text
 from textgen.display.format import short_duration
-from textgen.errors import CheckpointError, RunError
+from textgen.errors import CheckpointError, ConfigError, RunError
 from textgen.model.progress import SavedProgress
 from textgen.model.read import Checkpoint, read_checkpoint, read_training_state
 from textgen.runs.events import Reporter
@@ -29,6 +29,7 @@ from textgen.training.arguments import (
 from textgen.training.disk_space import check_disk_space
 from textgen.training.framework import default_framework
 from textgen.training.recipe import Recipe
+from textgen.training.workers.cluster import find_cluster
 
 if TYPE_CHECKING:
     import keras
@@ -46,6 +47,7 @@ def resume(
     shards: int | None = None,
     tensorboard: Source | bool | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    workers: WorkersConfig | None = None,
     reporter: Reporter | None = None,
     started: float | None = None,
 ) -> Run:
@@ -67,6 +69,8 @@ def resume(
         tensorboard: write event files, as in `train`; None continues as before, in the run's folder if another one no
             longer exists. No step is written twice.
         callbacks: your own Keras callbacks.
+        workers: as in `train`; this is worker 0, and the others call `train`. With another number of workers than
+            before the run goes on, but does not repeat what it would have done.
         reporter: is told of every event; None reports nothing.
         started: the `time.monotonic()` from which this process's time counts; None for now.
 
@@ -82,9 +86,17 @@ def resume(
         KeyboardInterrupt: the user interrupted it again.
     """
     started = clock.monotonic() if started is None else started
-    reporter = reporter or Reporter()
+    reporter, workers = reporter or Reporter(), workers or WorkersConfig()
+    cluster = find_cluster(workers)
+    if cluster is not None and cluster.index > 0:
+        raise ConfigError(
+            f"resume is for worker 0, which has the run, and this is worker {cluster.index}. Start it with the text "
+            "and the settings, as for a new run, and without resume.",
+            field="resume",
+        )
     run = find_run(name, checkpoints=checkpoints)
     with default_framework():
+        from textgen.training.joint import JointSession, joined, settled
         from textgen.training.placement import enough_memory, place
         from textgen.training.session import Session
 
@@ -112,16 +124,31 @@ def resume(
             else:
                 encoded = _find_text(run, checkpoints, last, encode)
             recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
-            check_disk_space(run, recipe.model, training.batch_size)
-            placement, streams = place(training.device, training.precision), open_streams(encoded, training)
+            several = 1 if cluster is None else cluster.size
+            check_disk_space(run, recipe.model, training.batch_size, workers=several)
+            placement = place(training.device, training.precision, least_threads=min(several, 2))
+            streams = open_streams(encoded, training, workers=several)
             events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
-            session = Session(run, encoded, recipe, reporter, as_callbacks(callbacks), placement, streams, events)
-            session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
-            if epochs is not None or time is not None:
-                session.extend()
-            session.fit()
-            # What it holds is released with the framework.
-            del session
+            users = as_callbacks(callbacks)
+            given, seed = _settings_of(last), training.seed
+            with joined(cluster, workers, reporter, encoded=encoded, given=given, seed=seed, resumed=True) as team:
+                if team is None:
+                    session = Session(run, encoded, recipe, reporter, users, placement, streams, events)
+                    if progress.workers is not None:
+                        reporter.warned(
+                            f"The run was trained by {progress.workers['count']} workers: alone it goes on, but does "
+                            "not repeat what they would have done."
+                        )
+                else:
+                    exchange = settled(workers, progress)
+                    session = JointSession(team, exchange, run, encoded, recipe, reporter, users, placement, events)
+                started += 0.0 if team is None else team.waited
+                session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
+                if epochs is not None or time is not None:
+                    session.extend()
+                session.fit()
+                # What it holds is released with the framework.
+                del session
     return run
 
 
@@ -171,6 +198,12 @@ def _events_before(run: Run, progress: SavedProgress) -> str | bool:
     if isinstance(before, str) and not event_files(run.events_folder(before)):
         return True
     return before
+
+
+def _settings_of(last: Checkpoint) -> dict[str, Any]:
+    """The settings of a run that other workers may have been given, too; not those of its length."""
+    training = {name: value for name, value in last.metadata.training.items() if name not in ("epochs", "time")}
+    return {**last.model.to_json(), **training}
 
 
 def _end_of(training: TrainingConfig) -> str:

@@ -23,6 +23,16 @@ class CheckpointCallback(keras.callbacks.Callback):
     """Saves the metrics, the samples, the best and the last state, and stops early after `patience` validations.
 
     A failed save is a warning, is kept in `failure`, and is retried at the next save.
+
+    Args:
+        progress: the run's counters.
+        config: when to save and to stop.
+        reporter: is told of validations and failures.
+        batches_per_epoch: steps of a pass over the text.
+        save: writes the last state, and the best one if it is given True.
+        sample: a text by the model as it is, given the step.
+        due: whether to save after this step; None goes by time or steps.
+        workers: the number of those that train the run together.
     """
 
     def __init__(
@@ -34,12 +44,15 @@ class CheckpointCallback(keras.callbacks.Callback):
         batches_per_epoch: int,
         save: Callable[[bool], None],
         sample: Callable[[int], str],
+        due: Callable[[], bool] | None = None,
+        workers: int = 1,
     ) -> None:
         super().__init__()
         self.progress, self.config, self.reporter = progress, config, reporter
         self.failure: CheckpointError | None = None
         self._batches_per_epoch = batches_per_epoch
         self._save_files, self._sample = save, sample
+        self._due, self._workers = due or self.is_due, workers
         self._saved = self.progress.seconds
         self._cost = 0.0
 
@@ -49,10 +62,11 @@ class CheckpointCallback(keras.callbacks.Callback):
         By time, saving takes less than 2 % of training; by steps, the interval is the user's choice.
         """
         del batch, logs
-        if not self.progress.round_done and self._is_due():
+        if not self.progress.round_done and self._due():
             self.save()
 
-    def _is_due(self) -> bool:
+    def is_due(self) -> bool:
+        """Whether the last state is to be saved after this step."""
         steps = self.config.save_every_steps
         if steps is not None:
             return self.progress.step % steps == 0
@@ -70,7 +84,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             step=progress.step,
             epoch=progress.step / self._batches_per_epoch,
             seconds=round(progress.seconds, 1),
-            characters=progress.step * config.batch_size * config.sequence_length,
+            characters=progress.step * self._workers * config.batch_size * config.sequence_length,
             loss=float(logs["loss"]),
             val_loss=float(logs["val_loss"]) if "val_loss" in logs else None,
             learning_rate=float(np.asarray(self.model.optimizer.learning_rate)),

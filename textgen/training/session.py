@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 
@@ -30,34 +30,36 @@ from textgen.runs.events import Reporter
 from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.sampling.writer import Writer
-from textgen.system import counting_stops, interruptible
+from textgen.system import Interruption, counting_stops, interruptible
 from textgen.training.data import Validation as Held
 from textgen.training.data import count_ids, known_hashes, open_held_out
 from textgen.training.framework import untouched_random_numbers
 from textgen.training.keras_model import build_model
-from textgen.training.loop import fit
+from textgen.training.loop import Joint, fit
 from textgen.training.network import Network
 from textgen.training.placement import Placement
+from textgen.training.planning import Planning
 from textgen.training.progress import Progress
-from textgen.training.recipe import Recipe, step_seconds
+from textgen.training.recipe import Recipe
 from textgen.training.recovery import DivergenceRecovery
 from textgen.training.saving import CheckpointCallback, Interrupted, InterruptionCallback
 from textgen.training.schedule import Plan
 from textgen.training.summary import summarize
 from textgen.training.tensorboard import EventWriter
 from textgen.training.time_budget import TimeBudget
-from textgen.training.trainer import SCALES, Trainer
+from textgen.training.trainer import Share, Trainer
+from textgen.training.workers.shares import SharedHeldOut, SharedStreams
 
 SAMPLE_LENGTH = 240
 _WHOLE_TIME = 0.1
 """Share of a time budget that scoring the whole validation text at the end may take; otherwise only the part is."""
 
-_SCALE_SECONDS = 8e-9
-"""Seconds of a core for a character's loss at one scale of the logits, per character of the vocabulary."""
-
 
 class Session:
     """The part of a run that one process trains, for `train` and `resume`."""
+
+    workers = 1
+    """The number of processes that train the run together."""
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class Session:
         reporter: Reporter,
         callbacks: Sequence[keras.callbacks.Callback],
         placement: Placement,
-        streams: Streams | RecordStreams,
+        streams: Streams | RecordStreams | SharedStreams,
         tensorboard: str | bool,
     ) -> None:
         self.run, self.encoded, self.recipe, self.reporter = run, encoded, recipe, reporter
@@ -80,6 +82,7 @@ class Session:
         self.config = self.config.replace(
             precision=placement.compute_dtype.name, shards=shards if placement.kernels else self.config.shards
         )
+        self.planning = Planning(placement, self.model_config, self.config)
         self.streams = streams
         self.tensorboard = tensorboard
         self.held_out, self.whole = self._held_out()
@@ -95,7 +98,7 @@ class Session:
                 compute_dtype=self.placement.compute_dtype,
                 kernels=self.placement.kernels,
                 weight_drop=self.config.weight_drop,
-                seed=self.config.seed,
+                seed=self._mask_seed(),
                 end_id=self.encoded.tokenizer.end_id,
                 label_sets=() if encoded.records is None else encoded.records.label_sets,
             )
@@ -106,18 +109,26 @@ class Session:
                 shards=shards,
                 validation_streams=self.held_out.streams if self.held_out else 1,
                 frequencies=frequencies if self.config.negatives else None,
+                share=self._share(),
             )
         self.initial = self.model.get_weights()
         self.record_hashes = known_hashes(encoded)
 
-    def _held_out(self) -> tuple[Held | None, Held | None]:
+    def _held_out(self) -> tuple[Held | SharedHeldOut | None, Held | SharedHeldOut | None]:
         """What each validation scores, and, where that is a part and there is time, the whole validation text."""
         each, whole = open_held_out(self.encoded, self.config)
-        if whole is not None and self.config.time is not None:
-            size = self.config.batch_size * self.config.sequence_length
-            if self._step_seconds(negatives=0) / 3.0 * whole.targets / size > _WHOLE_TIME * self.config.time:
-                whole = None
+        time = self.config.time
+        if whole is not None and time is not None and self.planning.scoring(whole.targets) > _WHOLE_TIME * time:
+            whole = None
         return each, whole
+
+    def _mask_seed(self) -> int:
+        """The seed of the dropout masks."""
+        return self.config.seed
+
+    def _share(self) -> Share | None:
+        """The part of each batch that this process computes; None for all of it."""
+        return None
 
     def start_from(self, weights: ModelWeights, known: CharTokenizer, known_labels: Sequence[str] = ()) -> None:
         """Starts from an existing model's weights; rows of what it does not know keep their initial values.
@@ -143,41 +154,12 @@ class Session:
         self.progress.plan = self._plan()
 
     def _plan(self) -> Plan:
-        config, per_epoch = self.config, self.streams.batches_per_epoch
-        if config.epochs is not None:
-            steps = max(1, round(config.epochs * per_epoch))
-            return Plan.for_steps(config, steps=steps, validate_every=config.validate_every or self._cadence(steps))
-        steps = max(1, round((config.time or 0.0) / self._step_seconds()))
-        every = config.validate_every or self._cadence(steps)
-        return Plan(
-            steps=None, decay_start=None, validate_every=every, whole_from=None if config.halved_share > 0.0 else 0
-        )
+        held_out = self.held_out.targets if self.held_out else 0
+        return self.planning.plan(self.streams.batches_per_epoch, held_out, self._multiple())
 
-    def _step_seconds(self, negatives: int | None = None) -> float:
-        """Estimated seconds of a training step."""
-        return step_seconds(
-            self.model_config,
-            self.config.batch_size,
-            self.config.sequence_length,
-            negatives=self.config.negatives if negatives is None else negatives,
-            speed=self.placement.speed(self.model_config, self.config),
-        )
-
-    def _calibrating(self) -> float:
-        """About how many times as long the last validation takes, which calibrates."""
-        if not self.config.calibrate:
-            return 1.0
-        size = self.config.batch_size * self.config.sequence_length
-        scales = len(SCALES) * _SCALE_SECONDS * self.model_config.vocab_size / self.placement.threads
-        return 1.0 + scales * size / (self._step_seconds(negatives=0) / 3.0)
-
-    def _cadence(self, steps: int) -> int:
-        """Steps between validations: about twenty in a run, fewer if they would take over 4 % of the time."""
-        if self.held_out is None:
-            return max(1, math.ceil(steps / 20))
-        trained = steps * self.config.batch_size * self.config.sequence_length
-        affordable = 0.04 * trained / (self.held_out.targets / 3.0)
-        return max(1, math.ceil(steps / min(max(affordable, 3.0), 20.0)))
+    def _multiple(self) -> int:
+        """What the number of steps between validations is a multiple of."""
+        return 1
 
     def restore(
         self,
@@ -201,63 +183,90 @@ class Session:
 
     def fit(self) -> Run:
         """Trains to the end of the plan, and returns the run."""
-        progress, config, reporter = self.progress, self.config, self.reporter
         events = self._events()
-        left = max((config.time or 0.0) - progress.seconds, 0.0)
-        told = summarize(
-            self.encoded, self.held_out, self.recipe, device=self.device, run=str(self.run.path), left=left
-        )
-        reporter.started(told)
-        saving = CheckpointCallback(
-            progress,
-            config,
-            reporter,
-            batches_per_epoch=self.streams.batches_per_epoch,
-            save=self._save,
-            sample=self._sample,
-        )
+        self._tell()
+        saving = self._saving()
         with (
             interruptible() as asked,
             counting_stops(),
             tf.device(self.placement.device),
             closing(events) if events else nullcontext(),
         ):
-            chain = [
-                TimeBudget(
-                    progress,
-                    config,
-                    reporter,
-                    held_out=self.held_out.targets if self.held_out else 0,
-                    whole=self.whole.targets if self.whole else 0,
-                    weights=self.model_config.weights,
-                    scoring=self._step_seconds(negatives=0) / self._step_seconds(),
-                    last=self._calibrating(),
-                ),
-                DivergenceRecovery(
-                    progress, reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best
-                ),
-                saving,
-                *([events] if events else []),
-                InterruptionCallback(progress, saving, lambda: asked.requested),
-                *self.callbacks,
-            ]
-            if not progress.finished:
+            chain = self._chain(saving, events, asked)
+            if not self.progress.finished:
                 try:
-                    fit(
-                        self.trainer,
-                        progress,
-                        chain,
-                        training=self.streams,
-                        held_out=self.held_out,
-                        whole=self.whole,
-                        calibrated=config.calibrate,
-                    )
+                    self._train(chain)
                 except Interrupted:
                     raise asked.error from None
         if saving.failure is not None:
             raise TrainingError(f"The last state could not be written: {saving.failure}")
-        reporter.finished(f"Done: {progress.step:,} steps.")
+        self.reporter.finished(f"Done: {self.progress.step:,} steps.")
         return self.run
+
+    def _tell(self) -> None:
+        """Describes the run before its first step."""
+        left = max((self.config.time or 0.0) - self.progress.seconds, 0.0)
+        told = summarize(
+            self.encoded, self.held_out, self.recipe, device=self.device, run=str(self.run.path), left=left
+        )
+        self.reporter.started(told)
+
+    def _saving(self, due: Callable[[], bool] | None = None) -> CheckpointCallback:
+        return CheckpointCallback(
+            self.progress,
+            self.config,
+            self.reporter,
+            batches_per_epoch=self.streams.batches_per_epoch,
+            save=self._save,
+            sample=self._sample,
+            due=due,
+            workers=self.workers,
+        )
+
+    def _budget(self, reporter: Reporter, steers: Callable[[], bool] | None = None) -> TimeBudget:
+        planning = self.planning
+        return TimeBudget(
+            self.progress,
+            self.config,
+            reporter,
+            held_out=self.held_out.targets if self.held_out else 0,
+            whole=self.whole.targets if self.whole else 0,
+            weights=self.model_config.weights,
+            scoring=planning.step_seconds(negatives=0) / planning.step_seconds(),
+            last=planning.calibrating(),
+            steers=steers,
+            workers=self.workers,
+        )
+
+    def _recovery(self) -> DivergenceRecovery:
+        return DivergenceRecovery(
+            self.progress, self.reporter, vocab_size=self.model_config.vocab_size, best=self._back_to_best
+        )
+
+    def _chain(
+        self, saving: CheckpointCallback, events: EventWriter | None, asked: Interruption
+    ) -> list[keras.callbacks.Callback]:
+        """The callbacks, in the order in which they are called."""
+        return [
+            self._budget(self.reporter),
+            self._recovery(),
+            saving,
+            *([events] if events else []),
+            InterruptionCallback(self.progress, saving, lambda: asked.requested),
+            *self.callbacks,
+        ]
+
+    def _train(self, chain: Sequence[keras.callbacks.Callback], joint: Joint | None = None) -> None:
+        fit(
+            self.trainer,
+            self.progress,
+            chain,
+            training=self.streams,
+            held_out=self.held_out,
+            whole=self.whole,
+            calibrated=self.config.calibrate,
+            joint=joint,
+        )
 
     def _events(self) -> EventWriter | None:
         if self.tensorboard is False:
@@ -291,15 +300,22 @@ class Session:
             self._save_best(metadata)
         elif self.unwritten is not None:
             self._save_unwritten(*self.unwritten)
-        progress = self.progress.saved(sources=self.sources, created=self.created, tensorboard=self.tensorboard)
+        progress = self._saved_progress()
         write_checkpoint(
             self.run.last,
             self.model,
             metadata=replace(metadata, progress=progress),
-            training_state=self.trainer.capture(),
+            training_state=self._state(),
             record_hashes=self.record_hashes,
         )
         self.run.write_history(self.progress.history)
+
+    def _saved_progress(self) -> SavedProgress:
+        return self.progress.saved(sources=self.sources, created=self.created, tensorboard=self.tensorboard)
+
+    def _state(self) -> dict[str, np.ndarray]:
+        """The arrays from which training resumes."""
+        return self.trainer.capture()
 
     def _save_best(self, metadata: Metadata) -> None:
         """Writes the best model; if that fails, it is kept in memory for the next save."""
@@ -339,7 +355,7 @@ class Session:
                 best_val_loss=progress.best if math.isfinite(progress.best) else None,
                 bits_per_character=judged.bits_per_character,
                 seconds=round(progress.seconds, 1),
-                characters_seen=progress.step * config.batch_size * config.sequence_length,
+                characters_seen=progress.step * self.workers * config.batch_size * config.sequence_length,
             ),
             history=tuple(progress.history),
             created=self.created,

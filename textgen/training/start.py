@@ -6,7 +6,16 @@ import time as clock
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from textgen.config import CorpusConfig, ModelConfig, Size, TrainingConfig, TrainSettings, keywords, plain
+from textgen.config import (
+    CorpusConfig,
+    ModelConfig,
+    Size,
+    TrainingConfig,
+    TrainSettings,
+    WorkersConfig,
+    keywords,
+    plain,
+)
 from textgen.corpus import Corpus, encode_corpus
 from textgen.corpus.form import refuse_table
 from textgen.corpus.strings import Text
@@ -21,9 +30,13 @@ from textgen.training.arguments import Source, as_callbacks, cache_folder, event
 from textgen.training.disk_space import check_disk_space
 from textgen.training.framework import default_framework
 from textgen.training.recipe import Recipe, least_memory, recommend
+from textgen.training.workers.cluster import find_cluster
 
 if TYPE_CHECKING:
     import keras
+
+_EXCHANGING = 2
+"""Operations that must run at once where workers exchange: one of them waits for the others."""
 
 
 @keywords(TrainSettings)
@@ -38,6 +51,7 @@ def train(
     corpus: CorpusConfig | None = None,
     tensorboard: Source | bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    workers: WorkersConfig | None = None,
     reporter: Reporter | None = None,
     started: float | None = None,
     **settings: Unpack[TrainSettings],
@@ -60,6 +74,8 @@ def train(
             a path for a subfolder of the run's name there.
         callbacks: your own Keras callbacks; an epoch is the interval between two validations. The learning rate is the
             schedule's: callbacks that set it have no effect.
+        workers: the machines that train the run together, with this call on each of them; None for those in TF_CONFIG,
+            or for this machine alone. Only worker 0 saves the run.
         reporter: is told of every event; None reports nothing.
         started: the `time.monotonic()` from which a time budget counts; None for now. Where the text comes later, from
             a pipe or a generator, the budget counts from its end.
@@ -77,7 +93,8 @@ def train(
         RunError: the name is taken, another process trains the run, the disk has too little space for the checkpoints,
             or the event files' folder is not writable.
         CheckpointError: `start_from` cannot be read.
-        TrainingError: training kept diverging, or the last state could not be written.
+        TrainingError: training kept diverging, the last state could not be written, or the workers do not fit together.
+        WorkerLostError: another worker is no longer there; worker 0 has saved the last round.
         KeyboardInterrupt: the user interrupted it; the state is saved, and `resume` continues. After SIGTERM or SIGHUP
             it holds the signal's number.
 
@@ -85,7 +102,8 @@ def train(
         run = textgen.train("poems.txt", size="small", epochs=20, seed=1)
     """
     started = clock.monotonic() if started is None else started
-    reporter = reporter or Reporter()
+    reporter, workers = reporter or Reporter(), workers or WorkersConfig()
+    cluster = find_cluster(workers)
     base = read_checkpoint(resolve_checkpoint(start_from, checkpoints=checkpoints)) if start_from is not None else None
     wanted = _given(**settings)
     wanted_model, wanted_training = ModelConfig.among(wanted), TrainingConfig.among(wanted)
@@ -108,32 +126,51 @@ def train(
     if encoded.records is not None:
         wanted_model["labels"] = len(encoded.records.labels)
     with default_framework():
+        from textgen.training.joint import JointSession, follow, joined
         from textgen.training.placement import enough_memory, place
         from textgen.training.session import Session
 
-        placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
-        vocab_size = encoded.tokenizer.vocab_size
-        speed = placement.speed(ModelConfig(vocab_size=vocab_size, **wanted_model), TrainingConfig(**wanted_training))
-        recipe = recommend(
-            len(encoded.training), vocab_size, size=size, model=wanted_model, training=wanted_training, speed=speed
+        several = 1 if cluster is None else cluster.size
+        placement = place(
+            wanted.get("device", "auto"), wanted.get("precision", "auto"), least_threads=min(several, _EXCHANGING)
         )
-        if base is not None:
-            recipe = _describe_start(recipe, str(start_from))
-        streams = open_streams(encoded, recipe.training)
-        _check_memory(recipe)
-        created = create_run(
-            name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None
-        )
-        with created as run, enough_memory():
-            check_disk_space(run, recipe.model, recipe.training.batch_size)
-            events = events_folder(tensorboard)
-            session = Session(run, encoded, recipe, reporter, as_callbacks(callbacks), placement, streams, events)
+        given = {**wanted, "size": size, "from": None if base is None else base.metadata.created}
+        with joined(cluster, workers, reporter, encoded=encoded, given=given, seed=seed) as team:
+            if team is not None and not team.leads:
+                return follow(team, workers, encoded, reporter, as_callbacks(callbacks), placement, checkpoints)
+            vocab_size = encoded.tokenizer.vocab_size
+            speed = placement.speed(
+                ModelConfig(vocab_size=vocab_size, **wanted_model), TrainingConfig(**wanted_training)
+            )
+            recipe = recommend(
+                len(encoded.training),
+                vocab_size,
+                size=size,
+                model=wanted_model,
+                training=wanted_training,
+                speed=speed,
+                workers=several,
+            )
             if base is not None:
-                session.start_from(base.weights, base.tokenizer, base.metadata.corpus.labels)
-            session.begin(started)
-            session.fit()
-            # What it holds is released with the framework.
-            del session
+                recipe = _describe_start(recipe, str(start_from))
+            streams = open_streams(encoded, recipe.training, workers=several)
+            _check_memory(recipe)
+            created = create_run(
+                name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None
+            )
+            with created as run, enough_memory():
+                check_disk_space(run, recipe.model, recipe.training.batch_size, workers=several)
+                events, users = events_folder(tensorboard), as_callbacks(callbacks)
+                if team is None:
+                    session = Session(run, encoded, recipe, reporter, users, placement, streams, events)
+                else:
+                    session = JointSession(team, workers, run, encoded, recipe, reporter, users, placement, events)
+                if base is not None:
+                    session.start_from(base.weights, base.tokenizer, base.metadata.corpus.labels)
+                session.begin(started if team is None else started + team.waited)
+                session.fit()
+                # What it holds is released with the framework.
+                del session
     return run
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 from textgen.config import cell_name
 from textgen.corpus import EncodedCorpus
@@ -15,9 +16,7 @@ _SHOWN = 12
 """How many labels are named."""
 
 
-def summarize(
-    encoded: EncodedCorpus, held_out: Held | None, recipe: Recipe, *, device: str, run: str, left: float
-) -> Summary:
+def summarize(encoded: EncodedCorpus, held_out: Any, recipe: Recipe, *, device: str, run: str, left: float) -> Summary:
     """The first lines of a run.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -59,6 +60,8 @@ class TimeBudget(keras.callbacks.Callback):
         weights: number of weights of the model.
         scoring: operations of a forward pass in scoring, relative to one in training.
         last: seconds of the last validation of a part, relative to one before it.
+        steers: whether the plan may be changed after this step; None for always.
+        workers: the number of those that train the run together.
     """
 
     def __init__(
@@ -72,11 +75,14 @@ class TimeBudget(keras.callbacks.Callback):
         weights: int = 0,
         scoring: float = 1.0,
         last: float = 1.0,
+        steers: Callable[[], bool] | None = None,
+        workers: int = 1,
     ) -> None:
         super().__init__()
         self.progress, self.config, self.reporter = progress, config, reporter
         self.costs = Costs(weights=weights, characters=config.batch_size * config.sequence_length, scoring=scoring)
         self._held_out, self._whole, self._last = held_out, whole, last
+        self._steers, self._workers = steers or (lambda: True), workers
         self._seen = progress.seconds
         self._graphs: set[bool] = set()
         self._building = False
@@ -109,7 +115,7 @@ class TimeBudget(keras.callbacks.Callback):
         del batch
         progress = self.progress
         self._measure()
-        if self.config.time is not None:
+        if self.config.time is not None and self._steers():
             self._steer(self.config.time)
         plan = progress.plan
         self.reporter.stepped(
@@ -117,7 +123,7 @@ class TimeBudget(keras.callbacks.Callback):
             steps=plan.steps,
             share=self._share(),
             loss=float(logs["loss"]),
-            characters=self.config.batch_size * self.config.sequence_length,
+            characters=self._workers * self.config.batch_size * self.config.sequence_length,
         )
 
     def on_test_begin(self, logs: Any = None) -> None:

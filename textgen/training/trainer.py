@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -30,6 +30,20 @@ SCALES = tuple(round(0.88 + 0.03 * n, 2) for n in range(9))
 """The factors on the logits that a calibration compares, 1 among them."""
 
 
+class Share(NamedTuple):
+    """The part of each batch that this process computes, where several compute one batch together.
+
+    Attributes:
+        first: the first of its streams.
+        streams: those of the whole batch.
+        total: in a graph, sums the gradients and the loss over all processes.
+    """
+
+    first: int
+    streams: int
+    total: Callable[[Sequence[Tensor], Tensor], tuple[list[Tensor], Tensor]]
+
+
 class Trainer(keras.Model):
     """Truncated backpropagation through time over parallel streams, each position a target.
 
@@ -40,6 +54,7 @@ class Trainer(keras.Model):
         shards: parts of a batch computed in parallel; divides `config.batch_size` and `validation_streams`.
         validation_streams: parallel streams of the held-out text.
         frequencies: `(vocab,)`, how often each id occurs in the training text, for `config.negatives`.
+        share: the part of each batch that is computed here; None for all of it.
 
     `train_step` takes batches `(inputs, targets, reset)`: two `(batch, time)` integer tensors, and whether the state
     is reset to zero; `test_step` takes `(inputs, targets, weights, reset)`. Of a model with labels both
@@ -55,6 +70,7 @@ class Trainer(keras.Model):
         shards: int,
         validation_streams: int,
         frequencies: NDArray[Any] | None = None,
+        share: Share | None = None,
     ) -> None:
         super().__init__(name="trainer")
         self.plain = plain
@@ -64,7 +80,7 @@ class Trainer(keras.Model):
         self._state = _CarriedState(network, config.batch_size)
         self._validation_state = _CarriedState(network, validation_streams)
         self.calibrating = tf.Variable(False, trainable=False)
-        self._loss_at_scales = tf.Variable(tf.zeros(len(SCALES), tf.float64), trainable=False)
+        self.loss_at_scales = tf.Variable(tf.zeros(len(SCALES), tf.float64), trainable=False)
         self.last_loss = tf.Variable(0.0, trainable=False)
         self.gradient_norm = tf.Variable(0.0, trainable=False)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -72,6 +88,7 @@ class Trainer(keras.Model):
         self._sampled = None
         if frequencies is not None and 0 < config.negatives < network.config.vocab_size - 1:
             self._sampled = SampledSoftmax(frequencies, config.negatives)
+        self._share = share
         self._clip_norm = config.clip_norm
         self._state_reset = config.state_reset
         self.built = True
@@ -117,7 +134,7 @@ class Trainer(keras.Model):
         """Trains on one batch, in one update or in one per half of its time steps; returns the mean loss so far."""
         inputs, targets, reset, labels = (*data, None)[:4]
         if self._state_reset > 0.0:
-            reset = tf.logical_or(reset, self.network.resets(self.steps_done, inputs.shape[0], self._state_reset))
+            reset = tf.logical_or(reset, self._resets(inputs.shape[0]))
         state = self._state.read(reset)
         if halves:
             loss, norm = self._in_halves(inputs, targets, state, labels)
@@ -158,8 +175,10 @@ class Trainer(keras.Model):
     ) -> tuple[Tensor, Tensor]:
         """Makes one update and stores the state; returns the mean loss and the gradient norm before clipping."""
         variables = [variable.value for variable in self.plain.trainable_variables]
-        masks = self.network.masks(self.steps_done, inputs.shape[0], part)
+        masks = self._masks(inputs.shape[0], part)
         count = tf.cast(tf.size(targets), tf.float32)
+        if self._share is not None:
+            count *= self._share.streams / inputs.shape[0]
         with tf.GradientTape() as tape:
             negatives = None
             if self._sampled is not None:
@@ -172,12 +191,28 @@ class Trainer(keras.Model):
             objective = scaled / count
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(objective, variables)]
         gradients = free_gradients(self.network.config, gradients)
+        if self._share is not None:
+            gradients, total = self._share.total(gradients, total)
         norm = tf.linalg.global_norm(gradients)
         scale = tf.minimum(1.0, self._clip_norm / norm)
         gradients = tied_gradients(self.network.config, [gradient * scale for gradient in gradients])
         self.optimizer.apply(gradients, self.plain.trainable_variables)
         self._state.write(after)
         return total / count, norm
+
+    def _masks(self, batch: int, part: Tensor | int) -> Masks:
+        """The dropout masks of an update; of a share, what it has of the masks of the whole batch."""
+        if self._share is None:
+            return self.network.masks(self.steps_done, batch, part)
+        masks = self.network.masks(self.steps_done, self._share.streams, part)
+        return masks.shard(self._share.first, self._share.first + batch)
+
+    def _resets(self, batch: int) -> Tensor:
+        """The streams that start a step from a zero state."""
+        if self._share is None:
+            return self.network.resets(self.steps_done, batch, self._state_reset)
+        resets = self.network.resets(self.steps_done, self._share.streams, self._state_reset)
+        return resets[self._share.first : self._share.first + batch]
 
     def test_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Scores one batch of the held-out text with its own carried state; `calibrating` at each of `SCALES`, too."""
@@ -196,7 +231,7 @@ class Trainer(keras.Model):
 
         (total, at_scales), after = self._over_shards(inputs, self._validation_state.read(reset), None, judge, labels)
         self._validation_state.write(after)
-        self._loss_at_scales.assign_add(tf.cast(at_scales, tf.float64))
+        self.loss_at_scales.assign_add(tf.cast(at_scales, tf.float64))
         count = tf.reduce_sum(weights)
         self._loss.update_state(total / tf.maximum(count, 1.0), sample_weight=count)
         return {"loss": self._loss.result()}
@@ -204,7 +239,7 @@ class Trainer(keras.Model):
     def start_calibration(self) -> None:
         """Has the batches that `test_step` scores from here on also scored with scaled logits."""
         self.calibrating.assign(True)
-        self._loss_at_scales.assign(tf.zeros_like(self._loss_at_scales))
+        self.loss_at_scales.assign(tf.zeros_like(self.loss_at_scales))
 
     def end_calibration(self, targets: int) -> tuple[float, float]:
         """Ends what `start_calibration` started.
@@ -216,7 +251,7 @@ class Trainer(keras.Model):
             The factor among `SCALES` at which the loss is lowest, and that loss in nats per character.
         """
         self.calibrating.assign(False)
-        losses = self._loss_at_scales.numpy() / targets
+        losses = self.loss_at_scales.numpy() / targets
         best = int(np.argmin(losses))
         return SCALES[best], float(losses[best])
 

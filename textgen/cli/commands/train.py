@@ -16,7 +16,8 @@ from textgen.cli import STARTED
 from textgen.cli.command import command, visible
 from textgen.cli.named import resolve
 from textgen.cli.options import AnyPath, DurationOrSteps, checkpoints_option, optional, optional_settings, run_names
-from textgen.config import SIZES, CorpusConfig, ModelConfig, TrainingConfig
+from textgen.config import SIZES, CorpusConfig, ModelConfig, TrainingConfig, WorkersConfig
+from textgen.config.workers import SLURM
 
 if TYPE_CHECKING:
     from textgen.cli.progress import Progress
@@ -34,6 +35,7 @@ _SHORT = 1 << 16
 
 _WITH_RESUME = (
     *("sources", "checkpoints", "resume", "epochs", "time", "device", "shards", "tensorboard", "offline", "quiet"),
+    *WorkersConfig.declared,
 )
 
 
@@ -85,6 +87,12 @@ _WITH_RESUME = (
     },
 )
 @optional_settings(TrainingConfig, *_MACHINE, section="Machine")
+@optional_settings(
+    WorkersConfig,
+    *WorkersConfig.declared,
+    section="Several machines",
+    workers={"metavar": "HOST:PORT,..."},
+)
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train a model on a text and save it in a run folder.
@@ -108,7 +116,8 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     chosen = {name: value for name, value in options.items() if value is not None}
     given = {**ModelConfig.among(chosen), **TrainingConfig.among(chosen)}
     corpus = CorpusConfig(**CorpusConfig.among(chosen))
-    opened = _check_early(options, given, corpus, started)
+    workers = WorkersConfig(**WorkersConfig.among(chosen))
+    opened = _check_early(options, given, corpus, workers, started)
     # A stream has been read by now and is not there a second time.
     text: Any = opened if opened is not None and STANDARD_INPUT in opened.places else sources
 
@@ -118,7 +127,7 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     progress = Progress(quiet=options["quiet"])
     try:
         training = load_training(options["device"])
-        common = {"checkpoints": options["checkpoints"], "reporter": progress, "started": started}
+        common = {"checkpoints": options["checkpoints"], "workers": workers, "reporter": progress, "started": started}
         if options["tensorboard"] is not None:
             common["tensorboard"] = options["tensorboard"] or True
         if resuming:
@@ -139,6 +148,8 @@ def train(ctx: click.Context, /, **options: Any) -> None:
         raise
     finally:
         progress.close()
+    if progress.follows is not None:
+        return
     if not options["quiet"]:
         _tell_what_next(run, progress, options)
 
@@ -171,7 +182,11 @@ def _check_usage(ctx: click.Context, options: Mapping[str, Any]) -> None:
 
 
 def _check_early(
-    options: Mapping[str, Any], given: Mapping[str, Any], corpus: CorpusConfig, started: float
+    options: Mapping[str, Any],
+    given: Mapping[str, Any],
+    corpus: CorpusConfig,
+    workers: WorkersConfig,
+    started: float,
 ) -> Corpus | None:
     """Checks the arguments before TensorFlow is loaded, which takes seconds; returns the text, if one is named.
 
@@ -185,7 +200,10 @@ def _check_early(
     from textgen.runs.find import find_run, resolve_checkpoint
     from textgen.runs.naming import check_name
     from textgen.runs.run import check_folder
+    from textgen.training.workers.cluster import find_cluster
 
+    if workers.workers != SLURM:
+        find_cluster(workers)
     ModelConfig(vocab_size=1, **ModelConfig.among(given))
     TrainingConfig(**TrainingConfig.among(given))
     checkpoints, name = options["checkpoints"], options["name"]
@@ -242,6 +260,12 @@ def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
     from textgen.model.read import read_metadata
     from textgen.runs.run import Run
 
+    if progress.follows is not None:
+        progress.say(
+            f"Interrupted; worker 0 has saved the run {progress.follows!r}. To go on, start all workers again,"
+        )
+        progress.say("worker 0 with --resume and its name.")
+        return
     step: int | None = None
     places: Sequence[str] = ()
     if progress.run is not None:

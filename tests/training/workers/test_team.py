@@ -1,0 +1,215 @@
+"""Workers send each other messages, watch one another, and name the one that is lost; here as threads."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ports import free_ports
+
+from textgen.config import WorkersConfig
+from textgen.errors import TextgenError, TrainingError, WorkerLostError
+from textgen.training.workers.agreement import agree
+from textgen.training.workers.channel import GREETING, listen
+from textgen.training.workers.cluster import Cluster
+from textgen.training.workers.team import Team
+
+QUICK = {"worker_timeout": 1.0, "start_timeout": 20.0}
+
+
+def run(size: int, act: Callable[[Team], Any], addresses: dict[int, Any] | None = None, **config: float) -> list[Any]:
+    """What `act` returns or raises on each worker, all in threads."""
+    first = free_ports(size + 1)
+    common = tuple(f"127.0.0.1:{first + n}" for n in range(size))
+    outcomes: list[Any] = [None] * size
+
+    def work(index: int) -> None:
+        own = (addresses or {}).get(index, lambda known: known)(common)
+        team = None
+        try:
+            team = Team(Cluster(own, index), WorkersConfig(**{**QUICK, **config}))
+            outcomes[index] = act(team)
+        except TextgenError as error:
+            outcomes[index] = error
+        if team is not None:
+            team.leave()
+
+    threads = [threading.Thread(target=work, args=(index,), daemon=True) for index in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30.0)
+        assert not thread.is_alive(), "a worker hangs"
+    return outcomes
+
+
+def test_worker_0_decides_from_what_all_say() -> None:
+    def act(team: Team) -> Any:
+        sums = [team.agree("sum", team.index + n, sum) for n in range(3)]
+        data = bytes(range(256)) * 4096
+        _, received = team.tell("data", None, [data * n for n in range(3)] if team.leads else b"")
+        each = team.collect("state", None, bytes([team.index]) * 5)
+        return sums, len(received), [piece for _, piece in each]
+
+    size = 1 << 20
+    assert run(3, act) == [
+        ([3, 6, 9], 0, [b"\0" * 5, b"\1" * 5, b"\2" * 5]),
+        ([3, 6, 9], size, []),
+        ([3, 6, 9], 2 * size, []),
+    ]
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_dead_worker_is_named_by_all_others(lost: int) -> None:
+    def act(team: Team) -> Any:
+        team.agree("start", 0, sum)
+        if team.index == lost:
+            team._ended.set()
+            for channel in team._channels.values():
+                # As the system does when a process is killed: the connection ends without a word.
+                channel._closing = True
+                channel._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                channel.close()
+            return "dead"
+        return team.agree("next", 0, sum)
+
+    outcomes = run(3, act)
+    assert outcomes.pop(lost) == "dead"
+    for error in outcomes:
+        assert isinstance(error, WorkerLostError) and error.worker == lost
+        assert str(error).startswith(f"Worker {lost} (127.0.0.1:")
+
+
+@pytest.mark.parametrize("silent", [0, 2])
+def test_a_silent_worker_is_noticed_within_the_timeout(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def act(team: Team) -> Any:
+        team.agree("start", 0, sum)
+        if team.index == silent:
+            # As where the link is cut: it neither speaks nor hears, and its connection stays.
+            team._ended.set()
+            time.sleep(4.0)
+            return "cut off"
+        return team.agree("next", 0, sum)
+
+    outcomes = run(3, act)
+    assert outcomes.pop(silent) == "cut off"
+    for error in outcomes:
+        assert isinstance(error, WorkerLostError) and error.worker == silent
+        assert "nothing was heard of it for 1 s" in str(error)
+
+
+def test_a_worker_that_leaves_says_why() -> None:
+    def act(team: Team) -> Any:
+        if team.index == 1:
+            team.leave("it left, the disk is full")
+            return None
+        return team.agree("next", 0, sum)
+
+    first, _, third = run(3, act)
+    for error in (first, third):
+        assert isinstance(error, WorkerLostError) and "was lost: it left, the disk is full." in str(error)
+
+
+def test_loss_frees_what_waits_elsewhere() -> None:
+    def act(team: Team) -> Any:
+        freed = threading.Event()
+        team.when_lost(lambda sentence: freed.set())
+        team.agree("start", 0, sum)
+        if team.index == 1:
+            team.leave("it was interrupted")
+            return None
+        return freed.wait(10.0)
+
+    assert run(3, act) == [True, None, True]
+
+
+def test_slow_work_is_no_loss() -> None:
+    def act(team: Team) -> Any:
+        if team.index == 1:
+            time.sleep(2.5)
+        return team.agree("next", team.index, sum)
+
+    assert run(2, act) == [1, 1]
+
+
+def test_workers_that_do_not_come_are_named() -> None:
+    first = free_ports(3)
+    addresses = (f"127.0.0.1:{first}", f"127.0.0.1:{first + 1}")
+    for index, missing in ((0, 1), (1, 0)):
+        with pytest.raises(TrainingError, match=rf"Worker {missing} \(127.0.0.1:\d+\) did not come within 1 s"):
+            Team(Cluster(addresses, index), WorkersConfig(start_timeout=1.0))
+
+
+def test_another_list_of_workers_is_refused() -> None:
+    outcomes = run(2, lambda team: "in", {1: lambda known: (*known, "elsewhere:4001")})
+    for error in outcomes:
+        assert isinstance(error, TrainingError) and "Worker 1 has other workers" in str(error)
+
+
+def test_strangers_on_the_port_do_no_harm() -> None:
+    first = free_ports(3)
+    cluster = [Cluster((f"127.0.0.1:{first}", f"127.0.0.1:{first + 1}"), n) for n in range(2)]
+    outcomes: list[Any] = []
+    leader = threading.Thread(target=lambda: outcomes.append(Team(cluster[0], WorkersConfig(start_timeout=20.0))))
+    leader.start()
+    for data in (b"GET / HTTP/1.1\r\n\r\n", GREETING + b"\0" * 4 + b"\xff" * 8):
+        while True:
+            try:
+                stranger = socket.create_connection(cluster[0].control, timeout=5.0)
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        stranger.sendall(data)
+        stranger.close()
+    follower = Team(cluster[1], WorkersConfig(start_timeout=20.0))
+    leader.join(20.0)
+    follower.leave()
+    outcomes[0].leave()
+
+
+def test_a_port_in_use_is_told() -> None:
+    port = free_ports(1)
+    with listen(port, "of this worker"), pytest.raises(TrainingError, match=f"Port {port}, of this worker, cannot be"):
+        listen(port, "of this worker")
+
+
+SAME: dict[str, Any] = {
+    "versions": {"textgen": "1", "TensorFlow": "2"},
+    "seed": 0,
+    "text": "ab" * 32,
+    "corpus": {"encoding": "utf-8"},
+    "vocabulary": {"characters": "ab"},
+    "given": {"units": 32},
+    "exchange": {"round": 20},
+}
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"versions": {"textgen": "0", "TensorFlow": "2"}}, "has textgen 0 where worker 0 has 1"),
+        ({"seed": 3}, "has seed 3 where worker 0 has seed 0"),
+        ({"text": "cd" * 32}, "has another text"),
+        ({"corpus": {"encoding": "latin-1"}}, "has encoding latin-1 where worker 0 has encoding utf-8"),
+        ({"given": {"units": 64}}, "has units 64 where worker 0 has units 32"),
+        ({"given": {"units": 32, "layers": 2}}, "has layers 2 where worker 0 has no layers"),
+        ({"exchange": {"round": 7}}, "has round 7 where worker 0 has round 20"),
+        ({"vocabulary": {"characters": "abc"}}, "has another vocabulary"),
+    ],
+)
+def test_a_worker_that_differs_is_refused_by_name_on_all(other: dict[str, Any], words: str) -> None:
+    def act(team: Team) -> Any:
+        return agree(team, {**SAME, **other} if team.index == 1 else SAME, started=False)
+
+    for error in run(2, act):
+        assert isinstance(error, TrainingError)
+        assert str(error).startswith("Worker 1 (127.0.0.1:") and words in str(error)
+
+
+def test_equal_workers_agree_and_need_not_repeat_the_settings_of_a_run_that_goes_on() -> None:
+    assert run(2, lambda team: agree(team, SAME, started=False)) == [None, None]
+    less = {**SAME, "given": {}}
+    assert run(2, lambda team: agree(team, less if team.index else SAME, started=True)) == [None, None]

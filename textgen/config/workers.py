@@ -1,0 +1,121 @@
+"""The settings of a run that several machines train together."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from textgen.config.base import Config
+from textgen.config.fields import require, setting
+
+Exchange = Literal["rounds", "steps"]
+ExchangePrecision = Literal["float32", "bfloat16"]
+
+SLURM, ALONE = "slurm", "none"
+_EXPECTED = f"host:port of each worker, separated by commas, {SLURM} or {ALONE}"
+
+ROUND = 20
+"""Steps of a round."""
+
+
+class WorkersConfig(Config):
+    """Which workers train a run together, and how they exchange what they learn."""
+
+    workers: str | None = setting(
+        default=None,
+        otherwise="TF_CONFIG, else one machine",
+        expected=_EXPECTED,
+        remedy="For example: host1:4001,host2:4001",
+        help="Addresses of all workers, separated by commas, the same on each machine; slurm reads Slurm's variables.",
+        details="none trains alone whatever the environment says.",
+    )
+    worker: int | None = setting(
+        default=None,
+        ge=0,
+        le=9999,
+        otherwise="by the environment",
+        help="Which of the workers this is, from 0; worker 0 saves the run.",
+    )
+    exchange: Exchange = setting(
+        default="rounds",
+        help="When workers exchange: changes of the weights after rounds of steps, or gradients in all steps.",
+        details="steps computes what one machine would with as many times the batch and the shards.",
+    )
+    round: int = setting(
+        default=ROUND, ge=1, le=10**6, unit="steps", help="Steps that each worker takes by itself between exchanges."
+    )
+    outer_rate: float = setting(
+        default=1.0, gt=0, le=10, help="Factor on the mean of the workers' changes after a round."
+    )
+    outer_momentum: float | None = setting(
+        default=None,
+        ge=0,
+        lt=1,
+        otherwise="0.3 for two workers, 0.4 for three, else 0.5",
+        help="Nesterov momentum of the changes from round to round.",
+        details="After DiLoCo (Douillard et al. 2023), whose own 0.9 is too much for short runs.",
+    )
+    exchange_precision: ExchangePrecision = setting(
+        default="float32", help="Type of the changes that are sent after a round."
+    )
+    worker_timeout: float = setting(
+        default=60.0,
+        ge=1,
+        le=1e6,
+        unit="seconds",
+        help="Silence after which a worker counts as lost; then the others save and leave.",
+    )
+    start_timeout: float = setting(
+        default=600.0, ge=1, le=1e6, unit="seconds", help="How long workers wait for one another at the start."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.workers is not None:
+            remedy = self.declared["workers"].remedy
+            for address in self.addresses:
+                require(is_address(address), "workers", _EXPECTED, self.workers, remedy)
+            require(
+                len(set(self.addresses)) == len(self.addresses),
+                "workers",
+                "different addresses",
+                self.workers,
+                "Workers on one machine need a port each.",
+            )
+        if self.worker is not None and self.addresses:
+            require(
+                self.worker < len(self.addresses),
+                "worker",
+                f"in [0, {len(self.addresses) - 1}], one of the {len(self.addresses)} workers",
+                self.worker,
+            )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses of the workers; empty if the environment has them.
+
+        >>> WorkersConfig(workers="a:4001, b:4001").addresses
+        ('a:4001', 'b:4001')
+        """
+        if self.workers in (None, SLURM, ALONE):
+            return ()
+        return tuple(each.strip() for each in str(self.workers).split(","))
+
+    def momentum(self, workers: int) -> float:
+        """The outer momentum of a number of workers.
+
+        >>> [WorkersConfig().momentum(n) for n in (2, 3, 4, 8)]
+        [0.3, 0.4, 0.5, 0.5]
+        """
+        if self.outer_momentum is not None:
+            return self.outer_momentum
+        return {1: 0.0, 2: 0.3, 3: 0.4}.get(workers, 0.5)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is host:port.
+
+    >>> [is_address(text) for text in ("host1:4001", "[::1]:4001", "host1", "host1:x", ":4001", "host1:70000")]
+    [True, True, False, False, False, False]
+    """
+    host, _, port = text.rpartition(":")
+    return bool(host) and not set(host) & set(" /,") and port.isascii() and port.isdigit() and 0 < int(port) < 65536

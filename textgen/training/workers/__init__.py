@@ -1,0 +1,11 @@
+"""One run trained by several machines.
+
+cluster       which workers there are, from the settings, TF_CONFIG or Slurm
+channel       messages between two workers
+team          all workers: worker 0 decides, watches the others and is watched
+agreement     the workers' fingerprints, compared before the first step
+collectives   TensorFlow's cluster, and the sum of a vector over all workers
+shares        each worker's share of a batch and of the held-out text
+exchange      rounds: the workers' changes averaged, with an outer Nesterov step
+together      Keras callback that exchanges, and has all workers do what worker 0 decides
+"""
