@@ -25,8 +25,8 @@ class WorkersConfig(Config):
         otherwise="TF_CONFIG, else one machine",
         expected=_EXPECTED,
         remedy="For example: host1:4001,host2:4001",
-        help="Addresses of all workers, separated by commas, the same on each machine; slurm reads Slurm's variables.",
-        details="none trains alone whatever the environment says.",
+        help="Addresses of all workers, the same on each machine; slurm takes them from Slurm's variables.",
+        details="Separated by commas. none trains alone whatever the environment says.",
     )
     worker: int | None = setting(
         default=None,

@@ -91,6 +91,8 @@ def test_a_silent_worker_is_noticed_within_the_timeout(silent: int, monkeypatch:
             # As where the link is cut: it neither speaks nor hears, and its connection stays.
             team._ended.set()
             time.sleep(4.0)
+            for channel in team._channels.values():
+                channel.close()
             return "cut off"
         return team.agree("next", 0, sum)
 

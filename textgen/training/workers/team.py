@@ -229,8 +229,9 @@ class Team:
             raise TrainingError(str(message["problem"]))
 
     def _absent(self, missing: set[int]) -> str:
+        who = _some(self.cluster, missing).replace("worker", "Worker", 1)
         return (
-            f"{_some(self.cluster, missing).replace('worker', 'Worker', 1)} did not come within {self.config.start_timeout:g} s. Start "
+            f"{who} did not come within {self.config.start_timeout:g} s. Start "
             "the same command there, with its own --worker, and check that its address can be reached from here."
         )
 
