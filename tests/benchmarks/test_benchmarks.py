@@ -28,6 +28,7 @@ from benchmarks import (
     quality,
     recipe,
     sample_speed,
+    serve,
     train_speed,
 )
 from benchmarks.texts import TEXTS, Text
@@ -35,7 +36,7 @@ from textgen.training.shards import MEASURED
 
 PROGRAMS = {
     module.__name__.split(".")[-1]: module
-    for module in (cells, cores, exits, gpu, memory, page, quality, recipe, sample_speed, train_speed)
+    for module in (cells, cores, exits, gpu, memory, page, quality, recipe, sample_speed, serve, train_speed)
 }
 
 

@@ -15,7 +15,7 @@ from textgen.sampling.sample import CharacterLogprob
 from textgen.server.completions import Values, finish_reason, usage
 from textgen.server.errors import RequestError, number
 from textgen.server.job import Job, Piece
-from textgen.server.request import CONTROLS, MOST_LOGPROBS, SHARED, CompletionRequest, parse
+from textgen.server.request import CONTROLS, MOST_LOGPROBS, SHARED, CompletionRequest, parse, refuse_unknown
 
 FIELDS: dict[str, dict[str, Any]] = {
     "messages": {
@@ -45,6 +45,14 @@ FIELDS: dict[str, dict[str, Any]] = {
         },
     },
     "max_completion_tokens": SHARED["max_tokens"],
+    "response_format": {
+        "type": ["object", "null"],
+        "properties": {"type": {"const": "text"}},
+        "description": "Only text; match says what a text must be.",
+    },
+    "parallel_tool_calls": {"type": ["boolean", "null"], "description": "Ignored."},
+    "reasoning_effort": {"type": ["string", "null"], "description": "Ignored."},
+    "verbosity": {"type": ["string", "null"], "description": "Ignored."},
     "logprobs": {"type": ["boolean", "null"], "description": "Return the log-probabilities of the characters."},
     "top_logprobs": {
         "type": ["integer", "null"],
@@ -57,7 +65,6 @@ FIELDS: dict[str, dict[str, Any]] = {
 
 _ROLES = ("system", "developer", "user", "assistant")
 _UNSUPPORTED = ("tools", "tool_choice", "functions", "function_call", "audio", "modalities", "prediction", "best_of")
-_IGNORED = ("parallel_tool_calls", "reasoning_effort", "verbosity", "web_search_options")
 
 
 def parse_chat(values: Mapping[str, Any]) -> CompletionRequest:
@@ -70,12 +77,13 @@ def parse_chat(values: Mapping[str, Any]) -> CompletionRequest:
         if values.get(name):
             message = f"{name} is nothing that a character-level model has in a chat. Leave it out."
             raise RequestError(400, message, param=name, code="unsupported")
+    refuse_unknown(values, [*SHARED, *FIELDS, *CONTROLS])
+    values = {name: value for name, value in values.items() if value is not None}
     form = values.get("response_format", {"type": "text"})
     if not isinstance(form, dict) or form.get("type") != "text":
         message = "response_format must be text. Use match, a regular expression, to say what a text must be."
         raise RequestError(400, message, param="response_format", code="unsupported")
-    own = (*FIELDS, *_UNSUPPORTED, *_IGNORED, "response_format", "echo", "suffix", "prompt")
-    given = {name: value for name, value in values.items() if name not in own}
+    given = {name: value for name, value in values.items() if name not in FIELDS}
     if "max_completion_tokens" in values:
         given["max_tokens"] = values["max_completion_tokens"]
     wanted = values.get("logprobs", False)
@@ -195,7 +203,3 @@ def _token(character: str, logprob: float) -> Values:
         "logprob": number(logprob),
         "bytes": list(character.encode("utf-8", "surrogatepass")),
     }
-
-
-KNOWN = (*SHARED, *FIELDS, *CONTROLS)
-"""All fields that have a meaning."""

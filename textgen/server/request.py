@@ -29,9 +29,6 @@ MOST_LOGPROBS, MOST_TEXTS, MOST_STOPS, LONGEST_STOP, LONGEST_PATTERN = 20, 128, 
 CONTROLS = tuple(name for name in SamplingConfig.declared if name not in ("max_new_tokens", "logit_bias"))
 """The fields of `SamplingConfig` that a request may hold under their own names."""
 
-_IGNORED = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
-"""What OpenAI's clients may send that has no meaning here."""
-
 
 def schema_of(declared: Setting) -> dict[str, Any]:
     """A setting as a JSON schema.
@@ -83,6 +80,11 @@ SHARED: dict[str, dict[str, Any]] = {
         additionalProperties={"type": "number", "minimum": -100, "maximum": 100},
     ),
     "user": _field("string", "Ignored."),
+    "metadata": _field("object", "Ignored."),
+    "store": _field("boolean", "Ignored."),
+    "service_tier": _field("string", "Ignored."),
+    "safety_identifier": _field("string", "Ignored."),
+    "prompt_cache_key": _field("string", "Ignored."),
 }
 """The fields of both endpoints, besides the controls."""
 
@@ -191,7 +193,7 @@ class CompletionRequest:
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
-    """The fields of a request's body; those that are null are left out.
+    """The fields of a request's body.
 
     Raises:
         RequestError: it is not a JSON object.
@@ -207,27 +209,21 @@ def parse_json(body: bytes) -> dict[str, Any]:
         raise RequestError(400, f"The body must be JSON in UTF-8: {why}.", code="invalid_json") from None
     if not isinstance(values, dict):
         raise RequestError(400, 'The body must be a JSON object such as {"prompt": "The sea "}.', code="invalid_json")
-    return {name: value for name, value in values.items() if value is not None}
+    return values
 
 
 def parse(values: Mapping[str, Any], *, prompts: Sequence[str | Sequence[int]] | None = None) -> CompletionRequest:
     """A request for completions from the fields of its body.
 
     Args:
-        values: the fields; none is None.
+        values: the fields; those that are None count as left out.
         prompts: the prompts, where they are not one of the fields.
 
     Raises:
         RequestError: a field is unknown, or of a wrong type or out of its range.
     """
-    known = [*SHARED, *FIELDS, *CONTROLS, *_IGNORED]
-    for name in values:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            remedy = f"Did you mean {close[0]!r}?" if close else "Leave it out; /openapi.json lists what there is."
-            raise RequestError(
-                400, f"{name[:100]!r} is not known here. {remedy}", param=name[:100], code="unknown_field"
-            )
+    refuse_unknown(values, [*SHARED, *FIELDS, *CONTROLS])
+    values = {name: value for name, value in values.items() if value is not None}
     n = _integer(values, "n", 1, 1, MOST_TEXTS)
     best_of = _integer(values, "best_of", n, 1, MOST_TEXTS)
     if best_of < n:
@@ -256,6 +252,20 @@ def parse(values: Mapping[str, Any], *, prompts: Sequence[str | Sequence[int]] |
         stream=stream,
         include_usage=_boolean({k: v for k, v in options.items() if v is not None}, "include_usage"),
     )
+
+
+def refuse_unknown(values: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuses fields that have no meaning.
+
+    Raises:
+        RequestError: with the closest one that has.
+    """
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            remedy = f"Did you mean {close[0]!r}?" if close else "Leave it out; /openapi.json lists what there is."
+            message = f"{name[:100]!r} is not known here. {remedy}"
+            raise RequestError(400, message, param=name[:100], code="unknown_field")
 
 
 def _controls(values: Mapping[str, Any]) -> dict[str, Any]:
