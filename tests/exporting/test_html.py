@@ -122,6 +122,12 @@ def test_a_vocabulary_without_characters_is_refused() -> None:
         page_of(random_writer(CharTokenizer("", has_unknown=True)))
 
 
+def test_a_cell_that_the_page_does_not_know_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_format, "_CELLS", ("lstm", "gru"))
+    with pytest.raises(ConfigError, match="The page knows no cell coupled"):
+        page_of(random_writer())
+
+
 def test_the_compiled_kernels_are_those_of_the_source() -> None:
     wasmtime = pytest.importorskip("wasmtime", reason="the test of the compiled kernels needs wasmtime (group dev)")
     source = (FOLDER / "kernels.wat").read_text(encoding="utf-8")

@@ -231,6 +231,19 @@ def test_text_comes_while_it_is_written_and_stops_at_the_button_and_at_escape(br
     assert browser.run("return text.value.slice(0, 7)") == "the sea"
 
 
+def test_a_long_text_is_read_piece_by_piece_and_can_be_stopped(browser: Browser) -> None:
+    writer = random_writer(units=256)
+    load(browser, page_of(writer))
+    browser.run("text.value = 'the sea\\n'.repeat(4000); write()")
+    until(browser, "$('status').textContent.startsWith('Reading the text: ')")
+    browser.one("#write").click()
+    until(browser, "!busy")
+    assert browser.text("#status").startswith("0 characters, seed ")
+    prompt = "the sea " * 20
+    expected = as_stored(writer).generate(prompt, temperature=0, max_new_tokens=30).text
+    assert write(browser, prompt, temperature=0, length=30) == expected
+
+
 def test_suggestions_are_those_of_the_suggester_and_tab_takes_the_first(browser: Browser) -> None:
     writer = random_writer(seed=4)
     load(browser, page_of(writer))

@@ -15,6 +15,9 @@ _LARGEST = 300_000_000
 """Bytes of weights up to which a page is made: browsers hold no text of more than 512 MB, and base64 takes a third
 more."""
 
+_CELLS = ("lstm", "gru", "rnn", "peephole", "coupled")
+"""Those of the page's engine: `kernels.wat`, `kernels.js` and `network.js`."""
+
 _STORED = {"int8": "8-bit integers", "float16": "16-bit floats", "float32": "32-bit floats"}
 
 
@@ -29,9 +32,12 @@ def writing_page(checkpoint: Checkpoint, export: Export) -> bytes:
         The HTML file. The same checkpoint and name make the same page.
 
     Raises:
-        ConfigError: the model is too large for a page, or cannot write a single character.
+        ConfigError: the model is too large for a page, cannot write a single character, or has a cell that the page
+            does not know.
     """
     config, tokenizer = checkpoint.model, checkpoint.tokenizer
+    if config.cell not in _CELLS:
+        raise ConfigError(f"The page knows no cell {config.cell}. Use a model with one of {', '.join(_CELLS)}.")
     weights = PackedWeights.of(config, checkpoint.weights, cast(Kind, export.weights))
     data = weights.to_bytes()
     if len(data) > _LARGEST:

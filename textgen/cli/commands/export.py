@@ -20,7 +20,7 @@ from textgen.exporting.formats import FORMATS
     ),
 )
 @click.argument("run", shell_complete=run_names)
-@click.option("--to", type=click.Choice(list(FORMATS)), required=True, help="Format of the file.")
+@click.option("--to", type=click.Choice(list(FORMATS)), default="html", show_default=True, help="Format of the file.")
 @optional(
     "--output",
     "-o",

@@ -1,5 +1,5 @@
 /**
- * The products and the cells of a network over one memory, as plain loops: what kernels.wat has for processors with vectors.
+ * The products and the cells of a network over one memory, as plain loops: kernels.wat has the same with vectors.
  *
  * Arguments are byte offsets into the memory, or counts. A matrix is in blocks of 32 rows, in each the columns one after
  * the other.

@@ -4,6 +4,15 @@ const ROWS = 32;
 /** Most numbers of a table of the first layer's products, one row for each id. */
 const TABLE = 2 ** 24;
 
+/** The step of each cell, once its gates' products are in the layer's `z`, and of a GRU the recurrent ones in `r`. */
+const CELLS = {
+  lstm: (kernels, {z, peephole, c, h}, units) => kernels.lstm(z, peephole, c, h, units),
+  peephole: (kernels, {z, peephole, c, h}, units) => kernels.lstm(z, peephole, c, h, units),
+  coupled: (kernels, {z, c, h}, units) => kernels.coupled(z, c, h, units),
+  gru: (kernels, {z, r, h}, units) => kernels.gru(z, r, h, units),
+  rnn: (kernels, {z, h}, units) => kernels.rnn(z, h, units),
+};
+
 /** The bytes of a text in base64. */
 function bytesOf(base64) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
@@ -82,7 +91,8 @@ class Network {
       return {
         prefix, rows, blocks: rows / ROWS, width: matrices[`${prefix}inputs`].columns,
         inputs: matrix(`${prefix}inputs`), recurrent: matrix(`${prefix}recurrent`),
-        bias: room.take(rows), inner: room.take(rows), peephole: room.take(3 * units), z: room.take(rows), r: room.take(rows),
+        bias: room.take(rows), inner: room.take(rows), peephole: room.take(3 * units),
+        z: room.take(rows), r: room.take(rows),
       };
     });
     const first = this.layers[0], vocabularyRows = wide("head");
@@ -191,30 +201,23 @@ class Network {
 
   /** Advances by an id; `logits` are then those of what follows it. */
   step(id) {
-    const {kernels, layers} = this, {cell, units, skip} = this.model;
-    layers.forEach((layer, n) => {
-      const {z, r, c, h, blocks} = layer;
+    const {kernels, layers} = this, {cell, units, skip} = this.model, advance = CELLS[cell];
+    for (let n = 0; n < layers.length; n++) {
+      const layer = layers[n], {z, r, h, blocks} = layer, apart = cell === "gru";
       if (n === 0) {
         this.enter(id);
       } else {
         this.copy(z, layer.bias, layer.rows);
         kernels.multiply(layer.inputs, layers[n - 1].h, z, blocks, layer.width);
       }
-      if (cell === "gru") {
-        this.copy(r, layer.inner, layer.rows);
-        kernels.multiply(layer.recurrent, h, r, blocks, units);
-        kernels.gru(z, r, h, units);
-        return;
-      }
-      kernels.multiply(layer.recurrent, h, z, blocks, units);
-      if (cell === "rnn") kernels.rnn(z, h, units);
-      else if (cell === "coupled") kernels.coupled(z, c, h, units);
-      else kernels.lstm(z, layer.peephole, c, h, units);
-    });
+      if (apart) this.copy(r, layer.inner, layer.rows);
+      kernels.multiply(layer.recurrent, h, apart ? r : z, blocks, units);
+      advance(kernels, layer, units);
+    }
     let out = layers[layers.length - 1].h;
     if (skip && layers.length > 1) {
       this.copy(this.sum, layers[0].h, units);
-      for (const layer of layers.slice(1)) this.add(this.sum, layer.h, units);
+      for (let n = 1; n < layers.length; n++) this.add(this.sum, layers[n].h, units);
       out = this.sum;
     }
     this.copy(this.logitsAt, this.head.bias, ROWS * this.head.blocks);

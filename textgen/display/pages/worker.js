@@ -35,7 +35,7 @@ class Tokenizer {
     return {ids, outside: [...outside]};
   }
 
-  /** What the network reads for a text: for running text a line break if it is empty; for a record its beginning, too. */
+  /** What the network reads for some ids: of a record its beginning, too; a line break for an empty text. */
   context(ids) {
     return this.end >= 0 || !ids.length ? [...this.start, ...ids] : ids;
   }
@@ -122,16 +122,17 @@ function load({model, packed, weights, compiled}) {
 /** Writes on from a text, in pieces; a piece with `reason` is the last. */
 async function write({id, text, label, temperature, topP, length, seed, stop}, own) {
   let piece = "", written = 0, reason = "length";
+  const {ids, outside} = tokenizer.encode(text), random = randomNumbers(seed), prompt = tokenizer.context(ids);
   const tell = () => {
     if (piece) postMessage({kind: "piece", id, text: piece, written});
+    else if (!written) postMessage({kind: "reading", id, outside, left: prompt.length - context.ids.length});
     piece = "";
   };
   const goesOn = whileWanted(own, tell);
-  const {ids, outside} = tokenizer.encode(text), random = randomNumbers(seed);
-  postMessage({kind: "reading", id, outside});
+  postMessage({kind: "reading", id, outside, left: 0});
   const ending = new Ending(tokenizer.asTrained(stop));
   const {characters, unknown, end} = tokenizer;
-  const read = await context.read(tokenizer.context(ids), label, goesOn);
+  const read = await context.read(prompt, label, goesOn);
   const begun = performance.now();
   if (!read) reason = "interrupted";
   while (read && written < length) {

@@ -18,7 +18,7 @@ let suggestions = [];
 const text = $("text");
 const worker = new Worker(URL.createObjectURL(new Blob([$("worker").textContent], {type: "text/javascript"})));
 
-/** Sends a job to the worker, in place of the one that it is at; `take` gets its messages, up to the one with `last`. */
+/** Sends the worker a job, in place of the one that it is at; `take` gets its messages, up to the one with `last`. */
 function send(kind, values, take) {
   takers.set(++jobs, take);
   worker.postMessage({kind, id: jobs, ...values});
@@ -54,7 +54,7 @@ function fail(message) {
 }
 
 function say(message) {
-  $("status").textContent = message;
+  if ($("status").textContent !== message) $("status").textContent = message;
 }
 
 /** Names characters outside the vocabulary, and says how the model reads them. */
@@ -63,7 +63,8 @@ function warn(outside) {
   const named = outside.slice(0, 8).map((each) => `${each} (${code(each)})`).join(", ");
   const read = DATA.model.unknown >= 0 ? "rare characters" : DATA.model.characters.includes(32) ? "spaces" : "nothing";
   $("note").hidden = !outside.length;
-  $("note").textContent = `The model never saw ${named}${outside.length > 8 ? " and others" : ""}, and reads ${read} instead.`;
+  const more = outside.length > 8 ? " and others" : "";
+  $("note").textContent = `The model never saw ${named}${more}, and reads ${read} instead.`;
 }
 
 const number = (id, fallback) => $(id).value === "" || !$(id).validity.valid ? fallback : Number($(id).value);
@@ -117,8 +118,14 @@ let waiting = "", showing = 0, shownIn = 0;
 /** How many characters were written last, and in how many seconds. */
 let pace = {written: 0, seconds: 0};
 
-function takePiece({kind, outside, text: piece, written, reason, seconds, seed}) {
-  if (kind === "reading") return warn(outside);
+function takePiece({kind, outside, left, text: piece, written, reason, seconds, seed}) {
+  if (kind === "reading") {
+    warn(outside);
+    // In thousands, so that it is not read aloud all the time.
+    const thousands = Math.round(left / 1000).toLocaleString("en");
+    say(left > 2000 ? `Reading the text: ${thousands} thousand characters to go …` : "Writing …");
+    return;
+  }
   waiting += piece;
   // A long text takes a while to lay out: what is typed and clicked must not wait for it.
   if (reason === undefined) {
