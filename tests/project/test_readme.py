@@ -16,7 +16,9 @@ from textgen.config import SIZES, SamplingConfig
 from textgen.runs.run import Run
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-NAMES = "train|sample|fill|proofread|complete|score|eval|classify|novelty|plot|surprise|neurons|runs|info|export"
+NAMES = (
+    "train|corpora|sample|fill|proofread|complete|score|eval|classify|novelty|plot|surprise|neurons|runs|info|export"
+)
 LINES = re.findall(rf"^    (?:\$ )?(.*\btextgen (?:{NAMES})\b.*)$", README, re.MULTILINE)
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
