@@ -1,4 +1,4 @@
-# `make demo` and `make test` need only Python 3.11 or newer; each installs what it needs into .venv.
+# `make demo`, `make demo-music` and `make test` need only Python 3.11 or newer; each installs what it needs into .venv.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +7,7 @@ DEMO_TIME ?= 2m
 RUN ?= demo
 T ?= textgen
 
-.PHONY: demo test check lint slow docs pictures kernels clean
+.PHONY: demo demo-music test check lint slow docs pictures kernels clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -17,6 +17,9 @@ $(VENV)/.installed: pyproject.toml
 
 demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" bash docs/demo.sh $(DEMO_TIME)
+
+demo-music: $(VENV)/.installed
+	PATH="$(abspath $(BIN)):$$PATH" bash docs/demo-music.sh $(DEMO_TIME)
 
 test: $(VENV)/.installed lint
 	$(BIN)/python -m pytest

@@ -110,7 +110,9 @@ def test_the_examples_work_on_the_bundled_corpus(
         from textgen.config import CorpusConfig
         from textgen.training.start import train
 
-        train("corpora/tunes.abc", name="tunes", corpus=CorpusConfig(records="tunes"), epochs=0.1, **TINY)
+        train(
+            "corpora/tunes.abc", name="tunes", corpus=CorpusConfig(records="tunes", label_field="M"), epochs=0.1, **TINY
+        )
     code, out, err = piped(line, tmp_path) if "|" in line else astuple(front_door.run(*shlex.split(line)[1:]))
     assert (code, "Error" in err) == (0, False), err
     assert out or "complete" in line or "export" in line or "--out" in line or "proofread" in line

@@ -43,6 +43,16 @@ def sample(*arguments: str, code: int = 0) -> Outcome:
     return done
 
 
+def test_any_label_needs_labels(writer: Writer) -> None:
+    done = sample("--any-label", code=1)
+    assert done.err == (
+        "Error: --any-label needs a run whose records have labels, and 'model' has none. Leave it out, or train one on "
+        "records with labels.\n"
+    )
+    done = sample("--any-label", "--label", "a", code=2)
+    assert "--any-label and --label cannot be given together." in done.err
+
+
 def test_records_stand_on_a_line_each(writer: Writer) -> None:
     expected = [each.text for each in writer.generate_records(20, seed=3, temperature=1.0)]
     done = sample("--count", "20")

@@ -1,6 +1,7 @@
 """Labels: how they are given, that they decide what is written, and that they survive what a run goes through."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from front_door import run as command
+from labelled_models import labelled_writer, write_words
 from recording import Killed, Recorder
 from small_checkpoints import forge, refusal, setting
 from small_models import random_writer, slow_logits
@@ -17,7 +19,10 @@ import textgen
 from textgen.analysis.evaluation import evaluate
 from textgen.config import CorpusConfig
 from textgen.corpus import encode_corpus, open_corpus
+from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import ConfigError
+from textgen.model.description import CorpusDescription
+from textgen.model.metadata import Metadata
 from textgen.model.read import read_checkpoint
 from textgen.runs.run import Run
 from textgen.sampling.labels import label_weights
@@ -212,3 +217,27 @@ def test_the_command_takes_labels(run: Run) -> None:
     assert (refused.code, refused.err) == (
         1, "Error: --label must be one of the run's labels, 'low', 'high'; got 'lw'.\n"
     )  # fmt: skip
+
+
+def test_any_label_is_drawn_as_often_as_training_records_have_it(tmp_path: Path) -> None:
+    writer = labelled_writer(write_words(tmp_path / "words.csv"))
+    drawn = writer.generate_records(300, any_label=True, seed=3, max_new_tokens=4)
+    counts = Counter(each.config.label for each in drawn)
+    records = writer.metadata.corpus.records
+    assert records is not None and records.label_counts is not None
+    for label, count in zip(records.labels, records.label_counts, strict=True):
+        share = count / sum(records.label_counts)
+        assert abs(counts[label,] / 300 - share) < 4 * (share * (1 - share) / 300) ** 0.5
+    for each in (drawn[0], drawn[7]):
+        alone = writer.generate_records(each.index + 1, label=each.config.label[0], seed=3, max_new_tokens=4)
+        assert alone[each.index].text == each.text
+
+
+def test_any_label_needs_labels() -> None:
+    tokenizer = CharTokenizer("abc", has_end=True)
+    plain = random_writer(tokenizer)
+    corpus = CorpusDescription(settings={"records": "lines"})
+    metadata = Metadata(model=plain.config, tokenizer=tokenizer, corpus=corpus)
+    writer = Writer(config=plain.config, weights=plain.weights, tokenizer=tokenizer, metadata=metadata)
+    with pytest.raises(ConfigError, match=r"^any_label needs a run whose records have labels, and 'model' has none\."):
+        writer.generate_records(2, any_label=True)

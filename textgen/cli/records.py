@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from textgen.sampling.sample import Sample
     from textgen.sampling.writer import Writer
 
-ONLY = {"unique": "--unique", "new": "--new", "as_csv": "--csv"}
+ONLY = {"unique": "--unique", "new": "--new", "any_label": "--any-label", "as_csv": "--csv"}
 """The options that only a run on records has, by their names in the command."""
 
 
@@ -53,11 +53,11 @@ def show_records(
     """
     texts = [sample.prompt * echo + sample.text for sample in draws.samples]
     if as_csv:
-        labels = draws.label
-        header = [writer.reading.text_field or "text", *["label"] * bool(labels)]
+        labels = [",".join(sample.config.label) for sample in draws.samples]
+        header = [writer.reading.text_field or "text", *["label"] * any(labels)]
         rows = io.StringIO()
         row_of = csv.writer(rows, lineterminator="\n")
-        row_of.writerows([header, *([text, *[",".join(labels)] * bool(labels)] for text in texts)])
+        row_of.writerows([header, *([text, *[label] * any(labels)] for text, label in zip(texts, labels, strict=True))])
         click.echo(rows.getvalue(), nl=False)
         return
     several = "\n" in writer.tokenizer.characters

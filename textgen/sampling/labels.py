@@ -98,6 +98,25 @@ def labels_of(writer: Writer, given: Sequence[str]) -> NDArray[np.float32] | Non
     return label_weights(given, description.labels, most or 1)
 
 
+def draw_label(writer: Writer, seed: int, number: int) -> str:
+    """A label for the record of this number, drawn as often as training records have it.
+
+    Raises:
+        ConfigError: the model has no labels, or its checkpoint does not say how many records have them.
+    """
+    records = writer.members[0][0].metadata.corpus.records
+    if records is None or not records.labels or not records.label_counts:
+        raise ConfigError(
+            f"any_label needs a run whose records have labels, and {writer.name!r} has none. Leave it out, or train "
+            "one on records with labels.",
+            field="any_label",
+        )
+    counts = np.array(records.label_counts, np.float64)
+    # A generator beside that of the record's characters.
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number, 1)))
+    return records.labels[generator.choice(len(counts), p=counts / counts.sum())]
+
+
 def as_given(label: object) -> tuple[Any, ...]:
     """Labels in any form, or None, as `SamplingConfig.label` takes them.
 

@@ -13,7 +13,7 @@ from textgen.config import SamplingConfig, plain, require
 from textgen.corpus import encode_corpus
 from textgen.corpus.known_records import hash_records, is_known
 from textgen.errors import ConfigError, RunError
-from textgen.sampling.labels import labels_of
+from textgen.sampling.labels import draw_label, labels_of
 from textgen.sampling.sample import Sample
 from textgen.sampling.sampler import Streams
 
@@ -29,6 +29,23 @@ _LEAST, _MOST = 64, 4096
 
 _VAIN, _VAIN_EACH = 1_000, 10
 """Records drawn in a row of which none is wanted, and so many for each that is asked for, until drawing ends."""
+
+
+class _Apart:
+    """Samples that are written one after the other, as those with different labels are."""
+
+    def __init__(self, streams: Sequence[Streams]) -> None:
+        self._streams = streams
+
+    @property
+    def samples(self) -> list[Sample]:
+        """What has been written of each."""
+        return [streams.samples[0] for streams in self._streams]
+
+    def run(self) -> None:
+        """Writes them all."""
+        for streams in self._streams:
+            streams.run()
 
 
 class RecordDraws:
@@ -51,7 +68,12 @@ class RecordDraws:
     """
 
     def __init__(
-        self, write: Callable[[int, int], Streams], *, count: int, unique: bool = False, known: Sequence[Hashes] = ()
+        self,
+        write: Callable[[int, int], Streams | _Apart],
+        *,
+        count: int,
+        unique: bool = False,
+        known: Sequence[Hashes] = (),
     ) -> None:
         count = plain(count)
         require(isinstance(count, int) and 1 <= count <= 65_536, "count", "a whole number in [1, 65536]", count)
@@ -72,11 +94,6 @@ class RecordDraws:
     def seed(self) -> int:
         """The seed of the records."""
         return self._streams.samples[0].seed
-
-    @property
-    def label(self) -> tuple[str, ...]:
-        """The labels that were asked for."""
-        return self._streams.samples[0].config.label
 
     def run(self) -> None:
         """Draws them all; where this is interrupted, `samples` holds those that were whole."""
@@ -122,6 +139,7 @@ def draw_records(
     prompt: str = "",
     unique: bool = False,
     new: bool = False,
+    any_label: bool = False,
     logprobs: int = 0,
 ) -> RecordDraws:
     """Begins what `Writer.generate_records` does, with the same arguments and errors."""
@@ -129,9 +147,19 @@ def draw_records(
     config = config.replace(seed=secrets.randbits(32) if config.seed is None else config.seed)
     prompt, labels = writer.as_trained(prompt), labels_of(writer, config.label)
 
-    def write(count: int, first: int) -> Streams:
+    def write(count: int, first: int) -> Streams | _Apart:
+        if any_label:
+            return _Apart([write_labelled(number) for number in range(first, first + count)])
         engine, tokenizer = writer.engine, writer.tokenizer
         return Streams(engine, tokenizer, prompt, config, count=count, logprobs=logprobs, first=first, labels=labels)
+
+    def write_labelled(number: int) -> Streams:
+        assert config.seed is not None
+        own = config.replace(label=(draw_label(writer, config.seed, number),))
+        weights = labels_of(writer, own.label)
+        return Streams(
+            writer.engine, writer.tokenizer, prompt, own, count=1, logprobs=logprobs, first=number, labels=weights
+        )
 
     return RecordDraws(write, count=count, unique=unique, known=known_hashes(writer) if new else ())
 

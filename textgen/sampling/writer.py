@@ -275,6 +275,7 @@ class Writer:
         prompt: str = "",
         unique: bool = False,
         new: bool = False,
+        any_label: bool = False,
         logprobs: int = 0,
         **controls: Unpack[Controls],
     ) -> list[Sample]:
@@ -285,6 +286,7 @@ class Writer:
             prompt: the beginning of each.
             unique: no two of them are equal.
             new: none of them, with its prompt, is in the text of the run, neither trained on nor held out.
+            any_label: each has a label drawn anew, as often as training records have it; instead of `label`.
             logprobs: as for `generate`.
             **controls: as for `generate`; a record has at most `max_new_tokens` characters.
 
@@ -303,7 +305,9 @@ class Writer:
         from textgen.sampling.records import draw_records
 
         config = self.sampling(controls)
-        draws = draw_records(self, config, count, prompt=prompt, unique=unique, new=new, logprobs=logprobs)
+        draws = draw_records(
+            self, config, count, prompt=prompt, unique=unique, new=new, any_label=any_label, logprobs=logprobs
+        )
         draws.run()
         return draws.samples
 

@@ -46,12 +46,14 @@ def judge_tunes(
     total = SAMPLES + 1
     progress(0, total)
     config = SamplingConfig(seed=seed, max_new_tokens=_LONGEST)
-    draws = draw_records(writer, config, SAMPLES)
+    draws = draw_records(writer, config, SAMPLES, any_label=bool(writer.labels))
     draws.run()
     progress(SAMPLES, total)
     written = [sample.text for sample in draws.samples]
     given = _texts(writer, scored)
     notes = []
+    if writer.labels:
+        notes.append("Each of the model's tunes has a label drawn as often as training tunes have it.")
     copies: list[int | None] = [None, None]
     if own is None:
         notes.append("Without the training tunes no copies were looked for.")

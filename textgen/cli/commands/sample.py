@@ -60,7 +60,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
         "textgen sample --run marrow_haven:0.7 --run marrow_haven-2:0.3",
         "textgen sample --prompt 'The ' --ending ' the sea.' --length 80 --count 3",
         "textgen sample --run names --count 20 --unique --new",
-        "textgen sample --run tunes --count 8 --html tunes.html",
+        "textgen sample --run tunes --any-label --count 8 --html tunes.html",
     ),
 )
 @run_option
@@ -80,6 +80,11 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV with a header; for a run on records.")
 @click.option("--unique", is_flag=True, help="Write no record twice; for a run on records.")
 @click.option("--new", is_flag=True, help="Write only records that are not in the run's text; for a run on records.")
+@click.option(
+    "--any-label",
+    is_flag=True,
+    help="Draw a label for each record, as often as training records have it; for a run on records with labels.",
+)
 @optional(
     "--html",
     type=AnyPath(path_type=Path),
@@ -160,6 +165,8 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
         raise click.UsageError("--logprobs needs --json.", ctx)
     if options["as_csv"] and options["as_json"]:
         raise click.UsageError("--csv and --json cannot be given together.", ctx)
+    if options["any_label"] and options["label"]:
+        raise click.UsageError("--any-label and --label cannot be given together.", ctx)
     if options["include_stop"] and not options["stop"]:
         raise click.UsageError("--include-stop needs --stop.", ctx)
     if options["corpus"] and not options["check"] and options["adapt"] is None:
@@ -209,7 +216,7 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     if writer.tokenizer.has_end:
         from textgen.sampling.records import draw_records
 
-        selection = {each: options[each] for each in ("unique", "new", "logprobs")}
+        selection = {each: options[each] for each in ("unique", "new", "any_label", "logprobs")}
         records = draw_records(writer, writer.sampling(controls), options["count"], prompt=prompt, **selection)
         write, seed = records.run, records.seed
     else:
