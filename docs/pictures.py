@@ -1,7 +1,7 @@
-"""Draws the README's pictures from a run, into docs/pictures: python docs/pictures.py [RUN].
+"""Draws the README's pictures from a run, into docs/pictures: python docs/pictures.py [RUN [RUN OF TUNES]].
 
 The learning curve is `textgen plot` as an 80-column terminal shows it, in SVG; the other pictures are the pages of
-`textgen neurons` and `textgen export --to html`, photographed in Chromium through selenium.
+`textgen neurons`, `textgen sample --html` and `textgen export --to html`, photographed in Chromium through selenium.
 """
 
 from __future__ import annotations
@@ -121,13 +121,25 @@ def _passage(text: str, *, length: int) -> str:
     return text[start : text.index("\n\n", start + length)]
 
 
-def main(run: str = "demo") -> None:
+def tunes(run: str) -> str:
+    """The page of tunes that `make demo-music` writes with its run."""
+    from textgen.analysis.tunes import tunes_page
+
+    written = textgen.load(ROOT / "checkpoints" / run).generate_records(8, any_label=True, temperature=0.6, seed=1)
+    facts = [("tunes", "8"), ("temperature", "0.6"), ("seed", "1")]
+    return tunes_page([each.text for each in written], title=run, facts=facts)
+
+
+def main(run: str = "demo", music: str = "tunes") -> None:
     """Writes the pictures.
 
     Args:
         run: a run's name; its text is the bundled one.
+        music: the name of a run on the bundled tunes; without one its picture stays as it is.
     """
     PICTURES.mkdir(exist_ok=True)
+    if (ROOT / "checkpoints" / music).is_dir():
+        photograph(tunes(music), PICTURES / "tunes.png", "", width=1000, height=900, done="cards.length > 0")
     folder = ROOT / "checkpoints" / run
     curves: Any = textgen.plot(folder)
     drawn = terminal(curves.text(columns=80, rows=16, colours=256), columns=80)
@@ -145,6 +157,6 @@ def main(run: str = "demo") -> None:
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:2])
+        main(*sys.argv[1:3])
     except textgen.TextgenError as error:
         sys.exit(f"{error} (`make demo` trains the run of these pictures.)")

@@ -49,7 +49,7 @@ def test_a_tune_that_does_not_parse_has_its_complaints() -> None:
     assert (first["beat"], first["beatName"], first["tempo"]) == (0.375, "3/8", 112)
     assert first["about"] == "jig, 6/8, D."
     (short,) = data_of(tunes_page([JIG.replace(" z", "")], title="t"))["tunes"]
-    assert short["about"] == "jig, 6/8, D. 1 of 2 bars do not fill their metre."
+    assert short["about"] == "jig, 6/8, D. 1 of 2 bars does not fill the metre."
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,8 @@ def _about(tune: Tune) -> str:
     if tune.complaints:
         return found
     if not all(fills):
-        wrong.append(f"{fills.count(False)} of {len(fills)} bars do not fill their metre.")
+        does = "does" if fills.count(False) == 1 else "do"
+        wrong.append(f"{fills.count(False)} of {len(fills)} bars {does} not fill the metre.")
     if tune.repeats_close is False:
         wrong.append("A repeat does not close.")
     return " ".join(filter(None, [f"{found}." * bool(found), *wrong]))
