@@ -30,7 +30,7 @@ PICK = (
 WRITE = (
     "const wait = setInterval(() => { if (busy) return; clearInterval(wait);"
     "text.focus(); text.value = 'CAPTAIN THRUPP: '; $('temperature').value = 0.5; $('temperature').oninput();"
-    "$('length').value = 420; $('seed').value = 3; write() }, 50)"
+    "$('length').value = 560; $('seed').value = 4; write() }, 50)"
 )
 """Writes on the page that writes."""
 PASSAGE = "A CONVERSATION IN THE CHURCHYARD"
@@ -151,7 +151,7 @@ def main(run: str = "demo", music: str = "tunes") -> None:
     with tempfile.TemporaryDirectory() as scratch:
         page = textgen.export(folder, output=Path(scratch) / "page.html").read_text(encoding="utf-8")
     photograph(
-        page, PICTURES / "write.png", WRITE, width=1180, height=810, done="suggestions.length > 0 && history.length"
+        page, PICTURES / "write.png", WRITE, width=1180, height=880, done="suggestions.length > 0 && history.length"
     )
 
 
