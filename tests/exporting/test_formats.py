@@ -29,7 +29,9 @@ def test_a_file_outside_a_run_gives_its_own_name(home: Path, tmp_path: Path, mon
 def test_what_is_there_stays_when_the_export_fails(home: Path, tmp_path: Path) -> None:
     there = tmp_path / "page.html"
     there.write_text("mine")
-    with pytest.raises(textgen.ConfigError, match="weights must be int8 or float16 or float32 for html; got 'int4'"):
+    with pytest.raises(
+        textgen.ConfigError, match="weights must be int8 or int6 or float16 or float32 for html; got 'int4'"
+    ):
         textgen.export(home / "checkpoints" / "tiny", output=there, weights="int4")
     assert there.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [there]

@@ -101,6 +101,8 @@ def test_a_page_of_two_layers_of_384_units_is_smaller_than_2_2_megabytes() -> No
     writer = random_writer(CharTokenizer("".join(map(chr, range(40, 105)))), units=384, embedding=64)
     assert writer.config.cell == "coupled"
     assert len(page_of(writer).encode()) < 2_200_000
+    plain = random_writer(writer.tokenizer, cell="lstm", units=384, embedding=64)
+    assert len(page_of(plain, weights="int6").encode()) < 2_200_000
 
 
 def test_the_page_names_no_file_of_the_training_text() -> None:

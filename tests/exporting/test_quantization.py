@@ -1,5 +1,8 @@
 """Packed weights: what comes back is close, tied gates stay tied, and the bytes are what the description says."""
 
+import base64
+import string
+
 import numpy as np
 import pytest
 from exported import as_stored
@@ -12,7 +15,9 @@ from textgen.exporting.quantization import Kind, PackedMatrix, PackedWeights
 RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize(("kind", "most"), [("int8", 0.5 / 127), ("float16", 2.0**-11), ("float32", 0.0)])
+@pytest.mark.parametrize(
+    ("kind", "most"), [("int8", 0.5 / 127), ("int6", 0.5 / 31), ("float16", 2.0**-11), ("float32", 0.0)]
+)
 def test_a_row_comes_back_to_within_half_a_step_of_its_own_scale(kind: Kind, most: float) -> None:
     matrix = (RNG.standard_normal((40, 30)) * 10.0 ** RNG.integers(-4, 4, (40, 1))).astype(np.float32)
     restored = PackedMatrix.of(matrix, kind).restored()
@@ -57,6 +62,14 @@ def test_the_bytes_are_those_of_the_matrices_each_in_groups_of_four(cell: Cell) 
     assert (at, stored) == (len(data), writer.config.weights)
 
 
+def test_six_bits_a_weight_are_a_character_of_base64_a_weight() -> None:
+    matrix = PackedMatrix.of(RNG.standard_normal((7, 9)).astype(np.float32), "int6")
+    assert matrix.scales is not None
+    text = base64.b64encode(matrix.to_bytes()[matrix.scales.nbytes :]).decode()
+    digits = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    assert [digits.index(each) - 32 for each in text[: matrix.values.size]] == matrix.values.ravel().tolist()
+
+
 def test_an_unknown_type_is_refused() -> None:
-    with pytest.raises(ConfigError, match="weights must be one of int8, float16, float32; got 'int4'"):
+    with pytest.raises(ConfigError, match="weights must be one of int8, int6, float16, float32; got 'int4'"):
         PackedMatrix.of(np.zeros((1, 1), np.float32), "int4")  # type: ignore[arg-type]

@@ -80,7 +80,9 @@ def test_each_cell_writes_what_the_engine_writes_with_and_without_vectors(browse
         assert write(browser, PROMPT, temperature=0, length=300) == expected, f"vectors: {vectors}"
 
 
-@pytest.mark.parametrize(("kind", "shape"), [("float16", {"layers": 1}), ("float32", {"skip": False, "layers": 3})])
+@pytest.mark.parametrize(
+    ("kind", "shape"), [("int6", {"units": 11}), ("float16", {"layers": 1}), ("float32", {"skip": False, "layers": 3})]
+)
 def test_other_weights_and_shapes_write_the_same_too(browser: Browser, kind: Kind, shape: dict[str, Any]) -> None:
     writer = random_writer(seed=1, **shape)
     # Without its table the first layer multiplies each character's embedding.

@@ -51,7 +51,7 @@ FORMATS: Mapping[str, Format] = {
         ending=".html",
         module="html",
         function="writing_page",
-        weights=("int8", "float16", "float32"),
+        weights=("int8", "int6", "float16", "float32"),
         what="The page",
         next_step="open it in a browser",
     ),

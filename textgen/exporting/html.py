@@ -18,7 +18,7 @@ more."""
 _CELLS = ("lstm", "gru", "rnn", "peephole", "coupled")
 """Those of the page's engine: `kernels.wat`, `kernels.js` and `network.js`."""
 
-_STORED = {"int8": "8-bit integers", "float16": "16-bit floats", "float32": "32-bit floats"}
+_STORED = {"int8": "8-bit integers", "int6": "6-bit integers", "float16": "16-bit floats", "float32": "32-bit floats"}
 
 
 def writing_page(checkpoint: Checkpoint, export: Export) -> bytes:
@@ -26,7 +26,7 @@ def writing_page(checkpoint: Checkpoint, export: Export) -> bytes:
 
     Args:
         checkpoint: the model.
-        export: its name, and how its weights are stored: "int8", "float16" or "float32".
+        export: its name, and how its weights are stored: "int8", "int6", "float16" or "float32".
 
     Returns:
         The HTML file. The same checkpoint and name make the same page.

@@ -1,4 +1,4 @@
-"""Packs a model's weights for a page: as 8-bit integers with a scale for each row, as float16 or as float32.
+"""Packs a model's weights for a page: as 8-bit or 6-bit integers with a scale for each row, as float16 or as float32.
 
 A row holds the weights of one output: of a gate's unit, or of a character in the output layer; of an embedding, those
 of one id. The gates that a cell ties to others are left out. Biases and peepholes stay float32.
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from textgen.config import ModelConfig, require
 from textgen.model.weights import LayerWeights, ModelWeights
 
-Kind = Literal["int8", "float16", "float32"]
+Kind = Literal["int8", "int6", "float16", "float32"]
 Array = NDArray[np.float32]
 
-_MOST = {"int8": 127.0, "float16": float(np.finfo(np.float16).max)}
+_MOST = {"int8": 127.0, "int6": 31.0, "float16": float(np.finfo(np.float16).max)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class PackedMatrix:
 
     Args:
         kind: the type of its values.
-        values: `(rows, columns)`.
+        values: `(rows, columns)`; of "int6" int8 in [-31, 31].
         scales: `(rows,)` float32, what the values of a row are multiplied by; None for 1.
     """
 
@@ -50,9 +50,10 @@ class PackedMatrix:
             return cls(kind, rows)
         if kind == "float16":
             return cls(kind, np.clip(rows, -_MOST[kind], _MOST[kind]).astype(np.float16))
-        scales = (np.abs(rows).max(axis=1) / np.float32(_MOST[kind])).astype(np.float32)
+        most = np.float32(_MOST[kind])
+        scales = (np.abs(rows).max(axis=1) / most).astype(np.float32)
         divisors = np.where(scales > 0.0, scales, np.float32(1.0))
-        return cls(kind, np.rint(rows / divisors[:, None]).clip(-127, 127).astype(np.int8), scales)
+        return cls(kind, np.rint(rows / divisors[:, None]).clip(-most, most).astype(np.int8), scales)
 
     def restored(self) -> Array:
         """The matrix that a reader has, `(rows, columns)` float32."""
@@ -60,10 +61,25 @@ class PackedMatrix:
         return values if self.scales is None else values * self.scales[:, None]
 
     def to_bytes(self) -> bytes:
-        """The scales, if there are any, then the values, little-endian, each padded to whole groups of four bytes."""
-        parts = [self.values] if self.scales is None else [self.scales, self.values]
+        """The scales, if there are any, then the values, little-endian, each padded to whole groups of four bytes.
+
+        Four values of "int6", plus 32, make three bytes, the first value in the highest bits.
+        """
+        values = _sixes(self.values) if self.kind == "int6" else self.values
+        parts = [values] if self.scales is None else [self.scales, values]
         whole = [np.ascontiguousarray(each, each.dtype.newbyteorder("<")).tobytes() for each in parts]
         return b"".join(each + bytes(-len(each) % 4) for each in whole)
+
+
+def _sixes(values: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Numbers in [-32, 31] as the bytes of six bits each.
+
+    >>> _sixes(np.array([-32, -31, 0, 31], np.int8)).tolist()
+    [0, 24, 63]
+    """
+    given = (values.astype(np.int16).ravel() + 32).astype(np.uint8)
+    a, b, c, d = np.append(given, np.zeros(-len(given) % 4, np.uint8)).reshape(-1, 4).T
+    return np.stack([a << 2 | b >> 4, (b & 15) << 4 | c >> 2, (c & 3) << 6 | d], axis=1).ravel()
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ def export(run: str, to: str, output: Path | None, weights: str | None, checkpoi
 
     RUN is a run's name or folder, or a .keras file.
 
-    html is one page with the model in it, for anyone with a browser: it writes without a server or a network. int8
+    html is one page with the model in it, for anyone with a browser: it writes without a server or a network. int6
     makes the smallest page, float32 one with the very weights.
 
     onnx is a graph for onnxruntime, on servers, phones and in browsers, and for other runtimes, with the vocabulary in

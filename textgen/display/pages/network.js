@@ -29,6 +29,16 @@ function half(bits) {
   return sign * (exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction);
 }
 
+/** The numbers in [-32, 31] of which four are in three bytes. */
+function sixes(bytes) {
+  const values = new Int8Array(bytes.length / 3 * 4);
+  for (let n = 0, at = 0; n < bytes.length; n += 3) {
+    const word = bytes[n] << 16 | bytes[n + 1] << 8 | bytes[n + 2];
+    for (let shift = 18; shift >= 0; shift -= 6) values[at++] = (word >> shift & 63) - 32;
+  }
+  return values;
+}
+
 /**
  * The matrices that quantization.py packed, by name: `rows`, `columns`, and `row(n, out)`, which writes a row.
  *
@@ -44,8 +54,9 @@ function unpackMatrices(packed, bytes) {
     return values;
   };
   for (const {name, kind, rows, columns} of packed) {
-    const scales = kind === "int8" ? next(Float32Array, rows) : null;
-    const values = next({int8: Int8Array, float16: Uint16Array, float32: Float32Array}[kind], rows * columns);
+    const scales = kind.startsWith("int") ? next(Float32Array, rows) : null, count = rows * columns;
+    const values = kind === "int6" ? sixes(next(Uint8Array, 3 * Math.ceil(count / 4)))
+      : next({int8: Int8Array, float16: Uint16Array, float32: Float32Array}[kind], count);
     const row = (n, out) => {
       for (let c = 0, from = n * columns; c < columns; c++) {
         const value = values[from + c];
