@@ -11,7 +11,7 @@ from slow_cells import STATES, STEPS, tie
 from textgen.config import CorpusConfig, ModelConfig
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine
-from textgen.model.weights import ModelWeights
+from textgen.model.weights import ModelWeights, is_recurrent
 from textgen.sampling.writer import Writer
 
 ALPHABET = CharTokenizer("\n abcdefghijklmnopqrstuvwxyz")
@@ -23,8 +23,8 @@ def random_weights(config: ModelConfig, *, seed: int = 0, scale: float = 1.0) ->
     for name, shape in ModelWeights.shapes(config).items():
         spread = 0.1 if "bias" in name else scale / np.sqrt(shape[0]) if "kernel" in name else 0.7
         array = (rng.standard_normal(shape) * spread).astype(np.float32)
-        arrays.append(tie(array) if config.cell == "coupled" and name.startswith("recurrent_") else array)
-    return ModelWeights.from_arrays(arrays, labelled=config.labels > 0)
+        arrays.append(tie(array) if config.cell == "coupled" and is_recurrent(name) else array)
+    return ModelWeights.from_arrays(arrays, labelled=config.labels > 0, both=config.both)
 
 
 def random_writer(tokenizer: CharTokenizer = ALPHABET, *, seed: int = 0, metadata: Any = None, **shape: Any) -> Writer:

@@ -118,6 +118,8 @@ class Progress(Reporter):
         if self._quiet:
             return
         validation = "" if row.val_loss is None else f"  val {row.val_loss:.4f}"
+        if row.val_joint_loss is not None:
+            validation += f"  joint {row.val_joint_loss:.4f}"
         self.say(
             f"step {row.step:>5,}  epoch {row.epoch:>5.2f}  loss {row.loss:.4f}{validation}"
             f"  {row.bits_per_character:.3f} bits/char  {duration(row.seconds):>6}{'  best' if best else ''}"

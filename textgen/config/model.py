@@ -10,6 +10,7 @@ from textgen.config.cells import FACTS, Cell, CellFacts
 from textgen.config.fields import setting
 
 Size = Literal["tiny", "small", "medium", "large"]
+Sides = Literal["forwards", "both"]
 
 
 class ModelConfig(Config):
@@ -54,6 +55,14 @@ class ModelConfig(Config):
         details="One mask per sequence.",
     )
 
+    sides: Sides = setting(
+        default="forwards",
+        help="Which sides of a character it is predicted from; both trains a second stack from right to left, too.",
+        details=(
+            'With "both" the model has three heads, which predict a character from the text before it, from the text '
+            "after it, and from both."
+        ),
+    )
     labels: int = setting(
         default=0,
         ge=0,
@@ -62,8 +71,19 @@ class ModelConfig(Config):
     )
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain JSON values, without `labels` where there are none: earlier versions do not know them."""
-        return {name: value for name, value in super().to_json().items() if (name, value) != ("labels", 0)}
+        """The fields as plain JSON values; `labels` and `sides`, which earlier versions do not know, only where set."""
+        later = (("labels", 0), ("sides", "forwards"))
+        return {name: value for name, value in super().to_json().items() if (name, value) not in later}
+
+    @property
+    def both(self) -> bool:
+        """Whether there are a backward stack and a joint head, too."""
+        return self.sides == "both"
+
+    @property
+    def forwards(self) -> ModelConfig:
+        """The shape of one stack with its head; that of the backward one is the same."""
+        return self.replace(sides="forwards") if self.both else self
 
     @property
     def facts(self) -> CellFacts:
@@ -110,7 +130,10 @@ class ModelConfig(Config):
         for _ in range(self.layers):
             total += self.units * (gates * (width + self.units + facts.bias_rows) + len(facts.peepholes))
             width = self.units
-        return total + (self.units + 1) * self.vocab_size
+        total += (self.units + 1) * self.vocab_size
+        if not self.both:
+            return total
+        return 2 * total + (2 * self.units + 1) * self.units + (3 * self.units + 1) * self.vocab_size
 
 
 class ModelSettings(TypedDict, total=False):
@@ -121,6 +144,7 @@ class ModelSettings(TypedDict, total=False):
     units: int | None
     embedding: int | None
     skip: bool | None
+    sides: Sides | None
     dropout: float | None
     input_dropout: float | None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from textgen.config.base import Config
 from textgen.config.fields import require, setting
@@ -125,6 +125,20 @@ class TrainingConfig(Config):
         help="Share of the streams whose state is reset to zero before a step.",
         details="Drawn anew for each step; so the model also learns to generate without a prompt.",
     )
+    right_context: int = setting(
+        default=16,
+        ge=0,
+        le=65_536,
+        unit="characters",
+        help="With both sides: characters after each sequence that the backward stack reads first, for context.",
+        details="It predicts them when they are in a sequence themselves.",
+    )
+    joint_weight: float = setting(
+        default=1.0,
+        ge=0,
+        le=1000,
+        help="With both sides: weight of the joint head's loss in the backward stack, whose own loss has weight 1.",
+    )
     label_drop: float = setting(
         default=0.1,
         ge=0,
@@ -202,6 +216,11 @@ class TrainingConfig(Config):
         help="Parts of a batch that are computed in parallel on a CPU.",
     )
 
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON values; those of both sides, which earlier versions do not know, only where set."""
+        later = [(name, self.declared[name].default) for name in ("right_context", "joint_weight")]
+        return {name: value for name, value in super().to_json().items() if (name, value) not in later}
+
     def __post_init__(self) -> None:
         require(
             self.epochs is None or self.time is None,
@@ -244,6 +263,8 @@ class TrainingSettings(TypedDict, total=False):
     weight_decay: float | None
     weight_drop: float | None
     state_reset: float | None
+    right_context: int | None
+    joint_weight: float | None
     label_drop: float | None
     epochs: float | None
     time: float | None

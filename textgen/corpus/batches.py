@@ -6,44 +6,31 @@ A batch is a function of its step, so that no state of this module has to be sav
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import require
+from textgen.corpus.batch import Batch, HeldOutBatch, TwoSidedBatch, TwoSidedHeldOutBatch
 from textgen.errors import CorpusError
 from textgen.system.mapping import release_pages
 
 _RELEASE_EVERY = 64
 
 
-class Batch(NamedTuple):
-    """The batch of a training step.
+@dataclass(frozen=True, kw_only=True)
+class Ahead:
+    """What the batches of both sides hold besides inputs and targets.
 
-    Attributes:
-        inputs: `(batch, time)`, int32.
-        targets: `(batch, time)`, int32; each is the id that follows the input.
-        reset: whether to reset the recurrent state to zero before this batch.
+    Args:
+        context: ids after the one that follows the last target of a segment.
+        end: the id that stands for what comes after the end of the text.
     """
 
-    inputs: NDArray[np.int32]
-    targets: NDArray[np.int32]
-    reset: bool
-
-
-class HeldOutBatch(NamedTuple):
-    """A validation batch.
-
-    Attributes:
-        inputs: `(streams, time)`, int32.
-        targets: `(streams, time)`, int32; each is the id that follows the input.
-        weights: `(streams, time)`, float32; the sample weights: 1 for a target, 0 for padding.
-    """
-
-    inputs: NDArray[np.int32]
-    targets: NDArray[np.int32]
-    weights: NDArray[np.float32]
+    context: int
+    end: int
 
 
 class Streams:
@@ -61,6 +48,7 @@ class Streams:
         batch_size: the number of parallel streams.
         sequence_length: the length of each stream's segment in a batch, in characters.
         seed: of the offsets, at least 0.
+        ahead: of batches of both sides; None for those of one.
 
     Raises:
         CorpusError: the text is shorter than one batch and the character after it.
@@ -71,7 +59,9 @@ class Streams:
     (2, True, False, True)
     """
 
-    def __init__(self, ids: NDArray[Any], *, batch_size: int, sequence_length: int, seed: int) -> None:
+    def __init__(
+        self, ids: NDArray[Any], *, batch_size: int, sequence_length: int, seed: int, ahead: Ahead | None = None
+    ) -> None:
         require(batch_size >= 1, "batch_size", "at least 1", batch_size)
         require(sequence_length >= 1, "sequence_length", "at least 1", sequence_length)
         require(seed >= 0, "seed", "at least 0", seed)
@@ -79,6 +69,7 @@ class Streams:
         self.sequence_length = sequence_length
         self.seed = seed
         self._ids = ids
+        self._ahead = ahead
         characters, size = len(ids), batch_size * sequence_length
         if characters < size + 1:
             raise _too_short(characters, batch_size, sequence_length)
@@ -90,7 +81,7 @@ class Streams:
         """The number of batches in each epoch."""
         return self._batches_per_epoch
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> Batch | TwoSidedBatch:
         """The batch of a step; steps are counted from 0 over all epochs.
 
         >>> Streams(np.arange(7), batch_size=2, sequence_length=3, seed=0).batch(5).targets.tolist()
@@ -103,7 +94,12 @@ class Streams:
         stream = self._batches_per_epoch * self.sequence_length
         starts = self.offset(epoch) + np.arange(self.batch_size) * stream + number * self.sequence_length
         window = self._ids[starts[:, None] + np.arange(self.sequence_length + 1)].astype(np.int32)
-        return Batch(np.ascontiguousarray(window[:, :-1]), np.ascontiguousarray(window[:, 1:]), number == 0)
+        inputs, targets = np.ascontiguousarray(window[:, :-1]), np.ascontiguousarray(window[:, 1:])
+        if self._ahead is None:
+            return Batch(inputs, targets, number == 0)
+        return TwoSidedBatch(
+            inputs, targets, number == 0, _following(self._ids, starts[:, None] + 2, self.sequence_length, self._ahead)
+        )
 
     def offset(self, epoch: int) -> int:
         """The start of an epoch, counted from 0, in the text, in characters."""
@@ -123,6 +119,7 @@ class HeldOut:
         ids: `(characters,)`, the held-out text.
         streams: the number of parallel streams; with fewer, less context is lost and validation is slower.
         sequence_length: the maximum length of each stream's segment in a batch, in characters.
+        ahead: of batches of both sides; None for those of one.
 
     Attributes:
         streams: the number of parallel streams, the first axis of a batch.
@@ -138,11 +135,14 @@ class HeldOut:
     ([[5, 6], [7, 0]], [[6, 7], [8, 0]], [[1.0, 1.0], [1.0, 0.0]])
     """
 
-    def __init__(self, ids: NDArray[Any], *, streams: int = 8, sequence_length: int = 256) -> None:
+    def __init__(
+        self, ids: NDArray[Any], *, streams: int = 8, sequence_length: int = 256, ahead: Ahead | None = None
+    ) -> None:
         require(streams >= 1, "streams", "at least 1", streams)
         require(sequence_length >= 1, "sequence_length", "at least 1", sequence_length)
         _check_predictable(ids)
         self._ids = ids
+        self._ahead = ahead
         self.streams = streams
         self.targets = len(ids) - 1
         self._stream = -(-self.targets // streams)
@@ -151,7 +151,7 @@ class HeldOut:
     def __len__(self) -> int:
         return -(-self._stream // self.sequence_length)
 
-    def __iter__(self) -> Iterator[HeldOutBatch]:
+    def __iter__(self) -> Iterator[HeldOutBatch | TwoSidedHeldOutBatch]:
         for number in range(len(self)):
             if number % _RELEASE_EVERY == 0:
                 release_pages(self._ids)
@@ -160,7 +160,12 @@ class HeldOut:
             there = (within < self._stream) & (places < self.targets)
             places = np.where(there, places, 0)
             inputs, targets = (np.where(there, self._ids[places + n], 0).astype(np.int32) for n in (0, 1))
-            yield HeldOutBatch(inputs, targets, there.astype(np.float32))
+            if self._ahead is None:
+                yield HeldOutBatch(inputs, targets, there.astype(np.float32))
+                continue
+            first = np.arange(self.streams)[:, None] * self._stream + within[0] + 2
+            following = _following(self._ids, first, self.sequence_length, self._ahead)
+            yield TwoSidedHeldOutBatch(inputs, targets, there.astype(np.float32), following)
 
 
 def windows(
@@ -197,6 +202,13 @@ def windows(
     if rest:
         part = ids[count * length :].astype(np.int32)
         yield part[None, :-1], part[None, 1:]
+
+
+def _following(ids: NDArray[Any], first: NDArray[np.integer], length: int, ahead: Ahead) -> NDArray[np.int32]:
+    """`length` ids and the context after them, from each of the places `first`, `(streams, 1)`, on."""
+    places = first + np.arange(length + ahead.context)
+    following = ids[np.minimum(places, len(ids) - 1)].astype(np.int32)
+    return np.where(places < len(ids), following, ahead.end).astype(np.int32)
 
 
 def _check_predictable(ids: NDArray[Any]) -> None:

@@ -12,13 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import require
-from textgen.corpus.batches import Batch, HeldOutBatch
+from textgen.corpus.batch import (
+    Batch,
+    HeldOutBatch,
+    LabelledBatch,
+    LabelledHeldOutBatch,
+    LabelledTwoSidedBatch,
+    LabelledTwoSidedHeldOutBatch,
+    TwoSidedBatch,
+    TwoSidedHeldOutBatch,
+)
 from textgen.errors import CorpusError
 from textgen.system.mapping import release_pages
 
@@ -26,39 +35,6 @@ _RELEASE_EVERY = 64
 
 _ORDER, _DROP = 0, 1
 """What random numbers of a pass are for."""
-
-
-class LabelledBatch(NamedTuple):
-    """The batch of a training step with labels.
-
-    Attributes:
-        inputs: `(batch, time)`, int32.
-        targets: `(batch, time)`, int32; each is the id that follows the input.
-        reset: whether to reset the recurrent state to zero before this batch.
-        labels: `(batch, time)`, int32: the label set of the target's record; 0, which has no label, where it was
-            dropped.
-    """
-
-    inputs: NDArray[np.int32]
-    targets: NDArray[np.int32]
-    reset: bool
-    labels: NDArray[np.int32]
-
-
-class LabelledHeldOutBatch(NamedTuple):
-    """A validation batch with labels.
-
-    Attributes:
-        inputs: `(streams, time)`, int32.
-        targets: `(streams, time)`, int32; each is the id that follows the input.
-        weights: `(streams, time)`, float32; the sample weights: 1 for a target, 0 for padding.
-        labels: `(streams, time)`, int32: the label set of the target's record.
-    """
-
-    inputs: NDArray[np.int32]
-    targets: NDArray[np.int32]
-    weights: NDArray[np.float32]
-    labels: NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +74,8 @@ class RecordStreams:
         seed: of the orders and of what is dropped, at least 0.
         label_of: `(records,)`, the label set of each record; None for batches without labels.
         label_drop: the share of records whose labels are dropped in a pass, in [0, 1].
+        context: of batches of both sides, ids after the one that follows the last target of a segment; None for
+            batches of one side.
 
     Raises:
         CorpusError: there is no record.
@@ -122,6 +100,7 @@ class RecordStreams:
         seed: int,
         label_of: NDArray[np.int32] | None = None,
         label_drop: float = 0.0,
+        context: int | None = None,
     ) -> None:
         require(batch_size >= 1, "batch_size", "at least 1", batch_size)
         require(sequence_length >= 1, "sequence_length", "at least 1", sequence_length)
@@ -133,6 +112,7 @@ class RecordStreams:
         self.seed = seed
         self._ids, self._starts = ids, starts
         self._label_of, self._label_drop = label_of, label_drop
+        self._context = context
         self._characters = int(starts[-1] - starts[0])
         self._batches_per_epoch = -(-self._characters // (batch_size * sequence_length))
         self._kept: tuple[int, _Pass] | None = None
@@ -142,22 +122,31 @@ class RecordStreams:
         """The number of batches in each pass."""
         return self._batches_per_epoch
 
-    def batch(self, step: int) -> Batch | LabelledBatch:
+    def batch(self, step: int) -> Batch | LabelledBatch | TwoSidedBatch | LabelledTwoSidedBatch:
         """The batch of a step; steps are counted from 0 over all passes."""
         require(step >= 0, "step", "at least 0", step)
         number, within = divmod(step, self._batches_per_epoch)
         here = self._pass(number)
         if step % _RELEASE_EVERY == 0:
             release_pages(self._ids)
-        offsets = within * self.sequence_length + np.arange(-1, self.sequence_length)
+        time, reach = self.sequence_length, 0 if self._context is None else self._context + 1
+        offsets = within * time + np.arange(-1, time + reach)
         places = (here.starts[:, None] + offsets) % self._characters
         found = np.searchsorted(here.ends, places, side="right")
         # The place's distance from its record's end is the same among the ids.
         window = self._ids[self._starts[here.order[found] + 1] - (here.ends[found] - places)].astype(np.int32)
-        inputs, targets = np.ascontiguousarray(window[:, :-1]), np.ascontiguousarray(window[:, 1:])
-        if here.labels is None:
+        inputs, targets = np.ascontiguousarray(window[:, :time]), np.ascontiguousarray(window[:, 1 : time + 1])
+        labels = None if here.labels is None else here.labels[found]
+        if self._context is not None:
+            following = np.ascontiguousarray(window[:, 2:])
+            if labels is None:
+                return TwoSidedBatch(inputs, targets, within == 0, following)
+            return LabelledTwoSidedBatch(
+                inputs, targets, within == 0, following, labels[:, 1 : time + 1], labels[:, 2:]
+            )
+        if labels is None:
             return Batch(inputs, targets, within == 0)
-        return LabelledBatch(inputs, targets, within == 0, here.labels[found[:, 1:]])
+        return LabelledBatch(inputs, targets, within == 0, labels[:, 1:])
 
     def _pass(self, number: int) -> _Pass:
         if self._kept is None or self._kept[0] != number:
@@ -202,6 +191,7 @@ class HeldOutRecords:
         sequence_length: the maximum length of each stream's segment in a batch, in characters.
         label_of: `(records,)`, the label set of each record; None for batches without labels.
         most: scores about this many characters, in records at equal distances; None scores all.
+        context: as of `RecordStreams`.
 
     Attributes:
         streams: the number of parallel streams, the first axis of a batch.
@@ -228,12 +218,13 @@ class HeldOutRecords:
         sequence_length: int = 256,
         label_of: NDArray[np.int32] | None = None,
         most: int | None = None,
+        context: int | None = None,
     ) -> None:
         require(streams >= 1, "streams", "at least 1", streams)
         require(sequence_length >= 1, "sequence_length", "at least 1", sequence_length)
         require(most is None or most >= 1, "most", "at least 1", most)
         _check_any(starts)
-        self._ids, self._starts, self._label_of = ids, starts, label_of
+        self._ids, self._starts, self._label_of, self._context = ids, starts, label_of, context
         count, characters = len(starts) - 1, int(starts[-1] - starts[0])
         if most is not None and most < characters:
             kept = max(1, count * most // characters)
@@ -262,7 +253,9 @@ class HeldOutRecords:
     def __len__(self) -> int:
         return -(-self._longest // self.sequence_length)
 
-    def __iter__(self) -> Iterator[HeldOutBatch | LabelledHeldOutBatch]:
+    def __iter__(
+        self,
+    ) -> Iterator[HeldOutBatch | LabelledHeldOutBatch | TwoSidedHeldOutBatch | LabelledTwoSidedHeldOutBatch]:
         starts, lengths = self._borders[:-1, None], np.diff(self._borders)[:, None]
         end = self._ids[self._starts[-1] - 1]
         for number in range(len(self)):
@@ -278,11 +271,28 @@ class HeldOutRecords:
             inputs = np.where(first, end, self._ids[np.where(first, targets, targets - 1)])
             inputs, following = (np.where(there, ids, end).astype(np.int32) for ids in (inputs, self._ids[targets]))
             weights = there.astype(np.float32)
-            if self._label_of is None:
+            after, after_labels = self._after(starts + within[0] + 1)
+            labels = None if self._label_of is None else np.where(there, self._label_of[record], 0).astype(np.int32)
+            if after is None and labels is None:
                 yield HeldOutBatch(inputs, following, weights)
-            else:
-                labels = np.where(there, self._label_of[record], 0).astype(np.int32)
+            elif after is None and labels is not None:
                 yield LabelledHeldOutBatch(inputs, following, weights, labels)
+            elif after is not None and (labels is None or after_labels is None):
+                yield TwoSidedHeldOutBatch(inputs, following, weights, after)
+            elif after is not None and labels is not None and after_labels is not None:
+                yield LabelledTwoSidedHeldOutBatch(inputs, following, weights, after, labels, after_labels)
+
+    def _after(self, first: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.int32] | None]:
+        """The ids from each place on, a segment and the context, and their label sets; the last record is before the
+        first.
+        """  # noqa: D205
+        if self._context is None:
+            return None, None
+        places = (first + np.arange(self.sequence_length + self._context)) % self.targets
+        found = np.searchsorted(self._ends, places, side="right")
+        record = self._order[found]
+        ids = self._ids[self._starts[record + 1] - (self._ends[found] - places)].astype(np.int32)
+        return ids, None if self._label_of is None else self._label_of[record].astype(np.int32)
 
 
 def nearest_starts(ends: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -66,12 +66,15 @@ def age(seconds: float) -> str:
 
 
 def size(model: Mapping[str, Any]) -> str:
-    """A model's size: layers, units and cell.
+    """A model's size: layers, units and cell, and whether there is as much again for the other side.
 
     >>> size({"layers": 2, "units": 384, "cell": "lstm"})
     '2 x 384 LSTM'
+    >>> size({"layers": 2, "units": 384, "cell": "gru", "sides": "both"})
+    '2 x 384 GRU, both sides'
     """
-    return f"{model.get('layers')} x {model.get('units')} {cell_name(model.get('cell'))}"
+    both = ", both sides" if model.get("sides") == "both" else ""
+    return f"{model.get('layers')} x {model.get('units')} {cell_name(model.get('cell'))}{both}"
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:

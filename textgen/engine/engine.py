@@ -176,6 +176,32 @@ class Engine:
                 logits[:, 0] = self._logits(out[-1:])[0]
         return logits[:, 0] if last else logits, state
 
+    def outputs(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """Advances each text by a segment of characters, as `read`, and returns the head's input instead of logits.
+
+        Args:
+            ids: `(batch, time)`, at least one character, each below the vocabulary's size.
+            state: before the segment; it is updated in place.
+
+        Returns:
+            `(batch, time, units)` float32, what the head reads after each character; and `state`.
+
+        Raises:
+            ValueError: `ids` is empty, or not of the state's number of texts.
+        """
+        _check_ids(ids, state)
+        times = max(1, _CHUNK // len(ids))
+        found = np.empty((*ids.shape, self.config.units), np.float32)
+        for start in range(0, ids.shape[1], times):
+            part = slice(start, start + times)
+            found[:, part] = self._forward(ids[:, part].T, state).swapaxes(0, 1)
+        return found, state
+
+    def read_out(self, outputs: Array) -> Array:
+        """The logits, `(..., vocab)` float32, of what `outputs` returned, `(..., units)`."""
+        rows = outputs.reshape(1, -1, outputs.shape[-1]).swapaxes(0, 1)
+        return self._logits(rows).reshape(*outputs.shape[:-1], self.config.vocab_size)
+
     def magnitude(self, logits: Array, state: State) -> float:
         """What the rounding errors of `logits` are in proportion to: the largest of them, in nats; see `Referee`."""
         del state

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textgen.config import ModelConfig
 from textgen.config.cells import FACTS
@@ -20,6 +21,37 @@ KERAS_MEMBERS = ("metadata.json", KERAS_CONFIG, WEIGHTS)
 
 _CODE = ("Lambda", "__lambda__", "function", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 """Keras's names for layers and functions that hold code or load it from elsewhere."""
+
+
+def layer_arrays(keras_model: Any, config: ModelConfig) -> list[NDArray[Any]]:
+    """The arrays of a Keras model, in the order of `ModelWeights.shapes`.
+
+    Raises:
+        ConfigError: the model lacks an array of the configuration.
+    """
+    if not config.both:
+        return list(keras_model.get_weights())
+    return [variable.numpy() for variable in layer_variables(keras_model, config)]
+
+
+def layer_variables(keras_model: Any, config: ModelConfig) -> list[Any]:
+    """The variables of a Keras model, in the order of `ModelWeights.shapes`.
+
+    Keras sorts layers by their distance from the outputs, so that those of two stacks alternate in its own order.
+
+    Raises:
+        ConfigError: the model lacks one of the configuration.
+    """
+    if not config.both:
+        return list(keras_model.weights)
+    layers = {layer.name: list(layer.weights) for layer in keras_model.layers}
+    found = []
+    for name in ModelWeights.shapes(config):
+        variables = layers.get(name.partition("/")[0])
+        if not variables:
+            raise ConfigError(f"The Keras model has no {name}.")
+        found.append(variables.pop(0))
+    return found
 
 
 def weight_places(data: bytes, config: ModelConfig) -> dict[str, int]:

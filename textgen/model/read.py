@@ -183,7 +183,7 @@ def _weights(archive: Archive, metadata: Metadata) -> ModelWeights:
         if type(place) is not int or not 0 <= place <= size - 4 * count or place % 4:
             raise archive.problem(f"its {METADATA} does not say where {name} lies")
         arrays.append(np.frombuffer(data, "<f4", count, place).reshape(shape))
-    weights = ModelWeights.from_arrays(arrays, labelled=config.labels > 0)
+    weights = ModelWeights.from_arrays(arrays, labelled=config.labels > 0, both=config.both)
     try:
         weights.validate(config)
     except ConfigError as error:

@@ -10,6 +10,8 @@ from typing import Any
 
 from textgen.model.values import count, not_as_written, number, text
 
+_SIDES = ("val_backward_loss", "val_joint_loss")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
@@ -28,6 +30,8 @@ class Metrics:
         bits_per_character: the last validation loss (or training loss) in bits.
         seconds: training time, over all processes.
         characters_seen: characters trained on, counting repetitions.
+        val_backward_loss: of a model of both sides, the loss of the head that sees the text after a character.
+        val_joint_loss: the same of the head that sees both sides.
     """
 
     step: int | None = None
@@ -40,6 +44,8 @@ class Metrics:
     bits_per_character: float | None = None
     seconds: float | None = None
     characters_seen: int | None = None
+    val_backward_loss: float | None = None
+    val_joint_loss: float | None = None
 
     @property
     def reported_loss(self) -> float | None:
@@ -47,8 +53,8 @@ class Metrics:
         return self.val_loss if self.whole_val_loss is None else self.whole_val_loss
 
     def to_json(self) -> dict[str, Any]:
-        """The metrics as plain JSON values."""
-        return dataclasses.asdict(self)
+        """The metrics as plain JSON values; those of both sides only where there are any."""
+        return _without_missing(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Metrics:
@@ -64,6 +70,8 @@ class Metrics:
             bits_per_character=number(values.get("bits_per_character")),
             seconds=number(values.get("seconds")),
             characters_seen=count(values.get("characters_seen")),
+            val_backward_loss=number(values.get("val_backward_loss")),
+            val_joint_loss=number(values.get("val_joint_loss")),
         )
 
 
@@ -80,6 +88,8 @@ class Validation:
         val_loss: loss on the validation text; None without validation text.
         learning_rate: the learning rate of the last step.
         sample: a text that the model generated; "" where it is not recorded.
+        val_backward_loss: as of `Metrics`.
+        val_joint_loss: as of `Metrics`.
     """
 
     step: int
@@ -90,6 +100,8 @@ class Validation:
     val_loss: float | None = None
     learning_rate: float | None = None
     sample: str = ""
+    val_backward_loss: float | None = None
+    val_joint_loss: float | None = None
 
     @property
     def bits_per_character(self) -> float | None:
@@ -102,8 +114,8 @@ class Validation:
         return None if loss is None else loss / math.log(2)
 
     def to_json(self) -> dict[str, Any]:
-        """The row as plain JSON values."""
-        return dataclasses.asdict(self)
+        """The row as plain JSON values; the losses of both sides only where there are any."""
+        return _without_missing(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, values: Any) -> Validation:
@@ -124,4 +136,11 @@ class Validation:
             val_loss=number(values.get("val_loss")),
             learning_rate=number(values.get("learning_rate")),
             sample=text(values.get("sample")) or "",
+            val_backward_loss=number(values.get("val_backward_loss")),
+            val_joint_loss=number(values.get("val_joint_loss")),
         )
+
+
+def _without_missing(values: dict[str, Any]) -> dict[str, Any]:
+    """The values without those of both sides that are not recorded, which earlier versions do not write."""
+    return {name: value for name, value in values.items() if name not in _SIDES or value is not None}

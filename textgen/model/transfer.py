@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textgen.corpus.tokenizer import CharTokenizer
-from textgen.model.weights import ModelWeights
+from textgen.model.weights import Array, JointWeights, ModelWeights
+
+Places = NDArray[np.int64]
 
 
 def transfer(
@@ -31,7 +35,8 @@ def transfer(
 
     Returns:
         The existing weights, with the rows of shared characters at their new ids and fresh rows for the others; and
-        likewise those of labels.
+        likewise those of labels. The same holds for the backward stack and the joint head where both models have them;
+        where only the new one has, they are fresh.
     """
     old = {character: n for n, character in enumerate(known.characters)}
     pairs = [(n, old[character]) for n, character in enumerate(tokenizer.characters) if character in old]
@@ -39,15 +44,37 @@ def transfer(
         pairs.append((tokenizer.unknown_id, known.unknown_id))
     if tokenizer.end_id is not None and known.end_id is not None:
         pairs.append((tokenizer.end_id, known.end_id))
-    embedding, head_kernel, head_bias = fresh.embedding.copy(), fresh.head_kernel.copy(), fresh.head_bias.copy()
-    if pairs:
-        new_ids, old_ids = np.array(pairs, np.int64).T
-        embedding[new_ids] = weights.embedding[old_ids]
-        head_kernel[:, new_ids] = weights.head_kernel[:, old_ids]
-        head_bias[new_ids] = weights.head_bias[old_ids]
-    label_embedding = None if fresh.label_embedding is None else fresh.label_embedding.copy()
-    if label_embedding is not None and weights.label_embedding is not None:
-        for n, label in enumerate(labels):
-            if label in known_labels:
-                label_embedding[n] = weights.label_embedding[known_labels.index(label)]
-    return ModelWeights(embedding, weights.layers, head_kernel, head_bias, label_embedding)
+    new_ids, old_ids = np.array(pairs, np.int64).reshape(-1, 2).T
+    shared = [(n, known_labels.index(label)) for n, label in enumerate(labels) if label in known_labels]
+    new_labels, old_labels = np.array(shared, np.int64).reshape(-1, 2).T
+
+    def stack(old: ModelWeights, new: ModelWeights) -> ModelWeights:
+        label_embedding = new.label_embedding
+        if label_embedding is not None and old.label_embedding is not None:
+            label_embedding = _replaced(label_embedding, new_labels, old.label_embedding, old_labels)
+        return ModelWeights(
+            _replaced(new.embedding, new_ids, old.embedding, old_ids),
+            old.layers,
+            _replaced(new.head_kernel.T, new_ids, old.head_kernel.T, old_ids).T,
+            _replaced(new.head_bias, new_ids, old.head_bias, old_ids),
+            label_embedding,
+        )
+
+    backward, joint = fresh.backward, fresh.joint
+    if backward is not None and weights.backward is not None:
+        backward = stack(weights.backward, backward)
+    if joint is not None and weights.joint is not None:
+        joint = JointWeights(
+            weights.joint.hidden_kernel,
+            weights.joint.hidden_bias,
+            _replaced(joint.kernel.T, new_ids, weights.joint.kernel.T, old_ids).T,
+            _replaced(joint.bias, new_ids, weights.joint.bias, old_ids),
+        )
+    return replace(stack(weights, fresh), backward=backward, joint=joint)
+
+
+def _replaced(fresh: Array, rows: Places, weights: Array, by: Places) -> Array:
+    """A copy of `fresh` whose `rows` are those of `weights` at `by`."""
+    found = fresh.copy()
+    found[rows] = weights[by]
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -14,6 +14,21 @@ from textgen.config.cells import FACTS
 from textgen.errors import ConfigError
 
 Array = NDArray[np.float32]
+
+BACKWARD = "backward_"
+"""What the names of the backward stack's layers begin with."""
+
+_JOINT = 4
+"""Arrays of the joint head."""
+
+
+def is_recurrent(name: str) -> bool:
+    """Whether an array is one of a recurrent layer, by its name in `ModelWeights.shapes`.
+
+    >>> [is_recurrent(name) for name in ("recurrent_1/bias", "backward_recurrent_2/kernel", "head/kernel")]
+    [True, True, False]
+    """
+    return name.removeprefix(BACKWARD).startswith("recurrent_")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +54,27 @@ class LayerWeights:
 
 
 @dataclass(frozen=True, eq=False)
+class JointWeights:
+    """The head that sees both sides of a character, float32.
+
+    Args:
+        hidden_kernel: `(2 * units, units)`, from the outputs of the forward stack, then the backward one's.
+        hidden_bias: `(units,)`.
+        kernel: `(3 * units, vocab)`, from both outputs and the hidden layer.
+        bias: `(vocab,)`.
+    """
+
+    hidden_kernel: Array
+    hidden_bias: Array
+    kernel: Array
+    bias: Array
+
+    def arrays(self) -> list[Array]:
+        """The arrays in the order of `ModelWeights.shapes`."""
+        return [self.hidden_kernel, self.hidden_bias, self.kernel, self.bias]
+
+
+@dataclass(frozen=True, eq=False)
 class ModelWeights:
     """All weights of a model, float32.
 
@@ -48,6 +84,8 @@ class ModelWeights:
         head_kernel: `(units, vocab)`.
         head_bias: `(vocab,)`.
         label_embedding: `(labels, embedding)`, a row for each label; None without labels.
+        backward: the stack that reads from right to left, with its head; None for a model of one side.
+        joint: the head on both stacks; None for a model of one side.
     """
 
     embedding: Array
@@ -55,10 +93,14 @@ class ModelWeights:
     head_kernel: Array
     head_bias: Array
     label_embedding: Array | None = None
+    backward: ModelWeights | None = None
+    joint: JointWeights | None = None
 
     @staticmethod
     def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-        """The name and shape of each array, in the order of Keras's `get_weights` and `set_weights`.
+        """The name and shape of each array: a layer's name in the Keras model and an array's in it.
+
+        Those of a model of one side are in the order of Keras's `get_weights` and `set_weights`.
 
         >>> for name, shape in ModelWeights.shapes(ModelConfig(vocab_size=65, layers=1, units=8, embedding=4)).items():
         ...     print(name, shape)
@@ -81,19 +123,41 @@ class ModelWeights:
             if facts.peepholes:
                 shapes[f"recurrent_{n}/peephole"] = (len(facts.peepholes), config.units)
             width = config.units
-        return shapes | {"head/kernel": (config.units, config.vocab_size), "head/bias": (config.vocab_size,)}
+        shapes |= {"head/kernel": (config.units, config.vocab_size), "head/bias": (config.vocab_size,)}
+        if not config.both:
+            return shapes
+        backward = {f"{BACKWARD}{name}": shape for name, shape in shapes.items()}
+        return (
+            shapes
+            | backward
+            | {
+                "joint_hidden/kernel": (2 * config.units, config.units),
+                "joint_hidden/bias": (config.units,),
+                "joint/kernel": (3 * config.units, config.vocab_size),
+                "joint/bias": (config.vocab_size,),
+            }
+        )
 
     @classmethod
-    def from_arrays(cls, arrays: Sequence[Array], *, labelled: bool = False) -> Self:
+    def from_arrays(cls, arrays: Sequence[Array], *, labelled: bool = False, both: bool = False) -> Self:
         """The weights from arrays in the order of `shapes`; the inverse of `arrays`.
 
         Args:
             arrays: the arrays.
             labelled: whether the second is a label embedding.
+            both: whether there are a backward stack and a joint head.
 
         Raises:
             ConfigError: no model has this number of arrays.
         """
+        if both:
+            half = (len(arrays) - _JOINT) // 2
+            if len(arrays) != 2 * half + _JOINT or half < 1:
+                raise ConfigError(f"A model of both sides must have two equal stacks; got {len(arrays)} arrays.")
+            forward, backward = (
+                cls.from_arrays(part, labelled=labelled) for part in (arrays[:half], arrays[half:-_JOINT])
+            )
+            return replace(forward, backward=backward, joint=JointWeights(*arrays[-_JOINT:]))
         between = arrays[1 + labelled : -2]
         each = 4 if len(between) > 3 and _has_peephole(between[1], between[3]) else 3
         if not between or len(between) % each:
@@ -113,6 +177,15 @@ class ModelWeights:
         for layer in self.layers:
             yield from layer.arrays()
         yield from (self.head_kernel, self.head_bias)
+        if self.backward is not None:
+            yield from self.backward.arrays()
+        if self.joint is not None:
+            yield from self.joint.arrays()
+
+    @property
+    def forwards(self) -> Self:
+        """The weights of the forward stack and its head alone."""
+        return replace(self, backward=None, joint=None)
 
     def validate(self, config: ModelConfig) -> None:
         """Checks that the weights match a configuration and are finite.
@@ -121,6 +194,10 @@ class ModelWeights:
             ConfigError: an array is missing, has another shape or type than `config` requires, or holds NaN or
                 infinity, or a coupled cell's forget gate is not minus its input gate; the message names it.
         """
+        if {self.backward is not None, self.joint is not None} != {config.both}:
+            raise ConfigError(f"The weights must be those of {config.sides}, as the configuration says.")
+        if self.backward is not None:
+            self.backward.validate(config.forwards)
         if len(self.layers) != config.layers:
             raise ConfigError(f"The weights must have {config.layers} recurrent layers; got {len(self.layers)}.")
         facts = config.facts
@@ -134,7 +211,7 @@ class ModelWeights:
                 raise ConfigError(f"{name} must be float32 of shape {shape}; got {array.dtype} of {array.shape}.")
             if not np.isfinite(array).all():
                 raise ConfigError(f"{name} must hold finite numbers; got NaN or infinity.")
-            if facts.tied and name.startswith("recurrent_"):
+            if facts.tied and is_recurrent(name):
                 _require_tied(name, array, config)
 
 

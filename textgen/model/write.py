@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from textgen.errors import CheckpointError, ConfigError
 from textgen.model.archive import npz, read_archive
-from textgen.model.keras_file import WEIGHTS, weight_places
+from textgen.model.keras_file import WEIGHTS, layer_arrays, weight_places
 from textgen.model.metadata import Metadata, shortened
 from textgen.model.read import HASHES, RECORDS, TRAINING_STATE, read_checkpoint
 from textgen.model.values import METADATA
@@ -88,9 +88,11 @@ def _write(aside: Path, keras_model: Any, metadata: Metadata, members: Mapping[s
 
     import keras
 
-    weights = ModelWeights.from_arrays(keras_model.get_weights(), labelled=metadata.model.labels > 0)
+    config = metadata.model
     try:
-        weights.validate(metadata.model)
+        arrays = layer_arrays(keras_model, config)
+        weights = ModelWeights.from_arrays(arrays, labelled=config.labels > 0, both=config.both)
+        weights.validate(config)
     except ConfigError as error:
         raise _UnfitError(str(error)) from error
     keras.saving.save_model(keras_model, aside)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from textgen.model.results import Validation
 
 COLUMNS = ("step", "epoch", "seconds", "characters", "loss", "val_loss", "learning_rate")
+SIDES = ("val_backward_loss", "val_joint_loss")
+"""The further columns of a run of both sides."""
 _COUNTS = ("step", "characters")
 
 
@@ -22,7 +24,8 @@ def table(history: Sequence[Validation]) -> str:
     import io
 
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    both = any(row.val_joint_loss is not None for row in history)
+    writer = csv.DictWriter(text, (*COLUMNS, *SIDES) if both else COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(row.to_json() for row in history)
     return text.getvalue()
@@ -40,7 +43,7 @@ def rows(table: str) -> list[Validation]:
     # Unlike `csv.DictReader`, splitting by hand accepts any text, even one that is not CSV.
     lines = [line.split(",") for line in whole.splitlines()]
     for fields in lines[1:]:
-        if len(fields) == len(COLUMNS) == len(lines[0]):
+        if len(fields) == len(lines[0]) and len(fields) in (len(COLUMNS), len(COLUMNS) + len(SIDES)):
             values = {name: _number(name, field) for name, field in zip(lines[0], fields, strict=True)}
             if all(math.isfinite(value) for value in values.values() if value is not None):
                 with contextlib.suppress(ValueError):

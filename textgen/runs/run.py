@@ -129,9 +129,9 @@ class Run:
         """The run in one row, as JSON values; None where a value is unknown.
 
         Returns:
-            name, path, corpus, characters, cell, layers, units, weights, epochs, steps, val_loss (nats per character,
-            of the best model), bits_per_character, seconds (of training), created, age (seconds since the last save),
-            live, problem.
+            name, path, corpus, characters, cell, layers, units, sides, weights, epochs, steps, val_loss (nats per
+            character, of the best model), bits_per_character, seconds (of training), created, age (seconds since the
+            last save), live, problem.
         """
         from textgen.model.description import CorpusDescription
 
@@ -149,6 +149,7 @@ class Run:
             "cell": model and model.cell,
             "layers": model and model.layers,
             "units": model and model.units,
+            "sides": model and model.sides,
             "weights": model and model.weights,
             "epochs": latest.epoch,
             "steps": latest.step,

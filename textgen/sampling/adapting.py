@@ -148,8 +148,8 @@ def adapt_members(
     """
     found = [
         adapt_weights(
-            writer.config,
-            writer.weights,
+            writer.config.forwards,
+            writer.weights.forwards,
             writer.tokenizer,
             text,
             settings,

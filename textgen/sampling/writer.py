@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ from textgen.system import PathLike
 
 if TYPE_CHECKING:
     from textgen.engine import Network
+    from textgen.engine.sides import JointHead
     from textgen.sampling.adapting import Adaptation, Progress
     from textgen.sampling.classifying import Classified
     from textgen.sampling.gaps.filling import Filling
@@ -96,7 +98,7 @@ class Writer:
     ) -> None:
         size = tokenizer.vocab_size
         require(config.vocab_size == size, "vocab_size", f"{size}, the vocabulary's size", config.vocab_size)
-        self.engine: Engine | Mixture = Engine(config, weights, end_id=tokenizer.end_id)
+        self.engine: Engine | Mixture = Engine(config.forwards, weights.forwards, end_id=tokenizer.end_id)
         self.config = config
         self.weights = weights
         self.tokenizer = tokenizer
@@ -158,6 +160,26 @@ class Writer:
         if self._mixed:
             return mixture_name(self._mixed)
         return "model" if self.path is None else checkpoint_name(self.path)
+
+    @functools.cached_property
+    def backward(self) -> Engine | None:
+        """The network that is given a text from right to left; None for a model of one side and for a mixture.
+
+        After the characters from the last one to that at t, its logits are those of the one at t - 1. Like the other,
+        it begins with what `textgen.corpus.context` says, which stands for the end of the text here.
+        """
+        if self._mixed or self.weights.backward is None:
+            return None
+        return Engine(self.config.forwards, self.weights.backward, end_id=self.tokenizer.end_id)
+
+    @functools.cached_property
+    def joint(self) -> JointHead | None:
+        """The head on both networks' outputs; None where `backward` is."""
+        if self._mixed or self.weights.joint is None:
+            return None
+        from textgen.engine.sides import JointHead
+
+        return JointHead(self.weights.joint)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -463,6 +485,8 @@ class Writer:
             RunError: `corpus` is given and is not the training text.
             TrainingError: the model diverged because the learning rate is too high.
 
+        Of a model of both sides the forward half adapts, and the new writer has that half alone.
+
         Example:
             writer = textgen.load("shakespeare").adapt(Path("my_play.txt").read_text())
             print(writer.generate("MIRA:", temperature=0.7).text)
@@ -483,7 +507,7 @@ class Writer:
         )
         adapted = [
             Writer(
-                config=each.config,
+                config=each.config.forwards,
                 weights=weights,
                 tokenizer=each.tokenizer,
                 metadata=each.metadata,

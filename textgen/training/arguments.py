@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from textgen.config import CorpusConfig, TrainingConfig, require
 from textgen.corpus import Corpus, EncodedCorpus, open_corpus, open_texts
-from textgen.corpus.batches import Streams
+from textgen.corpus.batches import Ahead, Streams
+from textgen.corpus.context import context_ids
 from textgen.corpus.record_batches import RecordStreams
 from textgen.corpus.strings import Text
 from textgen.runs.run import check_folder
@@ -41,6 +42,15 @@ def open_text(
     return open_corpus(sources, config=config)
 
 
+def check_one_side(sides: object) -> None:
+    """Checks that several workers can train a model.
+
+    Raises:
+        ConfigError: it has both sides.
+    """
+    require(sides != "both", "sides", "forwards where several workers train", sides, "Train it on one machine.")
+
+
 def cache_folder(checkpoints: Source) -> Path:
     """The folder that caches large encoded texts; it is hidden, so it is not listed as a run."""
     return Path(checkpoints) / ".cache"
@@ -68,15 +78,23 @@ def as_callbacks(callbacks: Any) -> list[Any]:
     return several
 
 
-def open_streams(encoded: EncodedCorpus, training: TrainingConfig, *, workers: int = 1) -> Streams | RecordStreams:
-    """The batches of a run's training text, with the streams of all `workers`.
+def open_streams(
+    encoded: EncodedCorpus, training: TrainingConfig, *, workers: int = 1, both: bool = False
+) -> Streams | RecordStreams:
+    """The batches of a run's training text, with the streams of all `workers`; `both` for those of both sides.
 
     Raises:
         CorpusError: the text is shorter than one batch, or has no record to train on.
     """
     batch_size, sequence_length, seed = workers * training.batch_size, training.sequence_length, training.seed
     if encoded.records is None:
-        return Streams(encoded.training, batch_size=batch_size, sequence_length=sequence_length, seed=seed)
+        return Streams(
+            encoded.training,
+            batch_size=batch_size,
+            sequence_length=sequence_length,
+            seed=seed,
+            ahead=ahead_of(encoded, training) if both else None,
+        )
     return RecordStreams(
         encoded.ids,
         encoded.records.starts[: encoded.records.training + 1],
@@ -85,7 +103,14 @@ def open_streams(encoded: EncodedCorpus, training: TrainingConfig, *, workers: i
         seed=seed,
         label_of=labels_of(encoded, training=True),
         label_drop=training.label_drop,
+        context=training.right_context if both else None,
     )
+
+
+def ahead_of(encoded: EncodedCorpus, training: TrainingConfig) -> Ahead:
+    """What batches of both sides of a running text hold besides."""
+    nothing = np.empty(0, encoded.tokenizer.dtype)
+    return Ahead(context=training.right_context, end=int(context_ids(encoded.tokenizer, nothing)[0]))
 
 
 def labels_of(encoded: EncodedCorpus, *, training: bool) -> NDArray[np.int32] | None:

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from textgen.config import ModelConfig
 from textgen.config.cells import CellFacts
-from textgen.model.weights import ModelWeights
+from textgen.model.weights import ModelWeights, is_recurrent
 
 Tensor = Any
 
@@ -95,4 +95,4 @@ def _each(
     if not facts.tied:
         return list(gradients)
     names = ModelWeights.shapes(config)
-    return [change(facts, g) if name.startswith("recurrent_") else g for name, g in zip(names, gradients, strict=True)]
+    return [change(facts, g) if is_recurrent(name) else g for name, g in zip(names, gradients, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from textgen.corpus import EncodedCorpus
 from textgen.corpus.batches import HeldOut
 from textgen.corpus.known_records import hash_records
 from textgen.corpus.record_batches import HeldOutRecords
-from textgen.training.arguments import labels_of
+from textgen.training.arguments import ahead_of, labels_of
 
 Validation = HeldOut | HeldOutRecords
 
@@ -25,20 +26,26 @@ _HASHED = 1 << 20
 """The most records whose hashes a checkpoint holds: 8 MB of them."""
 
 
-def open_held_out(encoded: EncodedCorpus, config: TrainingConfig) -> tuple[Validation | None, Validation | None]:
-    """What each validation scores, and the whole validation text if that is a part of it; None for no text."""
+def open_held_out(
+    encoded: EncodedCorpus, config: TrainingConfig, *, both: bool = False
+) -> tuple[Validation | None, Validation | None]:
+    """What each validation scores, and the whole validation text if that is a part of it; None for no text.
+
+    `both` is for batches of both sides.
+    """
     ids, records = encoded.held_out, encoded.records
     if len(ids) < 2:
         return None, None
     streams = 2 ** int(math.log2(max(1, min(VALIDATION_STREAMS, len(ids) // VALIDATION_LENGTH))))
-    size = {"streams": streams, "sequence_length": VALIDATION_LENGTH}
+    size: dict[str, Any] = {"streams": streams, "sequence_length": VALIDATION_LENGTH}
     most = max(config.validation_characters, 2) if config.validation_characters else len(ids)
 
     def first(characters: int) -> Validation:
         if records is None:
-            return HeldOut(ids[:characters], **size)
+            return HeldOut(ids[:characters], **size, ahead=ahead_of(encoded, config) if both else None)
         starts, label_of = records.starts[records.training :], labels_of(encoded, training=False)
-        return HeldOutRecords(encoded.ids, starts, most=characters, label_of=label_of, **size)
+        context = config.right_context if both else None
+        return HeldOutRecords(encoded.ids, starts, most=characters, label_of=label_of, context=context, **size)
 
     return first(min(most, len(ids))), first(len(ids)) if len(ids) > most else None
 

@@ -27,10 +27,11 @@ def checkpoint_sizes(model: ModelConfig, batch_size: int) -> tuple[int, int]:
         >>> checkpoint_sizes(ModelConfig(vocab_size=65, layers=2, units=256, embedding=64), 32)
         (3544044, 10686164)
     """
+    layers = model.layers * (2 if model.both else 1)
     state = 4 * model.layers * model.facts.states * model.units * batch_size
     vocabulary = 8 * model.vocab_size
-    best = 4 * model.stored + vocabulary + 24_000 + 10_000 * model.layers
-    last = 12 * model.stored + vocabulary + state + 28_000 + 14_000 * model.layers
+    best = 4 * model.stored + vocabulary + 24_000 + 10_000 * layers
+    last = 12 * model.stored + vocabulary + state + 28_000 + 14_000 * layers
     return best, last
 
 

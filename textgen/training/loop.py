@@ -83,7 +83,8 @@ def fit(
             logs |= {f"val_{name}": value for name, value in _validate(trainer, chain, score, held_out, joint).items()}
             trainer.reset_metrics()
             if calibrate:
-                progress.logit_scale, logs["val_loss"] = trainer.end_calibration(held_out.targets)
+                progress.logit_scale, lowest = trainer.end_calibration(held_out.targets)
+                logs |= {f"val_{name}": value for name, value in lowest.items()}
         if whole is not None and progress.finished:
             with trainer.scaled_logits(progress.logit_scale):
                 logs["val_whole_loss"] = float(_validate(trainer, chain, score, whole, joint)["loss"])
@@ -137,8 +138,8 @@ def _round(
     number, done = 0, False
     while not done and not trainer.stop_training:
         chain.on_train_batch_begin(number)
-        inputs, targets, reset, *labels = training.batch(progress.step)
-        logs = learn[progress.plan.halves(progress.step)]((inputs, targets, np.asarray(reset), *labels))
+        inputs, targets, reset, *more = training.batch(progress.step)
+        logs = learn[progress.plan.halves(progress.step)]((inputs, targets, np.asarray(reset), *more))
         progress.step += 1
         chain.on_train_batch_end(number, logs)
         number, done = number + 1, progress.round_done
@@ -152,9 +153,9 @@ def _validate(
 ) -> dict[str, float]:
     """Scores the held-out text; returns the metrics over it."""
     chain.on_test_begin()
-    for number, (inputs, targets, weights, *labels) in enumerate(held_out):
+    for number, (inputs, targets, weights, *more) in enumerate(held_out):
         chain.on_test_batch_begin(number)
-        logs = score((inputs, targets, weights, np.asarray(number == 0), *labels))
+        logs = score((inputs, targets, weights, np.asarray(number == 0), *more))
         chain.on_test_batch_end(number, logs)
     if joint is not None:
         joint.add(trainer)

@@ -36,6 +36,7 @@ class Network:
         seed: of the dropout masks, together with the step.
         end_id: the id before whose step the state is set to zero, that of the end of a record; None for running text.
         label_sets: of a model with labels the sets that records have, each of indices of labels.
+        prefix: what the names of the stack's layers begin with; "" for the forward stack.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Network:
         seed: int = 0,
         end_id: int | None = None,
         label_sets: Sequence[Sequence[int]] = (),
+        prefix: str = "",
     ) -> None:
         self.config = config
         self.end_id = end_id
@@ -56,10 +58,10 @@ class Network:
         self.kernels = kernels
         self.weight_drop = weight_drop
         self.seed = seed
-        self._embedding = model.get_layer("embedding").embeddings
-        self._layers = [model.get_layer(f"recurrent_{n + 1}") for n in range(config.layers)]
-        self._head = model.get_layer("head")
-        self._label_embedding = model.get_layer("label_embedding").kernel if config.labels else None
+        self._embedding = model.get_layer(f"{prefix}embedding").embeddings
+        self._layers = [model.get_layer(f"{prefix}recurrent_{n + 1}") for n in range(config.layers)]
+        self._head = model.get_layer(f"{prefix}head")
+        self._label_embedding = model.get_layer(f"{prefix}label_embedding").kernel if config.labels else None
         self._sets = len(label_sets)
         pairs = [(n, label) for n, labels in enumerate(label_sets) for label in labels]
         self._set_of, self._members = np.array(pairs, np.int32).reshape(-1, 2).T
@@ -218,6 +220,29 @@ class Masks:
             return None if mask is None else mask[:, :, start:stop]
 
         return Masks(cut(self.inputs), [cut(mask) for mask in self.outputs], self.recurrent)
+
+
+class CarriedState:
+    """A recurrent state in variables, which is kept from step to step."""
+
+    def __init__(self, network: Network, batch: int) -> None:
+        self._layers = [[tf.Variable(t, trainable=False) for t in layer] for layer in network.zero_state(batch)]
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """One for each tensor of the state."""
+        return [variable for layer in self._layers for variable in layer]
+
+    def read(self, reset: Tensor) -> State:
+        """The state, set to zero where `reset` is True: one boolean for all streams or one for each."""
+        keep = 1.0 - tf.cast(reset, tf.float32)
+        return [[variable * keep for variable in layer] for layer in self._layers]
+
+    def write(self, state: Sequence[Sequence[Tensor]]) -> None:
+        """Keeps a state."""
+        for layer, values in zip(self._layers, state, strict=True):
+            for variable, value in zip(layer, values, strict=True):
+                variable.assign(value)
 
 
 def _with_state(layer: keras.layers.RNN) -> keras.layers.RNN:

@@ -70,7 +70,7 @@ class Placement:
         if training.shards is not None:
             return max(count for count in divisors(training.batch_size) if count <= training.shards)
         return choose_shards(
-            model,
+            model.forwards,
             training.batch_size,
             training.sequence_length,
             self.usable,
@@ -83,7 +83,7 @@ class Placement:
         if self.threads == 1:
             return self.core_speed * self.cores
         return self.core_speed * speed_up(
-            model,
+            model.forwards,
             training.batch_size,
             training.sequence_length,
             shards=self.shards(model, training),

@@ -20,6 +20,9 @@ SPEED = 3e11
 STEP_OVERHEAD = 1.4e-4
 """Seconds of a layer's time step, forward and backward, besides its matrix products."""
 
+_BOTH = 2.5
+"""A training step of both sides, in steps of one: the backward stack reads more, and there are three heads."""
+
 _START = 8.0
 """Seconds of a budget before the first step: starting TensorFlow and building its graph."""
 
@@ -94,6 +97,11 @@ def step_seconds(
         speed: operations per second.
         overhead: seconds of a layer's time step besides its products.
     """
+    if model.both:
+        one = step_seconds(
+            model.forwards, batch_size, sequence_length, negatives=negatives, speed=speed, overhead=overhead
+        )
+        return _BOTH * one
     spared = max(model.vocab_size - negatives, 0) * model.units if negatives else 0
     weights = model.weights - model.vocab_size * model.embedding - spared
     operations = 6.0 * weights * batch_size * sequence_length
@@ -113,6 +121,7 @@ def least_memory(model: ModelConfig, batch_size: int, sequence_length: int) -> i
         2210000
     """
     values = model.layers * model.free_gates * model.units + model.vocab_size
+    values *= 2 if model.both else 1
     return 4 * (5 * model.stored + batch_size * sequence_length * values)
 
 
@@ -179,7 +188,7 @@ def recommend(
         epochs(size),
         characters,
         # Of a large vocabulary's embedding and head, which are rows of their own for each character, only few are used.
-        weights=shape(size).weights - vocab_size * (shape(size).embedding + shape(size).units + 1),
+        weights=shape(size).forwards.weights - vocab_size * (shape(size).embedding + shape(size).units + 1),
         halved=config.sequence_length >= _SHORTEST_HALVED and config.sequence_length % 2 == 0,
         estimated=config.negatives > 0,
     )

@@ -47,7 +47,7 @@ class DivergenceRecovery(keras.callbacks.Callback):
 
     def diverged(self) -> bool:
         """Whether the last step has diverged."""
-        loss, norm = float(self.model.last_loss), float(self.model.gradient_norm)
+        loss, norm = self.model.worst_loss, float(self.model.gradient_norm)
         return not (loss <= self._ceiling and math.isfinite(norm))
 
     def count(self) -> None:

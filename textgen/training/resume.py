@@ -21,6 +21,7 @@ from textgen.training.arguments import (
     Source,
     as_callbacks,
     cache_folder,
+    check_one_side,
     events_folder,
     is_given,
     open_streams,
@@ -125,9 +126,11 @@ def resume(
                 encoded = _find_text(run, checkpoints, last, encode)
             recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
             several = 1 if cluster is None else cluster.size
+            if cluster is not None:
+                check_one_side(last.model.sides)
             check_disk_space(run, recipe.model, training.batch_size, workers=several)
             placement = place(training.device, training.precision, least_threads=min(several, 2))
-            streams = open_streams(encoded, training, workers=several)
+            streams = open_streams(encoded, training, workers=several, both=last.model.both)
             events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
             users = as_callbacks(callbacks)
             given, seed = _settings_of(last), training.seed

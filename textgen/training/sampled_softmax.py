@@ -60,7 +60,14 @@ class SampledSoftmax:
         return Negatives(ids[:-1], tf.math.log(-tf.math.expm1(-rates)))
 
     def loss(
-        self, columns: Tensor, kernel: Tensor, bias: Tensor, targets: Tensor, negatives: Negatives, scale: float
+        self,
+        columns: Tensor,
+        kernel: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        negatives: Negatives,
+        scale: float,
+        weights: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The summed loss in nats, and that with logits multiplied by `scale`.
 
@@ -71,6 +78,7 @@ class SampledSoftmax:
             targets: `(positions,)` integers.
             negatives: as drawn.
             scale: of the logits.
+            weights: `(positions,)` float32, of the losses; None for 1.
         """
         rows = tf.transpose(kernel)
         drawn = tf.cast(tf.gather(rows, negatives.ids), columns.dtype)
@@ -83,7 +91,8 @@ class SampledSoftmax:
 
         def total(own: Tensor, others: Tensor) -> Tensor:
             terms = tf.concat([own[:, None], others + corrections], 1)
-            return tf.reduce_sum(tf.reduce_logsumexp(terms, 1) - own)
+            losses = tf.reduce_logsumexp(terms, 1) - own
+            return tf.reduce_sum(losses if weights is None else losses * weights)
 
         plain = total(own, others)
         return plain, plain if scale == 1.0 else total(scale * own, scale * others)

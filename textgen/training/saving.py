@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -86,9 +86,11 @@ class CheckpointCallback(keras.callbacks.Callback):
             seconds=round(progress.seconds, 1),
             characters=progress.step * self._workers * config.batch_size * config.sequence_length,
             loss=float(logs["loss"]),
-            val_loss=float(logs["val_loss"]) if "val_loss" in logs else None,
+            val_loss=_number(logs, "val_loss"),
             learning_rate=float(np.asarray(self.model.optimizer.learning_rate)),
             sample=self._sample(progress.step),
+            val_backward_loss=_number(logs, "val_backward_loss"),
+            val_joint_loss=_number(logs, "val_joint_loss"),
         )
         progress.history.append(row)
         self.save(best=best)
@@ -109,6 +111,10 @@ class CheckpointCallback(keras.callbacks.Callback):
             self.failure = None
         self._saved = self.progress.seconds
         self._cost = self._saved - start
+
+
+def _number(logs: Mapping[str, Any], name: str) -> float | None:
+    return float(logs[name]) if name in logs else None
 
 
 class InterruptionCallback(keras.callbacks.Callback):

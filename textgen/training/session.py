@@ -19,6 +19,7 @@ from textgen.corpus.record_batches import RecordStreams
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CheckpointError, TrainingError
 from textgen.model.description import CorpusDescription
+from textgen.model.keras_file import layer_arrays
 from textgen.model.metadata import Metadata
 from textgen.model.progress import SavedProgress
 from textgen.model.read import read_checkpoint
@@ -34,9 +35,8 @@ from textgen.system import Interruption, counting_stops, interruptible
 from textgen.training.data import Validation as Held
 from textgen.training.data import count_ids, known_hashes, open_held_out
 from textgen.training.framework import untouched_random_numbers
-from textgen.training.keras_model import build_model
+from textgen.training.keras_model import assign_arrays, build_model
 from textgen.training.loop import Joint, fit
-from textgen.training.network import Network
 from textgen.training.placement import Placement
 from textgen.training.planning import Planning
 from textgen.training.progress import Progress
@@ -47,7 +47,8 @@ from textgen.training.schedule import Plan
 from textgen.training.summary import summarize
 from textgen.training.tensorboard import EventWriter
 from textgen.training.time_budget import TimeBudget
-from textgen.training.trainer import Share, Trainer
+from textgen.training.trainer import Share
+from textgen.training.trainers import make_trainer
 from textgen.training.workers.shares import SharedHeldOut, SharedStreams
 
 SAMPLE_LENGTH = 240
@@ -92,31 +93,24 @@ class Session:
         with tf.device(self.placement.device), untouched_random_numbers():
             frequencies = count_ids(encoded)
             self.model = build_model(self.model_config, seed=self.config.seed, frequencies=frequencies)
-            network = Network(
+            self.trainer = make_trainer(
                 self.model,
                 self.model_config,
-                compute_dtype=self.placement.compute_dtype,
-                kernels=self.placement.kernels,
-                weight_drop=self.config.weight_drop,
-                seed=self._mask_seed(),
-                end_id=self.encoded.tokenizer.end_id,
-                label_sets=() if encoded.records is None else encoded.records.label_sets,
-            )
-            self.trainer = Trainer(
-                network,
-                self.model,
                 self.config,
+                encoded,
+                placement,
                 shards=shards,
                 validation_streams=self.held_out.streams if self.held_out else 1,
                 frequencies=frequencies if self.config.negatives else None,
+                seed=self._mask_seed(),
                 share=self._share(),
             )
-        self.initial = self.model.get_weights()
+        self.initial = self._model_arrays()
         self.record_hashes = known_hashes(encoded)
 
     def _held_out(self) -> tuple[Held | SharedHeldOut | None, Held | SharedHeldOut | None]:
         """What each validation scores, and, where that is a part and there is time, the whole validation text."""
-        each, whole = open_held_out(self.encoded, self.config)
+        each, whole = open_held_out(self.encoded, self.config, both=self.model_config.both)
         time = self.config.time
         if whole is not None and time is not None and self.planning.scoring(whole.targets) > _WHOLE_TIME * time:
             whole = None
@@ -142,8 +136,8 @@ class Session:
         found = transfer(
             weights, known, self._weights(), self.encoded.tokenizer, known_labels=known_labels, labels=labels
         )
-        self.model.set_weights(found.arrays())
-        self.initial = self.model.get_weights()
+        self._assign(found.arrays())
+        self.initial = self._model_arrays()
 
     def begin(self, started: float) -> None:
         """Makes the plan of a new run."""
@@ -170,7 +164,7 @@ class Session:
         started: float,
     ) -> None:
         """Restores everything from the last state."""
-        self.model.set_weights(weights.arrays())
+        self._assign(weights.arrays())
         try:
             self.trainer.restore(arrays)
         except ValueError as error:
@@ -274,10 +268,18 @@ class Session:
         return EventWriter(self.run.events_folder(self.tensorboard), self.progress, self.reporter)
 
     def _weights(self) -> ModelWeights:
-        return ModelWeights.from_arrays(self.model.get_weights(), labelled=self.model_config.labels > 0)
+        config = self.model_config
+        return ModelWeights.from_arrays(self._model_arrays(), labelled=config.labels > 0, both=config.both)
+
+    def _model_arrays(self) -> list[np.ndarray]:
+        return layer_arrays(self.model, self.model_config)
+
+    def _assign(self, arrays: Sequence[np.ndarray]) -> None:
+        assign_arrays(self.model, self.model_config, arrays)
 
     def _sample(self, step: int) -> str:
-        writer = Writer(config=self.model_config, weights=self._weights(), tokenizer=self.encoded.tokenizer)
+        config, weights = self.model_config.forwards, self._weights().forwards
+        writer = Writer(config=config, weights=weights, tokenizer=self.encoded.tokenizer)
         if self.encoded.records is not None:
             count = min(max(round(SAMPLE_LENGTH * len(self.encoded.records) / self.encoded.characters), 1), 20)
             samples = writer.generate_many("", count=count, max_new_tokens=SAMPLE_LENGTH, temperature=0.8, seed=step)
@@ -292,7 +294,7 @@ class Session:
         else:
             with contextlib.suppress(CheckpointError):
                 weights = read_checkpoint(self.run.best).weights.arrays()
-        self.model.set_weights(weights)
+        self._assign(weights)
 
     def _save(self, best: bool) -> None:
         metadata = self._metadata()
@@ -324,17 +326,17 @@ class Session:
             with self.trainer.scaled_logits(self.progress.logit_scale):
                 write_checkpoint(self.run.best, self.model, metadata=metadata, record_hashes=self.record_hashes)
         except CheckpointError:
-            self.unwritten = self.model.get_weights(), metadata
+            self.unwritten = self._model_arrays(), metadata
             raise
 
     def _save_unwritten(self, weights: list[np.ndarray], metadata: Metadata) -> None:
         """Writes an earlier best model, whose weights are put into the model meanwhile."""
-        now = self.model.get_weights()
-        self.model.set_weights(weights)
+        now = self._model_arrays()
+        self._assign(weights)
         try:
             self._save_best(metadata)
         finally:
-            self.model.set_weights(now)
+            self._assign(now)
 
     def _metadata(self) -> Metadata:
         progress, config = self.progress, self.config
@@ -356,6 +358,8 @@ class Session:
                 bits_per_character=judged.bits_per_character,
                 seconds=round(progress.seconds, 1),
                 characters_seen=progress.step * self.workers * config.batch_size * config.sequence_length,
+                val_backward_loss=row.val_backward_loss,
+                val_joint_loss=row.val_joint_loss,
             ),
             history=tuple(progress.history),
             created=self.created,

@@ -26,7 +26,15 @@ from textgen.runs.events import Reporter
 from textgen.runs.find import resolve_checkpoint
 from textgen.runs.run import Run
 from textgen.system import physical_memory
-from textgen.training.arguments import Source, as_callbacks, cache_folder, events_folder, open_streams, open_text
+from textgen.training.arguments import (
+    Source,
+    as_callbacks,
+    cache_folder,
+    check_one_side,
+    events_folder,
+    open_streams,
+    open_text,
+)
 from textgen.training.disk_space import check_disk_space
 from textgen.training.framework import default_framework
 from textgen.training.recipe import Recipe, least_memory, recommend
@@ -66,7 +74,8 @@ def train(
         name: the run's name, a folder in `checkpoints`; None takes the corpus's name, numbered if taken.
         size: a preset for the shape: "tiny", "small", "medium" or "large".
         start_from: a run or a checkpoint to fine-tune. Its shape is kept; characters that it does not know get
-            freshly initialised weights.
+            freshly initialised weights, and so do the backward stack and the joint head where only the new model has
+            both sides.
         checkpoints: folder that holds the runs.
         corpus: encoding, newlines, normalisation, records, rare characters and the validation split; None for the
             defaults.
@@ -115,6 +124,8 @@ def train(
                 others=("start_from",),
             )
         wanted_model = _shape_of(base.model, wanted_model)
+    if cluster is not None:
+        check_one_side(wanted_model.get("sides"))
     opened = open_text(sources, texts, corpus)
     refuse_table(opened)
     if base is not None and opened.config.min_count is None:
@@ -153,7 +164,7 @@ def train(
             )
             if base is not None:
                 recipe = _describe_start(recipe, str(start_from))
-            streams = open_streams(encoded, recipe.training, workers=several)
+            streams = open_streams(encoded, recipe.training, workers=several, both=recipe.model.both)
             _check_memory(recipe)
             created = create_run(
                 name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None
@@ -190,14 +201,14 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def _shape_of(base: ModelConfig, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The shape of the model to fine-tune; only dropout may differ."""
+    """The shape of the model to fine-tune; only dropout and the sides may differ."""
     shape = {name: getattr(base, name) for name in ("cell", "layers", "units", "embedding", "skip")}
     for name, value in wanted.items():
         if name in shape and shape[name] != value:
             raise ConfigError(
                 f"{name} must be {shape[name]} as in the model to start from; got {value}. Leave it out.", field=name
             )
-    return {**wanted, **shape}
+    return {"sides": base.sides, **wanted, **shape}
 
 
 def _describe_start(recipe: Recipe, source: str) -> Recipe:

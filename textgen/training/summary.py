@@ -28,7 +28,7 @@ def summarize(encoded: EncodedCorpus, held_out: Any, recipe: Recipe, *, device: 
         left: seconds of the time budget that are left; 0 without one.
     """
     model = recipe.model
-    shape = f"{model.layers} x {model.units} {cell_name(model.cell)}"
+    shape = f"{model.layers} x {model.units} {cell_name(model.cell)}{', both sides' if model.both else ''}"
     end = datetime.datetime.now() + datetime.timedelta(seconds=left)
     return Summary(
         corpus=f"{_text(encoded)} (sha256 {encoded.sha256[:12]})",

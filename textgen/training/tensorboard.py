@@ -35,9 +35,10 @@ class EventWriter(keras.callbacks.Callback):
 
     Each of a run's first thousand steps, and every tenth after them, writes `loss` (nats per character, of that step
     alone), `learning_rate` and `gradient_norm` (before clipping). Each validation writes `val_loss`,
-    `bits_per_character` and, as text, `sample`. The step is that of the whole run. A continued run first removes
-    later steps that a killed process wrote, and adds missing validations, so that each point exists once. A failed
-    write is a warning, after which no more events are written; training continues.
+    `bits_per_character`, for both sides `val_backward_loss` and `val_joint_loss`, and, as text, `sample`. The step is
+    that of the whole run. A continued run first removes later steps that a killed process wrote, and adds missing
+    validations, so that each point exists once. A failed write is a warning, after which no more events are written;
+    training continues.
 
     Args:
         folder: the files' folder, created with the first event.
@@ -102,7 +103,10 @@ class EventWriter(keras.callbacks.Callback):
     def _write_validation(self, row: Validation) -> None:
         if row.val_loss is not None:
             bits = row.val_loss / math.log(2.0)
-            self._write_numbers(row.step, {"val_loss": row.val_loss, "bits_per_character": bits})
+            numbers = {"val_loss": row.val_loss, "bits_per_character": bits}
+            sides = {"val_backward_loss": row.val_backward_loss, "val_joint_loss": row.val_joint_loss}
+            numbers |= {name: value for name, value in sides.items() if value is not None}
+            self._write_numbers(row.step, numbers)
         self._write(row.step, "sample", [_preformatted(row.sample)], _kind("text", "DATA_CLASS_TENSOR"))
         with self._failing_softly():
             if self._writer is not None:

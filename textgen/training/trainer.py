@@ -7,7 +7,7 @@ a batch into shards and reports the loss.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -16,8 +16,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from textgen.config import TrainingConfig
+from textgen.model.keras_file import layer_variables
 from textgen.training.coupling import free_gradients, tied_gradients
-from textgen.training.network import Masks, Network, State
+from textgen.training.network import CarriedState, Masks, Network, State
 from textgen.training.optimizer import CautiousAdamW
 from textgen.training.sampled_softmax import Negatives, SampledSoftmax
 
@@ -76,9 +77,10 @@ class Trainer(keras.Model):
         self.plain = plain
         self.network = network
         self.shards = shards
+        self._variables = layer_variables(plain, network.config)
         self._loss = keras.metrics.Mean(name="loss")
-        self._state = _CarriedState(network, config.batch_size)
-        self._validation_state = _CarriedState(network, validation_streams)
+        self._state = CarriedState(network, config.batch_size)
+        self._validation_state = CarriedState(network, validation_streams)
         self.calibrating = tf.Variable(False, trainable=False)
         self.loss_at_scales = tf.Variable(tf.zeros(len(SCALES), tf.float64), trainable=False)
         self.last_loss = tf.Variable(0.0, trainable=False)
@@ -97,17 +99,22 @@ class Trainer(keras.Model):
         )
         spared = [
             variable
-            for variable in plain.trainable_variables
-            if "kernel" not in variable.name or variable.path.startswith("label_embedding")
+            for variable in self._variables
+            if "kernel" not in variable.name or "label_embedding" in variable.path
         ]
         optimizer.exclude_from_weight_decay(var_list=spared)
         self.compile(optimizer=optimizer, jit_compile=False)
-        optimizer.build(plain.trainable_variables)
+        optimizer.build(self._variables)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The mean loss in nats per character since the last validation, or over the validation."""
         return [self._loss]
+
+    @property
+    def worst_loss(self) -> float:
+        """The loss of the last step by which a run that diverges is recognised."""
+        return float(self.last_loss)
 
     def call(self, inputs: Tensor) -> Tensor:
         """The plain model's probabilities."""
@@ -132,57 +139,64 @@ class Trainer(keras.Model):
 
     def train_step(self, data: tuple[Tensor, ...], *, halves: bool = False) -> dict[str, Tensor]:
         """Trains on one batch, in one update or in one per half of its time steps; returns the mean loss so far."""
-        inputs, targets, reset, labels = (*data, None)[:4]
+        inputs, targets, reset, *more = data
         if self._state_reset > 0.0:
             reset = tf.logical_or(reset, self._resets(inputs.shape[0]))
         state = self._state.read(reset)
         if halves:
-            loss, norm = self._in_halves(inputs, targets, state, labels)
+            loss, norm = self._in_halves(inputs, targets, state, more)
         else:
-            loss, norm = self._learn(inputs, targets, state, labels=labels)
-        self.last_loss.assign(loss)
+            loss, norm = self._learn(inputs, targets, state, more=more)
         self.gradient_norm.assign(norm)
         self.steps_done.assign_add(1)
+        return self._count(loss)
+
+    def _count(self, loss: Tensor) -> dict[str, Tensor]:
+        """Counts the loss of a step; returns the mean so far."""
+        self.last_loss.assign(loss)
         self._loss.update_state(loss)
         return {"loss": self._loss.result()}
 
-    def _in_halves(self, inputs: Tensor, targets: Tensor, state: State, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Makes two updates, one per half of the batch's time steps; returns the means of loss and norm."""
+    def _in_halves(
+        self, inputs: Tensor, targets: Tensor, state: State, more: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Makes two updates, one per half of the batch's time steps; returns the means of loss and norm.
+
+        What is longer than the batch, what follows it, is so much longer than either half.
+        """
         batch, time = inputs.shape
         half = time // 2
         self._state.write(state)
 
         def update(part: Tensor, loss: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            first, size = (0, part * half), (batch, half)
-            here, following, sets = (
-                None if ids is None else tf.ensure_shape(tf.slice(ids, first, size), size)
-                for ids in (inputs, targets, labels)
-            )
-            one_loss, one_norm = self._learn(here, following, self._state.read(tf.constant(False)), part, sets)
+            parts = []
+            for ids in (inputs, targets, *more):
+                first, size = (0, part * half), (batch, ids.shape[1] - half)
+                parts.append(tf.ensure_shape(tf.slice(ids, first, size), size))
+            here, following, *others = parts
+            one_loss, one_norm = self._learn(here, following, self._state.read(tf.constant(False)), part, others)
             return part + 1, loss + 0.5 * one_loss, norm + 0.5 * one_norm
 
         # A loop, since a graph with two copies of the update takes a second longer to build.
-        _, loss, norm = tf.while_loop(lambda part, *_: part < 2, update, (0, 0.0, 0.0))
+        _, loss, norm = tf.while_loop(lambda part, *_: part < 2, update, (0, self._no_loss(), 0.0))
         return loss, norm
 
+    def _no_loss(self) -> Tensor | float:
+        """A loss of zero, as `_learn` returns losses."""
+        return 0.0
+
     def _learn(
-        self,
-        inputs: Tensor,
-        targets: Tensor,
-        state: State,
-        part: Tensor | int = 0,
-        labels: Tensor | None = None,
+        self, inputs: Tensor, targets: Tensor, state: State, part: Tensor | int = 0, more: Sequence[Tensor] = ()
     ) -> tuple[Tensor, Tensor]:
         """Makes one update and stores the state; returns the mean loss and the gradient norm before clipping."""
-        variables = [variable.value for variable in self.plain.trainable_variables]
+        labels = more[0] if more else None
+        variables = [variable.value for variable in self._variables]
         masks = self._masks(inputs.shape[0], part)
         count = tf.cast(tf.size(targets), tf.float32)
         if self._share is not None:
             count *= self._share.streams / inputs.shape[0]
         with tf.GradientTape() as tape:
-            negatives = None
-            if self._sampled is not None:
-                negatives = self._sampled.draw(self.network.seed_of(self.steps_done, _NEGATIVES, part))
+            negatives = self._draw_negatives(part)
 
             def judge(columns: Tensor, cut: slice) -> tuple[Tensor, Tensor]:
                 return self._training_losses(columns, targets[cut], negatives)
@@ -196,7 +210,7 @@ class Trainer(keras.Model):
         norm = tf.linalg.global_norm(gradients)
         scale = tf.minimum(1.0, self._clip_norm / norm)
         gradients = tied_gradients(self.network.config, [gradient * scale for gradient in gradients])
-        self.optimizer.apply(gradients, self.plain.trainable_variables)
+        self.optimizer.apply(gradients, self._variables)
         self._state.write(after)
         return total / count, norm
 
@@ -214,6 +228,12 @@ class Trainer(keras.Model):
         resets = self.network.resets(self.steps_done, self._share.streams, self._state_reset)
         return resets[self._share.first : self._share.first + batch]
 
+    def _draw_negatives(self, part: Tensor | int) -> Negatives | None:
+        """The characters that an update's softmax is estimated from; None where all of it is computed."""
+        if self._sampled is None:
+            return None
+        return self._sampled.draw(self.network.seed_of(self.steps_done, _NEGATIVES, part))
+
     def test_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Scores one batch of the held-out text with its own carried state; `calibrating` at each of `SCALES`, too."""
         inputs, targets, weights, reset, labels = (*data, None)[:5]
@@ -222,7 +242,7 @@ class Trainer(keras.Model):
             logits = self.network.read_out(columns)
 
             def loss(scale: float) -> Tensor:
-                return _loss(logits if scale == 1.0 else scale * logits, targets[cut], weights[cut])
+                return loss_of(logits if scale == 1.0 else scale * logits, targets[cut], weights[cut])
 
             at_scales = tf.cond(
                 self.calibrating, lambda: tf.stack([loss(each) for each in SCALES]), lambda: tf.zeros(len(SCALES))
@@ -241,27 +261,39 @@ class Trainer(keras.Model):
         self.calibrating.assign(True)
         self.loss_at_scales.assign(tf.zeros_like(self.loss_at_scales))
 
-    def end_calibration(self, targets: int) -> tuple[float, float]:
+    def end_calibration(self, targets: int) -> tuple[float, dict[str, float]]:
         """Ends what `start_calibration` started.
 
         Args:
             targets: the number of characters predicted since.
 
         Returns:
-            The factor among `SCALES` at which the loss is lowest, and that loss in nats per character.
+            The factor among `SCALES` at which the loss is lowest, and that loss in nats per character, by its name.
         """
         self.calibrating.assign(False)
         losses = self.loss_at_scales.numpy() / targets
         best = int(np.argmin(losses))
-        return SCALES[best], float(losses[best])
+        return SCALES[best], {"loss": float(losses[best])}
 
     @contextlib.contextmanager
     def scaled_logits(self, scale: float) -> Iterator[None]:
         """Multiplies the model's logits, the weights of its head, by a factor for the body."""
-        variables = self.plain.get_layer("head").trainable_variables if scale != 1.0 else []
+        with self._scaled({"head": scale}):
+            yield
+
+    @contextlib.contextmanager
+    def _scaled(self, scales: Mapping[str, float]) -> Iterator[None]:
+        """Multiplies the weights of layers by factors for the body; a factor of 1 leaves them alone."""
+        found = [
+            (variable, np.float32(scale))
+            for name, scale in scales.items()
+            if scale != 1.0
+            for variable in self.plain.get_layer(name).trainable_variables
+        ]
+        variables = [variable for variable, _ in found]
         before = [variable.numpy() for variable in variables]
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(np.float32(scale) * value)
+        for (variable, factor), value in zip(found, before, strict=True):
+            variable.assign(factor * value)
         try:
             yield
         finally:
@@ -274,17 +306,17 @@ class Trainer(keras.Model):
             labels = tf.reshape(tf.transpose(targets), (-1,))
             return self._sampled.loss(columns, *self.network.head, labels, negatives, self._logit_scale)
         logits = self.network.read_out(columns)
-        return _loss(logits, targets), _loss(self._logit_scale * logits, targets)
+        return loss_of(logits, targets), loss_of(self._logit_scale * logits, targets)
 
     def _over_shards(
         self,
         inputs: Tensor,
         state: State,
         masks: Masks | None,
-        judge: Callable[[Tensor, slice], tuple[Tensor, Tensor]],
+        judge: Callable[[Tensor, slice], Sequence[Tensor]],
         labels: Tensor | None = None,
     ) -> tuple[list[Tensor], State]:
-        """The sums of two values over a batch's shards, and the state after the batch.
+        """The sums of some values over a batch's shards, and the state after the batch.
 
         Shards are independent of one another.
 
@@ -292,7 +324,7 @@ class Trainer(keras.Model):
             inputs: `(batch, time)` ids.
             state: before the batch.
             masks: of dropout; None in a validation.
-            judge: takes the head's input and which streams they are, and returns the two values.
+            judge: takes the head's input and which streams they are, and returns the values.
             labels: `(batch, time)` label sets; None without labels.
         """
         batch = inputs.shape[0]
@@ -313,7 +345,7 @@ class Trainer(keras.Model):
         """All that an exact continuation needs besides the weights, as arrays by name."""
         arrays = {f"optimizer/{n:04d}": v.numpy() for n, v in enumerate(self.optimizer.variables)}
         arrays |= {f"state/{n:04d}": v.numpy() for n, v in enumerate(self._state.variables)}
-        arrays |= {f"loss/{n:04d}": v.numpy() for n, v in enumerate(self._loss.variables)}
+        arrays |= {f"{each.name}/{n:04d}": v.numpy() for each in self.metrics for n, v in enumerate(each.variables)}
         arrays["steps_done"] = self.steps_done.numpy()
         return {name: np.asarray(value) for name, value in arrays.items()}
 
@@ -325,7 +357,7 @@ class Trainer(keras.Model):
         """
         variables = {f"optimizer/{n:04d}": v for n, v in enumerate(self.optimizer.variables)}
         variables |= {f"state/{n:04d}": v for n, v in enumerate(self._state.variables)}
-        variables |= {f"loss/{n:04d}": v for n, v in enumerate(self._loss.variables)}
+        variables |= {f"{each.name}/{n:04d}": v for each in self.metrics for n, v in enumerate(each.variables)}
         variables["steps_done"] = self.steps_done
         for name, variable in variables.items():
             if name not in arrays or tuple(arrays[name].shape) != tuple(variable.shape):
@@ -342,28 +374,7 @@ class Trainer(keras.Model):
             variable.assign(tf.zeros_like(variable))
 
 
-class _CarriedState:
-    """A recurrent state in variables, which is kept from step to step."""
-
-    def __init__(self, network: Network, batch: int) -> None:
-        self._layers = [[tf.Variable(t, trainable=False) for t in layer] for layer in network.zero_state(batch)]
-
-    @property
-    def variables(self) -> list[tf.Variable]:
-        return [variable for layer in self._layers for variable in layer]
-
-    def read(self, reset: Tensor) -> State:
-        """The state, set to zero where `reset` is True: one boolean for all streams or one for each."""
-        keep = 1.0 - tf.cast(reset, tf.float32)
-        return [[variable * keep for variable in layer] for layer in self._layers]
-
-    def write(self, state: Sequence[Sequence[Tensor]]) -> None:
-        for layer, values in zip(self._layers, state, strict=True):
-            for variable, value in zip(layer, values, strict=True):
-                variable.assign(value)
-
-
-def _loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+def loss_of(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """The summed negative log-likelihood in nats; logits are time-major, targets `(batch, time)`."""
     labels = tf.reshape(tf.transpose(targets), (-1,))
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)

@@ -18,6 +18,7 @@ from textgen.analysis.evaluation.composing import judge_tunes
 from textgen.analysis.evaluation.evaluation import Evaluation, Protocol
 from textgen.analysis.evaluation.record_text import RunRecords, given_records, held_out_records, own_records, trained_on
 from textgen.analysis.evaluation.scored_text import ScoredText, given, held_out, utf8
+from textgen.analysis.evaluation.sides import score_record_sides, score_text_sides
 from textgen.config import AdaptationConfig, EvaluationConfig, Unknown, require
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.label_scoring import score_labelled
@@ -75,8 +76,8 @@ def evaluate(
         dynamic: whether to run dynamic evaluation, too.
         seed: the bootstrap's.
         unknown: how to treat characters of a given text outside the vocabulary: see `CharTokenizer.encode`.
-        progress: called with the stage ("reading", "carried", "windows", "statistics", "dynamic", "classifying",
-            "tunes" or "compressing"), the amount done and the total.
+        progress: called with the stage ("reading", "carried", "windows", "statistics", "dynamic", "sides",
+            "classifying", "tunes" or "compressing"), the amount done and the total.
 
     Raises:
         RunError: there is no such run, or no text is given and its own is missing, has changed, or was not held out.
@@ -166,6 +167,13 @@ def _score_text(
     ]
     if config.dynamic:
         protocols.append(_dynamic(writer, own, ids, config, report))
+    if len(writer.members) == 1 and writer.config.both:
+        progress = functools.partial(report, "sides")
+        backwards, joint = score_text_sides(writer, scored, streams=parts, progress=progress)
+        protocols += [
+            _protocol("backwards", f"from the right, {_streams(parts)}", backwards, config, streams=parts),
+            _protocol("joint", f"from both sides, {_streams(parts)}", joint, config, streams=parts),
+        ]
     return protocols
 
 
@@ -203,7 +211,17 @@ def _score_records(
             **shared,
         )
     title = "each record, with its end" if scored.label_of is None else "each record, by its labels"
-    return [_protocol("carried", title, found, config, records=records)]
+    protocols = [_protocol("carried", title, found, config, records=records)]
+    if len(writer.members) == 1 and writer.config.both:
+        backwards, joint = score_record_sides(
+            writer, scored, streams=shared["streams"], progress=functools.partial(report, "sides")
+        )
+        protocols.append(
+            _protocol("backwards", "from the right, with its beginning", backwards, config, records=records)
+        )
+        if len(joint):
+            protocols.append(_protocol("joint", "from both sides, without its end", joint, config, records=records))
+    return protocols
 
 
 def _own_text(
@@ -257,8 +275,9 @@ def _dynamic(
     progress = functools.partial(report, "dynamic")
     found = []
     for each, _ in writer.members:
-        usual = training_statistics(each.config, each.weights, each.tokenizer, own, settings, progress=report)
-        found.append(score_dynamic(each.config, each.weights, ids, settings, statistics=usual, progress=progress))
+        config_of, weights = each.config.forwards, each.weights.forwards
+        usual = training_statistics(config_of, weights, each.tokenizer, own, settings, progress=report)
+        found.append(score_dynamic(config_of, weights, ids, settings, statistics=usual, progress=progress))
     logprobs = mix_logprobs(found, np.log([share for _, share in writer.members]))
     values = settings.to_json()
     return _protocol(

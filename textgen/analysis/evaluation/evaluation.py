@@ -24,7 +24,7 @@ class Protocol:
     """The loss on a text by one evaluation protocol.
 
     Args:
-        name: "carried", "windows" or "dynamic".
+        name: "carried", "windows" or "dynamic"; of a model of both sides also "backwards" and "joint", its other heads.
         title: a label with the main setting: "state carried, 1 stream".
         nats: negative log-likelihood in nats per character.
         interval: the confidence interval of `nats`; None if the text is too short.

@@ -40,6 +40,7 @@ _STAGES = {
     "windows": ("windows", " char"),
     "statistics": ("measuring gradients", " char"),
     "dynamic": ("dynamic", " char"),
+    "sides": ("both sides", " char"),
     "classifying": ("labels", " char"),
     "tunes": ("tunes", ""),
     "compressing": ("gzip, bz2 and xz", "B"),
@@ -101,6 +102,9 @@ def eval(  # noqa: A001
     Reports nats and bits per character, perplexity and a 95 % confidence interval for two protocols: the whole text
     with the state carried over, and windows of N characters that each start without context. Also reports the best
     softmax temperature, and baselines: uniform, unigram, and xz, bz2 and gzip primed with the training text.
+
+    Of a run of both sides (textgen train --sides both) it also reports the losses of its two other heads: of each
+    character given the text after it, and given both sides.
 
     Of a run on records each record is scored by itself, its end included and given its labels. A run on a table reads
     a .csv, .tsv or .jsonl FILE row by row. Where records have labels, the report says how well the model tells them, as

@@ -140,6 +140,8 @@ def _sections(path: Path, metadata: Metadata, run: Run | None) -> list[tuple[str
         ]),
         ("Result", [
             ("validation loss", number(metrics.reported_loss, ".4f", " nats per character")),
+            ("backwards", number(metrics.val_backward_loss, ".4f", " nats per character")),
+            ("both sides", number(metrics.val_joint_loss, ".4f", " nats per character")),
             ("bits per character", number(metrics.bits_per_character, ".3f")),
             ("training loss", number(metrics.loss, ".4f", " nats per character")),
             ("steps", number(metrics.step, ",.0f")),

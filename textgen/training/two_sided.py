@@ -1,0 +1,237 @@
+"""Trains a model of both sides: the forward half as a run of its own, and a backward stack and a joint head beside it.
+
+The two halves share a batch and nothing else. Each has its own clipping, the joint loss has no gradient with respect to
+the forward stack, and Adam treats every array by itself, so that the forward half learns, step for step, what a run of
+one side learns from the same settings. The backward half learns from its own loss and from the joint one.
+
+The forward state is carried from batch to batch. The backward stack begins at every batch with a zero state, some
+characters after the last target (`TrainingConfig.right_context`), which it reads for context and does not predict.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from textgen.config import TrainingConfig
+from textgen.model.weights import BACKWARD, ModelWeights
+from textgen.training.coupling import free_gradients, tied_gradients
+from textgen.training.network import Masks, Network, State
+from textgen.training.sampled_softmax import Negatives
+from textgen.training.trainer import SCALES, Trainer, loss_of
+
+Tensor = Any
+
+HEADS = ("head", f"{BACKWARD}head", "joint")
+"""The layers of the three heads: forwards, backwards, joint; the order of all that is threefold here."""
+
+
+class TwoSidedTrainer(Trainer):
+    """Trains the three heads of a model of both sides, each position a target of all.
+
+    Args:
+        network: the forward stack.
+        plain: the Keras model itself.
+        config: as of `Trainer`.
+        backward: the backward stack, which is given ids from right to left.
+        options: as of `Trainer`.
+
+    `train_step` takes batches `(inputs, targets, reset, following)` and `test_step` `(inputs, targets, weights, reset,
+    following)`, where `following` is `(batch, time + context)`, the ids after each target and further ones. Of a model
+    with labels both take the label sets of the targets and of the following ids last.
+    """
+
+    _others: tuple[keras.metrics.Mean, ...] = ()
+
+    def __init__(
+        self, network: Network, plain: keras.Model, config: TrainingConfig, *, backward: Network, **options: Any
+    ) -> None:
+        super().__init__(network, plain, config, **options)
+        self.backward = backward
+        self._hidden, self._joint = plain.get_layer("joint_hidden"), plain.get_layer("joint")
+        self._backward_head = plain.get_layer(HEADS[1])
+        self._joint_weight = config.joint_weight
+        self._forward_arrays = len(ModelWeights.shapes(network.config.forwards))
+        self._others = (keras.metrics.Mean(name="backward_loss"), keras.metrics.Mean(name="joint_loss"))
+        self.last_losses = tf.Variable(tf.zeros(len(HEADS)), trainable=False)
+        self.loss_at_scales = tf.Variable(tf.zeros((len(HEADS), len(SCALES)), tf.float64), trainable=False)
+        self._counted = tf.Variable(tf.zeros(len(HEADS), tf.float64), trainable=False)
+        self._other_scales = (1.0, 1.0)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The mean losses in nats per character of the three heads, as `Trainer.metrics`."""
+        return [self._loss, *self._others]
+
+    @property
+    def worst_loss(self) -> float:
+        """The highest of the last step's losses; NaN if one is."""
+        return float(np.max(self.last_losses.numpy()))
+
+    def _count(self, loss: Tensor) -> dict[str, Tensor]:
+        self.last_loss.assign(loss[0])
+        self.last_losses.assign(loss)
+        return self._means(loss)
+
+    def _means(self, losses: Tensor, counts: Tensor | None = None) -> dict[str, Tensor]:
+        for n, metric in enumerate(self.metrics):
+            metric.update_state(losses[n], sample_weight=None if counts is None else counts[n])
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def _no_loss(self) -> Tensor | float:
+        return tf.zeros(len(HEADS))
+
+    def _learn(
+        self, inputs: Tensor, targets: Tensor, state: State, part: Tensor | int = 0, more: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """Makes one update of both halves; returns the three mean losses and the gradient norm before clipping."""
+        following, labels, following_labels = (*more, None, None)[:3]
+        variables = [variable.value for variable in self._variables]
+        masks = self._masks(inputs.shape[0], part)
+        backward_masks = self.backward.masks(self.steps_done, inputs.shape[0], part)
+        counts = self._counts(targets, tf.ones(targets.shape))
+        with tf.GradientTape() as tape:
+            negatives = self._draw_negatives(part)
+
+            def judge(columns: Tensor, cut: slice) -> list[Tensor]:
+                ahead = None if following_labels is None else following_labels[cut]
+                mine = backward_masks.shard(cut.start, cut.stop)
+                inputs_of_heads = self._columns(columns, following[cut], targets[cut].shape[1], mine, ahead)
+                return self._head_losses(inputs_of_heads, targets[cut], negatives)
+
+            sums, after = self._over_shards(inputs, state, masks, judge, labels)
+            counts = [tf.maximum(count, 1.0) for count in counts]
+            forward, backward, joint = (scaled / count for scaled, count in zip(sums[3:], counts, strict=True))
+            objective = forward + backward + self._joint_weight * joint
+        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(objective, variables)]
+        gradients = free_gradients(self.network.config, gradients)
+        halves = gradients[: self._forward_arrays], gradients[self._forward_arrays :]
+        norms = [tf.linalg.global_norm(half) for half in halves]
+        scales = [tf.minimum(1.0, self._clip_norm / norm) for norm in norms]
+        clipped = [gradient * scale for half, scale in zip(halves, scales, strict=True) for gradient in half]
+        self.optimizer.apply(tied_gradients(self.network.config, clipped), self._variables)
+        self._state.write(after)
+        return tf.stack([plain / count for plain, count in zip(sums[:3], counts, strict=True)]), tf.norm(norms)
+
+    def test_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Scores one batch of the held-out text by each head; `calibrating` at each of `SCALES`, too."""
+        inputs, targets, weights, reset, following, labels, following_labels = (*data, None, None)[:7]
+        counted = [weights, weights, self._joint_weights(targets, weights)]
+
+        def judge(columns: Tensor, cut: slice) -> list[Tensor]:
+            ahead = None if following_labels is None else following_labels[cut]
+            each = self._columns(columns, following[cut], targets[cut].shape[1], None, ahead)
+            logits = [self._read_out(*pair) for pair in zip(each, self._heads(), strict=True)]
+
+            def losses(scale: float) -> Tensor:
+                scaled = logits if scale == 1.0 else [scale * one for one in logits]
+                return tf.stack([loss_of(one, targets[cut], w[cut]) for one, w in zip(scaled, counted, strict=True)])
+
+            at_scales = tf.cond(
+                self.calibrating,
+                lambda: tf.stack([losses(scale) for scale in SCALES], 1),
+                lambda: tf.zeros((len(HEADS), len(SCALES))),
+            )
+            return [losses(1.0), at_scales]
+
+        (totals, at_scales), after = self._over_shards(inputs, self._validation_state.read(reset), None, judge, labels)
+        self._validation_state.write(after)
+        counts = self._counts(targets, weights)
+        self.loss_at_scales.assign_add(tf.cast(at_scales, tf.float64))
+        self._counted.assign_add(tf.cast(counts, tf.float64))
+        return self._means(totals / tf.maximum(tf.stack(counts), 1.0), counts)
+
+    def start_calibration(self) -> None:
+        """As `Trainer.start_calibration`."""
+        super().start_calibration()
+        self._counted.assign(tf.zeros_like(self._counted))
+
+    def end_calibration(self, targets: int) -> tuple[float, dict[str, float]]:
+        """As `Trainer.end_calibration`; `scaled_logits` then scales the other two heads by the best factors of theirs.
+
+        Returns:
+            The forward head's factor, and the lowest loss of each head by its name.
+        """
+        del targets
+        self.calibrating.assign(False)
+        losses = self.loss_at_scales.numpy() / self._counted.numpy()[:, None]
+        best = np.argmin(losses, 1)
+        forward, *others = (SCALES[n] for n in best)
+        self._other_scales = others[0], others[1]
+        found = losses[np.arange(len(HEADS)), best]
+        return forward, {metric.name: float(loss) for metric, loss in zip(self.metrics, found, strict=True)}
+
+    @contextlib.contextmanager
+    def scaled_logits(self, scale: float) -> Iterator[None]:
+        """As `Trainer.scaled_logits`, with the factors of all heads."""
+        with self._scaled(dict(zip(HEADS, (scale, *self._other_scales), strict=True))):
+            yield
+
+    def _columns(
+        self, columns: Tensor, following: Tensor, time: int, masks: Masks | None, labels: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The inputs of the three heads at every target, `(features, time * batch)`, time-major.
+
+        Args:
+            columns: that of the forward head.
+            following: `(batch, time + context)` ids.
+            time: the number of targets of a stream.
+            masks: of the backward stack's dropout; None for none.
+            labels: `(batch, time + context)` label sets of the following ids; None for none.
+        """
+        batch, length = following.shape
+        units = self.backward.config.units
+        ahead = None if labels is None else tf.reverse(labels, [1])
+        read, _ = self.backward.columns(tf.reverse(following, [1]), self.backward.zero_state(batch), masks, ahead)
+        read = tf.reshape(read, (units, length, batch))[:, length - time :]
+        read = tf.reshape(tf.reverse(read, [1]), (units, time * batch))
+        both = tf.concat([tf.stop_gradient(columns), read], 0)
+        kernel, bias = self._hidden.kernel.value, self._hidden.bias.value[:, None]
+        product = tf.matmul(tf.cast(kernel, both.dtype), both, transpose_a=True)
+        hidden = tf.tanh(tf.cast(product, tf.float32) + bias)
+        return columns, read, tf.concat([both, tf.cast(hidden, both.dtype)], 0)
+
+    def _heads(self) -> list[tuple[Tensor, Tensor]]:
+        """The kernel, `(features, vocab)`, and the bias of each head."""
+        others = [(layer.kernel.value, layer.bias.value) for layer in (self._backward_head, self._joint)]
+        return [self.network.head, *others]
+
+    @staticmethod
+    def _read_out(columns: Tensor, head: tuple[Tensor, Tensor]) -> Tensor:
+        """The logits, `(time * batch, vocab)` float32."""
+        kernel, bias = head
+        return tf.cast(tf.matmul(columns, tf.cast(kernel, columns.dtype), transpose_a=True), tf.float32) + bias
+
+    def _head_losses(self, columns: Sequence[Tensor], targets: Tensor, negatives: Negatives | None) -> list[Tensor]:
+        """The summed losses of some streams by each head, then those with scaled logits."""
+        weights = [None, None, None if self.network.end_id is None else self._joint_weights(targets, 1.0)]
+        found = []
+        for each, head, weight in zip(columns, self._heads(), weights, strict=True):
+            if negatives is not None and self._sampled is not None:
+                flat = None if weight is None else tf.reshape(tf.transpose(weight), (-1,))
+                ids = tf.reshape(tf.transpose(targets), (-1,))
+                found.append(self._sampled.loss(each, *head, ids, negatives, self._logit_scale, flat))
+                continue
+            logits = self._read_out(each, head)
+            found.append((loss_of(logits, targets, weight), loss_of(self._logit_scale * logits, targets, weight)))
+        return [plain for plain, _ in found] + [scaled for _, scaled in found]
+
+    def _joint_weights(self, targets: Tensor, weights: Tensor | float) -> Tensor:
+        """The weights of the targets for the joint head, `(batch, time)`.
+
+        A record's end has weight 0: it would be predicted from the record before it and the one that follows it here,
+        where a record is read by itself.
+        """
+        if self.network.end_id is None:
+            return weights
+        return tf.cast(tf.not_equal(targets, self.network.end_id), tf.float32) * weights
+
+    def _counts(self, targets: Tensor, weights: Tensor) -> list[Tensor]:
+        """How many targets each head has."""
+        count = tf.reduce_sum(weights)
+        return [count, count, tf.reduce_sum(self._joint_weights(targets, weights))]
