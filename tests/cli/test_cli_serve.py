@@ -48,7 +48,9 @@ def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> 
     return found
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_server_says_its_address_and_ends_at_a_signal_with_streams_open(
     home: Path, number: signal.Signals, code: int
 ) -> None:
@@ -98,6 +100,7 @@ def test_no_request_loads_tensorflow(home: Path) -> None:
     subprocess.run([sys.executable, "-c", "if True:" + program], cwd=home, env=known, check=True)
 
 
+@pytest.mark.slow
 def test_a_token_comes_from_the_environment(home: Path) -> None:
     token = "0123456789abcdef"
     with serving(home, TEXTGEN_TOKEN=token) as (_, port, _):

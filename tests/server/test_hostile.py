@@ -1,21 +1,27 @@
 """Requests that nobody means well: no 500, no traceback, no thread that dies; slow clients are cut."""
 
+import asyncio
 import contextlib
 import json
+import random
 import socket
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from served import Served, listening_server, served
+from served import Ready, Served, listening_server, served
 
+from textgen.config import ServerConfig
 from textgen.sampling.writer import Writer
+from textgen.server.app import Server
+from textgen.server.metrics import Metrics
 from textgen.server.request import CONTROLS, FIELDS, SHARED
 
-FEW, MANY = 80, 10_000
+FEW, MANY = 40, 10_000
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -89,15 +95,87 @@ def test_no_request_is_a_500_or_shows_a_traceback(writers: dict[str, Writer]) ->
         assert made.post(prompt="ab", max_tokens=3)["usage"]["completion_tokens"] == 3
 
 
+def mutated(rng: random.Random) -> bytes:
+    """A body made of parts that are nearly right, and of some that are not."""
+    parts: dict[str, Any] = {
+        "prompt": ["", "ab", "é\ud800", ["a", "b"], [1, 2], [[1], [99]], 7, "a" * 300],
+        "model": ["prose", "rare", "words", "../x", 3],
+        "max_tokens": [0, 1, 5, 20, -1, 10**30, "9", 2.5],
+        "n": [1, 2, 4, 0, True, 10**9],
+        "best_of": [1, 3, 9],
+        "logprobs": [0, 1, 5, 21, False],
+        "stop": ["a", ["b", "ab"], "", [], [1], ["x"] * 20],
+        "match": ["a+b", "(", "[a-c]{1,3}", "a" * 3000, "(a|b)*c", None],
+        "temperature": [0, 0.5, 2, -1, [0.5, 1], "x", 1e400],
+        "logit_bias": [{"a": 5}, {"1": -5}, {"zz": 1}, [], {"a": None}],
+        "label": ["low", ["low", "high"], {"low": 2}, "none", {"low": "x"}],
+        "seed": [1, -5, 2**64, 1.5],
+        "echo": [True, False, "yes"],
+        "stream": [True, False, 1],
+        "suffix": ["", "b", 4],
+        "unknown": ["skip", "replace", "x"],
+        "messages": [[{"role": "user", "content": "ab"}], [], [{"role": "x"}], "a"],
+        "top_p": [0, 0.5, 1, 9],
+        "min_length": [0, 3, 10**7],
+        "until": ["line", "length", "never"],
+        "bogus": [1],
+    }
+    chosen = rng.sample(sorted(parts), rng.randrange(6))
+    body = json.dumps({"max_tokens": 8, **{name: rng.choice(parts[name]) for name in chosen}}).encode()
+    if rng.random() < 0.1:
+        place = rng.randrange(len(body))
+        body = body[:place] + bytes([rng.randrange(256)]) + body[place + rng.randrange(3) :]
+    return body
+
+
+async def post(app: Any, path: str, body: bytes) -> tuple[int, bytes]:
+    """A request without a client's library, which would take longer than the server."""
+    sent: list[dict[str, Any]] = []
+    head = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+             "headers": head, "http_version": "1.1", "scheme": "http", "root_path": "", "state": {}}  # fmt: skip
+    messages = iter([{"type": "http.request", "body": body}])
+
+    async def receive() -> dict[str, Any]:
+        message = next(messages, None)
+        if message is None:
+            await asyncio.Event().wait()
+        return message or {}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent[0]["status"], b"".join(each.get("body", b"") for each in sent[1:])
+
+
 @pytest.mark.slow
-def test_ten_thousand_requests_leave_no_memory_behind(writers: dict[str, Writer]) -> None:
+def test_ten_thousand_requests_are_answered_and_leave_no_memory_behind(writers: dict[str, Writer]) -> None:
     if not Path("/proc/self/statm").exists():
         pytest.skip("memory is measured on Linux")
-    with served(writers, total_length=2000, rows=16) as made:
-        fuzz(made, MANY // 10)
+    metrics = Metrics()
+    server = Server(ServerConfig(total_length=2000, rows=64), Ready(writers, metrics), metrics)
+
+    async def attack(rng: random.Random, count: int) -> Counter[int]:
+        statuses: Counter[int] = Counter()
+        for _ in range(count // 20):
+            paths = [rng.choice(["/v1/completions", "/v1/completions", "/v1/chat/completions"]) for _ in range(20)]
+            for status, text in await asyncio.gather(*(post(server.app, path, mutated(rng)) for path in paths)):
+                statuses[status] += 1
+                assert b"Traceback" not in text
+        return statuses
+
+    async def both() -> tuple[Counter[int], float, float]:
+        server.scheduler.start()
+        await attack(random.Random(1), MANY // 5)
         before = resident()
-        fuzz(made, MANY - MANY // 10)
-        assert resident() < 1.1 * before + 20
+        statuses = await attack(random.Random(2), MANY)
+        server.scheduler.close()
+        return statuses, before, resident()
+
+    statuses, before, after = asyncio.run(both())
+    assert set(statuses) <= {200, 400, 404, 413} and statuses[200] > MANY // 20 and statuses[400] > MANY // 20
+    assert after < 1.1 * before
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ schemathesis = pytest.importorskip(
     "schemathesis", reason="the tests of the OpenAPI document need schemathesis (group dev)"
 )
 
-FEW, MANY = 4, 250
+FEW, MANY = 2, 40
 
 
 def judge(writers: dict[str, Writer], count: int) -> None:

@@ -25,6 +25,7 @@ from textgen.server.errors import RequestError
 from textgen.server.job import Job, Piece
 from textgen.server.metrics import Metrics
 from textgen.server.models import Model
+from textgen.system import give_back_memory
 
 _FLUSH, _MORE, _LONGEST = 0.02, 0.0015, 0.1
 """Seconds between two deliveries: of one text, more for each further one, and at most.
@@ -32,8 +33,11 @@ _FLUSH, _MORE, _LONGEST = 0.02, 0.0015, 0.1
 Sending an event takes about as much time as writing a character of a large model, and a reader sees no difference.
 """
 
-_BUDGET, _PIECE = 0.012, 0.004
-"""Seconds of reading between two steps, and of one piece of a prompt."""
+_BUDGET, _MOST, _PIECE = 0.012, 0.04, 0.004
+"""Seconds of reading between two steps, as long as a step but at least and at most so many, and of one piece."""
+
+_QUIET = 1.0
+"""Seconds without work after which memory is given back."""
 
 _CHECK = 0.05
 """Seconds between two looks at the deadlines."""
@@ -85,7 +89,8 @@ class Scheduler:
         self._dirty: dict[int, _Writing] = {}
         self._urgent: dict[int, _Writing] = {}
         self._rows = 0
-        self._flushed = self._checked = self._stepped = 0.0
+        self._worked = False
+        self._flushed = self._checked = self._stepped = self._step_seconds = 0.0
 
     def start(self) -> None:
         """Starts the thread; called in the event loop."""
@@ -141,8 +146,14 @@ class Scheduler:
             with self._condition:
                 while not (self._changed or self._jobs or self._queue):
                     self._measure()
-                    self._condition.wait()
+                    if not self._condition.wait(_QUIET if self._worked else None):
+                        break
                 changed, self._changed = self._changed, False
+                idle = not (changed or self._jobs or self._queue)
+            if idle:
+                self._worked = False
+                give_back_memory()
+                continue
             try:
                 self._advance(changed)
             except Exception as error:  # A defect must not leave anyone waiting.
@@ -185,6 +196,7 @@ class Scheduler:
             with self._condition:
                 self._queue.popleft()
             self._rows += job.rows
+            self._worked = True
             self._jobs.add(job)
             if job.model not in self._models:
                 self._models.append(job.model)
@@ -206,6 +218,7 @@ class Scheduler:
             seconds = time.perf_counter() - start
             self._metrics.count("recalls", len(batch.waiting) - waiting)
             self._metrics.steps.add(seconds)
+            self._step_seconds = seconds
             if self._stepped:
                 self._metrics.pauses.add(start - self._stepped)
             self._stepped = start + seconds
@@ -229,9 +242,10 @@ class Scheduler:
         self._urgent[id(writing.text)] = writing
 
     def _read(self) -> None:
-        """Reads prompts for a few milliseconds, a piece of each in turn."""
-        start = time.perf_counter()
-        while self._readings and time.perf_counter() - start < _BUDGET:
+        """Reads prompts for a few milliseconds, a piece of each in turn; texts of those that are read join together."""
+        start, ready = time.perf_counter(), list[tuple[Model, Text]]()
+        budget = min(_MOST, max(_BUDGET, self._step_seconds))
+        while self._readings and time.perf_counter() - start < budget:
             reading = self._readings.popleft()
             prompt, model = reading.prompt, reading.job.model
             begun = time.perf_counter()
@@ -241,12 +255,14 @@ class Scheduler:
             if prompt.left:
                 self._readings.append(reading)
                 continue
-            texts = prompt.texts()
-            for text in texts:
+            for text in prompt.texts():
                 self._writings[id(text)] = writing = _Writing(reading.job, reading.number, text)
                 if text.ended:
                     self._finish(writing)
-            model.batch.join([text for text in texts if not text.ended])
+                else:
+                    ready.append((model, text))
+        for model in {id(model): model for model, _ in ready}.values():
+            model.batch.join([text for each, text in ready if each is model])
 
     def _finish(self, writing: _Writing) -> None:
         """Notes that a text has ended."""

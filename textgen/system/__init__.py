@@ -15,7 +15,7 @@ from textgen.system.files import (
 )
 from textgen.system.folders import downloads_folder
 from textgen.system.lock import FileLock
-from textgen.system.memory import physical_memory
+from textgen.system.memory import give_back_memory, physical_memory
 from textgen.system.processor import cores, whole_cores
 from textgen.system.signals import Interruption, ending, interruptible
 from textgen.system.stops import asked_to_stop, continued, counting_stops, stop_job, stopped
@@ -48,6 +48,7 @@ __all__ = [
     "explain",
     "flush_folder",
     "flush_to_disk",
+    "give_back_memory",
     "interruptible",
     "is_closed_pipe",
     "is_dumb",
