@@ -205,7 +205,7 @@ def test_a_stop_text_ends_the_text_and_is_not_shown(browser: Browser, length: in
 
 
 def test_text_comes_while_it_is_written_and_stops_at_the_button_and_at_escape(browser: Browser) -> None:
-    load(browser, page_of(random_writer()))
+    load(browser, page_of(random_writer(units=96)))
     keys = webdriver.Keys
     browser.run("$('length').value = 100000; $('temperature').value = 1")
     browser.one("#text").send_keys("the sea", keys.CONTROL, keys.ENTER)
