@@ -72,6 +72,7 @@ def test_validations_before_the_end_and_runs_without_it_change_nothing(text: Pat
     assert without.metadata.metrics.logit_scale == 1.0
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_own_logits(text: Path, tmp_path: Path) -> None:
     # A schedule that does not depend on the end, so that a run in two parts is the run in one.
     flat = {"decay_fraction": 0.0, "halved_fraction": 0.0, "warmup_steps": 0}

@@ -171,6 +171,7 @@ def program(text: Path, folder: Path, *, then: str = "", **environment: str) -> 
     )
 
 
+@pytest.mark.slow
 def test_a_user_s_own_keras_does_not_matter_nothing_is_said_and_nothing_is_left(uncut: Run, tmp_path: Path) -> None:
     """What a training makes goes when it ends: no graph is left, and memory does not grow from one to the next."""
     (tmp_path / "keras.json").write_text(

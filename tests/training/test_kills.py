@@ -35,6 +35,7 @@ def check(whole: Run, text: Path, folder: Path, *, kills: int, seed: int) -> Non
     assert [name for name in expected if got[name] != expected[name]] == []
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_like_one_never_cut(uncut: Run, tmp_path: Path) -> None:
     check(uncut, uncut.path.parent / "haven.txt", tmp_path, kills=2, seed=1)
 

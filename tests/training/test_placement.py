@@ -181,6 +181,7 @@ textgen.train("text.txt", name="text", epochs=0.1, layers=1, units=8)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system tells a process's threads")
+@pytest.mark.slow
 def test_a_fork_that_brings_another_s_tensorflow_along_is_told_so_too(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("the sea and the ship went on to the land of the free\n" * 100)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3"}

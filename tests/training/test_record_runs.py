@@ -52,7 +52,7 @@ def test_the_loss_is_that_of_each_held_out_record_read_alone(whole: Run, words: 
     np.testing.assert_allclose(together.logprobs, logprobs, atol=1e-5)
 
 
-@pytest.mark.parametrize("cut", [7, 23])
+@pytest.mark.parametrize("cut", [7, pytest.param(23, marks=pytest.mark.slow)])
 def test_a_run_on_records_cut_at_a_step_continues_bit_for_bit(
     cut: int, whole: Run, words: Path, tmp_path: Path
 ) -> None:

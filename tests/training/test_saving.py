@@ -169,6 +169,7 @@ def test_a_save_that_fails_is_made_up_for(
     assert everything(run) == everything(clean)
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_grow_is_an_error_in_the_end_and_can_be_continued(
     whole: Run, text: Path, tmp_path: Path
 ) -> None:

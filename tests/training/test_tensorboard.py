@@ -118,6 +118,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues_in_its_folder_without_what_it_wrote_too_much(
     told: Run, text: Path, tmp_path: Path
 ) -> None:

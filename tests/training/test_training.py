@@ -74,7 +74,8 @@ def test_a_run_cut_at_any_step_continues_bit_for_bit(cut: int, whole: Run, text:
     assert [name for name in got if got[name] != expected[name]] == []
 
 
-@pytest.mark.parametrize("after", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (-5, 5))])
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0, -5, 5])
 def test_a_run_that_begins_in_halves_continues_bit_for_bit(text: Path, tmp_path: Path, after: int) -> None:
     """In shards, too: their sums must not depend on the cut."""
     settings = {**WHOLE, "layers": 1, "shards": 2, "sequence_length": 32, "batch_size": 2}
@@ -131,6 +132,7 @@ def test_a_continuation_finds_a_text_that_moved_with_its_run(text: Path, tmp_pat
         resume("own", checkpoints=new / "runs", epochs=0.4)
 
 
+@pytest.mark.slow
 def test_a_run_on_strings_continues_with_the_same_ones_bit_for_bit(text: Path, tmp_path: Path) -> None:
     whole = text.read_text(encoding="utf-8")
     lines = whole.splitlines(keepends=True)
@@ -330,6 +332,7 @@ def test_fine_tuning_keeps_what_both_vocabularies_know(whole: Run, text: Path, t
         train(other, epochs=0.1, start_from=whole.best, units=32, checkpoints=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_the_min_count_that_it_has_recorded(tmp_path: Path) -> None:
     """Fine-tuning keeps every character, as all did before: such a run does not turn to the rule either."""
     path = tmp_path / "many.txt"

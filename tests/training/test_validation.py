@@ -62,6 +62,7 @@ def test_a_short_validation_text_is_always_scored_as_a_whole(many: Path, tmp_pat
     assert metrics.val_loss is not None
 
 
+@pytest.mark.slow
 def test_a_run_on_drawn_characters_learns_and_continues_bit_for_bit(many: Path, tmp_path: Path) -> None:
     settings = {"negatives": 40, "validation_characters": PART, "validate_every": 12, "epochs": 0.5}
     whole = train(many, tmp_path / "whole", **settings)
