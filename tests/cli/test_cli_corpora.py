@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from faulty_server import FaultyServer, serving
@@ -12,6 +13,7 @@ from named_entries import entry
 
 from textgen.cli.commands.corpora import corpora
 from textgen.cli.commands.train import train
+from textgen.config import CorpusConfig
 from textgen.corpus.named import Entry, read_registry
 from textgen.corpus.named import entry as registry
 from textgen.model.read import read_metadata
@@ -108,14 +110,22 @@ def test_train_downloads_a_corpus_and_reads_it_as_the_registry_says(
 
 
 def test_options_come_before_the_registry_and_files_before_names(
-    served: tuple[FaultyServer, Entry], folder: Path
+    served: tuple[FaultyServer, Entry], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    calls: list[tuple[list[str], CorpusConfig]] = []
+    training = SimpleNamespace(train=lambda sources, **options: calls.append((sources, options["corpus"])))
+    monkeypatch.setattr("textgen.cli.framework.load_training", lambda device: training)
     (folder / "people").write_text("The sea, the sea.\n" * 40)
-    assert run("train", "people", *TINY, "--name", "file").code == 0
-    assert read_metadata(folder / "checkpoints" / "file" / "best.keras").corpus.characters == 18 * 40
-    assert run("train", "corpus:people", *TINY, "--records", "none").code == 0
-    described = read_metadata(folder / "checkpoints" / "people" / "best.keras").corpus
-    assert (described.config.records, described.characters) == ("none", len(NAMES))
+    for arguments in (
+        ["people"],
+        ["corpus:people"],
+        ["corpus:people", "--records", "none"],
+        ["people", "corpus:people"],
+    ):
+        assert run("train", *arguments, *TINY).code == 0
+    path = str(folder / "corpora" / "people.txt")
+    assert [sources for sources, _ in calls] == [["people"], [path], [path], ["people", path]]
+    assert [config.records for _, config in calls] == [None, "lines", "none", None]
 
 
 def test_training_offline_says_where_to_put_the_file(served: tuple[FaultyServer, Entry], folder: Path) -> None:

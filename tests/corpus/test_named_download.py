@@ -3,6 +3,7 @@
 import random
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ def test_what_is_in_any_folder_is_used_and_the_first_takes_downloads(tmp_path: P
     (second / "sea.txt").write_bytes(b"another text of this name")
     with serving(FaultyServer(RAW)) as server:
         assert fetch_text(entry(server.address), folders=[first, second]) == first / "sea.txt"
+
+
+def test_of_several_at_once_one_downloads(folder: Path) -> None:
+    with serving(FaultyServer(RAW)) as server, ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(fetch_text, entry(server.address), folders=[folder]) for _ in range(4)]
+        assert {each.result() for each in waiting} == {folder / "sea.txt"}
+    assert len(server.requests) == 1
+    assert files(folder) == {"sea.txt": RAW}
 
 
 def test_a_connection_that_breaks_is_resumed_where_it_broke(folder: Path) -> None:

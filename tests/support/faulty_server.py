@@ -62,6 +62,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _redirect(self, path: str) -> None:
         self.send_response(302)
         self.send_header("Location", path)
+        self.send_header("Connection", "close")
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -74,6 +75,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif fault == "wrong length":
             data += b"more"
         self.send_response(206 if start else 200)
+        self.send_header("Connection", "close")
         if start:
             first = start + 1 if fault == "wrong range" else start
             self.send_header("Content-Range", f"bytes {first}-{len(server.data) - 1}/{len(server.data)}")

@@ -20,7 +20,6 @@ _LONGEST = 1 << 16
 """Characters of a block from which on it is no paragraph, and left as it is."""
 
 _ITEM = re.compile(r"[-*•‣–—+]\s|\(?(?:\d{1,3}|[a-zA-Z]|[ivxlcIVXLC]{1,6})[.)]\s|[|#>]")
-_WORD_BREAK = re.compile(r"[^\W\d_]-\Z")
 
 
 def unwrap(pieces: Iterable[str]) -> Iterator[str]:
@@ -71,11 +70,13 @@ def _joined(block: list[str], long: bool) -> list[str]:
     """The lines of a block, joined if they are wrapped prose."""
     if long or not is_wrapped(block):
         return block
-    text = block[0].rstrip()
+    text, parts = block[0].rstrip(), [block[0].rstrip()]
     for line in map(str.strip, block[1:]):
-        broken = text.endswith("--") or (_WORD_BREAK.search(text) and line[0].islower())
-        text += line if broken else f" {line}"
-    return [text]
+        # A part of a word is joined, as is what stands at a dash.
+        broken = text[-1] == "-" and (text[-2:-1] == "-" or (text[-2:-1].isalpha() and line[0].islower()))
+        parts += [line] if broken else [" ", line]
+        text = line
+    return ["".join(parts)]
 
 
 def is_wrapped(block: list[str]) -> bool:
@@ -86,12 +87,13 @@ def is_wrapped(block: list[str]) -> bool:
     """
     if len(block) < 2:
         return False
-    lines = [line.rstrip() for line in block]
-    longest = max(map(len, lines))
-    if longest < SHORTEST or any(len(line) < _FULL * longest for line in lines[:-1]):
+    lines = list(map(str.rstrip, block))
+    lengths = list(map(len, lines))
+    longest = max(lengths)
+    if longest < SHORTEST or min(lengths[:-1]) < _FULL * longest:
         return False
-    if any(line[0].isspace() for line in lines[1:]) or any("   " in line.lstrip() for line in lines):
+    others = lines[1:]
+    if any(line[0].isspace() for line in others) or not any(line[0].islower() for line in others):
         return False
-    if any(_ITEM.match(line.lstrip()) for line in lines):
-        return False
-    return any(line[0].islower() for line in lines[1:])
+    stripped = list(map(str.lstrip, lines))
+    return not any("   " in line for line in stripped) and not any(map(_ITEM.match, stripped))
