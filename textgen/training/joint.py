@@ -277,7 +277,8 @@ class JointSession(Session):
 
     def _saved(self) -> str:
         """After the loss of a worker: saves the last round, if it is not saved, and says how to go on."""
-        again = f"To go on, start all workers again, worker 0 with --resume {run_argument(self.run)}."
+        name = run_argument(self.run) if self.team.leads else self.run.name
+        again = f"To go on, start all workers again, worker 0 with --resume {name}."
         if not self.team.leads:
             return again
         progress, step = self.progress, self.together.exchanged

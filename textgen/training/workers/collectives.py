@@ -102,13 +102,16 @@ class Collectives:
         timeout: the seconds of silence after which a worker counts as lost.
         gpu: sum on the GPU.
         precision: the type in which `total` sends.
+        key: names the vectors of `total`, which all have one length.
     """
 
-    def __init__(self, workers: int, *, timeout: float, gpu: bool = False, precision: str = "float32") -> None:
+    def __init__(
+        self, workers: int, *, timeout: float, gpu: bool = False, precision: str = "float32", key: int = _CHANGES
+    ) -> None:
         self.workers = workers
         self._timeout = _PATIENCE * timeout
         self._hint = "nccl" if gpu else "ring"
-        self._type = tf.as_dtype(precision)
+        self._type, self._key = tf.as_dtype(precision), key
         self._total = tf.function(self._summed_changes, autograph=False)
 
     def check(self) -> None:
@@ -145,7 +148,7 @@ class Collectives:
         return summed
 
     def _summed_changes(self, vector: Tensor) -> Tensor:
-        return tf.cast(self._reduce(tf.cast(vector, self._type), _CHANGES), tf.float32)
+        return tf.cast(self._reduce(tf.cast(vector, self._type), self._key), tf.float32)
 
     def _reduce(self, vector: Tensor, key: int) -> Tensor:
         return tf.raw_ops.CollectiveReduceV2(
