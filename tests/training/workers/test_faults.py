@@ -8,12 +8,11 @@ from benchmarks import workers
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 2])
-def test_a_killed_worker_is_named_and_what_was_saved_is_whole(seed: int) -> None:
-    found = workers.fault("kill", random.Random(seed))
+def test_a_killed_worker_is_named_and_what_was_saved_is_whole() -> None:
+    found = workers.fault("kill", random.Random(0))
     assert (found["hangs"], found["tracebacks"], found["torn"]) == (0, 0, False)
     words, (before, after) = found["last words"][1 - found["victim"]], found["saved"]
     assert words.startswith(f"Error: Worker {found['victim']} (127.0.0.1:")
     assert before is not None and after >= before
-    if found["victim"] == 1:
-        assert f"Everything up to step {after:,} is saved." in words and "--resume" in words
+    assert found["victim"] == 1, "the seed decides which"
+    assert f"Everything up to step {after:,} is saved." in words and "--resume" in words
