@@ -23,6 +23,7 @@ RAISED_IN = {
     "textgen/cli/records.py": ("sample",),
     "textgen/cli/reading.py": ("sample", "fill", "proofread", "complete", "score", "eval"),
     "textgen/cli/tables.py": ("eval", "classify"),
+    "textgen/cli/tune_page.py": ("sample",),
     "textgen/corpus/batches.py": ("train",),
     "textgen/corpus/cells.py": ("train", "eval", "classify"),
     "textgen/corpus/form.py": ("train",),
@@ -40,6 +41,7 @@ RAISED_IN = {
     "textgen/runs/run.py": ("train",),
     "textgen/sampling/classifying.py": ("classify",),
     "textgen/sampling/records.py": ("sample",),
+    "textgen/server/": ("serve",),
     "textgen/training/": ("train",),
 }
 """The commands in which the messages of a file, or of a folder's files, may come up; a command's file is its own."""
