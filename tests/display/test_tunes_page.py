@@ -5,6 +5,8 @@ import json
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from hashlib import sha256
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -40,6 +42,16 @@ def test_a_page_is_one_file_that_allows_only_its_own_scripts() -> None:
     assert len(re.findall(r"<script\b", page)) == 3
     assert not re.search(r"<(?:img|svg|link|iframe|object|base)\b", re.sub(r"(?s)<script>.*?</script>", "", page))
     assert [tune["text"] for tune in data_of(page)["tunes"]] == [JIG, BROKEN, *map(hostile, HOSTILE)]
+
+
+def test_a_page_has_abcjs_as_it_was_published_with_its_licence() -> None:
+    script = resources.files("textgen.display.pages").joinpath("abcjs", "abcjs-basic-min.js").read_bytes()
+    # dist/abcjs-basic-min.js of abcjs 6.7.2 on npm.
+    assert sha256(script).hexdigest() == "3290ef44c918d5e882029d3a47ad3dd63c16c8819da5abe921f3d1e642b4f4f0"
+    page = tunes_page([JIG], title="t")
+    assert script.decode() in page
+    assert "Copyright (c) 2009-2026 Paul Rosen and Gregory Dyke" in page
+    assert "Permission is hereby granted, free of charge" in page
 
 
 def test_a_tune_that_does_not_parse_has_its_complaints() -> None:

@@ -27,7 +27,7 @@ M:4/4
 L:1/8
 K:Eb
 E>F G<A (3BcB {cd}e2|[EG]2 c/d/ ^F =A-A^c2|e g z4 E,2|
-|F3/2G/ AA F2 A2|_d>>e f<<g [ce][df] a2|(5cdefg (2ab c3-|c2"Bb"B2 (ce) vGuG|
+|F3/2G/ AA F2 A2|_d>>e f<<g [ce][df] a2|(5cdefg (2ab c3-|c2"Bb"B"(Gm7)"B (ce) vGuG|
 |[K:Ddor] dcBA =B^G_G=G|[M:3/4][L:1/16] d4 c4 f4|b'2a2 ^f2F2 F2f2|z6 c'2 B,2C,,2|
 """
 

@@ -41,7 +41,7 @@ _TOKENS = re.compile(
     |\((?P<tuplet>[2-9](?::[1-9]?(?::[1-9]?)?)?)
     |(?P<tie>-)
     |(?P<open>\()|(?P<close>\))
-    |(?P<passed>[\s`]+|"[A-Ga-g^_<>@][^"]*"|![^!\s|]*!|[.~HLMOPSTuv](?=[\^_=A-Ga-gzx\[{{(.~HLMOPSTuv"!])|y\d*|\\$)""",
+    |(?P<passed>[\s`]+|"\(?[A-Ga-g^_<>@][^"]*"|![^!\s|]*!|[.~HLMOPSTuv](?=[\^_=A-Ga-gzx\[{{(.~HLMOPSTuv"!])|y\d*|\\$)""",
     re.VERBOSE,
 )
 

@@ -134,9 +134,11 @@ def _template(name: str) -> str:
 
 
 def _library(name: str) -> str:
+    """A library's script, with its licence, which has to be in every copy."""
     folder = resources.files("textgen.display.pages").joinpath(name)
     (script,) = (each for each in folder.iterdir() if each.name.endswith(".js"))
-    return script.read_text(encoding="utf-8")
+    licence = folder.joinpath("LICENSE.md").read_text(encoding="utf-8").strip()
+    return f"/*\n{licence}\n*/\n{script.read_text(encoding='utf-8')}"
 
 
 def _escaped(text: str) -> str:
