@@ -6,9 +6,11 @@ The learning curve is `textgen plot` as an 80-column terminal shows it, in SVG; 
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +35,12 @@ WRITE = (
     "$('length').value = 560; $('seed').value = 4; write() }, 50)"
 )
 """Writes on the page that writes."""
+PLAY = (
+    "const wait = setInterval(() => { if (status_.textContent !== 'Ready') return; clearInterval(wait);"
+    "text.focus(); text.value = 'CAPTAIN THRUPP: '; $('temperature').value = 0.5; $('length').value = 560;"
+    "$('seed').value = 4; write().then(() => text.focus()).then(suggest) }, 50)"
+)
+"""Writes on the playground."""
 PASSAGE = "A CONVERSATION IN THE CHURCHYARD"
 
 WIDE, HIGH, EDGE = 9, 18, 18
@@ -80,11 +88,21 @@ def terminal(text: str, *, columns: int) -> str:
     return "\n".join([head, f'<rect width="100%" height="100%" rx="8" fill="{PAPER}"/>', *shapes, "</svg>\n"])
 
 
+@contextlib.contextmanager
+def playground(folder: Path) -> Iterator[str]:
+    """A server of a run; its address."""
+    command = [sys.executable, "-P", "-m", "textgen", "serve", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        yield child.stderr.readline().split(" at ")[1].split()[0]
+        child.terminate()
+
+
 def photograph(page: str, path: Path, script: str, *, width: int, height: int, done: str = "true") -> None:
     """Shows a page in Chromium, runs a script there, and writes what is then seen to a .png file.
 
     Args:
-        page: HTML.
+        page: HTML, or an address.
         path: the file.
         script: JavaScript.
         width: of the window, in pixels.
@@ -101,8 +119,9 @@ def photograph(page: str, path: Path, script: str, *, width: int, height: int, d
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.html"
         file.write_text(page, encoding="utf-8")
+        address = page if page.startswith("http://") else file.as_uri()
         with webdriver.Chrome(options, webdriver.ChromeService(_program("chromedriver"))) as driver:
-            driver.get(file.as_uri())
+            driver.get(address)
             driver.execute_script(script)
             WebDriverWait(driver, 60).until(lambda _: driver.execute_script(f"return {done}"))
             driver.save_screenshot(str(path))
@@ -153,6 +172,9 @@ def main(run: str = "demo", music: str = "tunes") -> None:
     photograph(
         page, PICTURES / "write.png", WRITE, width=1180, height=880, done="suggestions.length > 0 && history.length"
     )
+    with playground(folder) as address:
+        done = "suggestions.length > 0 && !running"
+        photograph(address, PICTURES / "playground.png", PLAY, width=1180, height=880, done=done)
 
 
 if __name__ == "__main__":

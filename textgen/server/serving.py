@@ -16,7 +16,7 @@ from textgen.server.app import Server
 from textgen.server.connection import connections
 from textgen.server.metrics import Metrics
 from textgen.server.models import Models
-from textgen.system import explain
+from textgen.system import allow_descriptors, explain
 
 _GRACE = 3
 """Seconds that answers may take to their end after the server was told to end."""
@@ -35,6 +35,7 @@ def serve(paths: Sequence[Path], config: ServerConfig, *, started: Callable[[str
         ConfigError: the address cannot be listened at.
         KeyboardInterrupt: after the signal, when all connections are closed.
     """
+    allow_descriptors(2 * config.connections + 100)
     metrics = Metrics()
     server = Server(config, Models(paths, memory=config.memory * 2**20, metrics=metrics), metrics)
     with listening(config) as listener:

@@ -3,6 +3,7 @@
 Atomic file writes, flushes to disk, file locks, signal handling, terminal capabilities, cores and memory.
 """
 
+from textgen.system.descriptors import allow_descriptors
 from textgen.system.files import (
     PathLike,
     atomic_path,
@@ -35,6 +36,7 @@ __all__ = [
     "Interruption",
     "PathLike",
     "abandon_output",
+    "allow_descriptors",
     "asked_to_stop",
     "atomic_path",
     "atomic_write",
