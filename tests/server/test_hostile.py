@@ -222,7 +222,7 @@ def answer(client: socket.socket) -> bytes:
 
 def test_slow_clients_are_cut(writers: dict[str, Writer]) -> None:
     """One that sends headers byte by byte, one that sends no body, and one that does not read what it asked for."""
-    with listening_server(writers, patience=0.5, total_length=10**6) as (address, made):
+    with listening_server(writers, patience=0.5, total_length=10**8) as (address, made):
         with connected(address) as client:
             begun = time.monotonic()
             with contextlib.suppress(OSError):

@@ -127,11 +127,13 @@ def test_a_full_queue_is_429_with_a_time_to_come_back(writers: dict[str, Writer]
 
 
 def test_too_much_at_once_is_refused_with_the_limit_and_its_option(writers: dict[str, Writer]) -> None:
-    with served(writers, rows=4, total_length=1000, prompt_length=10) as made:
+    with served(writers, rows=4, total_length=1000, prompt_length=12) as made:
         assert "--rows" in made.refused(n=5, max_tokens=1)["message"]
         assert "--rows" in made.refused(prompt=["a"] * 5, max_tokens=1)["message"]
         assert "--total-length" in made.refused(n=3, max_tokens=400)["message"]
-        assert "--prompt-length" in made.refused(prompt=["abcdef", "abcdef"], max_tokens=1)["message"]
+        assert "--prompt-length" in made.refused(prompt=["abcdef", "abcdefg"], max_tokens=1)["message"]
+        assert "--total-length" in made.refused(max_tokens=100, logprobs=10)["message"]
+        assert "--total-length" in made.refused(max_tokens=1, logprobs=20, echo=True, n=4, prompt="a" * 12)["message"]
         assert made.post(n=4, max_tokens=250, prompt="a" * 10)["usage"]["completion_tokens"] == 1000
 
 

@@ -151,17 +151,12 @@ class Server:
         Raises:
             RequestError: with the limit.
         """
+        config = self._config
         limits = (
-            (
-                "prompt",
-                "The prompts together",
-                wanted.length,
-                self._config.prompt_length,
-                "characters",
-                "--prompt-length",
-            ),
-            ("n", "n (or best_of) times the prompts", wanted.rows, self._config.rows, "texts", "--rows"),
-            ("max_tokens", "n x max_tokens", wanted.most, self._config.total_length, "characters", "--total-length"),
+            ("prompt", "The prompts together", wanted.length, config.prompt_length, "characters", "--prompt-length"),
+            ("n", "n (or best_of) times the prompts", wanted.rows, config.rows, "texts", "--rows"),
+            ("max_tokens", "n x max_tokens", wanted.most, config.total_length, "characters", "--total-length"),
+            ("logprobs", "All log-probabilities", wanted.entries, config.total_length, "numbers", "--total-length"),
         )
         for param, what, got, most, unit, option in limits:
             if got > most:

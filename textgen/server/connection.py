@@ -8,12 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LEAST = 4096
 """Bytes a second that a client must take of what is left of an answer."""
+
+
+class _Counted:
+    """A transport that counts what is written to it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.written = 0
+
+    def write(self, data: bytes) -> None:
+        self.written += len(data)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class Connection(H11Protocol):
@@ -23,12 +38,13 @@ class Connection(H11Protocol):
     most: int = 2048
     _timer: asyncio.TimerHandle | None = None
     _idle_since: float = 0.0
-    _buffered: int = 0
+    _taken: int = -1
     _flushed_by: float = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to watch the connection; one too many is closed at once."""
-        super().connection_made(transport)
+        self._counted = _Counted(transport)
+        super().connection_made(cast(asyncio.Transport, self._counted))
         if len(self.connections) > 2 * self.most:
             transport.abort()
             return
@@ -51,13 +67,14 @@ class Connection(H11Protocol):
         """Cuts the connection if nothing has moved since the last look."""
         now, size = time.monotonic(), self.transport.get_write_buffer_size()
         busy = self.cycle is not None and not self.cycle.response_complete
-        stuck = size > 0 and busy and size >= self._buffered > 0
+        taken = self._counted.written - size
+        stuck = size > 0 and busy and taken == self._taken
         unread = size > 0 and not busy and now > self._flushed_by
         silent = size == 0 and not busy and now - self._idle_since > self.patience
         if stuck or unread or silent:
             self.transport.abort()
             return
-        self._buffered = size
+        self._taken = taken if size else -1
         self._timer = self.loop.call_later(self.patience / 2, self._look)
 
 

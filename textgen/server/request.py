@@ -23,7 +23,8 @@ from textgen.server.errors import NAMES, RequestError
 _OTHERWISE = ("max_new_tokens", "logit_bias", "temperature", "top_p", "stop", "seed")
 _SEEDS = 2**63
 
-MOST_LOGPROBS, MOST_TEXTS, MOST_STOPS, LONGEST_STOP, LONGEST_PATTERN = 20, 128, 16, 500, 2000
+MOST_LOGPROBS, MOST_TEXTS, MOST_STOPS = 20, 128, 16
+LONGEST_STOP, LONGEST_PATTERN, LONGEST_LABEL = 500, 2000, 1000
 """Limits of single requests that keep their cost in proportion to their length."""
 
 CONTROLS = tuple(name for name in SamplingConfig.declared if name not in ("max_new_tokens", "logit_bias"))
@@ -186,6 +187,13 @@ class CompletionRequest:
         return self.best_of * len(self.prompts)
 
     @property
+    def entries(self) -> int:
+        """The most log-probabilities to return."""
+        if self.logprobs is None:
+            return 0
+        return (self.logprobs + 1) * (self.most + (self.length * self.n if self.echo else 0))
+
+    @property
     def most(self) -> int:
         """The most characters to write."""
         longest = self.controls.get("max_new_tokens", _LENGTH.default)
@@ -262,7 +270,7 @@ def refuse_unknown(values: Mapping[str, Any], known: Sequence[str]) -> None:
     """
     for name in values:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+            close = difflib.get_close_matches(name[:100], known, n=1)
             remedy = f"Did you mean {close[0]!r}?" if close else "Leave it out; /openapi.json lists what there is."
             message = f"{name[:100]!r} is not known here. {remedy}"
             raise RequestError(400, message, param=name[:100], code="unknown_field")
@@ -298,7 +306,7 @@ def _check_texts(name: str, value: Any) -> None:
         raise _wrong(name, SamplingConfig.declared[name].allowed, value)
     if name in ("stop", "contains") and len(texts) > MOST_STOPS:
         raise _wrong(name, f"at most {MOST_STOPS} texts", f"{len(texts):,}")
-    longest = {"stop": LONGEST_STOP, "match": LONGEST_PATTERN}.get(name)
+    longest = {"stop": LONGEST_STOP, "match": LONGEST_PATTERN, "label": LONGEST_LABEL}.get(name)
     if longest is not None and any(len(each) > longest for each in texts):
         raise _wrong(name, f"of at most {longest:,} characters", f"{max(map(len, texts)):,}")
 
