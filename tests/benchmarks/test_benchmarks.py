@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_models import random_writer
 
 from benchmarks import (
     against,
@@ -27,16 +28,18 @@ from benchmarks import (
     page,
     quality,
     recipe,
+    restore,
     sample_speed,
     serve,
     train_speed,
 )
 from benchmarks.texts import TEXTS, Text
+from textgen.corpus.tokenizer import CharTokenizer
 from textgen.training.shards import MEASURED
 
 PROGRAMS = {
     module.__name__.split(".")[-1]: module
-    for module in (cells, cores, exits, gpu, memory, page, quality, recipe, sample_speed, serve, train_speed)
+    for module in (cells, cores, exits, gpu, memory, page, quality, recipe, restore, sample_speed, serve, train_speed)
 }
 
 
@@ -52,6 +55,15 @@ def test_no_benchmark_is_left_out() -> None:
     assert programs == {*PROGRAMS, "against"}
 
 
+def untrained_runs(arguments: Any, *_: object) -> dict[str, Any]:
+    """What the benchmark of restoring trains, untrained."""
+    tokenizer = CharTokenizer.from_text(Path(arguments.text).read_text())
+    return {
+        name: random_writer(tokenizer, units=8, sides=sides)
+        for name, sides in (("forward", "forwards"), ("both", "both"))
+    }
+
+
 def leave_out_the_slowest(name: str, patch: pytest.MonkeyPatch) -> None:
     """Fewer contenders, idle cores, and a process that leaves at once in place of one that trains."""
     contenders = [f"textgen {harness.DEFAULT_CELL} float32"]
@@ -61,6 +73,7 @@ def leave_out_the_slowest(name: str, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(gpu, "CELLS", (harness.DEFAULT_CELL,))
     patch.setattr(gpu, "CONTENDERS", (f"textgen {harness.DEFAULT_CELL}",))
     patch.setattr(gpu, "PARTS", ("losses", "speed"))
+    patch.setattr(restore, "_runs", untrained_runs)
     writers, scoring, matching = sample_speed.WRITERS, ("textgen-score lstm",), sample_speed.MATCHING
     for names, wanted in {"ONE": writers, "MANY": writers, "SCORING": scoring}.items():
         patch.setattr(sample_speed, names, wanted)
@@ -86,6 +99,7 @@ def test_a_benchmark_prints_a_figure_or_a_word_in_each_row_and_names_the_default
         leave_out_the_slowest(name, monkeypatch)
     cells = f"lstm,{harness.DEFAULT_CELL}" if complete else harness.DEFAULT_CELL
     given = {"cells": [text, "--cells", cells], "quality": [text], "exits": [text]}
+    given["restore"] = [text, *["--no-peer"] * (not complete)]
     out = tmp_path / "out.json"
     PROGRAMS[name].main([*given.get(name, []), "--smoke", "--out", str(out)])
     printed = capsys.readouterr().out

@@ -96,6 +96,6 @@ def test_sample_writes_towards_an_ending(writer: Writer) -> None:
     assert done.err == "(poems, --seed 3)\n"
     (first, _) = map(json.loads, judge(run(*line, "--json")).out.splitlines())
     assert (first["text"], first["finish_reason"]) == (found[0].text, "ending")
-    assert "Give a prompt, too." in judge(run("sample", "--ending", "a"), 1).err
+    assert "Give a prompt, too, or train" in judge(run("sample", "--ending", "a"), 1).err
     assert "--until must be left out" in judge(run(*line, "--until", "line"), 1).err
     assert "--logprobs and --ending cannot be given together" in judge(run(*line, "--json", "--logprobs", "1"), 2).err

@@ -123,6 +123,8 @@ def scripted_writer(engine: Scripted) -> Any:
     """What is needed of a writer to fill gaps with a scripted network of running text."""
     return SimpleNamespace(
         engine=engine,
+        backward=None,
+        joint=None,
         tokenizer=engine.tokenizer,
         reading=CorpusConfig(),
         as_trained=lambda text: text,

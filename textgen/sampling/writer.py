@@ -373,7 +373,7 @@ class Writer:
 
         Args:
             ending: how each text ends.
-            prompt: how each begins.
+            prompt: how each begins; without one a model of both sides writes from the ending to the beginning.
             count: the number of texts, in [1, 65536]; text k depends on the seed and k alone.
             **controls: as for `generate`, without constraints and what says where a text ends; at most
                 `max_new_tokens` characters come before the ending.
@@ -382,7 +382,7 @@ class Writer:
             The texts, which have the ending and not the prompt in `text`.
 
         Raises:
-            ConfigError: there is no prompt, the ending is empty, or a control is not possible.
+            ConfigError: there is no prompt for a model of one side, the ending is empty, or a control is not possible.
             UnknownCharacterError: the texts hold characters that the model never saw, and `unknown` refuses them.
 
         Example:

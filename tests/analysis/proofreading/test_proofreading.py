@@ -351,3 +351,42 @@ def test_the_page_holds_what_was_found(reciter: Writer, tmp_path: Path) -> None:
     ids = unpacked(side["alternatives"]).reshape(len(text), -1)
     assert ALPHABET.characters[ids[9, 0]] == "a"
     assert "&lt;sea&gt;" in page
+
+
+@given(st.text(alphabet="abc", min_size=1, max_size=8), st.data())
+def test_a_settled_edit_makes_the_same_text_and_equal_ones_are_one(text: str, data: st.DataObject) -> None:
+    ids = SMALL.encode(text)
+    edits = all_edits(ids)
+    which = data.draw(st.integers(0, len(edits) - 1))
+    settled = edits.settled(ids)
+    assert settled.applied(ids, which).tolist() == edits.applied(ids, which).tolist()
+    same = [n for n in range(len(edits)) if edits.applied(ids, n).tolist() == edits.applied(ids, which).tolist()]
+    alike = [n for n in same if edits.kinds[n] == edits.kinds[which] and edits.kinds[n] in (1, 2)]
+    assert len({int(settled.places[n]) for n in alike}) <= 1
+
+
+def test_both_sides_have_a_say() -> None:
+    writer = random_writer(SMALL, units=12, seed=3, sides="both")
+    text = "".join(np.random.default_rng(7).choice(list("abcde"), 100))
+    proof = proofread(writer, text, threshold=0.1, passes=1, reach=200)
+    assert [each.title for each in proof.verdicts] == [
+        "most likely after what stands before",
+        "most likely before what stands behind",
+    ]
+    assert writer.weights.backward is not None
+    turned = Writer(config=writer.config.forwards, weights=writer.weights.backward, tokenizer=SMALL)
+    scored = turned.score(text[::-1])
+    np.testing.assert_allclose(proof.verdicts[1].logprobs[::-1], scored.logprobs, atol=1e-3)
+    sure = max(proof.findings, key=lambda each: each.probability)
+    changed = fixed(text, [sure])
+    gains = [
+        each.score(second).nats - each.score(first).nats
+        for each, first, second in (
+            (writer, changed + "\n", text + "\n"),
+            (turned, changed[::-1] + "\n", text[::-1] + "\n"),
+        )
+    ]
+    odds = sum(gains) / 2 + log_priors(ProofConfig(), 6)[KINDS.index(sure.kind)]
+    # Other edits near it may compete, so that the probability is at most that of the odds.
+    assert sure.probability <= 1 / (1 + math.exp(-odds)) + 1e-3
+    assert sure.probability > 0.5

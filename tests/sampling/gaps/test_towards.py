@@ -92,7 +92,7 @@ def test_the_likeliest_text_is_the_same_for_every_seed(writer: Writer) -> None:
     ("arguments", "sentence"),
     [
         ({"ending": ""}, "ending must be a text of at least one character"),
-        ({"prompt": ""}, "Give a prompt, too."),
+        ({"prompt": ""}, "Give a prompt, too, or train a run with textgen train --sides both"),
         ({"count": 0}, r"count must be a whole number in \[1, 65536\]"),
         ({"stop": "a"}, "stop must be left out where a text is written towards an ending"),
         ({"match": "a+"}, "match must be left out"),
@@ -103,3 +103,27 @@ def test_the_likeliest_text_is_the_same_for_every_seed(writer: Writer) -> None:
 def test_what_is_not_possible_is_refused(writer: Writer, arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises((ConfigError, UnknownCharacterError), match=sentence):
         writer.generate_towards(**{"ending": "jig", "prompt": "abc", **arguments})
+
+
+def test_without_a_prompt_a_model_of_both_sides_writes_backwards() -> None:
+    writer = random_writer(TOKENIZER, units=12, seed=3, sides="both")
+    assert writer.backward is not None and writer.weights.backward is not None
+    turned = Writer(config=writer.config.forwards, weights=writer.weights.backward, tokenizer=TOKENIZER)
+    controls: dict[str, Any] = {"max_new_tokens": 40, "seed": 3, "top_k": 6}
+    found = writer.generate_towards("jig", count=2, **controls)
+    expected = turned.generate_many("\ngij", count=2, **controls)
+    assert [each.text for each in found] == [each.text[::-1] + "jig" for each in expected]
+    assert {(each.prompt, each.finish_reason, each.seed) for each in found} == {("", "ending", 3)}
+    (line,) = writer.generate_towards("jig", until="line", max_new_tokens=0, seed=1)
+    assert line.text.startswith("\n")
+    assert line.text.endswith("jig")
+
+
+def test_a_record_is_written_backwards_to_its_beginning() -> None:
+    tokenizer = CharTokenizer("abcde", has_end=True)
+    writer = random_writer(tokenizer, units=8, sides="both")
+    assert writer.weights.backward is not None
+    turned = Writer(config=writer.config.forwards, weights=writer.weights.backward, tokenizer=tokenizer)
+    found = writer.generate_towards("ace", count=5, seed=2, max_new_tokens=300)
+    expected = turned.generate_many("eca", count=5, seed=2, max_new_tokens=300)
+    assert [each.text for each in found] == [each.text[::-1] + "ace" for each in expected]

@@ -83,7 +83,7 @@ def propose(text: PlacedText, own: Array, likeliest: Likeliest, priors: Array, a
         if kind == 0:
             chosen &= found != ids[here, None]
         else:
-            # One more of the same is put at the end of a run of them.
+            # One more of the same is put before a run of them.
             chosen &= found != np.append(previous, ids[-1])[here, None]
         rows, columns = np.nonzero(chosen)
         parts.append(Edits.of_kind(kind, here[rows], found[rows, columns][:, None]))

@@ -61,6 +61,26 @@ class Edits:
         keys = np.column_stack([self.places, self.kinds, self.put])
         return self.take(np.unique(keys, axis=0, return_index=True)[1])
 
+    def settled(self, ids: Ids) -> Edits:
+        """The same, where an edit of a run of equal ids may stand in several places: before the run, or at its last.
+
+        >>> ids = np.array([5, 7, 7, 6])
+        >>> Edits.of_kind(2, np.array([3]), np.array([[7]])).settled(ids).places.tolist()
+        [1]
+        >>> Edits.of_kind(1, np.array([1]), np.empty((1, 0), np.intp)).settled(ids).places.tolist()
+        [2]
+        """
+        changes = np.flatnonzero(np.diff(ids.astype(np.intp)))
+        starts, stops = np.append(0, changes + 1), np.append(changes, len(ids) - 1)
+        run = np.repeat(np.arange(len(starts)), stops - starts + 1)
+        places = self.places.copy()
+        added = (self.kinds == 2) & (places > 0)
+        added[added] = ids[places[added] - 1] == self.put[added, 0]
+        places[added] = starts[run[places[added] - 1]]
+        dropped = self.kinds == 1
+        places[dropped] = stops[run[places[dropped]]]
+        return Edits(places, self.kinds, self.taken, self.put, self.count)
+
     def reversed(self, length: int) -> Edits:
         """The same edits of the same text of `length` ids read from right to left."""
         put = self.put.copy()

@@ -33,6 +33,9 @@ Progress = Callable[[int, int], None]
 _FLOOR = -3.0
 """The logarithm of the odds below which an edit is dropped after a few characters."""
 
+_SIDES = 0.5
+"""The weight of the gain that each side finds."""
+
 LEAST = 0.05
 """The least probability with which a place is noted."""
 
@@ -246,6 +249,21 @@ class _Reading:
         if not number:
             self.verdicts.append(_verdict("most likely after what stands before", text, length, own, likeliest))
         edits = propose(text, own, likeliest, self._priors, self._allowed)
+        backward = self._writer.backward
+        if backward is not None:
+            mirrored = text.mirrored()
+            other = TextReader(
+                backward, mirrored.ids, before=mirrored.before, after=mirrored.after, labels=self._labels
+            )
+            other_own, other_likeliest = _likeliest(other, len(text.ids), self._config.candidates)
+            if not number:
+                found = _verdict(
+                    "most likely before what stands behind", mirrored, length, other_own, other_likeliest, behind=False
+                )
+                self.verdicts.append(found)
+            proposed = propose(mirrored, other_own, other_likeliest, self._priors, self._allowed)
+            proposed = proposed.reversed(len(text.ids)).settled(text.ids)
+            edits = Edits.join([edits, proposed]).distinct()
         priors = self._priors[edits.kinds]
         report = None
         if self._progress is not None:
@@ -254,6 +272,12 @@ class _Reading:
         if not len(edits):
             return edits, priors
         gains = reader.gains(edits, own, reach=self._config.reach, floor=_FLOOR - priors, progress=report)
+        if backward is not None:
+            kept = gains > -np.inf
+            edits, priors, gains = edits.take(kept), priors[kept], gains[kept]
+            mirrored_edits = edits.reversed(len(text.ids))
+            others = other.gains(mirrored_edits, other_own, reach=self._config.reach, floor=_FLOOR - priors)
+            gains = _SIDES * (gains + others)
         return edits, gains + priors
 
     def _finding(
@@ -274,10 +298,12 @@ class _Reading:
         )
 
 
-def _verdict(title: str, text: PlacedText, length: int, own: Array, likeliest: Likeliest) -> Verdict:
+def _verdict(
+    title: str, text: PlacedText, length: int, own: Array, likeliest: Likeliest, *, behind: bool = True
+) -> Verdict:
     """What a side says about the characters of the text itself."""
     # What stands behind the text has a position in it where that is its last line break.
-    origins = np.append(text.origins, [text.end] * (text.end < length)).astype(np.intp)
+    origins = np.append(text.origins, [text.end] * (behind and text.end < length)).astype(np.intp)
     size = len(origins)
     order = np.argsort(-likeliest.logprobs[:size], axis=1, kind="stable")
     logprobs, ids, logs = np.zeros(length), *np.zeros((2, length, order.shape[1]))

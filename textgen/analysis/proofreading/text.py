@@ -41,6 +41,12 @@ class PlacedText:
     after: Ids
     end: int
 
+    def mirrored(self) -> PlacedText:
+        """The text from right to left."""
+        return PlacedText(
+            self.ids[::-1], self.origins[::-1], self.fixed[::-1], self.after[::-1], self.before[::-1], self.end
+        )
+
     def applied(self, edits: Edits) -> PlacedText:
         """The text with edits that do not touch each other; what they put there is fixed."""
         ids, origins, fixed, done = [], [], [], 0

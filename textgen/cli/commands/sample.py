@@ -149,7 +149,8 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     beginning of each. A record ends where the model ends it, or after --length characters.
 
     With --ending the text is written from the prompt to this ending: of many ways to write its last characters, one is
-    drawn after which the ending follows well. At most --length characters come before it.
+    drawn after which the ending follows well. At most --length characters come before it. Without a prompt a run with
+    both sides (textgen train --sides both) writes backwards from the ending, with --until line to a line's beginning.
 
     With --html the tunes of a run on tunes (textgen train FILE --records tunes) are also written to a page of one file
     that draws them as notation, plays them, and saves each as an ABC or a MIDI file; it needs no network. What is not

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import FillConfig, plain, require
+from textgen.engine import Engine
 from textgen.sampling.banned import banned_ids
 from textgen.sampling.gaps.drafts import Drafts, Fills
 from textgen.sampling.gaps.encoding import EncodedGaps, encode_gaps
 from textgen.sampling.gaps.markers import GappedText, parse_gaps
-from textgen.sampling.gaps.search import draw_fillings, search, weigh
+from textgen.sampling.gaps.search import draw_fillings, reached, search, weigh
+from textgen.sampling.gaps.sides import Judged, Sides
 from textgen.sampling.labels import labels_of
 
 if TYPE_CHECKING:
@@ -111,6 +113,7 @@ class _Gaps:
         if tokenizer.end_id is not None:
             self._allowed[tokenizer.end_id] = False
         self._end = tokenizer.end_id
+        self._writer = writer
         self._engine, self._labels = writer.engine, labels_of(writer, config.label)
         self._encoded, self._config, self._width = encoded, config, width
 
@@ -119,28 +122,67 @@ class _Gaps:
         found, before = [], self._encoded.start
         for number, (first, last) in enumerate(groups(self._encoded)):
             seed = self._config.seed
-            drafts = Drafts.begin(self._engine, before[-_BEFORE:], self._labels)
+            gaps, start = range(first, last), before[-_BEFORE:]
+            drafts = Drafts.begin(self._engine, start, self._labels)
             if seed is None:
-                ranked = self._search(drafts, range(first, last))
+                ranked = self._from_both_sides(self._search(drafts, gaps), start, gaps)
                 chosen = 0
             else:
-                ranked = self._draw(drafts, range(first, last), _generator(seed, 0, number))
+                ranked = self._draw(drafts, gaps, start, _generator(seed, 0, number))
                 chosen = _drawn(ranked, seed, number, 0)
             for ids, behind in zip(ranked.fills[chosen], self._encoded.behind[first:last], strict=True):
                 before = np.concatenate([before, np.array(ids, before.dtype), behind])
             found.append(ranked)
         return found
 
-    def _search(self, drafts: Drafts, gaps: range) -> _Ranked:
+    def _search(self, drafts: Drafts, gaps: range) -> Drafts:
+        """The best fillings of a group by what the forward network says."""
         for n in gaps:
             near = self._behind(n)[0]
             if n > gaps.start:
                 drafts = drafts.read(self._engine, self._behind(n - 1)[1], scored=False)
             gap = self._encoded.gaps[n]
             drafts = search(self._engine, drafts, gap, near, allowed=self._allowed, width=self._width)
-        return _Ranked(drafts.fills, _normalised(drafts.scores))
+        return drafts
 
-    def _draw(self, drafts: Drafts, gaps: range, generator: np.random.Generator) -> _Ranked:
+    def _from_both_sides(self, drafts: Drafts, before: Ids, gaps: range) -> _Ranked:
+        """The best fillings of a group by what all networks say, as far as there are some for both sides."""
+        sides = self._sides(before, gaps)
+        if sides is None:
+            return _Ranked(drafts.fills, _normalised(drafts.scores))
+        # From the right only the last gap is filled: what stands behind the others is not known yet.
+        *rest, _ = drafts.fills[0]
+        middle, _ = self._between([*rest, ()], gaps)
+        found = sides.fill_backwards(self._encoded.gaps[gaps[-1]], middle, allowed=self._allowed, width=self._width)
+        fills = list(dict.fromkeys([*drafts.fills, *((*rest, each) for each in found)]))
+        scores = self._judged(sides, fills, gaps).scores
+        order = np.argsort(-scores, kind="stable")[: self._width]
+        return _Ranked([fills[row] for row in order.tolist()], _normalised(scores[order]))
+
+    def _sides(self, before: Ids, gaps: range) -> Sides | None:
+        """Both sides of a group of gaps; None for a model of one side."""
+        backward, joint, engine = self._writer.backward, self._writer.joint, self._engine
+        if backward is None or joint is None or not isinstance(engine, Engine) or not self._config.reach:
+            return None
+        after, reach = self._encoded.behind[gaps[-1]][:_BEFORE], self._config.reach
+        return Sides(engine, backward, joint, before=before, after=after, reach=reach, labels=self._labels)
+
+    def _judged(self, sides: Sides, fills: Sequence[Fills], gaps: range) -> Judged:
+        """What both sides say of fillings of a group."""
+        texts, filled = zip(*(self._between(each, gaps) for each in fills), strict=True)
+        return sides.judge(texts, filled)
+
+    def _between(self, fills: Sequence[tuple[int, ...]], gaps: range) -> tuple[Ids, NDArray[np.bool_]]:
+        """The ids from the first to the last gap of a group, both included, and which of them are fillings."""
+        ids: list[Ids] = []
+        filled: list[NDArray[np.bool_]] = []
+        for n, own in zip(gaps, fills, strict=True):
+            behind = self._encoded.behind[n][: 0 if n == gaps[-1] else None]
+            ids += [np.array(own, behind.dtype), behind]
+            filled += [np.ones(len(own), np.bool_), np.zeros(len(behind), np.bool_)]
+        return np.concatenate(ids), np.concatenate(filled)
+
+    def _draw(self, drafts: Drafts, gaps: range, start: Ids, generator: np.random.Generator) -> _Ranked:
         """Weighed fillings; those of each further gap go on with what is drawn from these, as particle filters do."""
         number, temperature = self._width * _DRAWN, self._config.temperature
         counts, logs = np.array([number]), np.zeros(drafts.rows)
@@ -163,15 +205,18 @@ class _Gaps:
             )
             drafts, logs = weigh(found, drawn, begun.scores, temperature)
             logs = _normalised(logs)
+        sides = self._sides(start, gaps)
+        if sides is not None:
+            # What the fillings were weighed by is replaced by what all networks say.
+            judged = self._judged(sides, drafts.fills, gaps)
+            logs = _normalised(logs + (judged.scores - judged.forwards) / temperature)
         return _Ranked(drafts.fills, logs)
 
     def _behind(self, gap: int) -> tuple[Ids, Ids]:
         """What stands behind a gap: the part that counts, up to a record's end, and the part that is only read."""
-        ids, reach = self._encoded.behind[gap], self._config.reach
-        if self._end is not None:
-            ends = np.flatnonzero(ids[:reach] == self._end)
-            reach = int(ends[0]) + 1 if len(ends) else reach
-        return ids[:reach], ids[reach:]
+        ids = self._encoded.behind[gap]
+        near = reached(ids, self._config.reach, self._end)
+        return near, ids[len(near) :]
 
 
 def groups(encoded: EncodedGaps) -> list[tuple[int, int]]:

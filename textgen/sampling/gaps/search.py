@@ -140,6 +140,16 @@ def follow(engine: Network, ended: Sequence[Drafts], behind: Ids, width: int) ->
     return Drafts.join(list(ended))
 
 
+def reached(ids: Ids, reach: int, end: int | None) -> Ids:
+    """The first `reach` ids, or those up to the end of a record and with it, if that is less.
+
+    >>> reached(np.array([1, 2, 9, 3]), 9, 9).tolist(), reached(np.array([1, 2, 9, 3]), 2, 9).tolist()
+    ([1, 2, 9], [1, 2])
+    """
+    ends = np.flatnonzero(ids[:reach] == end) if end is not None else ids[:0]
+    return ids[: int(ends[0]) + 1 if len(ends) else reach]
+
+
 def _kept(scores: Array, lengths: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """The rows to keep, ascending: the best, half of them of all lengths, the others of each."""
     if count >= len(scores):

@@ -1,4 +1,6 @@
-"""Writes a text that comes to a given ending: from a prompt until the ending follows.
+"""Writes a text that comes to a given ending: backwards from it, or from a prompt until the ending follows.
+
+A model of both sides writes backwards what comes before an ending, as any model writes what comes after a prompt.
 
 Between a prompt and the ending a text is written forwards. Its last characters are written many times over, and of all
 places in all of these one is drawn, by how well the ending follows there (importance sampling).
@@ -23,8 +25,10 @@ from textgen.sampling.gaps.drafts import Drafts
 from textgen.sampling.gaps.search import follow
 from textgen.sampling.labels import labels_of
 from textgen.sampling.sample import Sample
+from textgen.sampling.sampler import write_samples
 
 if TYPE_CHECKING:
+    from textgen.engine import Engine
     from textgen.sampling.writer import Writer
 
 Ids = NDArray[Any]
@@ -53,19 +57,38 @@ def write_towards(
     require(isinstance(count, int) and 1 <= count <= 65_536, "count", "a whole number in [1, 65536]", count)
     ending, prompt = writer.as_trained(ending), writer.as_trained(prompt)
     require(ending != "", "ending", "a text of at least one character", ending)
-    for name in (*config.constraints, *_FORWARDS_ONLY):
+    backwards = writer.backward if not prompt else None
+    # Backwards, a text begins at the beginning of a line as it ends at the end of one forwards.
+    for name in (*config.constraints, *(each for each in _FORWARDS_ONLY if backwards is None or each != "until")):
         if getattr(config, name) != config.declared[name].default:
             raise ConfigError(
                 f"{name} must be left out where a text is written towards an ending. Choose one of the two.",
                 field=name,
             )
+    if backwards is not None:
+        return _write_backwards(writer, backwards, ending, config, count)
     if not prompt:
         raise ConfigError(
             "An ending without a prompt needs a run that writes backwards, and this one only writes forwards. Give a "
-            "prompt, too."
+            "prompt, too, or train a run with textgen train --sides both"
         )
     config = config.replace(seed=secrets.randbits(32) if config.seed is None else config.seed)
     return _Between(writer, prompt, ending, config).write(count)
+
+
+def _write_backwards(writer: Writer, backward: Engine, ending: str, config: SamplingConfig, count: int) -> list[Sample]:
+    """Texts that are written from the ending to their beginning."""
+    turned = ending[::-1]
+    if not writer.tokenizer.has_end:
+        # The end of a text is what stands for the beginning of one, too.
+        end = writer.tokenizer.decode(context_ids(writer.tokenizer, np.empty(0, writer.tokenizer.dtype)))
+        turned = turned if ending.endswith(end) else end + turned
+    labels = labels_of(writer, config.label)
+    samples = write_samples(backward, writer.tokenizer, turned, config, count=count, labels=labels)
+    return [
+        dataclasses.replace(each, text=each.text[::-1] + ending, prompt="", finish_reason="ending", config=each.config)
+        for each in samples
+    ]
 
 
 class _Between:

@@ -1,0 +1,125 @@
+"""Filling gaps with a model of both sides, against an exhaustive search by what its three heads say."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from small_models import random_writer, slow_logits
+
+from textgen.corpus.tokenizer import CharTokenizer
+from textgen.engine.sides import read_sides
+from textgen.sampling.gaps.sides import BACKWARDS, FORWARDS, JOINT, Sides
+from textgen.sampling.writer import Writer
+
+SMALL = CharTokenizer("\nabcde")
+BEFORE, AFTER = np.array([0, 1, 2, 3], np.uint8), np.array([4, 2, 5, 0], np.uint8)
+
+
+@pytest.fixture(scope="module")
+def writer() -> Writer:
+    return random_writer(SMALL, units=12, seed=3, sides="both")
+
+
+def sides(writer: Writer, reach: int = 99) -> Sides:
+    assert writer.backward is not None and writer.joint is not None
+    return Sides(writer.engine, writer.backward, writer.joint, before=BEFORE, after=AFTER, reach=reach)  # type: ignore[arg-type]
+
+
+def slow_logprob(writer: Writer, ids: list[int], *, backwards: bool = False) -> float:
+    weights = writer.weights.backward if backwards else writer.weights
+    assert weights is not None
+    logits = slow_logits(writer.config.forwards, weights, np.array(ids[:-1]))
+    logprobs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    return float(logprobs[np.arange(len(ids) - 1), ids[1:]].sum())
+
+
+def slow_joint(writer: Writer, middle: tuple[int, ...]) -> float:
+    """The sum of what the joint head says of each id of `middle`."""
+    assert writer.backward is not None and writer.joint is not None
+    found = read_sides(
+        writer.engine,
+        writer.backward,
+        writer.joint,
+        np.array(middle),
+        before=BEFORE,
+        after=AFTER,  # type: ignore[arg-type]
+    )
+    return float(found.joint[np.arange(len(middle)), list(middle)].sum())
+
+
+@pytest.mark.parametrize("middle", [(2,), (3, 4), (1, 1, 5)])
+def test_the_three_heads_say_what_they_say_of_the_whole_text(writer: Writer, middle: tuple[int, ...]) -> None:
+    judged = sides(writer).judge([np.array(middle)], [np.ones(len(middle), np.bool_)])
+    whole = [*BEFORE.tolist(), *middle, *AFTER.tolist()]
+    left = slow_logprob(writer, whole) - slow_logprob(writer, BEFORE.tolist())
+    right = slow_logprob(writer, whole[::-1], backwards=True)
+    right -= slow_logprob(writer, AFTER[::-1].tolist(), backwards=True)
+    assert judged.forwards[0] == pytest.approx(left, abs=2e-4)
+    assert judged.backwards[0] == pytest.approx(right, abs=2e-4)
+    assert judged.joint[0] == pytest.approx(slow_joint(writer, middle), abs=2e-4)
+    scores = FORWARDS * judged.forwards + BACKWARDS * judged.backwards + JOINT * judged.joint
+    np.testing.assert_allclose(judged.scores, scores)
+
+
+def test_only_what_is_in_reach_counts_and_only_fillings_for_the_joint_head(writer: Writer) -> None:
+    texts = [np.array([2, 3, 4]), np.array([5, 3])]
+    filled = [np.array([True, False, True]), np.array([False, True])]
+    judged = sides(writer, reach=1).judge(texts, filled)
+    for n, text in enumerate(texts):
+        whole = [*BEFORE.tolist(), *text.tolist(), int(AFTER[0])]
+        left = slow_logprob(writer, whole) - slow_logprob(writer, BEFORE.tolist())
+        assert judged.forwards[n] == pytest.approx(left, abs=2e-4)
+    joint = read_sides(
+        writer.engine,  # type: ignore[arg-type]
+        writer.backward,  # type: ignore[arg-type]
+        writer.joint,  # type: ignore[arg-type]
+        texts[0],
+        before=BEFORE,
+        after=AFTER,
+    ).joint
+    assert judged.joint[0] == pytest.approx(float(joint[0, 2] + joint[2, 4]), abs=2e-4)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_the_best_fillings_are_those_of_an_exhaustive_search(writer: Writer, size: int) -> None:
+    middles = list(itertools.product(range(6), repeat=size))
+    scores = []
+    for middle in middles:
+        whole = [*BEFORE.tolist(), *middle, *AFTER.tolist()]
+        both = slow_logprob(writer, whole), slow_logprob(writer, whole[::-1], backwards=True)
+        scores.append(FORWARDS * both[0] + BACKWARDS * both[1] + JOINT * slow_joint(writer, middle))
+    logs = np.array(scores) - np.logaddexp.reduce(scores)
+    order = np.argsort(-logs)[:3].tolist()
+    # The text after the line break with which a text begins, and before the one with which it ends.
+    text = f"{SMALL.decode(BEFORE)}[{size}]{SMALL.decode(AFTER)}"
+    found = writer.fill(text, count=3, candidates=100)
+    assert [each.gaps[0] for each in found] == [SMALL.decode(np.array(middles[n])) for n in order]
+    assert [each.probability for each in found] == pytest.approx([math.exp(logs[n]) for n in order], rel=5e-3)
+
+
+def test_from_the_right_a_gap_is_filled_as_the_turned_text_from_the_left(writer: Writer) -> None:
+    turned = Writer(config=writer.config.forwards, weights=writer.weights.backward, tokenizer=SMALL)
+    from textgen.sampling.gaps.markers import Gap
+
+    found = sides(writer).fill_backwards(Gap(1, 2), np.array([3, 3]), allowed=np.ones(6, np.bool_), width=9)
+    text = [*BEFORE.tolist(), 3, 3][::-1]
+    expected = turned.fill(f"{SMALL.decode(AFTER[::-1])}[1-2]{SMALL.decode(np.array(text))}", count=9, candidates=9)
+    assert [SMALL.decode(np.array(each)) for each in found] == [each.gaps[0][::-1] for each in expected]
+
+
+def test_several_gaps_and_records_and_draws_are_filled(writer: Writer) -> None:
+    found = writer.fill("ab[1]cd[1-2]e", count=4)
+    assert found[0].probability >= found[-1].probability
+    assert sum(each.probability for each in writer.fill("ab[1]cd[1]e", count=1000)) == pytest.approx(1.0)
+    records = random_writer(CharTokenizer("abcde", has_end=True), units=8, sides="both")
+    assert {len(each.gaps[0]) for each in records.fill("ab[1]c", count=5)} == {1}
+    draws = writer.fill("ab[2]cd", count=3, sample=True, seed=4)
+    assert draws == writer.fill("ab[2]cd", count=3, sample=True, seed=4)
+
+
+def test_draws_have_the_probabilities_of_what_all_networks_say(writer: Writer) -> None:
+    expected = {each.gaps: each.probability for each in writer.fill("ab[1]cd", count=6)}
+    draws = writer.fill("ab[1]cd", count=800, sample=True, seed=3)
+    for gaps, probability in expected.items():
+        assert sum(each.gaps == gaps for each in draws) / 800 == pytest.approx(probability, abs=0.06)

@@ -1,0 +1,135 @@
+"""Judges fillings from both sides, by a run with a network for each and a head on both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.engine import Engine
+from textgen.engine.sides import JointHead
+from textgen.engine.state import State
+from textgen.sampling.gaps.drafts import Drafts
+from textgen.sampling.gaps.markers import Gap
+from textgen.sampling.gaps.search import reached, search
+
+Array = NDArray[np.float64]
+Ids = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+FORWARDS, BACKWARDS, JOINT = 0.4, 0.4, 0.2
+"""The weights of the log-probabilities by which fillings are ranked."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The log-probabilities of fillings, each `(fillings,)`.
+
+    Args:
+        forwards: of the fillings and of what stands behind them, read from the left.
+        backwards: of the fillings and of what stands before them, read from the right.
+        joint: the sum, over all characters of the fillings, of that of each given all others.
+    """
+
+    forwards: Array
+    backwards: Array
+    joint: Array
+
+    @property
+    def scores(self) -> Array:
+        """What fillings are ranked by."""
+        return FORWARDS * self.forwards + BACKWARDS * self.backwards + JOINT * self.joint
+
+
+class Sides:
+    """Both sides of a text, between which fillings stand.
+
+    Args:
+        forward: the network that reads forwards.
+        backward: the one that reads backwards.
+        joint: the head on both.
+        before: `(a,)`, at least one: what stands before the fillings.
+        after: `(b,)`, at least one: what stands behind them.
+        reach: how many characters of both count, up to the end of a record.
+        labels: `(labels,)`, the weights of the text's labels; None for none.
+    """
+
+    def __init__(
+        self,
+        forward: Engine,
+        backward: Engine,
+        joint: JointHead,
+        *,
+        before: Ids,
+        after: Ids,
+        reach: int,
+        labels: NDArray[np.float32] | None = None,
+    ) -> None:
+        self._reach, self._labels = reach, labels
+        self._forward, self._backward, self._joint = forward, backward, joint
+        self._before, self._after = before, after
+        self._states = _begun(forward, before, labels), _begun(backward, after[::-1], labels)
+
+    def fill_backwards(self, gap: Gap, middle: Ids, *, allowed: Mask, width: int) -> list[tuple[int, ...]]:
+        """The best fillings of a gap, by beam search from the right.
+
+        Args:
+            gap: the gap, behind which `after` stands.
+            middle: `(n,)`, what stands between `before` and the gap.
+            allowed: `(vocab,)`, which ids may stand in the gap.
+            width: of the beam.
+        """
+        begun = Drafts.begin(self._backward, self._after[::-1], self._labels)
+        ahead = reached(np.concatenate([self._before, middle])[::-1], self._reach, self._backward.end_id)
+        found = search(self._backward, begun, gap, ahead, allowed=allowed, width=width)
+        return [fills[-1][::-1] for fills in found.fills]
+
+    def judge(self, texts: Sequence[Ids], filled: Sequence[Mask]) -> Judged:
+        """The log-probabilities of texts between the sides.
+
+        Args:
+            texts: the ids of each, `(characters,)`: fillings, and what stands between them.
+            filled: which of them are fillings.
+        """
+        found = np.empty((3, len(texts)))
+        lengths = np.array([len(each) for each in texts])
+        for length in np.unique(lengths).tolist():
+            rows = np.flatnonzero(lengths == length)
+            ids = np.stack([texts[row] for row in rows.tolist()]).astype(np.intp).reshape(len(rows), length)
+            found[:, rows] = self._judge(ids, np.stack([filled[row] for row in rows.tolist()]))
+        return Judged(*found)
+
+    def _judge(self, ids: NDArray[np.intp], filled: Mask) -> tuple[Array, Array, Array]:
+        """The three log-probabilities of texts of one length, `(texts, characters)`."""
+        before, after, end = self._before.astype(np.intp), self._after.astype(np.intp), self._forward.end_id
+        size, length = ids.shape
+        outputs, logprobs = [], []
+        for engine, state, first, own, rest in (
+            (self._forward, self._states[0], before[-1], ids, reached(after, self._reach, end)),
+            (self._backward, self._states[1], after[0], ids[:, ::-1], reached(before[::-1], self._reach, end)),
+        ):
+            read = np.concatenate([np.full((size, 1), first), own, np.broadcast_to(rest, (size, len(rest)))], axis=1)
+            found, _ = engine.outputs(read[:, :-1], state.take([0] * size))
+            logits = engine.read_out(found).astype(np.float64)
+            logits -= logits.max(axis=-1, keepdims=True)
+            chosen = np.take_along_axis(logits, read[:, 1:, None], axis=-1)[..., 0]
+            chosen -= np.log(np.exp(logits).sum(axis=-1))
+            logprobs.append(chosen.sum(axis=1))
+            outputs.append(found[:, :length])
+        joint = np.zeros(size)
+        if length:
+            between = self._joint(outputs[0], outputs[1][:, ::-1])
+            own = np.take_along_axis(between, ids[..., None], axis=-1)[..., 0].astype(np.float64)
+            joint = np.where(filled, own, 0.0).sum(axis=1)
+        return logprobs[0], logprobs[1], joint
+
+
+def _begun(engine: Engine, ids: Ids, labels: NDArray[np.float32] | None) -> State:
+    """The state before the last of `ids` is read."""
+    state = engine.initial_state(1) if labels is None else engine.initial_state(1, labels=labels)
+    if len(ids) > 1:
+        _, state = engine.read(ids[None, :-1], state, last=True)
+    return state
