@@ -7,6 +7,7 @@ import pytest
 from small_models import random_writer
 
 import textgen
+from textgen.analysis.evaluation import composing
 from textgen.analysis.tunes import measure_tunes, read_tune
 from textgen.config import CorpusConfig
 from textgen.corpus import encode_corpus, open_corpus
@@ -57,12 +58,20 @@ def test_tunes_without_bars_and_repeats_have_no_shares_of_them() -> None:
     assert found.parsed == 1
 
 
+@pytest.fixture
+def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random model's tunes seldom end: 10 instead of the 200 that are judged."""
+    assert composing.SAMPLES == 200
+    monkeypatch.setattr(composing, "SAMPLES", 10)
+
+
+@pytest.mark.usefixtures("fewer")
 def test_an_evaluation_judges_samples_beside_the_held_out_tunes(writer: Writer) -> None:
     pytest.importorskip("pydivsufsort", reason="copies are looked for by the extra novelty")
     found = textgen.evaluate(writer, seed=5)
     tunes = found.tunes
     assert tunes is not None
-    assert tunes.samples.tunes == 200
+    assert tunes.samples.tunes == 10
     assert tunes.samples.parsed == 0
     held_out = [text for text in found_texts(writer) if text]
     assert tunes.given.tunes == len(held_out) > 1
@@ -74,6 +83,7 @@ def test_an_evaluation_judges_samples_beside_the_held_out_tunes(writer: Writer) 
     assert again == tunes
 
 
+@pytest.mark.usefixtures("fewer")
 def test_a_given_book_is_judged_too(writer: Writer) -> None:
     found = textgen.evaluate(writer, f"{HEAD}DE FG|D4|\n\nWords.\n\n{HEAD}DE F|D4|\n", seed=5, unknown="skip")
     assert found.tunes is not None

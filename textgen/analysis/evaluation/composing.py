@@ -22,8 +22,8 @@ from textgen.sampling.writer import Writer
 SAMPLES = 200
 """How many tunes a model writes to be judged by."""
 
-_LONGEST = 2_000
-"""Characters after which a tune that does not end is cut off."""
+_LONGEST = 500
+"""Characters after which a tune that does not end is cut off, or twice the longest given one's, whichever is more."""
 
 
 def judge_tunes(
@@ -45,12 +45,12 @@ def judge_tunes(
     """
     total = SAMPLES + 1
     progress(0, total)
-    config = SamplingConfig(seed=seed, max_new_tokens=_LONGEST)
+    given = _texts(writer, scored)
+    config = SamplingConfig(seed=seed, max_new_tokens=max(_LONGEST, 2 * max(map(len, given))))
     draws = draw_records(writer, config, SAMPLES, any_label=bool(writer.labels))
     draws.run()
     progress(SAMPLES, total)
     written = [sample.text for sample in draws.samples]
-    given = _texts(writer, scored)
     notes = []
     if writer.labels:
         notes.append("Each of the model's tunes has a label drawn as often as training tunes have it.")
