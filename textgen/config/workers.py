@@ -64,6 +64,9 @@ class WorkersConfig(Config):
         unit="seconds",
         help="Silence after which a worker counts as lost; then the others save and leave.",
     )
+    rejoin: bool = setting(
+        default=False, help="After a loss start again, wait for the lost worker, and go on from what is saved."
+    )
     start_timeout: float = setting(
         default=600.0, ge=1, le=1e6, unit="seconds", help="How long workers wait for one another at the start."
     )

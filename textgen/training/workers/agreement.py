@@ -13,7 +13,7 @@ from textgen.training.workers.team import Team
 
 Print = dict[str, Any]
 
-_OWN = ("workers", "worker", "start_timeout")
+_OWN = ("workers", "worker", "start_timeout", "rejoin")
 """Settings in which workers may differ."""
 _MACHINE = ("device", "shards", "precision", "epochs", "time", "save_every", "save_every_steps", "patience")
 """Settings that only worker 0's count of, in which others may differ."""
