@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from served import listening_server
@@ -28,7 +29,9 @@ def poems() -> str:
 def test_the_program_with_openais_client(poems: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("openai", reason="the tests with OpenAI's client need openai (group dev)")
     (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec(compile(program.replace(ADDRESS, poems), "docs/serving.md", "exec"), {})
+    names: dict[str, Any] = {}
+    exec(compile(program.replace(ADDRESS, poems), "docs/serving.md", "exec"), names)
+    names["client"].close()
     assert len(capsys.readouterr().out) > 450
 
 
