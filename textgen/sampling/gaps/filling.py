@@ -7,6 +7,7 @@ import itertools
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -154,9 +155,11 @@ class _Gaps:
         *rest, _ = drafts.fills[0]
         middle, _ = self._between([*rest, ()], gaps)
         found = sides.fill_backwards(self._encoded.gaps[gaps[-1]], middle, allowed=self._allowed, width=self._width)
-        fills = list(dict.fromkeys([*drafts.fills, *((*rest, each) for each in found)]))
+        # The best of one search, of the other, the second of each, ...: judging more takes longer than finding them.
+        turns = zip_longest(drafts.fills, ((*rest, each) for each in found))
+        fills = list(dict.fromkeys(each for pair in turns for each in pair if each is not None))[: self._width]
         scores = self._judged(sides, fills, gaps).scores
-        order = np.argsort(-scores, kind="stable")[: self._width]
+        order = np.argsort(-scores, kind="stable")
         return _Ranked([fills[row] for row in order.tolist()], _normalised(scores[order]))
 
     def _sides(self, before: Ids, gaps: range) -> Sides | None:
