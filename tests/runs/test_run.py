@@ -45,6 +45,7 @@ class TestTelling:
             "cell": "lstm",
             "layers": 1,
             "units": 8,
+            "sides": "forwards",
             "weights": CONFIG.weights,
             "epochs": 4.5,
             "steps": 90,

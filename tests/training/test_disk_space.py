@@ -41,6 +41,7 @@ SHAPES: list[dict[str, Any]] = [
     {"cell": "lstm", "layers": 3, "units": 96, "batch_size": 64},
     {"cell": "coupled", "layers": 5, "units": 24},
     {"cell": "peephole", "layers": 2},
+    {"cell": "coupled", "layers": 2, "sides": "both"},
 ]
 
 
@@ -52,7 +53,7 @@ SHAPES: list[dict[str, Any]] = [
         (SHAPES[3], 3000),
         *(
             pytest.param(SHAPES[n], vocabulary, marks=pytest.mark.slow)
-            for n, vocabulary in ((0, 60), (1, 3000), (2, 60), (2, 3000), (3, 60))
+            for n, vocabulary in ((0, 60), (1, 3000), (2, 60), (2, 3000), (3, 60), (4, 60), (4, 3000))
         ),
     ],
 )
