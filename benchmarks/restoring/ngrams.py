@@ -112,7 +112,10 @@ def fill_with_ngrams(
     scores = np.zeros(len(candidates))
     for grams, first, then, step in ((forward, before, behind, 1), (backward, behind[::-1], before[::-1], -1)):
         begun = Drafts.begin(grams, first)
-        for n, each in enumerate(candidates):
-            ids = np.concatenate([np.array(each[::step], np.intp), then[:reach]])
-            scores[n] += begun.read(grams, ids).scores[0]
+        for size in {len(each) for each in candidates}:
+            rows = [n for n, each in enumerate(candidates) if len(each) == size]
+            ids = np.array([[*candidates[n][::step], *then[:reach]] for n in rows], np.intp)
+            logprobs, _ = grams.read(ids, begun.state.take([0] * len(rows)))
+            found = np.take_along_axis(logprobs[:, :-1], ids[:, 1:, None], axis=2)[..., 0]
+            scores[rows] += begun.logprobs[0, ids[:, 0]] + found.sum(axis=1)
     return [candidates[n] for n in np.argsort(-scores, kind="stable").tolist()]
