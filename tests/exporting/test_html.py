@@ -21,6 +21,7 @@ from textgen.errors import ConfigError
 from textgen.exporting import html as html_format
 from textgen.model.description import CorpusDescription, RecordsDescription
 from textgen.model.metadata import Metadata
+from textgen.sampling.writer import Writer
 
 HOSTILE = ["</script><script>alert(1)</script>", "<!--<script>", "]]>", "\u2028\u2029", "\"'`${1}`", "{{data}}", "&lt;"]
 FOLDER = Path(pages.__file__).parent
@@ -111,6 +112,12 @@ def test_the_page_names_no_file_of_the_training_text() -> None:
     metadata = Metadata(model=writer.config, tokenizer=writer.tokenizer, corpus=corpus)
     made = page_of(random_writer(metadata=metadata), name="poems")
     assert not re.search("secret|diary|f00d", made)
+
+
+def test_a_model_of_both_sides_has_the_page_of_its_forward_stack() -> None:
+    both = random_writer(seed=3, sides="both")
+    forwards = Writer(config=both.config.forwards, weights=both.weights.forwards, tokenizer=both.tokenizer)
+    assert page_of(both) == page_of(forwards)
 
 
 def test_a_model_too_large_for_a_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,12 @@ def _type(array: np.ndarray) -> str:
     return {"i": "int64", "f": "float32"}[array.dtype.kind]
 
 
+def test_a_model_of_both_sides_has_the_file_of_its_forward_stack() -> None:
+    both = random_checkpoint(sides="both")
+    metadata = replace(both.metadata, model=both.model.forwards)
+    assert as_onnx(both) == as_onnx(Checkpoint(both.path, both.weights.forwards, metadata))
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_file_is_sound_and_plain(models: dict[str, tuple[Checkpoint, bytes]], name: str) -> None:
     checkpoint, data = models[name]

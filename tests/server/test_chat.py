@@ -38,6 +38,11 @@ def test_log_probabilities_of_a_chat(here: Served, writers: dict[str, Writer]) -
     assert choice["logprobs"]["content"][0]["top_logprobs"] == []
 
 
+def test_what_tools_send_empty_counts_as_left_out(here: Served) -> None:
+    empty = {"tools": [], "tool_choice": None, "functions": None, "response_format": None, "parallel_tool_calls": True}
+    assert here.post(CHAT, messages=ASKED, max_tokens=3, **empty)["usage"]["completion_tokens"] == 3
+
+
 @pytest.mark.parametrize(
     ("values", "param"),
     [

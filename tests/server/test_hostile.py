@@ -21,7 +21,7 @@ from textgen.server.app import Server
 from textgen.server.metrics import Metrics
 from textgen.server.request import CONTROLS, FIELDS, SHARED
 
-FEW, MANY = 40, 10_000
+FEW, MANY = 12, 10_000
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -1,8 +1,10 @@
 """Runs are loaded when they are asked for, again when they have changed, and dropped when memory is short."""
 
 import asyncio
+import gc
 import os
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -61,8 +63,11 @@ def test_a_newer_checkpoint_is_picked_up_and_running_texts_keep_theirs(
         # Both are in memory until nobody uses the first.
         assert models.bytes == before.bytes + after.bytes
         before.release()
-        await models.get("two")
-        assert before not in models._retired
+        assert models.bytes == after.bytes
+        gone = weakref.ref(before)
+        del before
+        gc.collect()
+        assert gone() is None
         best.write_bytes(b"damaged")
         assert await models.get("one") is after
         shutil.rmtree(folders[0])
@@ -88,6 +93,20 @@ def test_models_used_longest_ago_are_dropped_for_others_but_none_in_use(folders:
         del two
         with pytest.raises(RequestError, match="--memory"):
             await made(folders, memory=size - 1).get("one")
+
+    asyncio.run(ask())
+
+
+def test_runs_that_are_loaded_at_the_same_time_do_not_share_the_same_room(folders: list[Path]) -> None:
+    async def ask() -> None:
+        size = (await made(folders).get("one")).bytes
+        models = made(folders, memory=2 * size - 1)
+        found = await asyncio.gather(models.get("one"), models.get("two"), return_exceptions=True)
+        (refused,) = (each for each in found if isinstance(each, RequestError))
+        assert refused.status == 503 and refused.code == "no_memory"
+        assert models.bytes == size
+        await models.get("three")
+        assert models.bytes == size
 
     asyncio.run(ask())
 

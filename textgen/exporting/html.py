@@ -35,10 +35,11 @@ def writing_page(checkpoint: Checkpoint, export: Export) -> bytes:
         ConfigError: the model is too large for a page, cannot write a single character, or has a cell that the page
             does not know.
     """
-    config, tokenizer = checkpoint.model, checkpoint.tokenizer
+    # A page writes forwards: of a model of both sides it has the forward stack.
+    config, tokenizer = checkpoint.model.forwards, checkpoint.tokenizer
     if config.cell not in _CELLS:
         raise ConfigError(f"The page knows no cell {config.cell}. Use a model with one of {', '.join(_CELLS)}.")
-    weights = PackedWeights.of(config, checkpoint.weights, cast(Kind, export.weights))
+    weights = PackedWeights.of(config, checkpoint.weights.forwards, cast(Kind, export.weights))
     data = weights.to_bytes()
     if len(data) > _LARGEST:
         raise ConfigError(

@@ -101,7 +101,8 @@ def onnx_bytes(checkpoint: Checkpoint, export: Export) -> bytes:
         if (error.name or "").split(".")[0] != "onnx":
             raise
         raise TextgenError("ONNX needs onnx, which is not installed here: pip install 'textgen-chars[onnx]'") from error
-    config = checkpoint.model
+    # Of a model of both sides the forward stack, which writes.
+    config = checkpoint.model.forwards
     operator = _Operator.of(config.facts)
     if 4 * config.stored > _LARGEST:
         raise ConfigError(
@@ -112,7 +113,7 @@ def onnx_bytes(checkpoint: Checkpoint, export: Export) -> bytes:
     state: dict[str, Shape] = dict.fromkeys(names, (config.layers, "batch", config.units))
     labels: dict[str, Shape] = {"labels": ("batch", config.labels)} if config.labels else {}
     ids, logits = ("batch", "time"), ("batch", "time", config.vocab_size)
-    network = _network(config, checkpoint.weights, operator, checkpoint.tokenizer.end_id)
+    network = _network(config, checkpoint.weights.forwards, operator, checkpoint.tokenizer.end_id)
     graph = helper.make_graph(
         network.nodes,
         "textgen",

@@ -114,16 +114,19 @@ class Server:
         wanted = read(parse_json(await self._body(request)))
         self._check(wanted)
         model = await self._models.get(wanted.model)
-        if wanted.suffix:
-            return await self._fill(wanted, model)
-        quick = wanted.length <= _SHORT and not {"match", "contains", "starts_with", "ends_with"} & set(wanted.controls)
-        begin = wanted.begin
-        prompts = begin(model.writer) if quick else await run_in_threadpool(begin, model.writer)
-        job = Job(model, prompts, seconds=self._config.time_limit)
-        self.scheduler.submit(job)
+        with model.held():
+            if wanted.suffix:
+                return await self._fill(request, wanted, model)
+            hard = {"match", "contains", "starts_with", "ends_with"} & set(wanted.controls)
+            if wanted.length > _SHORT or hard:
+                prompts = await run_in_threadpool(wanted.begin, model.writer)
+            else:
+                prompts = wanted.begin(model.writer)
+            job = Job(model, prompts, seconds=self._config.time_limit)
+            self.scheduler.submit(job)
         return Answer(wanted, job, shape(wanted, job), self.scheduler)
 
-    async def _fill(self, wanted: CompletionRequest, model: Model) -> Answer:
+    async def _fill(self, request: Request, wanted: CompletionRequest, model: Model) -> Answer:
         """Answers a request with a suffix: one at a time, since that takes all of the machine."""
         check_suffix(wanted)
         if self._filling.locked() and len(self._filling_waits) >= max(1, self._config.queue):
@@ -133,17 +136,34 @@ class Server:
         waiting = object()
         self._filling_waits.add(waiting)
         try:
-            async with self._filling:
-                model.users += 1
-                try:
-                    filled, prompt, pieces = await run_in_threadpool(fill_gap, model.writer, wanted)
-                finally:
-                    model.release()
+            async with self._turn():
+                if await request.is_disconnected():
+                    raise ClientDisconnect
+                filled, prompt, pieces = await run_in_threadpool(fill_gap, model.writer, wanted)
         finally:
             self._filling_waits.discard(waiting)
         job = Job(model, [prompt], seconds=self._config.time_limit)
         job.give(pieces, ended=True)
         return Answer(filled, job, CompletionShape(filled, job), self.scheduler)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """The turn of a request that has a gap filled.
+
+        Raises:
+            RequestError: it did not come in time.
+        """
+        most = self._config.time_limit
+        try:
+            async with asyncio.timeout(most):
+                await self._filling.acquire()
+        except TimeoutError:
+            message = f"The request waited longer than {most:g} seconds. Try again later."
+            raise RequestError(503, message, code="time_limit", retry_after=10) from None
+        try:
+            yield
+        finally:
+            self._filling.release()
 
     def _check(self, wanted: CompletionRequest) -> None:
         """Refuses what asks for too much.

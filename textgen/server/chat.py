@@ -77,8 +77,9 @@ def parse_chat(values: Mapping[str, Any]) -> CompletionRequest:
         if values.get(name):
             message = f"{name} is nothing that a character-level model has in a chat. Leave it out."
             raise RequestError(400, message, param=name, code="unsupported")
+    # Tools send an empty list of tools, and the like.
+    values = {name: value for name, value in values.items() if value is not None and name not in _UNSUPPORTED}
     refuse_unknown(values, [*SHARED, *FIELDS, *CONTROLS])
-    values = {name: value for name, value in values.items() if value is not None}
     form = values.get("response_format", {"type": "text"})
     if not isinstance(form, dict) or form.get("type") != "text":
         message = "response_format must be text. Use match, a regular expression, to say what a text must be."

@@ -7,13 +7,16 @@ others.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
+from textgen.config import ModelConfig
 from textgen.errors import CheckpointError, RunError, TextgenError
 from textgen.model.metadata import Metadata
 from textgen.model.read import read_metadata
@@ -77,10 +80,7 @@ class Model:
         self.pace = Pace()
         self.users = 0
         self.used = time.monotonic()
-        self.retired = False
-        config = writer.config
-        # The weights, the engine's copy of them, and the first layer's table of a row for each character.
-        self.bytes = 8 * config.stored + 16 * config.vocab_size * config.units
+        self.bytes = _bytes(writer.config)
 
     @property
     def fingerprint(self) -> str:
@@ -96,6 +96,15 @@ class Model:
         """Notes that a job has ended."""
         self.users -= 1
         self.used = time.monotonic()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps the model from being dropped while a request is prepared."""
+        self.users += 1
+        try:
+            yield
+        finally:
+            self.release()
 
 
 class Models:
@@ -121,7 +130,9 @@ class Models:
             raise RunError("There is no run to serve. Train one: textgen train TEXT")
         self._memory, self._metrics = memory, metrics
         self._loaded: dict[str, Model] = {}
-        self._retired: list[Model] = []
+        # Models that were replaced live as long as the jobs that use them.
+        self._replaced: weakref.WeakSet[Model] = weakref.WeakSet()
+        self._coming: dict[str, int] = {}
         self._looked: dict[str, float] = {}
         self._locks = {name: asyncio.Lock() for name in self._paths}
 
@@ -195,12 +206,17 @@ class Models:
     async def _load(self, name: str, signature: Signature) -> Model:
         path = Path(signature[0])
         metadata = await run_in_threadpool(read_metadata, path)
-        config = metadata.model
-        self._make_room(8 * config.stored + 16 * config.vocab_size * config.units, name)
-        model = Model(name, await run_in_threadpool(load, path), signature)
+        needed = _bytes(metadata.model)
+        self._make_room(needed, name)
+        # Another run may be asked for meanwhile, and must not count on this room.
+        self._coming[name] = needed
+        try:
+            model = Model(name, await run_in_threadpool(load, path), signature)
+        finally:
+            del self._coming[name]
         before = self._loaded.get(name)
-        if before is not None and before.users:
-            self._retired.append(before)
+        if before is not None:
+            self._replaced.add(before)
         self._loaded[name] = model
         self._metrics.count("loads")
         self._measure()
@@ -212,7 +228,6 @@ class Models:
         Raises:
             RequestError: there is not enough even so.
         """
-        self._retired = [each for each in self._retired if each.users]
         idle = sorted((each.used, each.name) for each in self._loaded.values() if not each.users and each.name != name)
         if needed > self._memory:
             raise RequestError(
@@ -233,12 +248,18 @@ class Models:
 
     @property
     def bytes(self) -> int:
-        """The memory of the loaded models."""
-        return sum(each.bytes for each in (*self._loaded.values(), *self._retired))
+        """The memory of the models that are loaded or being loaded."""
+        replaced = [each for each in self._replaced if each.users]
+        return sum(each.bytes for each in (*self._loaded.values(), *replaced)) + sum(self._coming.values())
 
     def _measure(self) -> None:
         self._metrics.set("loaded_models", len(self._loaded))
         self._metrics.set("model_bytes", self.bytes)
+
+
+def _bytes(config: ModelConfig) -> int:
+    """The memory of a model: weights, the engine's copy of them, and the first layer's table of a row a character."""
+    return 8 * config.stored + 16 * config.vocab_size * config.units
 
 
 def _file(path: Path) -> Path:

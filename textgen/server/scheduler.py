@@ -158,7 +158,7 @@ class Scheduler:
                 self._advance(changed)
             except Exception as error:  # A defect must not leave anyone waiting.
                 self._fail(error)
-        for job in [*self._jobs, *self._queue]:
+        for job in self._all_jobs():
             self._end(job, self._closing)
 
     def _advance(self, changed: bool) -> None:
