@@ -28,6 +28,8 @@ RAISED_IN = {
     "textgen/corpus/cells.py": ("train", "eval", "classify"),
     "textgen/corpus/form.py": ("train",),
     "textgen/corpus/json_lines.py": ("train", "eval", "classify"),
+    "textgen/corpus/pair_reading.py": ("train",),
+    "textgen/corpus/pairs.py": ("train",),
     "textgen/corpus/record_encoding.py": ("train",),
     "textgen/corpus/record_reading.py": ("train",),
     "textgen/corpus/decoding.py": READING,

@@ -22,7 +22,8 @@ from textgen.training.recipe import recommend
 
 CONFIGS = [getattr(config, name) for name in config.__all__ if re.fullmatch("[A-Z].+Config", name)]
 FIELDS = [pytest.param(each, name, id=f"{each.__name__}.{name}") for each in CONFIGS for name in each.declared]
-REACHABLE = [name for name in (*ModelConfig.declared, *TrainingConfig.declared) if name not in ("vocab_size", "labels")]
+DERIVED = ("vocab_size", "labels", "source_vocab_size")
+REACHABLE = [name for name in (*ModelConfig.declared, *TrainingConfig.declared) if name not in DERIVED]
 
 
 def made(each: type[Config], **values: Any) -> Any:

@@ -15,6 +15,9 @@ DecodingErrors = Literal["strict", "replace", "skip"]
 Unknown = Literal["auto", "error", "skip", "replace"]
 """What to do with characters outside the vocabulary; see `textgen.corpus.tokenizer.CharTokenizer.encode`."""
 
+PairTask = Literal["diacritics", "case", "spaces", "noise"]
+"""What a text's own lines are made into pairs by: what is taken from them or damaged, and is to be written again."""
+
 TUNE_FIELDS = ("K", "L", "M", "R")
 """The information fields of a tune in ABC notation that can be labels: key, unit length, metre and rhythm."""
 
@@ -95,10 +98,32 @@ class CorpusConfig(Config):
         help="Column or field with a record's labels, separated by commas; several names take the labels of all.",
         details="Of tunes: `K`, `L`, `M` or `R`, a tune's key, unit length, metre and rhythm.",
     )
+    pairs: bool = setting(
+        default=False,
+        help="Learn to turn one text into another: a table's rows are pairs of a source and a target.",
+        details="Without `source_field` and `target_field` a .csv or .tsv file has two columns and no row of names. "
+        "Pairs are held out by a hash of their source, so that no source trains and validates.",
+    )
+    source_field: str | None = setting(
+        default=None, expected="a field's name", help="Column or field with the sources of pairs."
+    )
+    target_field: str | None = setting(
+        default=None, expected="a field's name", help="Column or field with the targets of pairs."
+    )
+    task: PairTask | None = setting(
+        default=None,
+        help="Make pairs of a plain text: learn to restore its diacritics, case or spaces, or to undo noise.",
+        details="A sentence is a target, and its source lacks something: diacritics takes combining marks away, also "
+        "those of composed letters; case makes every letter small; spaces removes white space; noise drops, doubles, "
+        "swaps or replaces characters.",
+    )
+    noise_rate: float = setting(
+        default=0.1, gt=0, le=1, help="Share of the characters that the task noise damages, on average."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("text_field", "label_field"):
+        for name in ("text_field", "label_field", "source_field", "target_field"):
             require(getattr(self, name) != "", name, self.declared[name].expected, "")
         require(
             self.text_field is None or self.records is None,
@@ -122,6 +147,7 @@ class CorpusConfig(Config):
             "Name the field that holds the text, too.",
             others=("text_field",),
         )
+        self._check_pairs()
 
         row = f"given without {'text_field' if self.records is None else f'records {self.records}'}"
         by_row = self.text_field is not None or self.records in ("lines", "tunes")
@@ -134,6 +160,37 @@ class CorpusConfig(Config):
             "A table has no header of this kind.",
             others=("text_field",),
         )
+
+    def _check_pairs(self) -> None:
+        require(
+            (self.source_field is None) == (self.target_field is None),
+            "source_field",
+            "given with target_field",
+            self.source_field,
+            "Name both.",
+            others=("target_field",),
+        )
+        require(
+            self.task is None or not (self.pairs or self.source_field),
+            "task",
+            "given without pairs, source_field and target_field",
+            self.task,
+            "It makes pairs from a plain text.",
+            others=("pairs",),
+        )
+        for name in ("records", "text_field", "label_field"):
+            value = getattr(self, name)
+            alone = f"given without {'task' if self.task else 'pairs'}"
+            require(not self.by_pair or value is None, name, alone, value, others=("pairs", "task"))
+
+    @property
+    def by_pair(self) -> bool:
+        """Whether the corpus is made of pairs of a source and a target.
+
+        >>> CorpusConfig(task="case").by_pair, CorpusConfig(pairs=True).by_pair, CorpusConfig().by_pair
+        (True, True, False)
+        """
+        return self.pairs or self.source_field is not None or self.task is not None
 
     @property
     def label_fields(self) -> tuple[str, ...]:
@@ -161,5 +218,6 @@ class CorpusConfig(Config):
     def to_json(self) -> dict[str, Any]:
         """The fields as plain JSON values, without values that earlier versions do not know and that change nothing."""
         newer: dict[str, Any] = {"errors": "strict", "records": None, "text_field": None, "label_field": None}
-        newer |= {"strip": "none", "unwrap": False}
+        newer |= {"strip": "none", "unwrap": False, "pairs": False, "source_field": None, "target_field": None}
+        newer |= {"task": None, "noise_rate": 0.1}
         return {name: value for name, value in super().to_json().items() if name not in newer or value != newer[name]}

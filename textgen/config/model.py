@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict
 
 from textgen.config.base import Config
 from textgen.config.cells import FACTS, Cell, CellFacts
-from textgen.config.fields import setting
+from textgen.config.fields import require, setting
 
 Size = Literal["tiny", "small", "medium", "large"]
 Sides = Literal["forwards", "both"]
@@ -70,9 +70,41 @@ class ModelConfig(Config):
         help="Labels that records may have: each has an embedding, added to that of every character.",
     )
 
+    encoder_layers: int = setting(
+        default=0,
+        ge=0,
+        le=16,
+        otherwise="by size, for pairs only",
+        help="Bidirectional layers that read the source of a pair; 0 for a model of one text.",
+        details="Each direction has half of `units`.",
+    )
+    source_vocab_size: int = setting(
+        default=0, ge=0, le=1_114_113, help="Ids in the vocabulary of the sources of pairs; 0 for a model of one text."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.has_encoder == (self.source_vocab_size > 0),
+            "source_vocab_size",
+            "more than 0 if, and only if, encoder_layers is",
+            self.source_vocab_size,
+        )
+        require(not self.has_encoder or self.units % 2 == 0, "units", "even where there is an encoder", self.units)
+        if self.has_encoder:
+            cells = [name for name, facts in FACTS.items() if not facts.peepholes]
+            require(not self.facts.peepholes, "cell", f"one of {', '.join(cells)} where there is an encoder", self.cell)
+            require(not self.labels, "labels", "0 where there is an encoder", self.labels)
+            require(not self.both, "sides", "forwards where there is an encoder", self.sides)
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether the model turns one text into another."""
+        return self.encoder_layers > 0
+
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain JSON values; `labels` and `sides`, which earlier versions do not know, only where set."""
-        later = (("labels", 0), ("sides", "forwards"))
+        """The fields as plain JSON values; those that earlier versions do not know only where they are set."""
+        later = (("labels", 0), ("sides", "forwards"), ("encoder_layers", 0), ("source_vocab_size", 0))
         return {name: value for name, value in super().to_json().items() if (name, value) not in later}
 
     @property
@@ -130,10 +162,21 @@ class ModelConfig(Config):
         for _ in range(self.layers):
             total += self.units * (gates * (width + self.units + facts.bias_rows) + len(facts.peepholes))
             width = self.units
-        total += (self.units + 1) * self.vocab_size
+        total += self._of_encoder(gates) + (self.units + 1) * self.vocab_size
         if not self.both:
             return total
         return 2 * total + (2 * self.units + 1) * self.units + (3 * self.units + 1) * self.vocab_size
+
+    def _of_encoder(self, gates: int) -> int:
+        """The weights of the encoder and of the attention over its outputs."""
+        if not self.has_encoder:
+            return 0
+        half, facts = self.units // 2, self.facts
+        total, width = (self.source_vocab_size + 1) * self.embedding + 3 * self.units**2, self.embedding
+        for _ in range(self.encoder_layers):
+            total += 2 * half * gates * (width + half + facts.bias_rows)
+            width = self.units
+        return total
 
 
 class ModelSettings(TypedDict, total=False):
@@ -147,6 +190,7 @@ class ModelSettings(TypedDict, total=False):
     sides: Sides | None
     dropout: float | None
     input_dropout: float | None
+    encoder_layers: int | None
 
 
 SIZES: Mapping[Size, Mapping[str, int]] = {

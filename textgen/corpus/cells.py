@@ -54,19 +54,19 @@ def read_cells(name: str, pieces: Iterable[str], fields: Fields, *, separators: 
     first = next(found, None)
     if first is None:
         return
-    separator = next((each for each in separators if fields.text in _split(first, each)), separators[0])
+    separator = _separator(first, fields, separators)
     reader = csv.reader(chain([first], found), delimiter=separator, strict=True)
-    names = [cell.strip() for row in _take(reader, 1, name, 1) for cell in row]
-    for field, option in ((fields.text, "--text-field"), *((label, "--label-field") for label in fields.labels)):
+    names = list(fields.names) or [cell.strip() for row in _take(reader, 1, name, 1) for cell in row]
+    for field, option in ((fields.text, fields.option), *((label, "--label-field") for label in fields.labels)):
         if field not in names:
             raise missing_field(name, option, field, names)
     text, labels = names.index(fields.text), [names.index(field) for field in fields.labels]
     known: dict[str, tuple[str, ...]] = {}
-    number, count = 2, _ROWS
+    number, count = 1 if fields.names else 2, _ROWS
     while rows := _take(reader, count, name, number):
         for place, row in enumerate(rows):
             if len(row) != len(names) and row:
-                raise _ragged(name, number + place, len(row), len(names), separator)
+                raise _ragged(name, number + place, len(row), names, separator, named=not fields.names)
         number += len(rows)
         rows = [row for row in rows if row]
         cells = [",".join([row[place] for place in labels]) for row in rows]
@@ -99,9 +99,17 @@ def _take(reader: Iterator[list[str]], count: int, name: str, number: int) -> li
     return rows
 
 
-def _ragged(name: str, number: int, got: int, expected: int, separator: str) -> CorpusError:
+def _separator(first: str, fields: Fields, separators: str) -> str:
+    """What separates a table's cells: what makes its first row name the text's field, or have as many as are known."""
+    if fields.names:
+        return next((each for each in separators if len(_split(first, each)) == len(fields.names)), separators[0])
+    return next((each for each in separators if fields.text in _split(first, each)), separators[0])
+
+
+def _ragged(name: str, number: int, got: int, names: list[str], separator: str, *, named: bool) -> CorpusError:
+    wanted = f"but {'the first row names' if named else 'there must be'} {len(names):,}"
     return CorpusError(
-        f"Row {number:,} of {name} has {got:,} field{'s' if got != 1 else ''}, but the first row names {expected:,}. "
+        f"Row {number:,} of {name} has {got:,} field{'s' if got != 1 else ''}, {wanted}. "
         f"Put a field that holds {_NAMES[separator]} into quotation marks, or complete the row."
     )
 

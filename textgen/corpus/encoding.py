@@ -16,6 +16,7 @@ from textgen.corpus.characters import CharacterCounts
 from textgen.corpus.encoded import EncodedCorpus
 from textgen.corpus.entries import from_entry, to_encoded
 from textgen.corpus.form import settle
+from textgen.corpus.pairs import encode_pairs
 from textgen.corpus.passes import Fingerprint, Meter, Report, cache_keys, changed, check_known, empty
 from textgen.corpus.rare import automatic_min_count
 from textgen.corpus.reading import Corpus
@@ -64,6 +65,8 @@ def encode_corpus(
     size = corpus.bytes
     if not size:
         raise empty(corpus.title)
+    if corpus.config.by_pair:
+        return encode_pairs(settle(corpus) if corpus.config.task else corpus, progress=progress, seed=seed)
     corpus = settle(corpus)
     long = size > in_memory
     folder = CorpusCache(cache) if long and cache is not None else None

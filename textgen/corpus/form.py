@@ -8,6 +8,7 @@ from textwrap import shorten
 
 from textgen.corpus.gutenberg import may_begin
 from textgen.corpus.lists import looks_like_list
+from textgen.corpus.pair_reading import read_pairs
 from textgen.corpus.reading import Corpus
 from textgen.corpus.record_reading import RecordReader
 from textgen.corpus.rows import show_names
@@ -39,7 +40,7 @@ def refuse_table(corpus: Corpus) -> None:
     ...
     textgen.errors.CorpusError: ...poems.csv is a table with the fields 'text' and 'author'. Pass --text-field NAME ...
     """
-    if corpus.config.records is not None or corpus.config.text_field is not None:
+    if corpus.config.records is not None or corpus.config.text_field is not None or corpus.config.by_pair:
         return
     for source, pieces in corpus.texts():
         kind = table_kind(source.location)
@@ -62,7 +63,7 @@ def note_on_list(corpus: Corpus) -> str:
     >>> note_on_list(open_corpus(path)).partition("names.txt")[2]
     ' looks like a list: --records lines would learn each line by itself, whatever stands before it, in a new order ...'
     """
-    if corpus.config.records is not None or corpus.config.text_field is not None:
+    if corpus.config.records is not None or corpus.config.text_field is not None or corpus.config.by_pair:
         return ""
     for source, pieces in corpus.texts():
         if is_book(source.location):
@@ -143,6 +144,9 @@ def read_first(corpus: Corpus) -> None:
     Raises:
         CorpusError: as `textgen.corpus.encode_corpus`.
     """
+    if corpus.config.by_pair:
+        next(read_pairs(corpus), None)
+        return
     next(RecordReader(corpus, seed=0).blocks(lambda _: None), None)
 
 

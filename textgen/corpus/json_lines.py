@@ -71,7 +71,7 @@ def read_objects(
         unseen = [field for field in unseen if not any(field in each for each in objects)]
         if unseen:
             raise missing_field(name, "--label-field", unseen[0], list(objects[0]))
-        texts = block.texts(objects, fields.text, errors)
+        texts = block.texts(objects, fields, errors)
         yield Rows(texts, block.labels(objects, fields.labels, known) if fields.labels else [()] * len(texts))
 
 
@@ -112,22 +112,23 @@ class _Block:
             )
         return value
 
-    def texts(self, objects: Sequence[Mapping[str, Any]], field: str, errors: DecodingErrors) -> list[str]:
+    def texts(self, objects: Sequence[Mapping[str, Any]], fields: Fields, errors: DecodingErrors) -> list[str]:
         """The objects' texts."""
+        field = fields.text
         try:
             texts = [each[field] for each in objects]
         except KeyError:
             place = next(place for place, each in enumerate(objects) if field not in each)
             raise CorpusError(
                 f"{self._line(place)} has no field {field!r}; it has {show_names(list(objects[place]))}. Add it, or "
-                "name another one with --text-field."
+                f"name another one with {fields.option}."
             ) from None
         if set(map(type, texts)) != {str}:
             for place, text in enumerate(texts):
                 if not isinstance(text, str) and text is not None:
                     raise CorpusError(
                         f"{self._line(place)} has {_kind(text)} in the field {field!r}, where the text is to be a "
-                        "string. Correct it, or name another field with --text-field."
+                        f"string. Correct it, or name another field with {fields.option}."
                     )
             texts = [text or "" for text in texts]
         try:

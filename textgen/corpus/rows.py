@@ -17,10 +17,14 @@ class Fields(NamedTuple):
     Attributes:
         text: the field that holds the text.
         labels: the fields that hold labels.
+        option: the option that names the field of the text, for messages.
+        names: the fields of a table whose first row does not name them; empty where it does.
     """
 
     text: str
     labels: tuple[str, ...] = ()
+    option: str = "--text-field"
+    names: tuple[str, ...] = ()
 
 
 class Rows(NamedTuple):

@@ -15,7 +15,7 @@ Kind = Literal["csv", "tsv", "jsonl"]
 
 _ENDINGS: dict[str, Kind] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl"}
 # Where a comma is the decimal mark, spreadsheets separate a CSV file's cells by semicolons.
-_SEPARATORS: dict[Kind, str] = {"csv": ",;\t", "tsv": "\t"}
+SEPARATORS: dict[Kind, str] = {"csv": ",;\t", "tsv": "\t"}
 
 
 def table_kind(location: str) -> Kind | None:
@@ -42,7 +42,7 @@ def field_names(kind: Kind, pieces: Iterable[str]) -> list[str]:
     >>> field_names("csv", ["text,author\nThe sea,Nan\n"]), field_names("jsonl", ['{"id": 1, "text": "The sea"}\n'])
     (['text', 'author'], ['id', 'text'])
     """
-    return keys(pieces) if kind == "jsonl" else header(_SEPARATORS[kind], pieces)
+    return keys(pieces) if kind == "jsonl" else header(SEPARATORS[kind], pieces)
 
 
 def read_table(
@@ -65,4 +65,4 @@ def read_table(
     """
     if kind == "jsonl":
         return read_objects(name, pieces, fields, errors=errors)
-    return read_cells(name, pieces, fields, separators=_SEPARATORS[kind])
+    return read_cells(name, pieces, fields, separators=SEPARATORS[kind])

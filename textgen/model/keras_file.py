@@ -12,6 +12,7 @@ from textgen.config import ModelConfig
 from textgen.config.cells import FACTS
 from textgen.errors import ConfigError
 from textgen.model.archive import Archive
+from textgen.model.pair_weights import PairWeights
 from textgen.model.weights import ModelWeights
 
 WEIGHTS = "model.weights.h5"
@@ -24,29 +25,30 @@ _CODE = ("Lambda", "__lambda__", "function", "TFSMLayer", "TorchModuleWrapper", 
 
 
 def layer_arrays(keras_model: Any, config: ModelConfig) -> list[NDArray[Any]]:
-    """The arrays of a Keras model, in the order of `ModelWeights.shapes`.
+    """The arrays of a Keras model, in the order of `shapes_of`.
 
     Raises:
         ConfigError: the model lacks an array of the configuration.
     """
-    if not config.both:
+    if not (config.both or config.has_encoder):
         return list(keras_model.get_weights())
     return [variable.numpy() for variable in layer_variables(keras_model, config)]
 
 
 def layer_variables(keras_model: Any, config: ModelConfig) -> list[Any]:
-    """The variables of a Keras model, in the order of `ModelWeights.shapes`.
+    """The variables of a Keras model, in the order of `shapes_of`.
 
-    Keras sorts layers by their distance from the outputs, so that those of two stacks alternate in its own order.
+    Keras sorts layers by their distance from the outputs, so that those of two stacks, or of an encoder and a decoder,
+    alternate in its own order.
 
     Raises:
         ConfigError: the model lacks one of the configuration.
     """
-    if not config.both:
+    if not (config.both or config.has_encoder):
         return list(keras_model.weights)
     layers = {layer.name: list(layer.weights) for layer in keras_model.layers}
     found = []
-    for name in ModelWeights.shapes(config):
+    for name in shapes_of(config):
         variables = layers.get(name.partition("/")[0])
         if not variables:
             raise ConfigError(f"The Keras model has no {name}.")
@@ -62,7 +64,7 @@ def weight_places(data: bytes, config: ModelConfig) -> dict[str, int]:
         config: the model's architecture.
 
     Returns:
-        For each name of `ModelWeights.shapes`, the offset of its first byte.
+        For each name of `shapes_of`, the offset of its first byte.
 
     Raises:
         ConfigError: the file holds other arrays, or one that is not contiguous and uncompressed.
@@ -74,8 +76,8 @@ def weight_places(data: bytes, config: ModelConfig) -> dict[str, int]:
     places = {}
     with h5py.File(io.BytesIO(data), "r") as file:
         datasets = dict(_datasets(file))
-        for name, shape in ModelWeights.shapes(config).items():
-            layer, _ = name.split("/")
+        for name, shape in shapes_of(config).items():
+            layer = name.split("/")[0]
             found = datasets.get(layer, [])
             dataset = found.pop(0) if found else None
             offset = None if dataset is None else dataset.id.get_offset()
@@ -86,10 +88,17 @@ def weight_places(data: bytes, config: ModelConfig) -> dict[str, int]:
 
 
 def _datasets(file: Any) -> Iterator[tuple[str, list[Any]]]:
-    """Each layer's name with its arrays in Keras's order; for a recurrent layer, those of its cell."""
+    """Each layer's name with its arrays in Keras's order; for a recurrent layer, those of its cell or of both cells."""
     for group in file.get("layers", {}).values():
-        variables = group["cell/vars"] if "cell" in group else group["vars"]
-        yield group["vars"].attrs["name"], [variables[key] for key in sorted(variables, key=int)]
+        cells = [cell for cell in ("cell", "forward_layer/cell", "backward_layer/cell") if cell in group]
+        places = [group[f"{cell}/vars"] for cell in cells] or [group["vars"]]
+        arrays = [variables[key] for variables in places for key in sorted(variables, key=int)]
+        yield group["vars"].attrs["name"], arrays
+
+
+def shapes_of(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """The name and shape of each array of a model of either kind: of one text, or with an encoder."""
+    return PairWeights.shapes(config) if config.has_encoder else ModelWeights.shapes(config)
 
 
 def refuse_code(archive: Archive) -> None:

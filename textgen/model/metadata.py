@@ -48,7 +48,7 @@ class Metadata:
 
     Args:
         model: the network's architecture.
-        tokenizer: its vocabulary.
+        tokenizer: its vocabulary; of a model that turns one text into another, that of what it writes.
         training: the training settings, the fields of `TrainingConfig`, unchecked.
         corpus: the text it was trained on.
         metrics: the model's metrics when the file was written.
@@ -59,6 +59,7 @@ class Metadata:
         textgen: the version of textgen that wrote it.
         members: each other member's SHA-256, in hexadecimal.
         weights: for each array of the model, the offset of its first byte in `model.weights.h5`.
+        source_tokenizer: the vocabulary of what is read, of a model that turns one text into another; else None.
 
     `write_checkpoint` fills in the last four.
     """
@@ -75,6 +76,7 @@ class Metadata:
     textgen: str = VERSION
     members: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, Any] = field(default_factory=dict)
+    source_tokenizer: CharTokenizer | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The document, as plain JSON values."""
@@ -88,6 +90,7 @@ class Metadata:
             "versions": dict(self.versions),
             "model": self.model.to_json(),
             "tokenizer": self.tokenizer.to_json(),
+            **({} if self.source_tokenizer is None else {"source_tokenizer": self.source_tokenizer.to_json()}),
             **({} if self.progress is None else {"progress": self.progress.to_json()}),
             "textgen": self.textgen,
             "members": dict(self.members),
@@ -106,6 +109,7 @@ class Metadata:
             if not isinstance(values.get(name), kind):
                 raise not_as_written(name)
         model, tokenizer = _model(values["model"]), _tokenizer(values["tokenizer"])
+        source_tokenizer = _source_tokenizer(model, values.get("source_tokenizer"), tokenizer)
         if tokenizer.vocab_size != model.vocab_size:
             raise ValueError(
                 f"its vocabulary has {tokenizer.vocab_size:,} ids where its model has {model.vocab_size:,}"
@@ -126,6 +130,7 @@ class Metadata:
             textgen=values["textgen"],
             members=values["members"],
             weights=values["weights"],
+            source_tokenizer=source_tokenizer,
         )
 
 
@@ -141,6 +146,20 @@ def _tokenizer(values: Mapping[str, Any]) -> CharTokenizer:
         return CharTokenizer.from_json(values)
     except (ConfigError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"its vocabulary is not one that textgen writes ({shortened(error)})") from None
+
+
+def _source_tokenizer(model: ModelConfig, values: Any, tokenizer: CharTokenizer) -> CharTokenizer | None:
+    """The vocabulary of what a model reads, where that is not what it writes."""
+    if not model.has_encoder:
+        return None
+    found = _tokenizer(values)
+    if found.vocab_size != model.source_vocab_size:
+        raise ValueError(
+            f"its sources' vocabulary has {found.vocab_size:,} ids where its model has {model.source_vocab_size:,}"
+        )
+    if not (found.has_end and tokenizer.has_end):
+        raise ValueError("its vocabularies have no id for a text's end")
+    return tokenizer if found == tokenizer else found
 
 
 def _progress(values: Any) -> SavedProgress | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,24 @@ from textgen.config import ModelConfig
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CheckpointError, ConfigError
 from textgen.model.archive import Archive, read_archive
-from textgen.model.keras_file import WEIGHTS, refuse_code
+from textgen.model.keras_file import WEIGHTS, refuse_code, shapes_of
 from textgen.model.metadata import FORMAT, Metadata, shortened
+from textgen.model.pair_weights import PairWeights
 from textgen.model.values import METADATA
 from textgen.model.weights import ModelWeights
 from textgen.system import PathLike
 from textgen.system.versions import VERSION
 
+W = TypeVar("W", ModelWeights, PairWeights)
+
 TRAINING_STATE = "training_state.npz"
 RECORDS = "records.npz"
 HASHES = "hashes"
 """The array in `RECORDS`."""
+
+
+TEXT_TO_TEXT = "which this command cannot do. Choose a run on one text."
+"""What is said of a model that turns one text into another where that is of no use."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,22 +62,88 @@ class Checkpoint:
         return self.metadata.tokenizer
 
 
+@dataclass(frozen=True, eq=False)
+class PairCheckpoint:
+    """A model that turns one text into another, with its metadata.
+
+    Args:
+        path: the file it was read from.
+        weights: the model's weights, read-only, in Keras's layout.
+        metadata: the whole of `textgen.json`.
+        source_tokenizer: the vocabulary of what it reads.
+    """
+
+    path: Path
+    weights: PairWeights
+    metadata: Metadata
+    source_tokenizer: CharTokenizer
+
+    @property
+    def model(self) -> ModelConfig:
+        """The network's architecture."""
+        return self.metadata.model
+
+    @property
+    def tokenizer(self) -> CharTokenizer:
+        """The vocabulary of what it writes."""
+        return self.metadata.tokenizer
+
+
 def read_checkpoint(path: PathLike) -> Checkpoint:
-    """Reads a model without Keras, and verifies the SHA-256 of every member.
+    """Reads a model of one text without Keras, and verifies the SHA-256 of every member.
 
     Args:
         path: a `.keras` file that `write_checkpoint` wrote.
 
     Raises:
-        CheckpointError: the file is missing, damaged, not by textgen or of another format. Nothing in it is executed.
+        CheckpointError: the file is missing, damaged, not by textgen or of another format, or turns one text into
+            another. Nothing in it is executed.
     """
     with read_archive(path) as archive:
         metadata = _metadata(archive)
-        for name in archive.members:
-            if name not in (METADATA, WEIGHTS, TRAINING_STATE):
-                _check_digest(archive, name, metadata)
-        refuse_code(archive)
-        return Checkpoint(archive.path, _weights(archive, metadata), metadata)
+        config = metadata.model
+        if config.has_encoder:
+            raise CheckpointError(f"{path} turns one text into another, {TEXT_TO_TEXT}")
+        _check(archive, metadata)
+        weights = ModelWeights.from_arrays(_arrays(archive, metadata), labelled=config.labels > 0, both=config.both)
+        return Checkpoint(archive.path, _valid(weights, archive, metadata), metadata)
+
+
+def read_pair_checkpoint(path: PathLike) -> PairCheckpoint:
+    """Reads a model that turns one text into another without Keras, and verifies the SHA-256 of every member.
+
+    Args:
+        path: a `.keras` file that `write_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: as for `read_checkpoint`, or it is a model of one text.
+    """
+    with read_archive(path) as archive:
+        metadata = _metadata(archive)
+        if metadata.source_tokenizer is None:
+            raise CheckpointError(
+                f"{path} does not turn one text into another: it was trained on one text. Choose a run on pairs."
+            )
+        _check(archive, metadata)
+        weights = PairWeights.from_arrays(_arrays(archive, metadata), metadata.model)
+        return PairCheckpoint(archive.path, _valid(weights, archive, metadata), metadata, metadata.source_tokenizer)
+
+
+def read_any_checkpoint(path: PathLike) -> Checkpoint | PairCheckpoint:
+    """Reads a model of either kind, as `read_checkpoint` and `read_pair_checkpoint` do.
+
+    Raises:
+        CheckpointError: as for `read_checkpoint`, except that a model of pairs is read, too.
+    """
+    return (read_pair_checkpoint if read_metadata(path).model.has_encoder else read_checkpoint)(path)
+
+
+def _check(archive: Archive, metadata: Metadata) -> None:
+    """Verifies the members that are neither metadata nor weights nor training state, and refuses code."""
+    for name in archive.members:
+        if name not in (METADATA, WEIGHTS, TRAINING_STATE):
+            _check_digest(archive, name, metadata)
+    refuse_code(archive)
 
 
 def read_metadata(path: PathLike) -> Metadata:
@@ -170,22 +243,26 @@ def _check_digest(archive: Archive, name: str, metadata: Metadata) -> None:
         raise archive.problem(f"it is damaged, {name} in it is not what was written")
 
 
-def _weights(archive: Archive, metadata: Metadata) -> ModelWeights:
-    """The weights, as views of the member's bytes."""
+def _arrays(archive: Archive, metadata: Metadata) -> list[NDArray[np.float32]]:
+    """The arrays of the weights, as views of the member's bytes."""
     config, places = metadata.model, metadata.weights
     size = archive.members[WEIGHTS].size if WEIGHTS in archive.members else 0
     if 4 * config.stored > size:
         raise archive.problem(f"its model needs {4 * config.stored:,} bytes of weights, and it holds {size:,}")
     data = archive.read(WEIGHTS, sha256=str(metadata.members[WEIGHTS]))
     arrays = []
-    for name, shape in ModelWeights.shapes(config).items():
+    for name, shape in shapes_of(config).items():
         count, place = int(np.prod(shape)), places.get(name)
         if type(place) is not int or not 0 <= place <= size - 4 * count or place % 4:
             raise archive.problem(f"its {METADATA} does not say where {name} lies")
         arrays.append(np.frombuffer(data, "<f4", count, place).reshape(shape))
-    weights = ModelWeights.from_arrays(arrays, labelled=config.labels > 0, both=config.both)
+    return arrays
+
+
+def _valid(weights: W, archive: Archive, metadata: Metadata) -> W:
+    """The weights, once they are known to match the model."""
     try:
-        weights.validate(config)
+        weights.validate(metadata.model)
     except ConfigError as error:
         raise archive.problem(f"its weights cannot be used: {shortened(error)}") from None
     return weights

@@ -23,12 +23,14 @@ _JOINT = 4
 
 
 def is_recurrent(name: str) -> bool:
-    """Whether an array is one of a recurrent layer, by its name in `ModelWeights.shapes`.
+    """Whether an array is one of a recurrent layer, by its name in `ModelWeights.shapes` or `PairWeights.shapes`.
 
     >>> [is_recurrent(name) for name in ("recurrent_1/bias", "backward_recurrent_2/kernel", "head/kernel")]
     [True, True, False]
+    >>> is_recurrent("encoder_1/forward/bias")
+    True
     """
-    return name.removeprefix(BACKWARD).startswith("recurrent_")
+    return name.removeprefix(BACKWARD).startswith(("recurrent_", "encoder_"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,10 +214,15 @@ class ModelWeights:
             if not np.isfinite(array).all():
                 raise ConfigError(f"{name} must hold finite numbers; got NaN or infinity.")
             if facts.tied and is_recurrent(name):
-                _require_tied(name, array, config)
+                require_tied(name, array, config)
 
 
-def _require_tied(name: str, array: Array, config: ModelConfig) -> None:
+def require_tied(name: str, array: Array, config: ModelConfig) -> None:
+    """Checks that the tied gates of one array of a recurrent layer are minus the others.
+
+    Raises:
+        ConfigError: they are not.
+    """
     facts = config.facts
     blocks = dict(zip(facts.gates, np.split(array, len(facts.gates), axis=-1), strict=True))
     for gate, other in facts.tied.items():

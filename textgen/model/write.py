@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.config import ModelConfig
 from textgen.errors import CheckpointError, ConfigError
 from textgen.model.archive import npz, read_archive
 from textgen.model.keras_file import WEIGHTS, layer_arrays, weight_places
 from textgen.model.metadata import Metadata, shortened
-from textgen.model.read import HASHES, RECORDS, TRAINING_STATE, read_checkpoint
+from textgen.model.pair_weights import PairWeights
+from textgen.model.read import HASHES, RECORDS, TRAINING_STATE, read_any_checkpoint
 from textgen.model.values import METADATA
 from textgen.model.weights import ModelWeights
 from textgen.system import PathLike, atomic_path, explain
@@ -40,7 +42,7 @@ def write_checkpoint(
 
     Args:
         path: the file to write; its name ends in `.keras` and its folder exists.
-        keras_model: what `textgen.training.keras_model.build_model` returned.
+        keras_model: what `textgen.training.keras_model.build_model` or `pair_model.build_pair_model` returned.
         metadata: the contents of `textgen.json`; `versions`, `textgen`, `members` and `weights` are filled in here.
         training_state: arrays of numbers by names in printable ASCII; None writes none.
         record_hashes: `(records,)`, ascending, of the records of the training text, by which new ones are known; see
@@ -82,6 +84,12 @@ def _members(
     return members if record_hashes is None else members | {RECORDS: npz({HASHES: record_hashes})}
 
 
+def _named(arrays: Sequence[NDArray[Any]], config: ModelConfig) -> ModelWeights | PairWeights:
+    if config.has_encoder:
+        return PairWeights.from_arrays(arrays, config)
+    return ModelWeights.from_arrays(arrays, labelled=config.labels > 0, both=config.both)
+
+
 def _write(aside: Path, keras_model: Any, metadata: Metadata, members: Mapping[str, bytes]) -> None:
     import hashlib
     import zipfile
@@ -91,7 +99,7 @@ def _write(aside: Path, keras_model: Any, metadata: Metadata, members: Mapping[s
     config = metadata.model
     try:
         arrays = layer_arrays(keras_model, config)
-        weights = ModelWeights.from_arrays(arrays, labelled=config.labels > 0, both=config.both)
+        weights = _named(arrays, config)
         weights.validate(config)
     except ConfigError as error:
         raise _UnfitError(str(error)) from error
@@ -108,7 +116,7 @@ def _write(aside: Path, keras_model: Any, metadata: Metadata, members: Mapping[s
             for name, data in members.items():
                 file.writestr(zipfile.ZipInfo(name), data)
             file.writestr(zipfile.ZipInfo(METADATA), json.dumps(whole.to_json()))
-        read_back = read_checkpoint(aside).weights
+        read_back = read_any_checkpoint(aside).weights
         if not all(map(np.array_equal, weights.arrays(), read_back.arrays())):
             raise CheckpointError("its weights are not those of the model")
     except (CheckpointError, ConfigError) as error:

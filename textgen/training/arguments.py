@@ -13,6 +13,8 @@ from textgen.config import CorpusConfig, TrainingConfig, require
 from textgen.corpus import Corpus, EncodedCorpus, open_corpus, open_texts
 from textgen.corpus.batches import Ahead, Streams
 from textgen.corpus.context import context_ids
+from textgen.corpus.pair_batches import PairBatches
+from textgen.corpus.pairs import EncodedPairs
 from textgen.corpus.record_batches import RecordStreams
 from textgen.corpus.strings import Text
 from textgen.runs.run import check_folder
@@ -80,13 +82,17 @@ def as_callbacks(callbacks: Any) -> list[Any]:
 
 def open_streams(
     encoded: EncodedCorpus, training: TrainingConfig, *, workers: int = 1, both: bool = False
-) -> Streams | RecordStreams:
+) -> Streams | RecordStreams | PairBatches:
     """The batches of a run's training text, with the streams of all `workers`; `both` for those of both sides.
 
     Raises:
         CorpusError: the text is shorter than one batch, or has no record to train on.
     """
     batch_size, sequence_length, seed = workers * training.batch_size, training.sequence_length, training.seed
+    if isinstance(encoded, EncodedPairs):
+        end = encoded.pairs.training + 1
+        halves = encoded.source_ids, encoded.source_starts[:end], encoded.ids, encoded.pairs.starts[:end]
+        return PairBatches(*halves, batch_size=batch_size, seed=seed)
     if encoded.records is None:
         return Streams(
             encoded.training,

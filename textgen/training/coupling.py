@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from textgen.config import ModelConfig
 from textgen.config.cells import CellFacts
-from textgen.model.weights import ModelWeights, is_recurrent
+from textgen.model.keras_file import shapes_of
+from textgen.model.weights import is_recurrent
 
 Tensor = Any
 
@@ -94,5 +95,5 @@ def _each(
     facts = config.facts
     if not facts.tied:
         return list(gradients)
-    names = ModelWeights.shapes(config)
+    names = shapes_of(config)
     return [change(facts, g) if is_recurrent(name) else g for name, g in zip(names, gradients, strict=True)]

@@ -12,10 +12,12 @@ from textgen.config import TrainingConfig
 from textgen.corpus import EncodedCorpus
 from textgen.corpus.batches import HeldOut
 from textgen.corpus.known_records import hash_records
+from textgen.corpus.pair_batches import HeldOutPairs
+from textgen.corpus.pairs import EncodedPairs
 from textgen.corpus.record_batches import HeldOutRecords
 from textgen.training.arguments import ahead_of, labels_of
 
-Validation = HeldOut | HeldOutRecords
+Validation = HeldOut | HeldOutRecords | HeldOutPairs
 
 VALIDATION_STREAMS = 32
 VALIDATION_LENGTH = 128
@@ -34,6 +36,8 @@ def open_held_out(
     `both` is for batches of both sides.
     """
     ids, records = encoded.held_out, encoded.records
+    if isinstance(encoded, EncodedPairs):
+        return _held_out_pairs(encoded, config)
     if len(ids) < 2:
         return None, None
     streams = 2 ** int(math.log2(max(1, min(VALIDATION_STREAMS, len(ids) // VALIDATION_LENGTH))))
@@ -50,6 +54,17 @@ def open_held_out(
     return first(min(most, len(ids))), first(len(ids)) if len(ids) > most else None
 
 
+def _held_out_pairs(encoded: EncodedPairs, config: TrainingConfig) -> tuple[HeldOutPairs | None, HeldOutPairs | None]:
+    """As `open_held_out`, for pairs."""
+    start, most = encoded.pairs.training, config.validation_characters or None
+    if start == len(encoded.pairs):
+        return None, None
+    sides = encoded.source_ids, encoded.source_starts[start:], encoded.ids, encoded.pairs.starts[start:]
+    whole = HeldOutPairs(*sides, batch_size=config.batch_size)
+    part = HeldOutPairs(*sides, batch_size=config.batch_size, most=most)
+    return (part, whole) if part.records < whole.records else (whole, None)
+
+
 def count_ids(encoded: EncodedCorpus) -> NDArray[np.int64]:
     """How often each id occurs in the training text, `(vocab,)`."""
     counts, ids = np.zeros(encoded.tokenizer.vocab_size, np.int64), encoded.training
@@ -59,6 +74,8 @@ def count_ids(encoded: EncodedCorpus) -> NDArray[np.int64]:
 
 
 def known_hashes(encoded: EncodedCorpus) -> NDArray[np.uint64] | None:
-    """The hashes of the records, for the checkpoints; None for running text, and for more records than `_HASHED`."""
+    """The hashes of the records, for the checkpoints; None for other texts, and for more records than `_HASHED`."""
     records = encoded.records
-    return None if records is None or len(records) > _HASHED else hash_records(encoded)
+    if records is None or len(records) > _HASHED or isinstance(encoded, EncodedPairs):
+        return None
+    return hash_records(encoded)

@@ -16,6 +16,7 @@ import tensorflow as tf
 from textgen.config import ModelConfig, TrainingConfig, WorkersConfig
 from textgen.corpus import EncodedCorpus
 from textgen.errors import TextgenError, WorkerLostError
+from textgen.model.pair_weights import PairWeights
 from textgen.model.progress import SavedProgress
 from textgen.model.results import Validation
 from textgen.model.weights import ModelWeights
@@ -171,7 +172,7 @@ class JointSession(Session):
 
     def restore(
         self,
-        weights: ModelWeights,
+        weights: ModelWeights | PairWeights,
         arrays: dict[str, np.ndarray],
         progress: SavedProgress,
         history: Sequence[Validation],

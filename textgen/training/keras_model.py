@@ -80,11 +80,16 @@ def build_model(config: ModelConfig, *, seed: int = 0, frequencies: NDArray[np.i
         }
     model = keras.Model(inputs if config.labels else ids, outputs, name="textgen")
     if frequencies is not None:
-        # An id of the vocabulary may lack in the training part of the text.
-        counts = np.maximum(np.asarray(frequencies, np.float64), 0.5)
         for each in biases:
-            each.bias.assign(np.log(counts / counts.sum()).astype(np.float32))
+            start_bias(each, frequencies)
     return model
+
+
+def start_bias(head: keras.layers.Dense, frequencies: NDArray[np.integer]) -> None:
+    """Starts the bias of a head at the logarithms of how often each id occurs."""
+    # An id of the vocabulary may lack in the training part of the text.
+    counts = np.maximum(np.asarray(frequencies, np.float64), 0.5)
+    head.bias.assign(np.log(counts / counts.sum()).astype(np.float32))
 
 
 def _stack(
@@ -122,8 +127,7 @@ def _stack(
             name=f"{prefix}recurrent_{n}",
         )
         flow = keras.layers.SpatialDropout1D(config.dropout, name=f"{prefix}dropout_{n}")(layer(flow))
-        if config.facts.tied:
-            _tie(layer, config.facts)
+        tie(layer, config.facts)
         outputs.append(flow)
     if config.skip and config.layers > 1:
         flow = keras.layers.Add(name=f"{prefix}skip")(outputs)
@@ -163,12 +167,14 @@ def assign_arrays(model: keras.Model, config: ModelConfig, arrays: Sequence[NDAr
         variable.assign(array)
 
 
-def _tie(layer: keras.layers.RNN, facts: CellFacts) -> None:
-    """Initialises a layer's free blocks, and its tied blocks from them.
+def tie(layer: keras.layers.RNN, facts: CellFacts) -> None:
+    """Initialises a layer's free blocks, and its tied blocks from them, where the cell has any.
 
     A tied gate keeps its initial bias: the 1 of an LSTM's forget gate (Jozefowicz et al. 2015) gives a coupled input
     gate the bias -1.
     """
+    if not facts.tied:
+        return
     cell = layer.cell
     inputs, units, free = cell.kernel.shape[0], cell.units, len(facts.free)
     cell.kernel.assign(tied(facts, cell.kernel_initializer((inputs, free * units))))

@@ -19,12 +19,17 @@ import numpy as np
 import tensorflow as tf
 
 from textgen.corpus.batches import HeldOut, Streams
+from textgen.corpus.pair_batches import HeldOutPairs, PairBatches
 from textgen.corpus.record_batches import HeldOutRecords, RecordStreams
 from textgen.training.progress import Progress
 from textgen.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from textgen.training.workers.shares import SharedHeldOut, SharedStreams
+
+    Training = Streams | RecordStreams | PairBatches | SharedStreams
+    Scored = HeldOut | HeldOutRecords | HeldOutPairs | SharedHeldOut
+
 
 _ENDLESS = 2**40
 """The number of epochs that callbacks are given; the real one is not known beforehand."""
@@ -45,9 +50,9 @@ def fit(
     progress: Progress,
     callbacks: Sequence[keras.callbacks.Callback],
     *,
-    training: Streams | RecordStreams | SharedStreams,
-    held_out: HeldOut | HeldOutRecords | SharedHeldOut | None,
-    whole: HeldOut | HeldOutRecords | SharedHeldOut | None = None,
+    training: Training,
+    held_out: Scored | None,
+    whole: Scored | None = None,
     calibrated: bool = False,
     joint: Joint | None = None,
 ) -> None:
@@ -64,8 +69,9 @@ def fit(
         joint: joins the losses of several workers, and tells them when to stop; None for one process.
     """
     # Two graphs, each built when it is first needed: a single one with both takes twice as long before the first step.
-    learn = {halves: _compiled(partial(trainer.train_step, halves=halves)) for halves in (True, False)}
-    score = _compiled(trainer.test_step)
+    shapes = trainer.signature
+    learn = {halves: _compiled(partial(trainer.train_step, halves=halves), shapes) for halves in (True, False)}
+    score = _compiled(trainer.test_step, shapes)
     chain = keras.callbacks.CallbackList(
         list(callbacks), add_history=True, model=trainer, verbose=0, epochs=_ENDLESS, steps=None
     )
@@ -96,10 +102,15 @@ def fit(
     chain.on_train_end(logs)
 
 
-def _compiled(step: Callable[[Any], Any]) -> Any:
-    """A step as a graph, nested as Keras's `fit` nests it: TensorFlow then optimizes it alike, and it rounds alike."""
+def _compiled(step: Callable[[Any], Any], shapes: tuple[tf.TensorSpec, ...] | None) -> Any:
+    """A step as a graph, nested as Keras's `fit` nests it: TensorFlow then optimizes it alike, and it rounds alike.
+
+    Args:
+        step: the step.
+        shapes: of the data, where they differ from batch to batch; None for those of the first batch.
+    """
     inner = tf.function(step, autograph=False)
-    graph = tf.function(lambda data: inner(data), autograph=False)
+    graph = tf.function(lambda data: inner(data), autograph=False, input_signature=None if shapes is None else [shapes])
     built = False
 
     def run(data: Any) -> Any:
@@ -131,15 +142,15 @@ def _round(
     progress: Progress,
     chain: Any,
     learn: Mapping[bool, Any],
-    training: Streams | RecordStreams | SharedStreams,
+    training: Training,
     joint: Joint | None,
 ) -> dict[str, float]:
     """The steps up to the next validation; returns the metrics over them."""
     number, done = 0, False
     while not done and not trainer.stop_training:
         chain.on_train_batch_begin(number)
-        inputs, targets, reset, *more = training.batch(progress.step)
-        logs = learn[progress.plan.halves(progress.step)]((inputs, targets, np.asarray(reset), *more))
+        data = tuple(map(np.asarray, training.batch(progress.step)))
+        logs = learn[progress.plan.halves(progress.step)](data)
         progress.step += 1
         chain.on_train_batch_end(number, logs)
         number, done = number + 1, progress.round_done
@@ -148,14 +159,12 @@ def _round(
     return dict(trainer.get_metrics_result())
 
 
-def _validate(
-    trainer: Trainer, chain: Any, score: Any, held_out: HeldOut | HeldOutRecords | SharedHeldOut, joint: Joint | None
-) -> dict[str, float]:
+def _validate(trainer: Trainer, chain: Any, score: Any, held_out: Scored, joint: Joint | None) -> dict[str, float]:
     """Scores the held-out text; returns the metrics over it."""
     chain.on_test_begin()
-    for number, (inputs, targets, weights, *more) in enumerate(held_out):
+    for number, batch in enumerate(held_out):
         chain.on_test_batch_begin(number)
-        logs = score((inputs, targets, weights, np.asarray(number == 0), *more))
+        logs = score(trainer.held_out_data(batch, first=number == 0))
         chain.on_test_batch_end(number, logs)
     if joint is not None:
         joint.add(trainer)

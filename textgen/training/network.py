@@ -97,25 +97,21 @@ class Network:
             batch: streams in the batch.
             part: 0, or 1 for a step's second update.
         """
-        config = self.config
-
-        def keep(index: int, rate: float, shape: tuple[int, ...]) -> Tensor | None:
-            if rate == 0.0:
-                return None
-            kept = tf.random.stateless_uniform(shape, self.seed_of(step, index, part)) >= rate
-            return tf.where(kept, tf.constant(1.0 / (1.0 - rate)), tf.constant(0.0))
+        config, layers = self.config, range(self.config.layers)
 
         def recurrent(n: int) -> Tensor | None:
-            columns = config.free_gates * config.units
-            mask = keep(1 + config.layers + n, self.weight_drop, (config.units, columns))
-            return None if mask is None else repeated(config.facts, mask)
+            return self._kept_weights(self.seed_of(step, 1 + config.layers + n, part), config.units)
 
-        layers = range(config.layers)
         return Masks(
-            inputs=keep(0, config.input_dropout, (config.embedding, 1, batch)),
-            outputs=[keep(1 + n, config.dropout, (config.units, 1, batch)) for n in layers],
+            inputs=kept(self.seed_of(step, 0, part), config.input_dropout, (config.embedding, 1, batch)),
+            outputs=[kept(self.seed_of(step, 1 + n, part), config.dropout, (config.units, 1, batch)) for n in layers],
             recurrent=[recurrent(n) for n in layers],
         )
+
+    def _kept_weights(self, seed: Tensor, units: int) -> Tensor | None:
+        """The mask of a layer's recurrent kernel, `(units, gates * units)`; None without `weight_drop`."""
+        mask = kept(seed, self.weight_drop, (units, self.config.free_gates * units))
+        return None if mask is None else repeated(self.config.facts, mask)
 
     @property
     def head(self) -> tuple[Tensor, Tensor]:
@@ -156,11 +152,11 @@ class Network:
         if labels is not None:
             embedded += tf.gather(self._label_table(), labels)
         flow = tf.transpose(embedded, (2, 1, 0))
-        flow = _masked(flow, masks.inputs)
+        flow = masked(flow, masks.inputs)
         total, after = None, []
         for layer, before, mask, drop in zip(self._layers, state, masks.outputs, masks.recurrent, strict=True):
             flow, last = self._layer(layer, flow, before, drop, goes_on)
-            flow = _masked(flow, mask)
+            flow = masked(flow, mask)
             total = flow if total is None or not config.skip else total + flow
             after.append(last)
         return tf.cast(tf.reshape(total, (config.units, time * batch)), self.compute_dtype), after
@@ -184,7 +180,7 @@ class Network:
     ) -> tuple[Tensor, list[Tensor]]:
         if self.kernels:
             kernel, recurrent_kernel, *others = (v.value for v in layer.cell.trainable_variables)
-            weights = (kernel, _masked(recurrent_kernel, drop), *others)
+            weights = (kernel, masked(recurrent_kernel, drop), *others)
             return recurrence(self.config.cell, flow, weights, before, keep=goes_on, compute_dtype=self.compute_dtype)
         initial, inputs, options = [tf.transpose(tensor) for tensor in before], tf.transpose(flow, (2, 1, 0)), {}
         if goes_on is not None:
@@ -192,7 +188,7 @@ class Network:
             options["mask"] = goes_on.mask
         variable = layer.cell.recurrent_kernel
         # The layer reads its own variable, so the dropped weights stand in for it during the call.
-        with keras.StatelessScope([(variable, _masked(variable.value, drop))]) if drop is not None else nullcontext():
+        with keras.StatelessScope([(variable, masked(variable.value, drop))]) if drop is not None else nullcontext():
             outputs, *last = layer(inputs, initial_state=initial if len(initial) > 1 else initial[0], **options)
         if goes_on is not None:
             outputs, last = goes_on.join(outputs), [goes_on.leaving(tensor) for tensor in last]
@@ -253,5 +249,14 @@ def _with_state(layer: keras.layers.RNN) -> keras.layers.RNN:
     return twin
 
 
-def _masked(tensor: Tensor, mask: Tensor | None) -> Tensor:
+def kept(seed: Tensor, rate: float, shape: tuple[int, ...]) -> Tensor | None:
+    """A dropout mask; None for a rate of zero."""
+    if rate == 0.0:
+        return None
+    kept = tf.random.stateless_uniform(shape, seed) >= rate
+    return tf.where(kept, tf.constant(1.0 / (1.0 - rate)), tf.constant(0.0))
+
+
+def masked(tensor: Tensor, mask: Tensor | None) -> Tensor:
+    """A tensor times a dropout mask."""
     return tensor if mask is None else tensor * mask

@@ -12,7 +12,7 @@ from textgen.corpus.strings import NAME, Text
 from textgen.display.format import short_duration
 from textgen.errors import CheckpointError, ConfigError, RunError
 from textgen.model.progress import SavedProgress
-from textgen.model.read import Checkpoint, read_checkpoint, read_training_state
+from textgen.model.read import Checkpoint, PairCheckpoint, read_any_checkpoint, read_training_state
 from textgen.runs.events import Reporter
 from textgen.runs.find import find_run, run_argument
 from textgen.runs.provenance import OwnTextError, find_run_text
@@ -102,7 +102,7 @@ def resume(
         from textgen.training.session import Session
 
         with run.locked(), enough_memory():
-            last = read_checkpoint(run.last)
+            last = read_any_checkpoint(run.last)
             progress = _progress(last)
             wanted: dict[str, Any] = {"epochs": epochs, "time": time, "device": device, "shards": shards}
             changes = {name: value for name, value in wanted.items() if value is not None}
@@ -156,7 +156,7 @@ def resume(
 
 
 def _find_text(
-    run: Run, checkpoints: Source, last: Checkpoint, encode: Callable[[Corpus], EncodedCorpus]
+    run: Run, checkpoints: Source, last: Checkpoint | PairCheckpoint, encode: Callable[[Corpus], EncodedCorpus]
 ) -> EncodedCorpus:
     """The run's own text, from wherever it is now."""
     try:
@@ -182,7 +182,7 @@ def _other_text(run: Run, checkpoints: Source, before: str, now: str) -> RunErro
     )
 
 
-def _progress(last: Checkpoint) -> SavedProgress:
+def _progress(last: Checkpoint | PairCheckpoint) -> SavedProgress:
     """The counters stored with a run's last state."""
     progress, corpus = last.metadata.progress, last.metadata.corpus
     if progress is None or not corpus.settings or corpus.sha256 is None:
@@ -203,7 +203,7 @@ def _events_before(run: Run, progress: SavedProgress) -> str | bool:
     return before
 
 
-def _settings_of(last: Checkpoint) -> dict[str, Any]:
+def _settings_of(last: Checkpoint | PairCheckpoint) -> dict[str, Any]:
     """The settings of a run that other workers may have been given, too; not those of its length."""
     training = {name: value for name, value in last.metadata.training.items() if name not in ("epochs", "time")}
     return {**last.model.to_json(), **training}

@@ -15,14 +15,17 @@ import tensorflow as tf
 
 from textgen.corpus import EncodedCorpus
 from textgen.corpus.batches import Streams
+from textgen.corpus.pair_batches import PairBatches
+from textgen.corpus.pairs import EncodedPairs
 from textgen.corpus.record_batches import RecordStreams
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CheckpointError, TrainingError
 from textgen.model.description import CorpusDescription
 from textgen.model.keras_file import layer_arrays
 from textgen.model.metadata import Metadata
+from textgen.model.pair_weights import PairWeights
 from textgen.model.progress import SavedProgress
-from textgen.model.read import read_checkpoint
+from textgen.model.read import read_any_checkpoint
 from textgen.model.results import Metrics, Validation
 from textgen.model.transfer import transfer
 from textgen.model.weights import ModelWeights
@@ -37,6 +40,7 @@ from textgen.training.data import count_ids, known_hashes, open_held_out
 from textgen.training.framework import untouched_random_numbers
 from textgen.training.keras_model import assign_arrays, build_model
 from textgen.training.loop import Joint, fit
+from textgen.training.pair_model import build_pair_model
 from textgen.training.placement import Placement
 from textgen.training.planning import Planning
 from textgen.training.progress import Progress
@@ -70,7 +74,7 @@ class Session:
         reporter: Reporter,
         callbacks: Sequence[keras.callbacks.Callback],
         placement: Placement,
-        streams: Streams | RecordStreams | SharedStreams,
+        streams: Streams | RecordStreams | PairBatches | SharedStreams,
         tensorboard: str | bool,
     ) -> None:
         self.run, self.encoded, self.recipe, self.reporter = run, encoded, recipe, reporter
@@ -92,7 +96,8 @@ class Session:
         self.unwritten: tuple[list[np.ndarray], Metadata] | None = None
         with tf.device(self.placement.device), untouched_random_numbers():
             frequencies = count_ids(encoded)
-            self.model = build_model(self.model_config, seed=self.config.seed, frequencies=frequencies)
+            build = build_pair_model if self.model_config.has_encoder else build_model
+            self.model = build(self.model_config, seed=self.config.seed, frequencies=frequencies)
             self.trainer = make_trainer(
                 self.model,
                 self.model_config,
@@ -157,7 +162,7 @@ class Session:
 
     def restore(
         self,
-        weights: ModelWeights,
+        weights: ModelWeights | PairWeights,
         arrays: dict[str, np.ndarray],
         progress: SavedProgress,
         history: Sequence[Validation],
@@ -278,6 +283,8 @@ class Session:
         assign_arrays(self.model, self.model_config, arrays)
 
     def _sample(self, step: int) -> str:
+        if self.model_config.has_encoder:
+            return ""
         config, weights = self.model_config.forwards, self._weights().forwards
         writer = Writer(config=config, weights=weights, tokenizer=self.encoded.tokenizer)
         if self.encoded.records is not None:
@@ -293,7 +300,7 @@ class Session:
             weights = self.unwritten[0]
         else:
             with contextlib.suppress(CheckpointError):
-                weights = read_checkpoint(self.run.best).weights.arrays()
+                weights = read_any_checkpoint(self.run.best).weights.arrays()
         self._assign(weights)
 
     def _save(self, best: bool) -> None:
@@ -363,4 +370,5 @@ class Session:
             ),
             history=tuple(progress.history),
             created=self.created,
+            source_tokenizer=self.encoded.source_tokenizer if isinstance(self.encoded, EncodedPairs) else None,
         )

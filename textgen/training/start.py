@@ -18,6 +18,7 @@ from textgen.config import (
 )
 from textgen.corpus import Corpus, encode_corpus
 from textgen.corpus.form import refuse_table
+from textgen.corpus.pairs import EncodedPairs
 from textgen.corpus.strings import Text
 from textgen.errors import ConfigError
 from textgen.model.read import read_checkpoint
@@ -37,6 +38,7 @@ from textgen.training.arguments import (
 )
 from textgen.training.disk_space import check_disk_space
 from textgen.training.framework import default_framework
+from textgen.training.pair_recipe import encoder_layers, recommend_pairs
 from textgen.training.recipe import Recipe, least_memory, recommend
 from textgen.training.workers.cluster import find_cluster
 
@@ -127,6 +129,7 @@ def train(
     if cluster is not None:
         check_one_side(wanted_model.get("sides"))
     opened = open_text(sources, texts, corpus)
+    _check_pairs(opened.config, wanted_model, start_from, several=cluster is not None)
     refuse_table(opened)
     if base is not None and opened.config.min_count is None:
         # A character that is rare in the new text may be one that the model knows.
@@ -134,7 +137,10 @@ def train(
     started = opened.ready(started)
     seed = TrainingConfig(**TrainingConfig.among({"seed": wanted.get("seed", 0)})).seed
     encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding, seed=seed)
-    if encoded.records is not None:
+    if isinstance(encoded, EncodedPairs):
+        wanted_model |= {"source_vocab_size": encoded.source_tokenizer.vocab_size}
+        wanted_model.setdefault("encoder_layers", encoder_layers(encoded))
+    elif encoded.records is not None:
         wanted_model["labels"] = len(encoded.records.labels)
     with default_framework():
         from textgen.training.joint import JointSession, follow, joined
@@ -153,15 +159,11 @@ def train(
             speed = placement.speed(
                 ModelConfig(vocab_size=vocab_size, **wanted_model), TrainingConfig(**wanted_training)
             )
-            recipe = recommend(
-                len(encoded.training),
-                vocab_size,
-                size=size,
-                model=wanted_model,
-                training=wanted_training,
-                speed=speed,
-                workers=several,
-            )
+            chosen: dict[str, Any] = {"size": size, "model": wanted_model, "training": wanted_training, "speed": speed}
+            if isinstance(encoded, EncodedPairs):
+                recipe = recommend_pairs(encoded, **chosen)
+            else:
+                recipe = recommend(len(encoded.training), vocab_size, workers=several, **chosen)
             if base is not None:
                 recipe = _describe_start(recipe, str(start_from))
             streams = open_streams(encoded, recipe.training, workers=several, both=recipe.model.both)
@@ -183,6 +185,25 @@ def train(
                 # What it holds is released with the framework.
                 del session
     return run
+
+
+def _check_pairs(corpus: CorpusConfig, model: Mapping[str, Any], start_from: Source | None, *, several: bool) -> None:
+    """Refuses what does not go with pairs, or only with them."""
+    if not corpus.by_pair:
+        if model.get("encoder_layers"):
+            raise ConfigError(
+                f"encoder_layers must be left out without pairs: only they have a text to read; got "
+                f"{model['encoder_layers']}.",
+                field="encoder_layers",
+            )
+        return
+    if start_from is not None:
+        raise ConfigError(
+            "start_from must be left out with pairs: a run on pairs cannot start from another model yet.",
+            field="start_from",
+        )
+    if several:
+        raise ConfigError("workers must be left out with pairs: one process trains a run on pairs.", field="workers")
 
 
 def _check_memory(recipe: Recipe) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from textgen.config import cell_name
 from textgen.corpus import EncodedCorpus
+from textgen.corpus.pair_batches import HeldOutPairs
+from textgen.corpus.pairs import LONGEST, EncodedPairs
 from textgen.corpus.record_batches import HeldOutRecords
 from textgen.runs.events import Summary
 from textgen.training.data import Validation as Held
@@ -29,6 +31,8 @@ def summarize(encoded: EncodedCorpus, held_out: Any, recipe: Recipe, *, device: 
     """
     model = recipe.model
     shape = f"{model.layers} x {model.units} {cell_name(model.cell)}{', both sides' if model.both else ''}"
+    if model.has_encoder:
+        shape = f"{model.encoder_layers} bidirectional and {shape} with attention"
     end = datetime.datetime.now() + datetime.timedelta(seconds=left)
     return Summary(
         corpus=f"{_text(encoded)} (sha256 {encoded.sha256[:12]})",
@@ -46,6 +50,8 @@ def _text(encoded: EncodedCorpus) -> str:
     """A text's name and size, in words."""
     records, files = encoded.records, len(encoded.sources)
     where = f"{files:,} file{'s' if files != 1 else ''}"
+    if isinstance(encoded, EncodedPairs):
+        return _pairs(encoded, where)
     if records is None:
         return f"{encoded.name}, {encoded.characters:,} characters in {where}"
     lengths, again = records.lengths, records.duplicates
@@ -54,6 +60,18 @@ def _text(encoded: EncodedCorpus) -> str:
         f"{encoded.name}, {len(records):,} record{'s' if len(records) != 1 else ''} of {lengths.mean():.1f} characters "
         f"on average and at most {lengths.max():,}, {again:,} of them duplicate{'s' if again != 1 else ''}, in {where}"
         f"{dropped}"
+    )
+
+
+def _pairs(encoded: EncodedPairs, where: str) -> str:
+    """The size of a corpus of pairs, in words."""
+    sources, targets, again = encoded.source_lengths, encoded.pairs.lengths, encoded.pairs.duplicates
+    dropped = f"; {encoded.pairs.dropped:,} without a target left out" if encoded.pairs.dropped else ""
+    long = f"; {encoded.too_long:,} longer than {LONGEST} characters left out" if encoded.too_long else ""
+    return (
+        f"{encoded.name}, {len(encoded.pairs):,} pair{'s' if len(encoded.pairs) != 1 else ''}, sources of "
+        f"{sources.mean():.1f} characters on average and at most {sources.max():,}, targets of {targets.mean():.1f} "
+        f"and {targets.max():,}, {again:,} of them duplicate{'s' if again != 1 else ''}, in {where}{dropped}{long}"
     )
 
 
@@ -72,11 +90,12 @@ def _split(encoded: EncodedCorpus, each: Held | None) -> str:
     """What trains and what validates, in words; `each` as `open_held_out` returns it."""
     records, held = encoded.records, len(encoded.held_out)
     if records is not None:
-        if not isinstance(each, HeldOutRecords):
-            return f"all {len(records):,} records train, none validate"
+        kind = "pairs" if isinstance(encoded, EncodedPairs) else "records"
+        if not isinstance(each, (HeldOutRecords, HeldOutPairs)):
+            return f"all {len(records):,} {kind} train, none validate"
         held = len(records) - records.training
         part = f", {each.records:,} of them at each validation" if each.records < held else ""
-        return f"{records.training:,} records train, {held:,} validate{part}"
+        return f"{records.training:,} {kind} train, {held:,} validate{part}"
     if each is None:
         return f"all {len(encoded.training):,} characters train, none validate"
     part = f", {each.targets + 1:,} of them at each validation" if each.targets + 1 < held else ""

@@ -75,6 +75,7 @@ class Trainer(keras.Model):
     ) -> None:
         super().__init__(name="trainer")
         self.plain = plain
+        self.signature: tuple[tf.TensorSpec, ...] | None = None
         self.network = network
         self.shards = shards
         self._variables = layer_variables(plain, network.config)
@@ -255,6 +256,11 @@ class Trainer(keras.Model):
         count = tf.reduce_sum(weights)
         self._loss.update_state(total / tf.maximum(count, 1.0), sample_weight=count)
         return {"loss": self._loss.result()}
+
+    def held_out_data(self, batch: Any, *, first: bool) -> tuple[Any, ...]:
+        """What `test_step` takes for a batch of the held-out text; the state is reset before the first."""
+        inputs, targets, weights, *more = batch
+        return (inputs, targets, weights, np.asarray(first), *more)
 
     def start_calibration(self) -> None:
         """Has the batches that `test_step` scores from here on also scored with scaled logits."""

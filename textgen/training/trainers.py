@@ -12,6 +12,8 @@ from textgen.config import ModelConfig, TrainingConfig
 from textgen.corpus import EncodedCorpus
 from textgen.model.weights import BACKWARD
 from textgen.training.network import Network
+from textgen.training.pair_network import PairNetwork
+from textgen.training.pair_trainer import PairTrainer
 from textgen.training.placement import Placement
 from textgen.training.trainer import Share, Trainer
 from textgen.training.two_sided import TwoSidedTrainer
@@ -30,7 +32,7 @@ def make_trainer(
     seed: int,
     share: Share | None = None,
 ) -> Trainer:
-    """The trainer of a model, of one side or of both.
+    """The trainer of a model, of one side or of both, or of pairs.
 
     Args:
         plain: the Keras model.
@@ -65,6 +67,11 @@ def make_trainer(
         "frequencies": frequencies,
         "share": share,
     }
+    if model.has_encoder:
+        reading = PairNetwork(
+            plain, model, compute_dtype=placement.compute_dtype, weight_drop=config.weight_drop, seed=seed
+        )
+        return PairTrainer(reading, plain, config, shards=shards)
     forward = network(seed)
     if not model.both:
         return Trainer(forward, plain, config, **options)

@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     from textgen.corpus import Corpus
     from textgen.runs.run import Run
 
-_MODEL = tuple(name for name in ModelConfig.declared if name != "vocab_size")
+_MODEL = tuple(name for name in ModelConfig.declared if name not in ("vocab_size", "source_vocab_size"))
 _LENGTH = ("epochs", "time", "seed")
 _MACHINE = ("precision", "device", "shards")
 _LEARNING = tuple(name for name in TrainingConfig.declared if name not in (*_LENGTH, *_MACHINE, "save_every_steps"))
 STANDARD_INPUT = "-"
 _METAVARS = {"glob": {"metavar": "PATTERN"}, "text_field": {"metavar": "NAME"}, "label_field": {"metavar": "NAME,..."}}
+_METAVARS |= {name: {"metavar": "NAME"} for name in ("source_field", "target_field")}
 _SHORT = 1 << 16
 """Bytes up to which a text is read before TensorFlow is loaded, to see whether it can be trained on."""
 
@@ -58,6 +59,7 @@ _WITH_RESUME = (
         "textgen train corpora/ --glob '*.txt' --time 3m --seed 1",
         "cat corpora/marrow_haven.txt | textgen train - --name piped --time 90s",
         "textgen train corpora/short_texts.csv --text-field text --label-field kind --time 90s",
+        "textgen train corpora/old_spelling.tsv --pairs --time 90s",
         "textgen train corpus:names --time 90s",
         "textgen train --resume marrow_haven --time 5m",
         "textgen train corpora/marrow_haven.txt --from marrow_haven --name finer --time 1m",
@@ -221,7 +223,8 @@ def _check_early(
 
     if workers.workers != SLURM:
         find_cluster(workers)
-    ModelConfig(vocab_size=1, **ModelConfig.among(given))
+    shape = ModelConfig.among(given)
+    ModelConfig(vocab_size=1, source_vocab_size=min(shape.get("encoder_layers", 0), 1), **shape)
     TrainingConfig(**TrainingConfig.among(given))
     checkpoints, name = options["checkpoints"], options["name"]
     if options["tensorboard"]:
@@ -257,18 +260,22 @@ def _check_length(opened: Corpus, given: Mapping[str, Any]) -> None:
     """Refuses a short text that is empty, no text, or has no batch, and a table without the fields that are named."""
     from textgen.corpus import encode_corpus
     from textgen.corpus.form import read_first
+    from textgen.corpus.pairs import EncodedPairs
     from textgen.training.arguments import open_streams
+    from textgen.training.pair_recipe import recommend_pairs
     from textgen.training.recipe import recommend
 
     if opened.bytes > _SHORT:
-        if opened.config.by_record:
+        if opened.config.by_record or opened.config.by_pair:
             read_first(opened)
         return
     encoded = encode_corpus(opened, seed=given.get("seed", 0))
-    training = recommend(
-        len(encoded.training), encoded.tokenizer.vocab_size, training=TrainingConfig.among(given)
-    ).training
-    open_streams(encoded, training)
+    chosen = TrainingConfig.among(given)
+    if isinstance(encoded, EncodedPairs):
+        recipe = recommend_pairs(encoded, training=chosen)
+    else:
+        recipe = recommend(len(encoded.training), encoded.tokenizer.vocab_size, training=chosen)
+    open_streams(encoded, recipe.training)
 
 
 def _command_again(ctx: click.Context, progress: Progress) -> list[str]:
@@ -327,6 +334,8 @@ def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) ->
         folder = shlex.quote(str(run.events_folder(options["tensorboard"] or True)))
         click.echo("View the events (pip install tensorboard):", err=True)
         click.echo(f"  tensorboard --logdir {visible(folder)}", err=True)
+    if run.metadata.model.has_encoder:
+        return
     click.echo("Sample from it:", err=True)
     click.echo(f"  textgen sample --run {_named(run, options)}", err=True)
 

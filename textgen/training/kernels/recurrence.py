@@ -42,7 +42,7 @@ def recurrence(
 
     Args:
         name: the cell, a key of `CELLS`.
-        inputs: `(features, time, batch)` float32.
+        inputs: `(features, time, batch)` float32; the graph need not know the time.
         weights: kernel `(features, gates * units)`, recurrent kernel `(units, gates * units)` and bias as Keras's
             layer holds them: `(gates * units,)`, for a GRU `(2, gates * units)`; then, of a cell with peepholes, the
             `(peepholes, units)`. Tied blocks, as a coupled cell's forget gate, are not read, and have a gradient of
@@ -63,6 +63,7 @@ def recurrence(
     halves = tf.constant(np.repeat(halves, units).astype(np.float32))
     biases = tf.reshape(bias, (-1, rows)) * halves
     features, time, batch = inputs.shape
+    time = tf.shape(inputs)[1] if time is None else time
     layer = _Layer(
         CELLS[name], not facts.apart, bool(facts.peepholes), compute_dtype, features, time, batch, units, rows
     )
@@ -88,7 +89,7 @@ def recurrence(
         0.5 * tf.reshape(peephole[0], (-1, 1)) if peephole else tf.zeros((0, 1)),
         *state,
     )
-    return outputs, last
+    return tf.ensure_shape(outputs, (units, inputs.shape[1], batch)), last
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +101,13 @@ class _Layer:
     sees_cell_state: bool
     compute_dtype: tf.DType
     features: int
-    time: int
+    time: Tensor | int
     batch: int
     units: int
     rows: int
 
     @property
-    def columns(self) -> int:
+    def columns(self) -> Tensor | int:
         return self.time * self.batch
 
     def factor(self, tensor: Tensor) -> Tensor:
@@ -249,7 +250,7 @@ def _product(a: Tensor, b: Tensor, **options: bool) -> Tensor:
 
 def _unstacked(keep: Tensor, units: int) -> Any:
     # Repeated for every unit: to multiply tensors of one shape is faster than to repeat a row within each product.
-    return tf.TensorArray(keep.dtype, keep.shape[0]).unstack(tf.tile(keep, (1, units, 1)))
+    return tf.TensorArray(keep.dtype, tf.shape(keep)[0]).unstack(tf.tile(keep, (1, units, 1)))
 
 
 def _kept(state: Sequence[Tensor], keep: Tensor) -> list[Tensor]:

@@ -1,0 +1,69 @@
+"""Recommends a model and hyperparameters for pairs and a budget, by the characters of their targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from textgen.config import Size, TrainingConfig
+from textgen.corpus.pairs import EncodedPairs
+from textgen.errors import ConfigError
+from textgen.training.recipe import SPEED, Recipe, recommend
+
+_BATCH, _BATCHES = 64, 8
+"""Pairs in a batch, and the batches that there are at least in a pass where there are fewer pairs."""
+
+_FEW = 30_000
+"""Characters of the targets below which the encoder has one layer."""
+
+_RATE = 5e-3
+"""The peak learning rate."""
+
+
+def encoder_layers(encoded: EncodedPairs) -> int:
+    """The layers of the encoder that suit some pairs."""
+    return 1 if len(encoded.training) < _FEW else 2
+
+
+def recommend_pairs(
+    encoded: EncodedPairs,
+    *,
+    size: Size | None = None,
+    model: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    speed: float = SPEED,
+) -> Recipe:
+    """Recommends a model and its training settings for pairs.
+
+    Args:
+        encoded: the pairs.
+        size: a preset; None for pairs and time to decide.
+        model: fields of `ModelConfig` that the user gave.
+        training: fields of `TrainingConfig` that the user gave. `sequence_length`, by which steps are counted in
+            characters, is the mean length of a target.
+        speed: multiply-adds per second that training may reach on this machine.
+
+    Raises:
+        ConfigError: a field is out of its range.
+    """
+    _check_given(training or {})
+    pairs, characters = encoded.pairs.training, len(encoded.training)
+    batch = 2 ** int(math.log2(max(2, min(_BATCH, pairs // _BATCHES))))
+    chosen: dict[str, Any] = {"batch_size": batch, "learning_rate": _RATE, **(training or {})}
+    fixed = {"halved_fraction": 0.0, "negatives": 0, "state_reset": 0.0, "label_drop": 0.0}
+    chosen |= {**fixed, "sequence_length": max(1, round(characters / pairs))}
+    layers, source_vocab_size = encoder_layers(encoded), encoded.source_tokenizer.vocab_size
+    shape = {"encoder_layers": layers, "source_vocab_size": source_vocab_size, **(model or {})}
+    return recommend(characters, encoded.tokenizer.vocab_size, size=size, model=shape, training=chosen, speed=speed)
+
+
+def _check_given(training: Mapping[str, Any]) -> None:
+    """Refuses settings that pairs have no use for.
+
+    Raises:
+        ConfigError: one is given.
+    """
+    for name in ("sequence_length", "halved_fraction", "negatives", "state_reset", "label_drop"):
+        if training.get(name) not in (None, TrainingConfig.declared[name].off):
+            raise ConfigError(f"{name} has no meaning for pairs; got {training[name]}. Leave it out.", field=name)

@@ -1,0 +1,118 @@
+"""The training and validation steps of a model that turns one text into another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from textgen.config import TrainingConfig
+from textgen.corpus.pair_batches import PairBatch
+from textgen.training.coupling import free_gradients, tied_gradients
+from textgen.training.pair_network import PairMasks, PairNetwork
+from textgen.training.trainer import SCALES, Trainer, loss_of
+
+Tensor = Any
+
+
+class PairTrainer(Trainer):
+    """Learns every character of the targets and their ends, from the source and the target before it.
+
+    Args:
+        network: the model's forward pass.
+        plain: the Keras model itself.
+        config: batch size, clipping, Adam's settings.
+        shards: parts of a batch computed in parallel; divides `config.batch_size`.
+
+    Both `train_step` and `test_step` take what `PairBatch` holds.
+    """
+
+    network: PairNetwork
+
+    def __init__(self, network: PairNetwork, plain: keras.Model, config: TrainingConfig, *, shards: int) -> None:
+        super().__init__(network, plain, config, shards=shards, validation_streams=1)
+        # The lengths differ from batch to batch: a graph for each would take seconds.
+        ids, rows = tf.TensorSpec((config.batch_size, None), tf.int32), tf.TensorSpec((config.batch_size,), tf.int32)
+        self.signature = (ids, rows, ids, ids, tf.TensorSpec((config.batch_size, None), tf.float32))
+
+    def held_out_data(self, batch: Any, *, first: bool) -> tuple[Any, ...]:
+        """What `test_step` takes for a batch."""
+        del first
+        return tuple(batch)
+
+    def train_step(self, data: tuple[Tensor, ...], *, halves: bool = False) -> dict[str, Tensor]:
+        """Trains on one batch; returns the mean loss so far."""
+        del halves
+        batch = PairBatch(*data)
+        variables = [variable.value for variable in self._variables]
+        masks = self.network.pair_masks(self.steps_done, batch.lengths.shape[0])
+        count = tf.reduce_sum(batch.weights)
+
+        def judge(columns: Tensor, part: PairBatch) -> tuple[Tensor, Tensor]:
+            logits = self.network.read_out(columns)
+            targets, weights = part.targets, part.weights
+            total = loss_of(logits, targets, weights)
+            if self._logit_scale == 1.0:
+                return total, total
+            return total, loss_of(self._logit_scale * logits, targets, weights)
+
+        with tf.GradientTape() as tape:
+            total, scaled = self._sums(batch, masks, judge)
+            objective = scaled / count
+        config = self.network.config
+        gradients = [tf.convert_to_tensor(each) for each in tape.gradient(objective, variables)]
+        gradients = free_gradients(config, gradients)
+        norm = tf.linalg.global_norm(gradients)
+        scale = tf.minimum(1.0, self._clip_norm / norm)
+        gradients = tied_gradients(config, [gradient * scale for gradient in gradients])
+        self.optimizer.apply(gradients, self._variables)
+        loss = total / count
+        self.last_loss.assign(loss)
+        self.gradient_norm.assign(norm)
+        self.steps_done.assign_add(1)
+        self._loss.update_state(loss)
+        return {"loss": self._loss.result()}
+
+    def test_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Scores one batch of held-out pairs; `calibrating` at each of `SCALES`, too."""
+        batch = PairBatch(*data)
+
+        def judge(columns: Tensor, part: PairBatch) -> tuple[Tensor, Tensor]:
+            logits = self.network.read_out(columns)
+
+            def loss(scale: float) -> Tensor:
+                return loss_of(logits if scale == 1.0 else scale * logits, part.targets, part.weights)
+
+            at_scales = tf.cond(
+                self.calibrating, lambda: tf.stack([loss(each) for each in SCALES]), lambda: tf.zeros(len(SCALES))
+            )
+            return loss(1.0), at_scales
+
+        total, at_scales = self._sums(batch, None, judge)
+        self.loss_at_scales.assign_add(tf.cast(at_scales, tf.float64))
+        count = tf.reduce_sum(batch.weights)
+        self._loss.update_state(total / tf.maximum(count, 1.0), sample_weight=count)
+        return {"loss": self._loss.result()}
+
+    def _sums(
+        self, batch: PairBatch, masks: PairMasks | None, judge: Callable[[Tensor, PairBatch], tuple[Tensor, Tensor]]
+    ) -> list[Tensor]:
+        """The sums of two values over a batch's shards, which are independent of one another.
+
+        Args:
+            batch: the pairs.
+            masks: of dropout; None in a validation.
+            judge: takes the head's input and the pairs of a shard, and returns the two values.
+        """
+        size = batch.lengths.shape[0]
+        width = size // (self.shards if size % self.shards == 0 else 1)
+        judged = []
+        for start in range(0, size, width):
+            part = PairBatch._make(each[start : start + width] for each in batch)
+            columns = self.network.attended(
+                part.sources, part.lengths, part.inputs, masks and masks.cut(start, start + width)
+            )
+            judged.append(judge(columns, part))
+        return [tf.add_n(values) for values in zip(*judged, strict=True)]
