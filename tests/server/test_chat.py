@@ -22,7 +22,7 @@ def test_the_texts_of_a_conversation_are_one_prompt(here: Served, writers: dict[
     samples = writers["prose"].generate_many("the sea and ", count=2, max_new_tokens=30, seed=9)
     assert [each["message"]["content"] for each in answer["choices"]] == [each.text for each in samples]
     assert answer["object"] == "chat.completion" and answer["id"].startswith("chatcmpl-")
-    assert answer["usage"]["prompt_tokens"] == 12
+    assert (answer["usage"]["prompt_tokens"], answer["seed"]) == (12, 9)
 
 
 def test_log_probabilities_of_a_chat(here: Served, writers: dict[str, Writer]) -> None:

@@ -18,8 +18,8 @@ from served import Ready, Served, listening_server, served
 from textgen.config import ServerConfig
 from textgen.sampling.writer import Writer
 from textgen.server.app import Server
+from textgen.server.fields import CONTROLS, FIELDS, SHARED
 from textgen.server.metrics import Metrics
-from textgen.server.request import CONTROLS, FIELDS, SHARED
 
 FEW, MANY = 12, 10_000
 

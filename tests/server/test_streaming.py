@@ -58,7 +58,7 @@ def test_an_echo_without_any_text_is_a_stream_too(here: Served) -> None:
 def test_no_part_of_a_stop_text_leaks_at_any_cut(monkeypatch: pytest.MonkeyPatch, stop: str, text: str) -> None:
     """Each character is handed over at once, and the text may end after any of them."""
     for name in ("_FLUSH", "_MORE"):
-        monkeypatch.setattr(f"textgen.server.scheduler.{name}", 0.0)
+        monkeypatch.setattr(f"textgen.server.outbox.{name}", 0.0)
     place = text.index(stop)
     written = text + "zzzz"
     with served({"script": Scripted(text)}) as made:

@@ -14,8 +14,9 @@ from typing import Any
 from textgen.sampling.sample import CharacterLogprob
 from textgen.server.completions import Values, finish_reason, usage
 from textgen.server.errors import RequestError, number
+from textgen.server.fields import CONTROLS, MOST_LOGPROBS, SHARED
 from textgen.server.job import Job, Piece
-from textgen.server.request import CONTROLS, MOST_LOGPROBS, SHARED, CompletionRequest, parse, refuse_unknown
+from textgen.server.request import CompletionRequest, parse, refuse_unknown
 
 FIELDS: dict[str, dict[str, Any]] = {
     "messages": {
@@ -189,6 +190,7 @@ class ChatShape:
             "created": self._created,
             "model": self._job.model.name,
             "system_fingerprint": self._job.model.fingerprint,
+            "seed": self._job.prompts[0].seed,
             "choices": list(choices),
         }
 

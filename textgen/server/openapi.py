@@ -7,7 +7,7 @@ from typing import Any
 
 from textgen.config import SamplingConfig
 from textgen.server import chat
-from textgen.server.request import CONTROLS, FIELDS, SHARED, schema_of
+from textgen.server.fields import CONTROLS, FIELDS, SHARED, schema_of
 from textgen.system.versions import VERSION
 
 Values = dict[str, Any]

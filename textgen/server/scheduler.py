@@ -25,13 +25,8 @@ from textgen.server.errors import RequestError
 from textgen.server.job import Job, Piece
 from textgen.server.metrics import Metrics
 from textgen.server.models import Model
+from textgen.server.outbox import Outbox, Writing
 from textgen.system import give_back_memory
-
-_FLUSH, _MORE, _LONGEST = 0.02, 0.0015, 0.1
-"""Seconds between two deliveries: of one text, more for each further one, and at most.
-
-Sending an event takes about as much time as writing a character of a large model, and a reader sees no difference.
-"""
 
 _BUDGET, _MOST, _PIECE = 0.012, 0.04, 0.004
 """Seconds of reading between two steps, as long as a step but at least and at most so many, and of one piece."""
@@ -41,19 +36,6 @@ _QUIET = 1.0
 
 _CHECK = 0.05
 """Seconds between two looks at the deadlines."""
-
-
-@dataclass(eq=False, slots=True)
-class _Writing:
-    """A text and what of it has not been handed over."""
-
-    job: Job
-    prompt: int
-    text: Text
-    pending: str = ""
-    sent: int = 0
-    drawn: int = 0
-    begun: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -84,13 +66,12 @@ class Scheduler:
         # What follows belongs to the thread.
         self._jobs: set[Job] = set()
         self._readings: deque[_Reading] = deque()
-        self._writings: dict[int, _Writing] = {}
+        self._writings: dict[int, Writing] = {}
         self._models: list[Model] = []
-        self._dirty: dict[int, _Writing] = {}
-        self._urgent: dict[int, _Writing] = {}
+        self._outbox = Outbox()
         self._rows = 0
         self._worked = False
-        self._flushed = self._checked = self._stepped = self._step_seconds = 0.0
+        self._checked = self._stepped = self._step_seconds = 0.0
 
     def start(self) -> None:
         """Starts the thread; called in the event loop."""
@@ -172,16 +153,7 @@ class Scheduler:
         self._admit()
         self._step()
         self._read()
-        if now - self._flushed >= min(_LONGEST, _FLUSH + _MORE * len(self._writings)):
-            self._flushed = now
-            self._deliver(self._dirty)
-            self._dirty = {}
-            self._urgent = {}
-        elif self._urgent:
-            self._deliver(self._urgent)
-            for key in self._urgent:
-                self._dirty.pop(key, None)
-            self._urgent = {}
+        self._deliver(self._outbox.take(now, len(self._writings)))
 
     def _all_jobs(self) -> list[Job]:
         with self._condition:
@@ -228,18 +200,14 @@ class Scheduler:
                 piece = text.draft.piece
                 if piece:
                     writing.pending += piece
-                    self._dirty[id(text)] = writing
+                    self._outbox.add(writing, urgent=not writing.begun)
                     if not writing.begun:
-                        self._note_first(writing)
+                        writing.begun = True
+                        self._metrics.first.add(time.monotonic() - writing.job.begun)
                 if text.ended:
                     self._finish(writing)
         if not any(model.batch.texts for model in self._models):
             self._stepped = 0.0
-
-    def _note_first(self, writing: _Writing) -> None:
-        writing.begun = True
-        self._metrics.first.add(time.monotonic() - writing.job.begun)
-        self._urgent[id(writing.text)] = writing
 
     def _read(self) -> None:
         """Reads prompts for a few milliseconds, a piece of each in turn; texts of those that are read join together."""
@@ -256,7 +224,7 @@ class Scheduler:
                 self._readings.append(reading)
                 continue
             for text in prompt.texts():
-                self._writings[id(text)] = writing = _Writing(reading.job, reading.number, text)
+                self._writings[id(text)] = writing = Writing(reading.job, reading.number, text)
                 if text.ended:
                     self._finish(writing)
                 else:
@@ -264,9 +232,9 @@ class Scheduler:
         for model in {id(model): model for model, _ in ready}.values():
             model.batch.join([text for each, text in ready if each is model])
 
-    def _finish(self, writing: _Writing) -> None:
+    def _finish(self, writing: Writing) -> None:
         """Notes that a text has ended."""
-        self._urgent[id(writing.text)] = self._dirty[id(writing.text)] = writing
+        self._outbox.add(writing, urgent=True)
         self._metrics.count("texts")
         self._metrics.count("characters", writing.drawn)
         self._rows -= 1
@@ -287,7 +255,7 @@ class Scheduler:
                     job.model.batch.leave([writing.text])
                     self._finish(writing)
 
-    def _of(self, jobs: Iterable[Job]) -> list[_Writing]:
+    def _of(self, jobs: Iterable[Job]) -> list[Writing]:
         wanted = set(jobs)
         return [writing for writing in self._writings.values() if writing.job in wanted]
 
@@ -304,8 +272,7 @@ class Scheduler:
         for model in {job.model for job in jobs}:
             model.batch.leave([each.text for each in writings])
         for each in writings:
-            self._dirty.pop(id(each.text), None)
-            self._urgent.pop(id(each.text), None)
+            self._outbox.remove(each)
             del self._writings[id(each.text)]
         self._rows -= sum(job.missing for job in gone if job in self._jobs)
         if error is None:
@@ -326,8 +293,7 @@ class Scheduler:
             self._end(job, told)
         self._readings.clear()
         self._writings.clear()
-        self._dirty.clear()
-        self._urgent.clear()
+        self._outbox.clear()
         self._rows = 0
 
     def _end(self, job: Job, error: TextgenError | None = None) -> None:
@@ -343,15 +309,15 @@ class Scheduler:
             with contextlib.suppress(ValueError):
                 self._models.remove(model)
 
-    def _deliver(self, writings: dict[int, _Writing]) -> None:
+    def _deliver(self, writings: list[Writing]) -> None:
         """Hands what has been written of some texts to the event loop, in one call."""
         if not writings:
             return
         found: dict[Job, list[Piece]] = {}
-        for key, writing in writings.items():
-            found.setdefault(writing.job, []).append(_piece(writing))
+        for writing in writings:
+            found.setdefault(writing.job, []).append(writing.piece())
             if writing.text.ended:
-                del self._writings[key]
+                del self._writings[id(writing.text)]
         ended = [job for job in found if job.missing == 0]
         for job in ended:
             self._jobs.discard(job)
@@ -375,15 +341,3 @@ class Scheduler:
 def _give_all(items: list[tuple[Job, list[Piece], bool]]) -> None:
     for job, pieces, ended in items:
         job.give(pieces, ended=ended)
-
-
-def _piece(writing: _Writing) -> Piece:
-    """What of a text has not been handed over."""
-    text = writing.text
-    reason = text.draft.ending.reason
-    piece, writing.pending = writing.pending, ""
-    entries = text.logprobs[writing.sent : writing.sent + len(piece)]
-    writing.sent += len(piece)
-    if reason == "record" and text.logprobs:
-        entries = [*entries, text.logprobs[-1]]
-    return Piece(writing.prompt, text.index, piece, tuple(entries), reason, writing.drawn)
