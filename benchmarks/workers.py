@@ -200,7 +200,8 @@ def speed(arguments: Any) -> tuple[str, dict[str, Any]]:
     for name, values in results.items():
         rows.append([name, f"{statistics.median(values):,.0f}", f"{statistics.median(values) / base:.1%}"])
     text = harness.table(["link", "characters/s, both", "of those that never exchange"], rows)
-    return f"{text}\n\n{shape[0]} x {shape[1]}, rounds of {settings['round']} steps, {arguments.precision}.", results
+    model = f"{shape[0]} x {shape[1]} {harness.DEFAULT_CELL}"
+    return f"{text}\n\n{model}, rounds of {settings['round']} steps, {arguments.precision}.", results
 
 
 def exchange(arguments: Any) -> tuple[str, dict[str, Any]]:
@@ -467,7 +468,7 @@ def main(line: list[str] | None = None) -> None:
     if harness.answer(arguments, contender):
         return
     text, results = PARTS[arguments.part](arguments)
-    harness.report(f"workers, {arguments.part}", text, results, arguments.out)
+    harness.report("workers", f"{arguments.part}\n\n{text}", results, arguments.out)
 
 
 if __name__ == "__main__":

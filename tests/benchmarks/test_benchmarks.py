@@ -1,9 +1,5 @@
-"""Every benchmark runs, with a second's work; what fails is an error, and what is not installed has no figure.
+"""Every benchmark runs, with a second's work: what fails is an error, and what is not installed has no figure."""
 
-By default without the processes and contenders that take seconds to start: those have their turn in the slow tests.
-"""
-
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -15,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import random_writer
 
 from benchmarks import (
     against,
@@ -32,14 +27,28 @@ from benchmarks import (
     sample_speed,
     serve,
     train_speed,
+    workers,
 )
 from benchmarks.texts import TEXTS, Text
-from textgen.corpus.tokenizer import CharTokenizer
 from textgen.training.shards import MEASURED
 
 PROGRAMS = {
     module.__name__.split(".")[-1]: module
-    for module in (cells, cores, exits, gpu, memory, page, quality, recipe, restore, sample_speed, serve, train_speed)
+    for module in (
+        cells,
+        cores,
+        exits,
+        gpu,
+        memory,
+        page,
+        quality,
+        recipe,
+        restore,
+        sample_speed,
+        serve,
+        train_speed,
+        workers,
+    )
 }
 
 
@@ -51,55 +60,22 @@ def text(tmp_path: Path, bundled_corpus: Path) -> str:
 
 
 def test_no_benchmark_is_left_out() -> None:
-    programs = {path.stem for path in (harness.ROOT / "benchmarks").glob("*.py")} - {"__init__", "harness", "texts"}
+    programs = {path.stem for path in (harness.ROOT / "benchmarks").glob("*.py")} - {
+        "__init__",
+        "harness",
+        "links",
+        "texts",
+    }
     assert programs == {*PROGRAMS, "against"}
 
 
-def untrained_runs(arguments: Any, *_: object) -> dict[str, Any]:
-    """What the benchmark of restoring trains, untrained."""
-    tokenizer = CharTokenizer.from_text(Path(arguments.text).read_text())
-    return {
-        name: random_writer(tokenizer, units=8, sides=sides)
-        for name, sides in (("forward", "forwards"), ("both", "both"))
-    }
-
-
-def leave_out_the_slowest(name: str, patch: pytest.MonkeyPatch) -> None:
-    """Fewer contenders, idle cores, and a process that leaves at once in place of one that trains."""
-    contenders = [f"textgen {harness.DEFAULT_CELL} float32"]
-    if name == "train_speed":
-        contenders += ["textgen lstm float32", "keras lstm float32", "torch lstm float32"]
-    patch.setattr(train_speed, "CONTENDERS", tuple(dict.fromkeys(contenders)))
-    patch.setattr(gpu, "CELLS", (harness.DEFAULT_CELL,))
-    patch.setattr(gpu, "CONTENDERS", (f"textgen {harness.DEFAULT_CELL}",))
-    patch.setattr(gpu, "PARTS", ("losses", "speed"))
-    patch.setattr(restore, "_runs", untrained_runs)
-    writers, scoring, matching = sample_speed.WRITERS, ("textgen-score lstm",), sample_speed.MATCHING
-    for names, wanted in {"ONE": writers, "MANY": writers, "SCORING": scoring}.items():
-        patch.setattr(sample_speed, names, wanted)
-    base = {writers: "textgen lstm", scoring: "textgen-score lstm", matching: matching[0]}
-    patch.setattr(sample_speed, "BASE", base)
-    cold_start, leave = sample_speed.cold_start, exits.leave
-    patch.setattr(sample_speed, "cold_start", lambda run, runs: cold_start(run, 1))
-    patch.setattr(sample_speed, "busy", lambda processes: contextlib.nullcontext())
-    patch.setattr(exits, "leave", lambda line: leave([line[0], "-c", "import sys; sys.stderr.write('over')"]))
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
-@pytest.mark.parametrize("complete", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_benchmark_prints_a_figure_or_a_word_in_each_row_and_names_the_default_cell(
-    name: str,
-    complete: bool,
-    text: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if not complete:
-        leave_out_the_slowest(name, monkeypatch)
-    cells = f"lstm,{harness.DEFAULT_CELL}" if complete else harness.DEFAULT_CELL
-    given = {"cells": [text, "--cells", cells], "quality": [text], "exits": [text]}
-    given["restore"] = [text, *["--no-peer"] * (not complete)]
+    cells = f"lstm,{harness.DEFAULT_CELL}"
+    given = {"cells": [text, "--cells", cells], "quality": [text], "exits": [text], "restore": [text]}
     out = tmp_path / "out.json"
     PROGRAMS[name].main([*given.get(name, []), "--smoke", "--out", str(out)])
     printed = capsys.readouterr().out
@@ -201,14 +177,8 @@ def test_both_halves_of_the_suite_have_texts_of_each_kind(shared_corpora: Path) 
     assert sum(text.find([shared_corpora]) is not None for text in TEXTS) >= 5
 
 
-@pytest.mark.parametrize("complete", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_checkout_beside_itself_ends_with_the_same_loss(
-    complete: bool, text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not complete:
-        # The checkout is this one: what trains it may be this process, which has TensorFlow already.
-        command = harness.command
-        monkeypatch.setattr(harness, "command", lambda *words, **_: command(*words, smoke=True))
+@pytest.mark.slow
+def test_a_checkout_beside_itself_ends_with_the_same_loss(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     against.main([str(harness.ROOT), "--text", text, "--cells", harness.DEFAULT_CELL, "--smoke"])
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| 1x8")]
     assert [row.split(" | ")[2] for row in rows] == ["sampling, 1 stream", "sampling, 64 streams", "training, float32"]
