@@ -76,7 +76,7 @@ def program_page(
         HTML.
     """
     style = _template("frame.css") + _template(f"{name}.css")
-    script = '"use strict";\n' + _template(f"{name}.js")
+    script = '"use strict";\n' + _template("desk.js") + _template(f"{name}.js")
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; worker-src blob:; "
         f"style-src {_hash(style)}; script-src {_hash(script)} 'wasm-unsafe-eval'"
@@ -116,7 +116,7 @@ def playground() -> tuple[str, str]:
         connections to the server alone.
     """
     style = "".join(map(_template, ("frame.css", "write.css", "playground.css")))
-    script = '"use strict";\n' + _template("playground.js")
+    script = '"use strict";\n' + _template("desk.js") + _template("playground.js")
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -1,5 +1,4 @@
-const $ = (id) => document.getElementById(id);
-const text = $("text"), mirror = $("mirror"), note = $("note"), status_ = $("status");
+const note = $("note"), status_ = $("status");
 
 // The last text that was written: where it begins and ends, what stood there before, and the request while it runs.
 let written = null, running = null, suggesting = null, timer = 0, suggestions = [], models = {};
@@ -34,21 +33,8 @@ function tell(message) {
 }
 
 function draw() {
-  mirror.replaceChildren();
-  const value = text.value;
-  if (written && value.length >= written.end) {
-    const mark = document.createElement("mark");
-    mark.textContent = value.slice(written.start, written.end);
-    mirror.append(value.slice(0, written.start), mark, value.slice(written.end));
-  } else mirror.append(value);
-  if (suggestions.length && atEnd()) {
-    const ghost = document.createElement("span");
-    ghost.className = "ghost";
-    ghost.textContent = suggestions[0];
-    mirror.append(ghost);
-  }
-  // A last line break has no height of its own.
-  mirror.append("\u200b");
+  const known = written !== null && text.value.length >= written.end;
+  drawMirror(known ? [written.start, written.end] : null, suggestions.length && atEnd() ? suggestions[0] : "");
 }
 
 const atEnd = () => text.selectionStart === text.value.length && text.selectionEnd === text.value.length;
@@ -58,7 +44,7 @@ function settings() {
     model: $("model").value, temperature: Number($("temperature").value), top_p: Number($("top-p").value),
     max_tokens: Math.max(1, Math.round(Number($("length").value)) || 500), unknown: $("unknown").value,
   };
-  if ($("stop").value) found.stop = [$("stop").value];
+  if ($("stop").value) found.stop = [unescaped($("stop").value)];
   if ($("seed").value) found.seed = Number($("seed").value);
   if ($("label").value) found.label = $("label").value;
   return found;
@@ -90,20 +76,19 @@ async function write() {
   running = new AbortController();
   written = { start: prompt.length, end: prompt.length, before: prompt };
   show();
-  const paper = text.closest(".paper");
   let reason = "", seed = null, count = 0;
   try {
     const response = await ask("/v1/completions", { prompt, stream: true, ...settings() }, running.signal);
     for await (const event of events(response)) {
       seed = event.seed;
       for (const choice of event.choices) {
-        const follows = paper.scrollHeight - paper.scrollTop - paper.clientHeight < 40;
-        text.value += choice.text;
         count += [...choice.text].length;
-        written.end = text.value.length;
         reason = choice.finish_reason || reason;
-        draw();
-        if (follows) paper.scrollTop = paper.scrollHeight;
+        follow(() => {
+          text.value += choice.text;
+          written.end = text.value.length;
+          draw();
+        });
       }
       const seconds = (performance.now() - begun) / 1000;
       status_.textContent = `${count.toLocaleString("en")} characters in ${seconds.toFixed(1)} s`;
@@ -135,7 +120,6 @@ function show() {
   $("write").disabled = !$("model").value;
   $("again").disabled = $("undo").disabled = Boolean(running) || !written;
   text.readOnly = Boolean(running);
-  for (const id of ["temperature", "top-p"]) $(`${id}-value`).textContent = Number($(id).value).toFixed(2);
   draw();
 }
 
@@ -144,7 +128,7 @@ function close() {
   if (suggesting) suggesting.abort();
   suggesting = null;
   suggestions = [];
-  $("suggestions").replaceChildren();
+  offer([]);
   draw();
 }
 
@@ -166,22 +150,13 @@ async function suggest() {
     if (choice.text.trim()) likely.set(choice.text, sum);
   }
   suggestions = [...likely.keys()].sort((a, b) => likely.get(b) - likely.get(a)).slice(0, 4);
-  $("suggestions").replaceChildren(...suggestions.map((each, n) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = each.replace(/^\s/, "");
-    if (n === 0) button.append(Object.assign(document.createElement("kbd"), { textContent: "Tab" }));
-    button.addEventListener("click", () => take(each));
-    return button;
-  }));
+  offer(suggestions.map((each) => ({text: each})), take);
   draw();
 }
 
-function take(suggestion) {
-  text.value += suggestion;
-  text.focus();
+function take(n) {
   text.setSelectionRange(text.value.length, text.value.length);
-  typed();
+  insert(suggestions[n], typed);
 }
 
 function typed() {
@@ -226,32 +201,18 @@ $("write").addEventListener("click", () => (running ? running.abort() : write())
 $("undo").addEventListener("click", restore);
 $("again").addEventListener("click", () => { restore(); write(); });
 $("copy").addEventListener("click", async () => {
-  try {
-    await navigator.clipboard.writeText(text.value);
-    status_.textContent = "Copied";
-  } catch {
-    text.focus();
-    text.select();
-    status_.textContent = "Press Ctrl C to copy the marked text";
-  }
+  await copyText();
+  status_.textContent = "Copied";
 });
 $("model").addEventListener("change", describe);
 $("token").addEventListener("change", begin);
 $("settings").addEventListener("submit", (event) => event.preventDefault());
-for (const id of ["temperature", "top-p"]) $(id).addEventListener("input", show);
 $("suggest").addEventListener("change", close);
 text.addEventListener("input", typed);
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    event.preventDefault();
-    write();
-  } else if (event.key === "Escape") {
-    if (running) running.abort();
-    else close();
-  } else if (event.key === "Tab" && event.target === text && !event.shiftKey && suggestions.length && atEnd()) {
-    event.preventDefault();
-    take(suggestions[0]);
-  }
+watchKeys({
+  write, close, take, stop: () => running.abort(), isBusy: () => running !== null,
+  canTake: () => suggestions.length > 0 && atEnd(),
 });
+watchSliders();
 show();
 begin();

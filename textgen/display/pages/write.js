@@ -1,5 +1,3 @@
-const $ = (id) => document.getElementById(id);
-
 const DATA = JSON.parse($("data").textContent);
 
 /** Suggestions shown, and milliseconds after a key until they are asked for. */
@@ -15,7 +13,6 @@ let jobs = 0;
 let busy = true;
 let suggestions = [];
 
-const text = $("text");
 const worker = new Worker(URL.createObjectURL(new Blob([$("worker").textContent], {type: "text/javascript"})));
 
 /** Sends the worker a job, in place of the one that it is at; `take` gets its messages, up to the one with `last`. */
@@ -72,13 +69,12 @@ const chosenLabel = () => $("label-field").hidden ? -1 : Number($("label").value
 
 /** The settings as the worker takes them. */
 function settings() {
-  const escapes = {n: "\n", t: "\t"};
   return {
     label: chosenLabel(),
     temperature: number("temperature", 0.8),
     topP: number("top-p", 1),
     length: number("length", 500),
-    stop: $("stop").value.replace(/\\(.)/gu, (_, letter) => escapes[letter] ?? letter),
+    stop: unescaped($("stop").value),
     seed: number("seed", crypto.getRandomValues(new Uint32Array(1))[0]),
   };
 }
@@ -146,15 +142,15 @@ function takePiece({kind, outside, left, text: piece, written, reason, seconds, 
 }
 
 function showPieces() {
-  const begun = performance.now(), paper = text.closest(".paper");
-  const atEnd = paper.scrollTop + paper.clientHeight > paper.scrollHeight - 40;
+  const begun = performance.now();
   clearTimeout(showing);
   showing = 0;
-  text.value += waiting;
-  waiting = "";
-  history.at(-1).whole = text.value;
-  mirror();
-  if (atEnd) paper.scrollTop = paper.scrollHeight;
+  follow(() => {
+    text.value += waiting;
+    waiting = "";
+    history.at(-1).whole = text.value;
+    mirror();
+  });
   shownIn = performance.now() - begun;
 }
 
@@ -180,15 +176,8 @@ function again() {
 
 /** Draws what is behind the text: the part that was written last, and the suggestion at its end. */
 function mirror(ghost = "") {
-  const value = text.value, parts = [];
-  const last = history.at(-1), known = last !== undefined && value.startsWith(last.whole);
-  const [from, to] = known ? [last.start, last.whole.length] : [0, 0];
-  const mark = document.createElement("mark"), grey = document.createElement("span");
-  mark.textContent = value.slice(from, to);
-  grey.className = "ghost";
-  grey.textContent = ghost;
-  parts.push(value.slice(0, from), ...(known ? [mark] : []), value.slice(to), grey, "\u200b");
-  $("mirror").replaceChildren(...parts);
+  const last = history.at(-1), known = last !== undefined && text.value.startsWith(last.whole);
+  drawMirror(known ? [last.start, last.whole.length] : null, ghost);
 }
 
 let timer = 0;
@@ -213,42 +202,18 @@ function askSuggestions() {
 
 function clearSuggestions() {
   suggestions = [];
-  $("suggestions").replaceChildren();
-  $("spoken").textContent = "";
+  offer([]);
   mirror();
 }
 
-/** A continuation with its line breaks made visible. */
-const shown = (continuation) => continuation.replace(/\n/g, "\u21b5").replace(/\t/g, "\u21e5");
-
 function showSuggestions(found) {
   suggestions = found.map((each) => each.text);
-  $("suggestions").replaceChildren(...found.map(({text: continuation, probability}, n) => {
-    const button = document.createElement("button"), share = document.createElement("small");
-    button.type = "button";
-    share.textContent = `${(100 * probability).toFixed(probability < 0.0995 ? 1 : 0)} %`;
-    button.append(shown(continuation), share);
-    if (n === 0) {
-      const key = document.createElement("kbd");
-      key.textContent = "Tab";
-      button.append(key);
-    }
-    button.onclick = () => takeSuggestion(n);
-    return button;
-  }));
-  if (!found.length) return;
-  if (text.selectionEnd === text.value.length) mirror(suggestions[0]);
-  if (document.activeElement === text) $("spoken").textContent = `Tab: ${shown(suggestions[0])}`;
+  offer(found, takeSuggestion);
+  if (found.length && text.selectionEnd === text.value.length) mirror(suggestions[0]);
 }
 
 function takeSuggestion(n) {
-  const chosen = suggestions[n];
-  text.focus();
-  // As if typed, so that the browser's own undo knows it.
-  if (!document.execCommand("insertText", false, chosen)) {
-    text.setRangeText(chosen, text.selectionStart, text.selectionEnd, "end");
-    changed();
-  }
+  insert(suggestions[n], changed);
 }
 
 function changed() {
@@ -261,21 +226,11 @@ text.addEventListener("click", askSuggestions);
 text.addEventListener("keyup", ({key}) => {
   if (/^(Arrow|Home$|End$|Page)/.test(key)) askSuggestions();
 });
-text.addEventListener("keydown", (event) => {
-  if (event.key === "Tab" && !event.shiftKey && suggestions.length && !busy) {
-    event.preventDefault();
-    takeSuggestion(0);
-  }
+watchKeys({
+  write, stop, close: clearSuggestions, take: takeSuggestion, isBusy: () => busy,
+  canTake: () => suggestions.length > 0 && !busy,
 });
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    event.preventDefault();
-    write();
-  } else if (event.key === "Escape") {
-    if (busy) stop();
-    else clearSuggestions();
-  }
-});
+watchSliders();
 
 $("write").onclick = () => busy ? stop() : write();
 $("undo").onclick = undo;
@@ -283,19 +238,8 @@ $("again").onclick = again;
 $("suggest").onchange = askSuggestions;
 $("label").onchange = askSuggestions;
 $("settings").onsubmit = (event) => event.preventDefault();
-for (const id of ["temperature", "top-p"]) {
-  const show = () => $(`${id}-value`).textContent = Number($(id).value).toFixed(2);
-  $(id).oninput = show;
-  show();
-}
-
 $("copy").onclick = async () => {
-  try {
-    await navigator.clipboard.writeText(text.value);
-  } catch {
-    text.select();
-    document.execCommand("copy");
-  }
+  await copyText();
   say("Copied.");
 };
 
