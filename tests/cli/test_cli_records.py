@@ -65,11 +65,12 @@ def test_records_stand_on_a_line_each(writer: Writer) -> None:
     assert ["ab" + each for each in rest] == begun
 
 
-def test_records_with_line_breaks_are_set_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = placed(monkeypatch, CharTokenizer("\nabc", has_end=True), {"records": "paragraphs"})
+@pytest.mark.parametrize(("records", "separator"), [("paragraphs", "-----\n"), ("tunes", "\n")])
+def test_records_with_line_breaks_are_set_apart(monkeypatch: pytest.MonkeyPatch, records: str, separator: str) -> None:
+    found = placed(monkeypatch, CharTokenizer("\nabc", has_end=True), {"records": records})
     texts = [each.text for each in found.generate_records(3, seed=3, temperature=1.0)]
     ended = [text if text.endswith("\n") else text + "\n" for text in texts]
-    assert sample("--count", "3").out == "-----\n".join(ended)
+    assert sample("--count", "3").out == separator.join(ended)
 
 
 @pytest.mark.parametrize("settings", [{"records": "lines"}, {"text_field": "title"}])

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from front_door import run
 
+from textgen.cli.options import Duration
 from textgen.config import ServerConfig
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +84,8 @@ def test_no_request_loads_tensorflow(home: Path) -> None:
         import asyncio, sys
         from pathlib import Path
         from starlette.testclient import TestClient
-        from textgen.config import ServerConfig
+        from textgen.cli.options import Duration
+from textgen.config import ServerConfig
         from textgen.server.app import Server
         from textgen.server.metrics import Metrics
         from textgen.server.models import Models
@@ -145,7 +147,8 @@ def test_every_setting_of_the_server_is_an_option() -> None:
     assert set(ServerConfig.declared) <= {param.name for param in serve.params}
     defaults = {param.name: param.default for param in serve.params}
     for name, declared in ServerConfig.declared.items():
-        assert name == "token" or defaults[name] == declared.default
+        default = Duration().convert(defaults[name], None, None) if declared.unit == "seconds" else defaults[name]
+        assert name == "token" or default == declared.default
 
 
 def test_without_its_extra_the_command_says_how_to_get_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

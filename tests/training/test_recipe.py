@@ -107,6 +107,8 @@ def test_the_reason_names_the_size_and_the_text() -> None:
     recipe = recommend(250_000, 60)
     assert "250,000 characters" in recipe.reason
     assert recommend(250_000, 60, size="tiny").reason.startswith("tiny")
+    assert recommend(250_000, 60, model={"units": 16}).reason.startswith("small, because")
+    assert recommend(250_000, 60, model={"layers": 1, "units": 16}).reason == "as you asked"
 
 
 def test_a_step_takes_longer_in_a_larger_model_and_on_a_slower_machine() -> None:

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from textgen.cli.command import Option
 from textgen.config import Config, CorpusConfig, FillConfig, SamplingConfig, Setting
+from textgen.display.format import short_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,6 +93,19 @@ class AnyPath(click.Path):
             self.fail(f"{value!r} cannot be a path.", param, ctx)
 
 
+class OutputPath(AnyPath):
+    """The path of a file to write."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parses a path; refuses -, which means standard output elsewhere and would become a file of that name."""
+        if str(value) == "-":
+            self.fail("standard output is not for a file; give the file a name.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Numbers(click.ParamType):  # type: ignore[type-arg]
     """One number, or several separated by commas."""
 
@@ -135,7 +149,7 @@ def setting(*flags: str, config: type[Config], **kwargs: Any) -> Callable[[F], F
         cls=Option,
         **{
             **_type(declared, config),
-            "default": declared.default,
+            "default": _default(declared),
             "show_default": True,
             "help": declared.line,
             **kwargs,
@@ -157,7 +171,7 @@ def optional(
     if config is not None:
         declared = config.declared[_field(flags)]
         kwargs = {**_type(declared, config), "help": declared.line, **kwargs}
-        otherwise = declared.default_text if otherwise is None else otherwise
+        otherwise = _default_text(declared) if otherwise is None else otherwise
     note = f"  [default: {otherwise}]" if otherwise else ""
     return click.option(*_named(flags), cls=Option, default=None, **{**kwargs, "help": kwargs["help"] + note})
 
@@ -188,6 +202,18 @@ def _flag(declared: Setting) -> str:
     flag = "--" + declared.name.replace("_", "-")
     both = declared.kind is bool and declared.default_text == "on"
     return f"{flag}/--no-{flag.removeprefix('--')}" if both else flag
+
+
+def _default(declared: Setting) -> Any:
+    """A field's default; a duration as it is typed, since a number without a unit is refused."""
+    is_duration = declared.unit == "seconds" and isinstance(declared.default, (int, float))
+    return short_duration(declared.default) if is_duration else declared.default
+
+
+def _default_text(declared: Setting) -> str:
+    """A field's default in words, a duration as it is typed."""
+    default = _default(declared)
+    return declared.default_text if declared.otherwise or default is declared.default else str(default)
 
 
 def _type(declared: Setting, config: type[Config]) -> dict[str, Any]:

@@ -49,7 +49,8 @@ def show_records(
         as_csv: as CSV, under the name that the text had in the table it came from, with the labels that were asked for.
         echo: with their prompt.
         shown: makes a text fit for the terminal.
-        separator: the line between records of a model that writes line breaks.
+        separator: the line between records of a model that writes line breaks. Between tunes it is an empty one, so
+            that what is written is a book in ABC notation.
     """
     texts = [sample.prompt * echo + sample.text for sample in draws.samples]
     if as_csv:
@@ -61,6 +62,7 @@ def show_records(
         click.echo(rows.getvalue(), nl=False)
         return
     several = "\n" in writer.tokenizer.characters
+    separator = "" if writer.reading.records == "tunes" else separator
     for n, text in enumerate(texts):
         click.echo(f"{separator}\n" * (several and n > 0) + shown(text), nl=not text.endswith("\n"))
 

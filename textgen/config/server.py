@@ -45,9 +45,13 @@ class ServerConfig(Config):
     connections: int = setting(
         default=2048, ge=1, le=10**6, help="Connections that are open at once; further ones get status 503."
     )
-    body: int = setting(default=2**20, ge=1024, le=2**30, unit="bytes", help="The largest request.")
+    body: int = setting(default=2**20, ge=1024, le=2**30, unit="bytes", help="The largest request, in bytes.")
     prompt_length: int = setting(
-        default=100_000, ge=1, le=10**9, unit="characters", help="The longest prompt; of several, all together."
+        default=100_000,
+        ge=1,
+        le=10**9,
+        unit="characters",
+        help="The longest prompt, in characters; of several, all together.",
     )
     total_length: int = setting(
         default=200_000,
@@ -67,7 +71,7 @@ class ServerConfig(Config):
         help="How long a client may take to send a request, or to take what is sent to it.",
     )
     memory: int = setting(
-        default=2048, ge=1, le=10**7, unit="MiB", help="Memory for models; those used longest ago are dropped."
+        default=2048, ge=1, le=10**7, unit="MiB", help="Memory for models, in MiB; those used longest ago are dropped."
     )
 
     def __post_init__(self) -> None:

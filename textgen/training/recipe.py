@@ -184,6 +184,8 @@ def recommend(
         size, reason = _size(characters, {name: epochs(name) for name in SIZES})
     else:
         reason = "as you asked"
+    # A preset whose shape is the user's own in full has only lent its hyperparameters.
+    reason = "as you asked" if {"layers", "units"} <= model.keys() else f"{size}, {reason}"
     habits = _by_passes(
         epochs(size),
         characters,
@@ -200,7 +202,7 @@ def recommend(
         budget = short_duration(final_training.time)
     else:
         budget = f"{final_training.epochs:g} epoch{'s'[: final_training.epochs != 1]}"
-    return Recipe(model=final_model, training=final_training, reason=f"{size}, {reason}", budget=budget)
+    return Recipe(model=final_model, training=final_training, reason=reason, budget=budget)
 
 
 def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:

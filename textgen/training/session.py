@@ -199,7 +199,8 @@ class Session:
                     raise asked.error from None
         if saving.failure is not None:
             raise TrainingError(f"The last state could not be written: {saving.failure}")
-        self.reporter.finished(f"Done: {self.progress.step:,} steps.")
+        steps = self.progress.step
+        self.reporter.finished(f"Done: {steps:,} step{'s'[: steps != 1]}.")
         return self.run
 
     def _tell(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from textgen.cli.command import command, on_one_line, visible
-from textgen.cli.options import AnyPath, checkpoints_option, optional, run_names
+from textgen.cli.options import OutputPath, checkpoints_option, optional, run_names
 from textgen.exporting.formats import FORMATS
 
 
@@ -24,7 +24,7 @@ from textgen.exporting.formats import FORMATS
 @optional(
     "--output",
     "-o",
-    type=AnyPath(path_type=Path),
+    type=OutputPath(),
     metavar="FILE",
     otherwise="the run's name, in this folder",
     help="The file to write.",

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from textgen.cli.command import command, visible
-from textgen.cli.options import AnyPath, checkpoints_option, errors_option, json_option, optional, run_names, setting
+from textgen.cli.options import (
+    AnyPath,
+    OutputPath,
+    checkpoints_option,
+    errors_option,
+    json_option,
+    optional,
+    run_names,
+    setting,
+)
 from textgen.config import CorpusConfig, InsightConfig, Unknown, cell_name
 from textgen.config.corpus import DecodingErrors
 from textgen.display.format import table
@@ -31,7 +40,7 @@ if TYPE_CHECKING:
 @checkpoints_option
 @optional(
     "--html",
-    type=AnyPath(path_type=Path),
+    type=OutputPath(),
     metavar="OUT",
     help="Also write a page that colours the text by the state of a chosen unit.",
 )

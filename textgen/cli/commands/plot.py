@@ -10,7 +10,7 @@ from typing import get_args
 import click
 
 from textgen.cli.command import command
-from textgen.cli.options import AnyPath, checkpoints_option, run_names
+from textgen.cli.options import OutputPath, checkpoints_option, run_names
 from textgen.display.plots.chart import Against, Unit
 from textgen.display.plots.terminal import GLYPHS
 from textgen.system import can_show, colours
@@ -29,9 +29,7 @@ _AROUND = 8
     ),
 )
 @click.argument("runs", nargs=-1, metavar="[RUNS]...", shell_complete=run_names)
-@click.option(
-    "--out", "-o", type=AnyPath(path_type=Path), metavar="FILE", help="Write a .png, .svg or .pdf file instead."
-)
+@click.option("--out", "-o", type=OutputPath(), metavar="FILE", help="Write a .png, .svg or .pdf file instead.")
 @click.option(
     "--against",
     type=click.Choice(get_args(Against)),

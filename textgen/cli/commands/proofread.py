@@ -12,6 +12,7 @@ import click
 from textgen.cli.command import command, on_one_line, visible
 from textgen.cli.options import (
     AnyPath,
+    OutputPath,
     adapt_option,
     checkpoints_option,
     errors_option,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 @setting("--candidates", config=ProofConfig)
 @setting("--passes", config=ProofConfig)
 @click.option("--fix", is_flag=True, help="Write the corrected text instead of a list.")
-@optional("--html", type=AnyPath(path_type=Path), metavar="OUT", help="Write a page with what was found and expected.")
+@optional("--html", type=OutputPath(), metavar="OUT", help="Write a page with what was found and expected.")
 @click.option("--calibrate", is_flag=True, help="Show precision and recall by threshold, on a text with noise put in.")
 @setting("--limit", config=ProofConfig, help="With --calibrate or --html: read only so many characters.")
 @setting("--seed", config=ProofConfig, help="With --calibrate: the same seed puts in the same errors.")

@@ -14,6 +14,7 @@ import click
 from textgen.cli.command import command, visible
 from textgen.cli.options import (
     AnyPath,
+    OutputPath,
     Text,
     adapt_option,
     checkpoints_option,
@@ -87,7 +88,7 @@ _end = functools.partial(setting, config=SamplingConfig, section="End of the tex
 )
 @optional(
     "--html",
-    type=AnyPath(path_type=Path),
+    type=OutputPath(),
     metavar="OUT",
     help="Also write a page that shows and plays the tunes; for a run on tunes.",
 )
@@ -145,8 +146,9 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     and style; the text should resemble the training text. The run is not changed. To learn a text thoroughly, or
     another language, fine-tune: textgen train FILE --from RUN.
 
-    A run on records writes a record for each sample, one a line unless records hold line breaks; its prompt is the
-    beginning of each. A record ends where the model ends it, or after --length characters.
+    A run on records writes a record for each sample, one a line unless records hold line breaks; tunes have an empty
+    line between them. Its prompt is the beginning of each. A record ends where the model ends it, or after --length
+    characters.
 
     With --ending the text is written from the prompt to this ending: of many ways to write its last characters, one is
     drawn after which the ending follows well. At most --length characters come before it. Without a prompt a run with

@@ -12,6 +12,7 @@ import click
 from textgen.cli.command import Command, command, on_one_line, visible
 from textgen.cli.options import (
     AnyPath,
+    OutputPath,
     adapt_option,
     checkpoints_option,
     errors_option,
@@ -77,7 +78,7 @@ _MOST_PARTS = 64
 )
 @optional(
     "--html",
-    type=AnyPath(path_type=Path),
+    type=OutputPath(),
     metavar="OUT",
     help="Write a page with each character's probability and its alternatives.",
 )
