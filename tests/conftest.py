@@ -92,6 +92,20 @@ def kinds(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Ru
 
 
 @pytest.fixture(scope="session")
+def pairs_run(tmp_path_factory: pytest.TempPathFactory, bundled_corpus: Path) -> "Run":
+    """A run on the bundled pairs with random weights, for which nothing is compiled. All leave it as it is."""
+    from small_pairs import write_pairs_run
+
+    from textgen.runs.run import Run
+
+    folder = shared_folder(tmp_path_factory, "pairs")
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            write_pairs_run(bundled_corpus / "old_spelling.tsv", folder / "old_spelling")
+    return Run(folder / "old_spelling")
+
+
+@pytest.fixture(scope="session")
 def started_browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Browser]":
     """Chromium, which all tests of pages share."""
     from browsers import chromium

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     )
     from textgen.exporting.formats import export
     from textgen.runs.run import Run
+    from textgen.sampling.rewriting.rewriter import Rewriter, load_rewriter
+    from textgen.sampling.rewriting.rewritten import Rewritten
     from textgen.sampling.writer import Writer, load
     from textgen.system.versions import VERSION as __version__  # noqa: N811
     from textgen.training.resume import resume
@@ -51,6 +53,8 @@ _HOME = {
     "Neurons": "analysis.neurons",
     "Novelty": "analysis.memorisation",
     "Proof": "analysis.proofreading",
+    "Rewriter": "sampling.rewriting.rewriter",
+    "Rewritten": "sampling.rewriting.rewritten",
     "Run": "runs.run",
     "RunError": "errors",
     "SamplingConfig": "config",
@@ -66,6 +70,7 @@ _HOME = {
     "evaluate": "analysis.evaluation",
     "export": "exporting.formats",
     "load": "sampling.writer",
+    "load_rewriter": "sampling.rewriting.rewriter",
     "neurons": "analysis.neurons",
     "novelty": "analysis.memorisation",
     "plot": "analysis.curves",
@@ -88,6 +93,8 @@ __all__ = [
     "Neurons",
     "Novelty",
     "Proof",
+    "Rewriter",
+    "Rewritten",
     "Run",
     "RunError",
     "SamplingConfig",
@@ -104,6 +111,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "load_rewriter",
     "neurons",
     "novelty",
     "plot",

@@ -30,6 +30,7 @@ _COMMANDS = {
     "Write": {
         "sample": "textgen.cli.commands.sample",
         "fill": "textgen.cli.commands.fill",
+        "rewrite": "textgen.cli.commands.rewrite",
         "complete": "textgen.cli.commands.complete",
     },
     "Judge": {

@@ -13,6 +13,7 @@ from textgen.config.fields import Setting, plain, require
 from textgen.config.gaps import Fill, FillConfig
 from textgen.config.keywords import keywords
 from textgen.config.model import SIZES, ModelConfig, Size
+from textgen.config.rewriting import Rewrite, RewriteConfig
 from textgen.config.sampling import CONSTRAINTS, Controls, SamplingConfig, Until
 from textgen.config.server import ServerConfig
 from textgen.config.training import Device, Precision, Schedule, TrainingConfig, TrainSettings
@@ -37,6 +38,8 @@ __all__ = [
     "NoveltyConfig",
     "Precision",
     "ProofConfig",
+    "Rewrite",
+    "RewriteConfig",
     "SamplingConfig",
     "Schedule",
     "ServerConfig",

@@ -33,7 +33,7 @@ HASHES = "hashes"
 """The array in `RECORDS`."""
 
 
-TEXT_TO_TEXT = "which this command cannot do. Choose a run on one text."
+TEXT_TO_TEXT = "which textgen rewrite does. Choose a run on one text here."
 """What is said of a model that turns one text into another where that is of no use."""
 
 

@@ -80,3 +80,32 @@ def block_bootstrap(values: NDArray[np.float64], *, seed: int = 0, block: int | 
         part[...] = (sums[starts + length] - sums[starts]).sum(axis=1) / (blocks * length)
     low, high = np.quantile(means, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0]).tolist()
     return Interval(low=low, high=high, block=length)
+
+
+def ratio_bootstrap(amounts: NDArray[np.float64], sizes: NDArray[np.float64], *, seed: int = 0) -> Interval | None:
+    """The confidence interval of `amounts.sum() / sizes.sum()` over independent items, such as pairs of texts.
+
+    Args:
+        amounts: `(items,)`, for instance each one's errors.
+        sizes: `(items,)`, what they are shares of, for instance each one's characters; not all zero.
+        seed: of the resampling, at least 0.
+
+    Returns:
+        The interval, from items drawn again; None for fewer than `LEAST` of them.
+
+    >>> interval = ratio_bootstrap(np.tile([0.0, 2.0], 500), np.full(1000, 4.0))
+    >>> round(interval.low, 2), round(interval.high, 2)
+    (0.23, 0.27)
+    """
+    count = len(amounts)
+    if count < LEAST:
+        return None
+    rng = np.random.default_rng(seed)
+    ratios = np.empty(REPLICATES)
+    rows = max(1, _AT_ONCE // count)
+    for first in range(0, REPLICATES, rows):
+        part = ratios[first : first + rows]
+        chosen = rng.integers(0, count, (len(part), count))
+        part[...] = amounts[chosen].sum(axis=1) / np.maximum(sizes[chosen].sum(axis=1), 1e-9)
+    low, high = np.quantile(ratios, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0]).tolist()
+    return Interval(low=low, high=high, block=1)

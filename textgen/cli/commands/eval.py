@@ -115,6 +115,10 @@ def eval(  # noqa: A001
     are read without a complaint, of bars that fill their metre, of tunes whose repeats close and that end on the
     tonic; their range, how many differ, and the longest copy from the training tunes.
 
+    Of a run on pairs the report says how well it turns texts into others: character errors and texts that are not
+    exactly right, as a beam search of width 5 writes them, of at most 2,000 sources; nats per character of the targets;
+    and the worst, and the most certain wrong ones. FILE is read as the run's own pairs were.
+
     With --run in place of RUN several runs with one vocabulary are mixed, as in textgen sample. Without FILE they must
     have the same validation split.
     """
@@ -127,6 +131,13 @@ def eval(  # noqa: A001
         run, file = None, run
     if runs and (run is not None or (file is not None and _is_run(file, checkpoints))):
         raise click.UsageError("RUN and --run cannot be given together. Name every run with --run.", ctx)
+    if not runs and (path := _pairs_run(run, checkpoints)) is not None:
+        _refuse(ctx, text_field=text_field, label_field=label_field)
+        from textgen.cli.pair_report import eval_pairs
+
+        kept = {each: options[each] for each in ("corpus", "unknown", "seed")}
+        eval_pairs(path, file, encoding=encoding, errors=errors, as_json=as_json, **kept)
+        return
     writer, name = load_writer(runs or run, checkpoints)
     text: str | list[str] | None = None
     labels = None
@@ -150,6 +161,23 @@ def eval(  # noqa: A001
         click.echo(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
         return
     click.echo(visible("\n".join(_report(found, name))))
+
+
+def _pairs_run(run: str | None, checkpoints: Path) -> Path | None:
+    """The checkpoint of a run on pairs; None for a run on one text."""
+    from textgen.model.read import read_metadata
+    from textgen.runs.find import resolve_checkpoint
+
+    path = resolve_checkpoint(run, checkpoints=checkpoints)
+    return path if read_metadata(path).model.has_encoder else None
+
+
+def _refuse(ctx: click.Context, **fields: str | None) -> None:
+    """Refuses options that have no meaning for pairs."""
+    given = click.core.ParameterSource.COMMANDLINE
+    names = [each for each in ("windows", "streams", "dynamic") if ctx.get_parameter_source(each) is given]
+    for name in (*names, *(each for each, value in fields.items() if value)):
+        raise click.UsageError(f"--{name.replace('_', '-')} has no meaning for a run on pairs.", ctx)
 
 
 def _is_text(argument: str, checkpoints: Path) -> bool:
