@@ -1,8 +1,10 @@
 """`textgen serve` from outside: its address, how it ends, and what it refuses."""
 
+import dataclasses
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,8 +18,11 @@ from typing import Any
 import pytest
 from front_door import run
 
+from textgen.cli.commands.serve import _paths
 from textgen.cli.options import Duration
 from textgen.config import ServerConfig
+from textgen.errors import RunError
+from textgen.model.read import read_metadata
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,8 +89,7 @@ def test_no_request_loads_tensorflow(home: Path) -> None:
         import asyncio, sys
         from pathlib import Path
         from starlette.testclient import TestClient
-        from textgen.cli.options import Duration
-from textgen.config import ServerConfig
+        from textgen.config import ServerConfig
         from textgen.server.app import Server
         from textgen.server.metrics import Metrics
         from textgen.server.models import Models
@@ -161,3 +165,22 @@ def test_without_its_extra_the_command_says_how_to_get_it(home: Path, monkeypatc
     monkeypatch.chdir(home)
     outcome = run("serve")
     assert outcome.code == 1 and "pip install 'textgen-chars[serve]'" in outcome.err
+
+
+def test_runs_on_pairs_are_left_out_and_refused_by_name(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(home / "checkpoints" / "tiny", tmp_path / name)
+    known = read_metadata(tmp_path / "one" / "best.keras")
+    pairs = dataclasses.replace(known, model=known.model.replace(cell="gru", encoder_layers=1, source_vocab_size=9))
+    monkeypatch.setattr(
+        "textgen.model.read.read_metadata", lambda path: pairs if Path(path).parent.name == "two" else known
+    )
+    assert _paths((), tmp_path) == [tmp_path / "one"]
+    assert _paths(("one",), tmp_path) == [tmp_path / "one"]
+    with pytest.raises(RunError, match="two turns one text into another, which this command cannot do"):
+        _paths(("one", "two"), tmp_path)
+    shutil.rmtree(tmp_path / "one")
+    with pytest.raises(RunError, match="turn one text into another, which this command cannot do"):
+        _paths((), tmp_path)

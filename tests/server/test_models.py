@@ -1,17 +1,20 @@
 """Runs are loaded when they are asked for, again when they have changed, and dropped when memory is short."""
 
 import asyncio
+import dataclasses
 import gc
 import os
 import shutil
+import threading
 import weakref
 from pathlib import Path
 
 import pytest
 
 from textgen.errors import RunError
+from textgen.model.read import read_metadata
 from textgen.runs.run import Run
-from textgen.sampling.writer import load
+from textgen.sampling.writer import Writer, load
 from textgen.server.errors import RequestError
 from textgen.server.metrics import Metrics
 from textgen.server.models import Models
@@ -97,16 +100,27 @@ def test_models_used_longest_ago_are_dropped_for_others_but_none_in_use(folders:
     asyncio.run(ask())
 
 
-def test_runs_that_are_loaded_at_the_same_time_do_not_share_the_same_room(folders: list[Path]) -> None:
+def test_a_run_that_is_being_loaded_has_its_room_already(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> Writer:
+        begun.set()
+        assert go_on.wait(20)
+        return load(path)
+
     async def ask() -> None:
         size = (await made(folders).get("one")).bytes
         models = made(folders, memory=2 * size - 1)
-        found = await asyncio.gather(models.get("one"), models.get("two"), return_exceptions=True)
-        (refused,) = (each for each in found if isinstance(each, RequestError))
-        assert refused.status == 503 and refused.code == "no_memory"
-        assert models.bytes == size
-        await models.get("three")
-        assert models.bytes == size
+        monkeypatch.setattr("textgen.server.models.load", slow)
+        first = asyncio.create_task(models.get("one"))
+        assert await asyncio.to_thread(begun.wait, 20)
+        second = asyncio.create_task(models.get("two"))
+        await asyncio.wait({second}, timeout=5)
+        go_on.set()
+        with pytest.raises(RequestError, match="no memory for the model 'two'"):
+            await second
+        assert models.bytes == (await first).bytes == size
+        assert (await models.get("two")).bytes == models.bytes
 
     asyncio.run(ask())
 
@@ -120,6 +134,21 @@ def test_a_damaged_run_is_503_without_a_path(folders: list[Path]) -> None:
         assert caught.value.status == 503 and str(folders[1]) not in str(caught.value)
         with pytest.raises(RequestError, match="cannot be loaded"):
             await made(folders).describe("two")
+
+    asyncio.run(ask())
+
+
+def test_a_run_that_turns_one_text_into_another_is_refused(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = read_metadata(Run(folders[0]).best)
+    pairs = one.model.replace(cell="gru", encoder_layers=1, source_vocab_size=9, labels=0)
+    monkeypatch.setattr("textgen.server.models.read_metadata", lambda path: dataclasses.replace(one, model=pairs))
+
+    async def ask() -> None:
+        with pytest.raises(RequestError, match="turns one text into another") as caught:
+            await made(folders).get("one")
+        assert (caught.value.status, caught.value.param) == (400, "model")
 
     asyncio.run(ask())
 

@@ -206,6 +206,9 @@ class Models:
     async def _load(self, name: str, signature: Signature) -> Model:
         path = Path(signature[0])
         metadata = await run_in_threadpool(read_metadata, path)
+        if metadata.model.has_encoder:
+            message = f"The model {name!r} turns one text into another, which is not served. Choose one that writes on."
+            raise RequestError(400, message, param="model", code="model_unsupported")
         needed = _bytes(metadata.model)
         self._make_room(needed, name)
         # Another run may be asked for meanwhile, and must not count on this room.
