@@ -22,7 +22,7 @@ from textgen.cli.commands.serve import _paths
 from textgen.cli.options import Duration
 from textgen.config import ServerConfig
 from textgen.errors import RunError
-from textgen.model.read import read_metadata
+from textgen.model.read import TEXT_TO_TEXT, read_metadata
 
 ROOT = Path(__file__).parents[2]
 
@@ -179,8 +179,8 @@ def test_runs_on_pairs_are_left_out_and_refused_by_name(
     )
     assert _paths((), tmp_path) == [tmp_path / "one"]
     assert _paths(("one",), tmp_path) == [tmp_path / "one"]
-    with pytest.raises(RunError, match="two turns one text into another, which this command cannot do"):
+    with pytest.raises(RunError, match=f"two turns one text into another, {TEXT_TO_TEXT}"):
         _paths(("one", "two"), tmp_path)
     shutil.rmtree(tmp_path / "one")
-    with pytest.raises(RunError, match="turn one text into another, which this command cannot do"):
+    with pytest.raises(RunError, match=f"turn one text into another, {TEXT_TO_TEXT}"):
         _paths((), tmp_path)
