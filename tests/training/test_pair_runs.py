@@ -72,6 +72,14 @@ def test_a_run_on_pairs_says_what_it_learns_from(whole: tuple[Run, Recorder]) ->
     assert summary.model.startswith("1 bidirectional and 1 x 16 coupled LSTM with attention, ")
 
 
+def test_held_out_sources_are_rewritten_at_each_validation(whole: tuple[Run, Recorder]) -> None:
+    for row in whole[0].history:
+        lines = row.sample.split("\n")
+        assert len(lines) == 3
+        assert all(" -> " in line for line in lines)
+    assert " -> " in whole[0].samples.read_text(encoding="utf-8")
+
+
 def test_plain_keras_opens_the_archive_and_agrees_with_the_slow_version(whole: tuple[Run, Recorder]) -> None:
     import keras
 

@@ -17,9 +17,6 @@ _BATCH, _BATCHES = 64, 8
 _FEW = 30_000
 """Characters of the targets below which the encoder has one layer."""
 
-_RATE = 5e-3
-"""The peak learning rate."""
-
 
 def encoder_layers(encoded: EncodedPairs) -> int:
     """The layers of the encoder that suit some pairs."""
@@ -50,7 +47,7 @@ def recommend_pairs(
     _check_given(training or {})
     pairs, characters = encoded.pairs.training, len(encoded.training)
     batch = 2 ** int(math.log2(max(2, min(_BATCH, pairs // _BATCHES))))
-    chosen: dict[str, Any] = {"batch_size": batch, "learning_rate": _RATE, **(training or {})}
+    chosen: dict[str, Any] = {"batch_size": batch, **(training or {})}
     fixed = {"halved_fraction": 0.0, "negatives": 0, "state_reset": 0.0, "label_drop": 0.0}
     chosen |= {**fixed, "sequence_length": max(1, round(characters / pairs))}
     layers, source_vocab_size = encoder_layers(encoded), encoded.source_tokenizer.vocab_size

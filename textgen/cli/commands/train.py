@@ -335,6 +335,8 @@ def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) ->
         click.echo("View the events (pip install tensorboard):", err=True)
         click.echo(f"  tensorboard --logdir {visible(folder)}", err=True)
     if run.metadata.model.has_encoder:
+        click.echo("Rewrite with it:", err=True)
+        click.echo(f"  textgen rewrite {_named(run, options)} FILE", err=True)
         return
     click.echo("Sample from it:", err=True)
     click.echo(f"  textgen sample --run {_named(run, options)}", err=True)
