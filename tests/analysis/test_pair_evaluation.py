@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from front_door import judge, run
+from pages import data_of, unpacked
 from small_pairs import SOURCES, TARGETS, random_rewriter, slow_logprob
 
 import textgen
@@ -69,3 +71,19 @@ def test_without_pairs_those_held_out_are_judged(
     assert "has no pair with a target" in judge(run("eval", str(pairs_run.path), "empty.tsv"), 1).err
     with pytest.raises(RunError, match=r"Name the place of its pairs with corpus, or give other pairs\."):
         evaluate_pairs(rewriter, corpus=tmp_path / "given.tsv")
+
+
+def test_a_page_shows_where_the_model_looked(
+    pairs_run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    judge(run("eval", str(pairs_run.path), "--html", "page.html"), 0)
+    rewriter = textgen.load_rewriter(pairs_run.path)
+    shown = data_of((tmp_path / "page.html").read_text(encoding="utf-8"))["pairs"]
+    assert 10 <= len(shown) <= 20
+    for each in shown[:3]:
+        (looked,) = rewriter.read([each["source"]], [each["text"]])
+        weights = unpacked(each["weights"]).reshape(len(each["text"]) + 1, len(each["source"]) + 1)
+        np.testing.assert_allclose(weights / 255, looked.attention, atol=0.003)
+    refused = run("eval", str(home / "checkpoints" / "tiny"), "--html", "page.html")
+    assert "--html needs a run on pairs" in judge(refused, 2).err

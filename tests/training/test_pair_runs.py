@@ -14,6 +14,7 @@ from slow_pairs import slow_pair_probabilities
 import textgen
 from textgen.cli import cli
 from textgen.config import CorpusConfig
+from textgen.engine.pairs import PairEngine
 from textgen.errors import CheckpointError, ConfigError, RunError
 from textgen.model.read import read_checkpoint, read_pair_checkpoint, read_training_state
 from textgen.runs.run import Run
@@ -92,6 +93,10 @@ def test_plain_keras_opens_the_archive_and_agrees_with_the_slow_version(whole: t
     slow = slow_pair_probabilities(checkpoint.weights, checkpoint.model, source, inputs)
     np.testing.assert_allclose(found, slow, atol=1e-5)
     np.testing.assert_allclose(found.sum(1), 1.0, atol=1e-5)
+    targets = np.append(ids, checkpoint.tokenizer.end_id).astype(np.intp)
+    engine = PairEngine(checkpoint.model, checkpoint.weights)
+    (read,) = engine.read([source], [targets], end_id=int(inputs[0]))
+    np.testing.assert_allclose(np.exp(read.logprobs), found[np.arange(len(targets)), targets], atol=1e-5)
 
 
 def test_the_checkpoint_tells_what_it_reads_and_what_it_writes(whole: tuple[Run, Recorder]) -> None:

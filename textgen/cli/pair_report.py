@@ -11,6 +11,7 @@ import click
 
 from textgen.cli.bars import bars
 from textgen.cli.command import on_one_line, visible
+from textgen.cli.watching import check_page, write_page
 from textgen.config import CorpusConfig, RewriteConfig, Unknown
 from textgen.config.corpus import DecodingErrors
 from textgen.display.format import table
@@ -34,6 +35,7 @@ def eval_pairs(
     errors: DecodingErrors | None,
     unknown: Unknown,
     seed: int,
+    html: Path | None,
     as_json: bool,
 ) -> None:
     """Judges a run on pairs and writes the report to standard output.
@@ -46,14 +48,18 @@ def eval_pairs(
         errors: what becomes of bytes that are not valid in it; None is as in training.
         unknown: how characters are treated that the model never saw.
         seed: of the bootstrap.
+        html: where to write a page of the attention on the texts that are listed; None writes none.
         as_json: as one JSON object.
 
     Raises:
         TextgenError: see `evaluate_pairs`.
+        OSError: the page cannot be written.
     """
     from textgen.analysis.evaluation.pairs import evaluate_pairs
     from textgen.sampling.rewriting.rewriter import load_rewriter
 
+    if html is not None:
+        check_page(html)
     rewriter = load_rewriter(path)
     pairs = None
     if file is not None:
@@ -69,6 +75,10 @@ def eval_pairs(
             seed=seed,
             progress=progress,
         )
+    if html is not None:
+        from textgen.analysis.evaluation.attention import AttentionPage
+
+        write_page(html, AttentionPage(rewriter, found), file=file or found.run)
     if as_json:
         click.echo(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
     else:

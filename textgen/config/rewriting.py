@@ -25,7 +25,7 @@ class RewriteConfig(Config):
         le=10,
         off=0,
         help="Against short texts: log-probabilities are divided by the length to this power.",
-        details="At 0 the most probable text is looked for, which is often too short.",
+        details="At 0 the most probable text is looked for, which may be too short.",
     )
     longest: int | None = setting(
         default=None,

@@ -78,6 +78,12 @@ _STAGES = {
 @errors_option
 @setting("--unknown", config=EvaluationConfig)
 @setting("--seed", config=EvaluationConfig)
+@optional(
+    "--html",
+    metavar="FILE",
+    type=AnyPath(path_type=Path),
+    help="Of a run on pairs: write a page that shows where the model looked in the listed sources.",
+)
 @json_option("Write everything as one JSON object.")
 @click.pass_context
 def eval(  # noqa: A001
@@ -91,6 +97,7 @@ def eval(  # noqa: A001
     label_field: str | None,
     encoding: str,
     errors: DecodingErrors | None,
+    html: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -136,8 +143,10 @@ def eval(  # noqa: A001
         from textgen.cli.pair_report import eval_pairs
 
         kept = {each: options[each] for each in ("corpus", "unknown", "seed")}
-        eval_pairs(path, file, encoding=encoding, errors=errors, as_json=as_json, **kept)
+        eval_pairs(path, file, encoding=encoding, errors=errors, html=html, as_json=as_json, **kept)
         return
+    if html is not None:
+        raise click.UsageError("--html needs a run on pairs.", ctx)
     writer, name = load_writer(runs or run, checkpoints)
     text: str | list[str] | None = None
     labels = None

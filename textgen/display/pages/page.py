@@ -28,7 +28,7 @@ def page(
     Its policy allows the page's own scripts by their hashes, and nothing else to run.
 
     Args:
-        name: of the template, "surprise", "neurons" or "tunes".
+        name: of the template, "surprise", "neurons", "tunes" or "attention".
         title: the page's heading.
         facts: labels and values to list under the heading.
         data: JSON values for the page's script.
