@@ -148,21 +148,24 @@ def test_a_text_that_ends_with_a_newline_gets_no_second_one(writer: Writer) -> N
 def test_every_control_reaches_the_writer(writer: Writer) -> None:
     line = (
         "--prompt a --ban xy --allow abcdefghijklmnopqrstuvwxyz "
-        "--repetition-penalty 1.2 --repetition-window 9 --temperature 0.5,1.5 --top-k 9 --top-p 0.9 "
+        "--logit-bias e:-2 --logit-bias t:0.5 --repetition-penalty 1.2 --repetition-window 9 "
+        "--presence-penalty 0.3 --frequency-penalty 0.1 --temperature 0.5,1.5 --top-k 9 --top-p 0.9 "
         "--min-p 0.01 --typical-p 0.95 --length 12 --until line --stop q --stop zz --include-stop --trim sentence "
         "--seed 8 --unknown skip"
     )
     (values,) = map(json.loads, sample(*line.split(), "--json").stdout.splitlines())
     assert values["parameters"] == {
-        "label": [], "ban": "xy", "allow": string.ascii_lowercase,
+        "label": [], "ban": "xy", "allow": string.ascii_lowercase, "logit_bias": ["e:-2", "t:0.5"],
         "match": "", "starts_with": "", "ends_with": "", "contains": [], "min_length": 0, "max_length": None,
-        "repetition_penalty": 1.2, "repetition_window": 9, "temperature": [0.5, 1.5], "top_k": 9, "top_p": 0.9,
+        "repetition_penalty": 1.2, "repetition_window": 9, "presence_penalty": 0.3, "frequency_penalty": 0.1,
+        "temperature": [0.5, 1.5], "top_k": 9, "top_p": 0.9,
         "min_p": 0.01, "typical_p": 0.95, "max_new_tokens": 12, "until": "line", "stop": ["q", "zz"],
         "include_stop": True, "trim": "sentence", "seed": 8, "unknown": "skip",
     }  # fmt: skip
     assert values["text"] == text(
         writer, "a", ban="xy", allow=string.ascii_lowercase,
-        repetition_penalty=1.2, repetition_window=9, temperature=(0.5, 1.5), top_k=9, top_p=0.9,
+        logit_bias=("e:-2", "t:0.5"), repetition_penalty=1.2, repetition_window=9, presence_penalty=0.3,
+        frequency_penalty=0.1, temperature=(0.5, 1.5), top_k=9, top_p=0.9,
         min_p=0.01, typical_p=0.95, max_new_tokens=12, until="line", stop=("q", "zz"), include_stop=True,
         trim="sentence", seed=8,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from tiny_runs import TINY, everything
 import textgen
 from textgen.cli import STARTED, cli, framework, progress
 from textgen.cli.progress import Progress
-from textgen.config import CorpusConfig
+from textgen.config import CorpusConfig, WorkersConfig
 from textgen.model.read import read_metadata
 from textgen.model.results import Validation
 from textgen.runs.events import Reporter, Summary
@@ -95,6 +95,7 @@ def test_without_options_the_library_decides_everything(poems: Path, recorder: R
     assert {key: value for key, value in kwargs.items() if value is not None} == {
         "corpus": CorpusConfig(),
         "checkpoints": Path("checkpoints"),
+        "workers": WorkersConfig(),
         "started": STARTED,
     }
 
@@ -126,6 +127,7 @@ def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> No
         "beta_2": 0.9, "cautious": False, "clip_norm": math.inf, "warmup_steps": 0, "decay_fraction": 0.5,
         "final_rate": 0.1, "halved_fraction": 0.0, "logit_scale": 1.0, "calibrate": False,
         "negatives": 600, "validation_characters": 700, "label_drop": 0.2,
+        "workers": WorkersConfig(),
     }  # fmt: skip
     parameters = inspect.signature(train).parameters
     assert set(given) <= set(parameters)

@@ -154,6 +154,8 @@ BASE = {
     "fill": ["the s[]a"],
     "complete": [],
     "score": ["-", "--unknown=skip"],
+    "proofread": ["-", "--unknown=skip", "--passes=1"],
+    "rewrite": ["tiny"],
     "surprise": ["-", "--unknown=skip"],
     "neurons": ["tiny", "-", "--unknown=skip"],
     "eval": ["tiny", "-", "--unknown=skip"],

@@ -125,10 +125,10 @@ def proofread(
         lines = _list(proof.findings)
     for line in lines:
         click.echo(visible(line))
-    if not lines and not fix:
-        click.echo(f"(nothing is as probable as --threshold {config.threshold:g})", err=True)
     if html is not None:
         write_page(html, proof, file=file or "-")
+    if not lines and not fix:
+        click.echo(f"(nothing is as probable as --threshold {config.threshold:g})", err=True)
 
 
 def _list(findings: Sequence[Finding]) -> list[str]:
