@@ -110,7 +110,8 @@ def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> No
         "--schedule cosine --weight-decay 0 --weight-drop 0 --patience 4 --validate-every 6 --save-every 2m "
         "--state-reset 0 --precision float32 --device cpu --shards 2 --tensorboard logs --beta-2 0.9 --no-cautious "
         "--clip-norm inf --warmup-steps 0 --decay-fraction 0.5 --final-rate 0.1 --halved-fraction 0 --logit-scale 1 "
-        "--no-calibrate --negatives 600 --validation-characters 700 --records none --label-drop 0.2"
+        "--no-calibrate --negatives 600 --validation-characters 700 --records none --label-drop 0.2 "
+        "--sides both --right-context 9 --joint-weight 2"
     )
     assert run("poems.txt", *line.split()).exit_code == 0
     ((_, _, given),) = recorder.calls
@@ -128,10 +129,13 @@ def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> No
         "final_rate": 0.1, "halved_fraction": 0.0, "logit_scale": 1.0, "calibrate": False,
         "negatives": 600, "validation_characters": 700, "label_drop": 0.2,
         "workers": WorkersConfig(),
+        "sides": "both", "right_context": 9, "joint_weight": 2.0,
     }  # fmt: skip
     parameters = inspect.signature(train).parameters
     assert set(given) <= set(parameters)
-    assert set(parameters) - set(given) == {"sources", "texts", "epochs", "save_every_steps", "callbacks"}
+    assert set(parameters) - set(given) == {
+        "sources", "texts", "epochs", "save_every_steps", "callbacks", "encoder_layers",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("line", "min_count"), [("", None), ("--min-count 1", 1), ("--min-count 3", 3)])

@@ -46,6 +46,7 @@ class TestTelling:
             "layers": 1,
             "units": 8,
             "sides": "forwards",
+            "pairs": False,
             "weights": CONFIG.weights,
             "epochs": 4.5,
             "steps": 90,

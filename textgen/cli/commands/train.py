@@ -334,7 +334,7 @@ def _tell_what_next(run: Run, progress: Progress, options: Mapping[str, Any]) ->
         folder = shlex.quote(str(run.events_folder(options["tensorboard"] or True)))
         click.echo("View the events (pip install tensorboard):", err=True)
         click.echo(f"  tensorboard --logdir {visible(folder)}", err=True)
-    if run.metadata.model.has_encoder:
+    if summary["pairs"]:
         click.echo("Rewrite with it:", err=True)
         click.echo(f"  textgen rewrite {_named(run, options)} FILE", err=True)
         return
