@@ -1,4 +1,4 @@
-"""What the README shows is what there is."""
+"""What the README and the docs show is what there is."""
 
 import math
 import re
@@ -15,17 +15,19 @@ from textgen.cli import cli
 from textgen.config import SIZES, SamplingConfig
 from textgen.runs.run import Run
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-NAMES = (
-    "train|corpora|sample|fill|proofread|complete|score|eval|classify|novelty|plot|surprise|neurons|runs|info|export"
-)
-LINES = re.findall(rf"^    (?:\$ )?(.*\btextgen (?:{NAMES})\b.*)$", README, re.MULTILINE)
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs/commands.md"})]
+NAMES = "|".join(cli.list_commands(cli.make_context("textgen", ["--debug"], resilient_parsing=True)))
+SHOWN = re.compile(rf"^    (?:\$ )?(.*\btextgen (?:{NAMES})\b.*)$", re.MULTILINE)
+LINES = list(dict.fromkeys(line for page in PAGES for line in SHOWN.findall(page.read_text(encoding="utf-8"))))
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_every_command_line_is_understood(home: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
     monkeypatch.chdir(home)
+    line = re.sub(r"^[A-Z_]+=\$\(.*?\) ", "", line)
     words = shlex.split(re.sub(r" > .*", "", line.split("  #")[0]).rpartition("| ")[2])
     assert words.pop(0) == "textgen"
     name = words.pop(0)
