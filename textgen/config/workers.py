@@ -35,6 +35,11 @@ class WorkersConfig(Config):
         otherwise="by the environment",
         help="Which of the workers this is, from 0; worker 0 saves the run.",
     )
+    text_part: bool = setting(
+        default=False,
+        help="Each worker trains on its own part of the text, which it names; the vocabulary is that of all parts.",
+        details="Worker 0's held-out text is the validation text, and its part's length that of an epoch.",
+    )
     exchange: Exchange = setting(
         default="rounds",
         help="When workers exchange: changes of the weights after rounds of steps, or gradients in all steps.",

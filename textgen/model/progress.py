@@ -56,7 +56,8 @@ class SavedProgress:
         sources: the files of the text, at least one, as absolute paths; "-" is standard input.
         created: when the run was started, in UTC and ISO 8601.
         tensorboard: the folder of the event files: a path, True for the run's own, False for none.
-        workers: of a run that several machines train, their number ("count") and how they exchange; None for one.
+        workers: of a run that several machines train, their number ("count"), how they exchange, and where each has its
+            own part of the text what those are ("parts"); None for one.
     """
 
     plan: SavedPlan

@@ -38,6 +38,7 @@ from textgen.training.workers.agreement import agree, fingerprint
 from textgen.training.workers.cluster import Cluster
 from textgen.training.workers.collectives import FAILURES, Collectives, abort, check_port, join
 from textgen.training.workers.exchange import Rounds
+from textgen.training.workers.parts import Part
 from textgen.training.workers.shares import SharedHeldOut, SharedStreams
 from textgen.training.workers.team import Team
 from textgen.training.workers.together import AgreedEnd, AgreedInterruption, Decisions, Together
@@ -112,6 +113,7 @@ class JointSession(Session):
         callbacks: the user's.
         placement: where this worker computes.
         tensorboard: as for `Session`.
+        parts: on worker 0, what is recorded of the workers' own parts of the text, if they have some.
     """
 
     def __init__(
@@ -125,15 +127,20 @@ class JointSession(Session):
         callbacks: Sequence[keras.callbacks.Callback],
         placement: Placement,
         tensorboard: str | bool,
+        parts: Sequence[Part] = (),
     ) -> None:
-        self.team, self.exchange, self.workers = team, exchange, team.size
+        self.team, self.exchange, self.workers, self.parts = team, exchange, team.size, list(parts)
         self._collectives = Collectives(
             team.size,
             timeout=exchange.worker_timeout,
             gpu=not placement.kernels,
             precision=exchange.exchange_precision,
         )
-        streams = SharedStreams(open_streams(encoded, recipe.training, workers=team.size), team.index, team.size)
+        streams: Any = (
+            open_streams(encoded, recipe.training)
+            if exchange.text_part
+            else SharedStreams(open_streams(encoded, recipe.training, workers=team.size), team.index, team.size)
+        )
         super().__init__(run, encoded, recipe, reporter, callbacks, placement, streams, tensorboard)
         self._arrays: dict[str, np.ndarray] = {}
         self._same = False
@@ -226,7 +233,8 @@ class JointSession(Session):
 
     def _in_words(self) -> str:
         exchange = self.exchange
-        batch = f"{self.team.size} with {self.config.batch_size} streams each"
+        own = " of their own parts of the text" if exchange.text_part else ""
+        batch = f"{self.team.size} with {self.config.batch_size} streams each{own}"
         if exchange.exchange == "steps":
             return f"{batch}, gradients summed in every step"
         momentum = exchange.momentum(self.team.size)
@@ -304,6 +312,8 @@ class JointSession(Session):
 
     def _saved_progress(self) -> SavedProgress:
         kept = {"count": self.team.size} | {name: getattr(self.exchange, name) for name in _EXCHANGE}
+        if self.parts:
+            kept["parts"] = self.parts
         return dataclasses.replace(super()._saved_progress(), workers=kept)
 
     def _state(self) -> dict[str, np.ndarray]:

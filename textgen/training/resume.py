@@ -31,6 +31,7 @@ from textgen.training.disk_space import check_disk_space
 from textgen.training.framework import default_framework
 from textgen.training.recipe import Recipe
 from textgen.training.workers.cluster import find_cluster
+from textgen.training.workers.parts import Part, check_as_before, check_part, share_vocabulary
 
 if TYPE_CHECKING:
     import keras
@@ -112,9 +113,15 @@ def resume(
             # A setting that this version does not know is refused: it may change the split or the vocabulary.
             corpus = CorpusConfig.from_json(last.metadata.corpus.settings)
 
+            parts, before = cluster is not None and workers.text_part, progress.workers or {}
+            if cluster is not None:
+                check_as_before(before, parts=parts)
+            # One that does not follow from this text, as that of several workers' parts.
+            vocabulary = last.tokenizer if corpus.min_count is None and not corpus.by_record else None
+
             def encode(found: Corpus) -> EncodedCorpus:
                 cache, seed = cache_folder(checkpoints), last.metadata.corpus.seed
-                return encode_corpus(found, cache=cache, progress=reporter.encoding, seed=seed)
+                return encode_corpus(found, tokenizer=vocabulary, cache=cache, progress=reporter.encoding, seed=seed)
 
             if is_given(sources, texts):
                 opened = open_text(sources, texts, corpus)
@@ -124,13 +131,15 @@ def resume(
                     raise _other_text(run, checkpoints, str(last.metadata.corpus.sha256), encoded.sha256)
             else:
                 encoded = _find_text(run, checkpoints, last, encode)
+            if parts:
+                check_part(encoded)
             recipe = Recipe(model=last.model, training=training, reason="as before", budget=_end_of(training))
             several = 1 if cluster is None else cluster.size
             if cluster is not None:
                 check_one_side(last.model.sides)
             check_disk_space(run, recipe.model, training.batch_size, workers=several)
             placement = place(training.device, training.precision, least_threads=min(several, 2))
-            streams = open_streams(encoded, training, workers=several, both=last.model.both)
+            streams = open_streams(encoded, training, workers=1 if parts else several, both=last.model.both)
             events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
             users = as_callbacks(callbacks)
             given, seed = _settings_of(last), training.seed
@@ -144,7 +153,15 @@ def resume(
                         )
                 else:
                     exchange = settled(workers, progress)
-                    session = JointSession(team, exchange, run, encoded, recipe, reporter, users, placement, events)
+                    told: list[Part] = []
+                    if parts:
+                        known = before["parts"] if before.get("count") == several else None
+                        encoded, told = share_vocabulary(
+                            team, encoded, lambda _: encoded, min_count=None, known=last.tokenizer, before=known
+                        )
+                    session = JointSession(
+                        team, exchange, run, encoded, recipe, reporter, users, placement, events, told
+                    )
                 started += 0.0 if team is None else team.waited
                 session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
                 if epochs is not None or time is not None:

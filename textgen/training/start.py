@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from textgen.config import (
@@ -16,10 +17,11 @@ from textgen.config import (
     keywords,
     plain,
 )
-from textgen.corpus import Corpus, encode_corpus
+from textgen.corpus import Corpus, EncodedCorpus, encode_corpus
 from textgen.corpus.form import refuse_table
 from textgen.corpus.pairs import EncodedPairs
 from textgen.corpus.strings import Text
+from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import ConfigError
 from textgen.model.read import read_checkpoint
 from textgen.runs.create import create_run
@@ -41,6 +43,7 @@ from textgen.training.framework import default_framework
 from textgen.training.pair_recipe import encoder_layers, recommend_pairs
 from textgen.training.recipe import Recipe, least_memory, recommend
 from textgen.training.workers.cluster import find_cluster
+from textgen.training.workers.parts import Part, check_part, share_vocabulary
 
 if TYPE_CHECKING:
     import keras
@@ -136,7 +139,18 @@ def train(
         opened = opened.configured(opened.config.replace(min_count=1))
     started = opened.ready(started)
     seed = TrainingConfig(**TrainingConfig.among({"seed": wanted.get("seed", 0)})).seed
-    encoded = encode_corpus(opened, cache=cache_folder(checkpoints), progress=reporter.encoding, seed=seed)
+    parts, min_count = cluster is not None and workers.text_part, opened.config.min_count
+    if parts:
+        # Every character counts, until it is known how often the other parts have it.
+        opened = opened.configured(opened.config.replace(min_count=1))
+
+    def encode(text: Corpus, vocabulary: CharTokenizer | None = None) -> EncodedCorpus:
+        cache = cache_folder(checkpoints)
+        return encode_corpus(text, tokenizer=vocabulary, cache=cache, progress=reporter.encoding, seed=seed)
+
+    encoded = encode(opened)
+    if parts:
+        check_part(encoded)
     if isinstance(encoded, EncodedPairs):
         wanted_model |= {"source_vocab_size": encoded.source_tokenizer.vocab_size}
         wanted_model.setdefault("encoder_layers", encoder_layers(encoded))
@@ -153,6 +167,11 @@ def train(
         )
         given = {**wanted, "size": size, "from": None if base is None else base.metadata.created}
         with joined(cluster, workers, reporter, encoded=encoded, given=given, seed=seed) as team:
+            told: list[Part] = []
+            if team is not None and parts:
+                # Without a `min_count`: the vocabulary does not follow from this text.
+                unsettled = opened.configured(opened.config.replace(min_count=None))
+                encoded, told = share_vocabulary(team, encoded, partial(encode, unsettled), min_count=min_count)
             if team is not None and not team.leads:
                 return follow(team, workers, encoded, reporter, as_callbacks(callbacks), placement, checkpoints)
             vocab_size = encoded.tokenizer.vocab_size
@@ -163,10 +182,11 @@ def train(
             if isinstance(encoded, EncodedPairs):
                 recipe = recommend_pairs(encoded, **chosen)
             else:
-                recipe = recommend(len(encoded.training), vocab_size, workers=several, **chosen)
+                characters = len(encoded.training) * (several if parts else 1)
+                recipe = recommend(characters, vocab_size, workers=several, **chosen)
             if base is not None:
                 recipe = _describe_start(recipe, str(start_from))
-            streams = open_streams(encoded, recipe.training, workers=several, both=recipe.model.both)
+            streams = open_streams(encoded, recipe.training, workers=1 if parts else several, both=recipe.model.both)
             _check_memory(recipe)
             created = create_run(
                 name if name is not None else encoded.name, checkpoints=checkpoints, exact=name is not None
@@ -177,7 +197,9 @@ def train(
                 if team is None:
                     session = Session(run, encoded, recipe, reporter, users, placement, streams, events)
                 else:
-                    session = JointSession(team, workers, run, encoded, recipe, reporter, users, placement, events)
+                    session = JointSession(
+                        team, workers, run, encoded, recipe, reporter, users, placement, events, told
+                    )
                 if base is not None:
                     session.start_from(base.weights, base.tokenizer, base.metadata.corpus.labels)
                 session.begin(started if team is None else started + team.waited)

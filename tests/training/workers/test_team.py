@@ -4,46 +4,18 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from ports import free_ports
+from teams import as_threads
 
 from textgen.config import WorkersConfig
-from textgen.errors import TextgenError, TrainingError, WorkerLostError
+from textgen.errors import TrainingError, WorkerLostError
 from textgen.training.workers.agreement import agree
 from textgen.training.workers.channel import GREETING, listen
 from textgen.training.workers.cluster import Cluster
 from textgen.training.workers.team import Team
-
-QUICK = {"worker_timeout": 1.0, "start_timeout": 20.0}
-
-
-def run(size: int, act: Callable[[Team], Any], addresses: dict[int, Any] | None = None, **config: float) -> list[Any]:
-    """What `act` returns or raises on each worker, all in threads."""
-    first = free_ports(size + 1)
-    common = tuple(f"127.0.0.1:{first + n}" for n in range(size))
-    outcomes: list[Any] = [None] * size
-
-    def work(index: int) -> None:
-        own = (addresses or {}).get(index, lambda known: known)(common)
-        team = None
-        try:
-            team = Team(Cluster(own, index), WorkersConfig(**{**QUICK, **config}))
-            outcomes[index] = act(team)
-        except TextgenError as error:
-            outcomes[index] = error
-        if team is not None:
-            team.leave()
-
-    threads = [threading.Thread(target=work, args=(index,), daemon=True) for index in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30.0)
-        assert not thread.is_alive(), "a worker hangs"
-    return outcomes
 
 
 def test_worker_0_decides_from_what_all_say() -> None:
@@ -55,7 +27,7 @@ def test_worker_0_decides_from_what_all_say() -> None:
         return sums, len(received), [piece for _, piece in each]
 
     size = 1 << 20
-    assert run(3, act) == [
+    assert as_threads(3, act) == [
         ([3, 6, 9], 0, [b"\0" * 5, b"\1" * 5, b"\2" * 5]),
         ([3, 6, 9], size, []),
         ([3, 6, 9], 2 * size, []),
@@ -76,7 +48,7 @@ def test_a_dead_worker_is_named_by_all_others(lost: int) -> None:
             return "dead"
         return team.agree("next", 0, sum)
 
-    outcomes = run(3, act)
+    outcomes = as_threads(3, act)
     assert outcomes.pop(lost) == "dead"
     for error in outcomes:
         assert isinstance(error, WorkerLostError) and error.worker == lost
@@ -96,7 +68,7 @@ def test_a_silent_worker_is_noticed_within_the_timeout(silent: int, monkeypatch:
             return "cut off"
         return team.agree("next", 0, sum)
 
-    outcomes = run(3, act)
+    outcomes = as_threads(3, act)
     assert outcomes.pop(silent) == "cut off"
     for error in outcomes:
         assert isinstance(error, WorkerLostError) and error.worker == silent
@@ -110,7 +82,7 @@ def test_a_worker_that_leaves_says_why() -> None:
             return None
         return team.agree("next", 0, sum)
 
-    first, _, third = run(3, act)
+    first, _, third = as_threads(3, act)
     for error in (first, third):
         assert isinstance(error, WorkerLostError) and "was lost: it left, the disk is full." in str(error)
 
@@ -125,7 +97,7 @@ def test_loss_frees_what_waits_elsewhere() -> None:
             return None
         return freed.wait(10.0)
 
-    assert run(3, act) == [True, None, True]
+    assert as_threads(3, act) == [True, None, True]
 
 
 def test_slow_work_is_no_loss() -> None:
@@ -134,7 +106,7 @@ def test_slow_work_is_no_loss() -> None:
             time.sleep(2.5)
         return team.agree("next", team.index, sum)
 
-    assert run(2, act) == [1, 1]
+    assert as_threads(2, act) == [1, 1]
 
 
 def test_workers_that_do_not_come_are_named() -> None:
@@ -146,7 +118,7 @@ def test_workers_that_do_not_come_are_named() -> None:
 
 
 def test_another_list_of_workers_is_refused() -> None:
-    outcomes = run(2, lambda team: "in", {1: lambda known: (*known, "elsewhere:4001")})
+    outcomes = as_threads(2, lambda team: "in", {1: lambda known: (*known, "elsewhere:4001")})
     for error in outcomes:
         assert isinstance(error, TrainingError) and "Worker 1 has other workers" in str(error)
 
@@ -206,12 +178,12 @@ def test_a_worker_that_differs_is_refused_by_name_on_all(other: dict[str, Any], 
     def act(team: Team) -> Any:
         return agree(team, {**SAME, **other} if team.index == 1 else SAME, started=False)
 
-    for error in run(2, act):
+    for error in as_threads(2, act):
         assert isinstance(error, TrainingError)
         assert str(error).startswith("Worker 1 (127.0.0.1:") and words in str(error)
 
 
 def test_equal_workers_agree_and_need_not_repeat_the_settings_of_a_run_that_goes_on() -> None:
-    assert run(2, lambda team: agree(team, SAME, started=False)) == [None, None]
+    assert as_threads(2, lambda team: agree(team, SAME, started=False)) == [None, None]
     less = {**SAME, "given": {}}
-    assert run(2, lambda team: agree(team, less if team.index else SAME, started=True)) == [None, None]
+    assert as_threads(2, lambda team: agree(team, less if team.index else SAME, started=True)) == [None, None]

@@ -32,9 +32,14 @@ def fingerprint(encoded: EncodedCorpus, given: Mapping[str, Any], config: Worker
     return {
         "versions": {"textgen": VERSION, "TensorFlow": versions.get("tensorflow"), "Keras": versions.get("keras")},
         "seed": seed,
-        "text": encoded.sha256,
-        "corpus": encoded.config.to_json(),
-        "vocabulary": encoded.tokenizer.to_json(),
+        # Of parts, the vocabulary is made of what all have, and nothing is compared.
+        "text": "" if config.text_part else encoded.sha256,
+        "corpus": {
+            name: value
+            for name, value in encoded.config.to_json().items()
+            if not (config.text_part and name == "min_count")
+        },
+        "vocabulary": None if config.text_part else encoded.tokenizer.to_json(),
         "given": {name: value for name, value in given.items() if name not in _MACHINE},
         "exchange": {name: value for name, value in config.to_json().items() if name not in _OWN},
     }
