@@ -2,18 +2,22 @@
 
     python joint_worker.py ADDRESSES TEXT FOLDER RUN...
 
-Runs, in FOLDER/checkpoints: `steps`, exchanging in every step; `whole`, by rounds; `cut`, the same, which worker 1
-interrupts; `continued` continues it. Each worker writes into FOLDER/INDEX.json what became of them.
+Runs, in FOLDER/checkpoints: `short`, by rounds; `steps`, exchanging in every step; `whole`, by rounds, where worker 1
+has a part of the text of its own, part.txt beside TEXT; `cut`, the same, which worker 1 interrupts; `continued`
+continues it. Then one process by itself: `one` is what `steps` must be equal to, and `alone` continues a copy of `cut`.
+Each process writes into FOLDER/INDEX.json what became of its runs, that one as 2.
 """
 
 import json
 import os
+import shutil
 import signal
 import sys
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import keras
 from tiny_runs import TINY
 
 from textgen.config import WorkersConfig
@@ -25,21 +29,26 @@ from textgen.training.start import train
 ROUNDS = {**TINY, "epochs": 1.0, "seed": 5, "validate_every": 9}
 """A pass over 4,000 characters by two workers: 28 steps."""
 
+SHORT = {**ROUNDS, "validate_every": 14, "calibrate": False, "halved_fraction": 0.0, "dropout": 0.0, "weight_drop": 0.0}
 STEPS = {**ROUNDS, "calibrate": True, "halved_fraction": 0.3}
+PARTS = {**ROUNDS, "epochs": 0.5}
+SETTINGS = {"short": SHORT, "steps": STEPS}
 CUT = 12
+BY_ITSELF = ("one", "alone")
 
 
-class Interrupting(keras.callbacks.Callback):
-    """Interrupts this process after a step."""
+def interrupting() -> Any:
+    """A callback that interrupts this process after some steps; Keras is imported only where one is made."""
+    import keras
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.left = CUT
+    steps = count(1)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.left -= 1
-        if self.left == 0:
+    def interrupt(batch: int, logs: Any) -> None:
+        del batch, logs
+        if next(steps) == CUT:
             signal.raise_signal(signal.SIGINT)
+
+    return keras.callbacks.LambdaCallback(on_train_batch_end=interrupt)
 
 
 class Told(Reporter):
@@ -50,34 +59,71 @@ class Told(Reporter):
         self.warnings.append(message)
 
 
-def work(index: int, addresses: str, text: str, folder: Path, names: list[str]) -> None:
+def work(index: int, addresses: str, text: str, folder: Path, names: Sequence[str]) -> None:
+    """Trains as one of the workers."""
     checkpoints = folder / "checkpoints" if index == 0 else folder / "nothing"
     told, outcomes = Told(), {}
     for name in names:
-        exchange = "steps" if name == "steps" else "rounds"
-        workers = WorkersConfig(workers=addresses, worker=index, exchange=exchange, round=5, worker_timeout=60.0)
-        callbacks = [Interrupting()] if name == "cut" and index == 1 else []
+        parts = name not in SETTINGS
+        workers = WorkersConfig(
+            workers=addresses,
+            worker=index,
+            text_part=parts,
+            exchange="steps" if name == "steps" else "rounds",
+            round=5,
+            worker_timeout=60.0,
+        )
+        own = Path(text).with_name("part.txt") if parts and index == 1 else text
+        callbacks = [interrupting()] if name == "cut" and index == 1 else []
         common: dict[str, Any] = {"checkpoints": checkpoints, "callbacks": callbacks, "workers": workers}
         try:
             if name == "continued" and index == 0:
                 resume("cut", reporter=told, **common)
             else:
                 name = "cut" if name == "continued" else name
-                train(text, name=name, reporter=told, **common, **(STEPS if name == "steps" else ROUNDS))
+                train(own, name=name, reporter=told, **common, **SETTINGS.get(name, PARTS))
             outcomes[name] = "done"
         except KeyboardInterrupt:
             outcomes[name] = "interrupted"
-    result = {"outcomes": outcomes, "warnings": told.warnings, "files": checkpoints.exists()}
-    (folder / f"{index}.json").write_text(json.dumps(result))
+    tell(folder, index, outcomes=outcomes, warnings=told.warnings, files=checkpoints.exists())
+
+
+def work_alone(text: str, folder: Path, names: Sequence[str]) -> None:
+    """Trains in one process what is compared with the workers' runs."""
+    from each_shard import EachShard
+
+    from textgen.training import trainers
+
+    checkpoints, told = folder / "checkpoints", Told()
+    if "alone" in names:
+        shutil.copytree(checkpoints / "cut", checkpoints / "alone")
+        resume("alone", checkpoints=checkpoints, epochs=0.6, reporter=told)
+    if "one" in names:
+        trainers.Trainer = EachShard  # type: ignore[misc]
+        batch = 2 * STEPS["batch_size"]
+        train(text, name="one", checkpoints=checkpoints, **{**STEPS, "batch_size": batch, "shards": 2})
+    tell(folder, 2, warnings=told.warnings)
+
+
+def tell(folder: Path, index: int, **found: Any) -> None:
+    (folder / f"{index}.json").write_text(json.dumps(found))
 
 
 def main() -> None:
     addresses, text, folder, *names = sys.argv[1:]
     load_framework()
-    child = os.fork()
-    work(0 if child else 1, addresses, text, Path(folder), names)
-    if child:
-        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    joint = [name for name in names if name not in BY_ITSELF]
+    children = []
+    for index in range(2):
+        children.append(os.fork())
+        if not children[-1]:
+            work(index, addresses, text, Path(folder), joint)
+            return
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    if any(codes):
+        sys.exit(1)
+    if len(joint) < len(names):
+        work_alone(text, Path(folder), names)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ def test_a_run_keeps_what_it_promises(whole: Run) -> None:
     best = read_checkpoint(whole.best).metadata.metrics
     assert best.val_loss == min(row.val_loss for row in history)
     assert best.bits_per_character == pytest.approx(best.val_loss / math.log(2))
+    progress = read_checkpoint(whole.last).metadata.progress
+    assert progress is not None and "workers" not in progress.to_json(), "one machine keeps no word of workers"
 
 
 @pytest.mark.parametrize("cut", [1, pytest.param(9, marks=pytest.mark.slow), 25])
