@@ -80,8 +80,13 @@ def work(index: int, addresses: str, text: str, folder: Path, names: Sequence[st
             if name == "continued" and index == 0:
                 resume("cut", reporter=told, **common)
             else:
-                name = "cut" if name == "continued" else name
-                train(own, name=name, reporter=told, **common, **SETTINGS.get(name, PARTS))
+                train(
+                    own,
+                    name="cut" if name == "continued" else name,
+                    reporter=told,
+                    **common,
+                    **SETTINGS.get(name, PARTS),
+                )
             outcomes[name] = "done"
         except KeyboardInterrupt:
             outcomes[name] = "interrupted"
