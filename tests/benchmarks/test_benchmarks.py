@@ -21,6 +21,7 @@ from benchmarks import (
     harness,
     memory,
     page,
+    pairs,
     quality,
     recipe,
     restore,
@@ -41,6 +42,7 @@ PROGRAMS = {
         gpu,
         memory,
         page,
+        pairs,
         quality,
         recipe,
         restore,
@@ -75,7 +77,13 @@ def test_a_benchmark_prints_a_figure_or_a_word_in_each_row_and_names_the_default
     name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cells = f"lstm,{harness.DEFAULT_CELL}"
-    given = {"cells": [text, "--cells", cells], "quality": [text], "exits": [text], "restore": [text]}
+    given = {
+        "cells": [text, "--cells", cells],
+        "quality": [text],
+        "exits": [text],
+        "restore": [text],
+        "pairs": ["spaces", text],
+    }
     out = tmp_path / "out.json"
     PROGRAMS[name].main([*given.get(name, []), "--smoke", "--out", str(out)])
     printed = capsys.readouterr().out
