@@ -92,7 +92,9 @@ def test_a_run_of_both_sides_cut_at_a_step_continues_bit_for_bit(both: Run, uncu
     assert any(name.startswith("joint_loss") for name in expected)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "cell", ["coupled", *(pytest.param(c, marks=pytest.mark.slow) for c in CELLS if c != "coupled")]
+)
 def test_the_archive_opens_in_plain_keras_with_the_three_predictions_of_the_engine(cell: str, tmp_path: Path) -> None:
     config = CONFIG.replace(cell=cell, sides="both")
     model = build_model(config, seed=4, frequencies=np.arange(config.vocab_size))
@@ -131,9 +133,17 @@ def test_a_model_with_labels_opens_in_plain_keras_too(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.exp(sides.backwards), np.asarray(model([ids, labels])["backwards"])[0, 2:], atol=1e-5)
 
 
-def trainer_of(cell: str, *, shards: int = 1, kernels: bool = True, end_id: int | None = None, **changes: object):
+def trainer_of(
+    cell: str,
+    *,
+    layers: int = 2,
+    shards: int = 1,
+    kernels: bool = True,
+    end_id: int | None = None,
+    **changes: object,
+):
     shape = ModelConfig(
-        vocab_size=7, cell=cell, layers=2, units=5, embedding=3, dropout=0.3, input_dropout=0.1, sides="both"
+        vocab_size=7, cell=cell, layers=layers, units=5, embedding=3, dropout=0.3, input_dropout=0.1, sides="both"
     )
     model = build_model(shape, seed=2)
     config = TrainingConfig(batch_size=4, sequence_length=6, learning_rate=0.01, right_context=3, **changes)
@@ -149,7 +159,14 @@ def batch_of(seed: int, *, ends: bool = False) -> tuple[np.ndarray, np.ndarray, 
     return ids[:, :6], ids[:, 1:7], ids[:, 2:]
 
 
-@pytest.mark.parametrize(("cell", "kernels"), [*((cell, True) for cell in CELLS), ("coupled", False)])
+@pytest.mark.parametrize(
+    ("cell", "kernels"),
+    [
+        ("coupled", True),
+        ("coupled", False),
+        *(pytest.param(cell, True, marks=pytest.mark.slow) for cell in CELLS if cell != "coupled"),
+    ],
+)
 def test_the_losses_are_those_of_the_engine(cell: str, kernels: bool) -> None:
     trainer = trainer_of(cell, kernels=kernels)
     config = trainer.network.config
@@ -190,7 +207,8 @@ def learned(trainer: TwoSidedTrainer, steps: int, *, halves: bool = False) -> li
     return layer_arrays(trainer.plain, trainer.network.config)
 
 
-@pytest.mark.parametrize("halves", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("halves", [False, True])
 def test_shards_learn_what_a_whole_batch_learns(halves: bool) -> None:
     one, two = (learned(trainer_of("coupled", shards=shards), 1, halves=halves) for shards in (1, 2))
     for whole, sharded in zip(one, two, strict=True):
@@ -198,7 +216,7 @@ def test_shards_learn_what_a_whole_batch_learns(halves: bool) -> None:
 
 
 def test_a_trainer_put_back_goes_on_bit_for_bit() -> None:
-    whole, other = trainer_of("gru"), trainer_of("gru")
+    whole, other = trainer_of("rnn", layers=1), trainer_of("rnn", layers=1)
     learned(whole, 1)
     for variable, array in zip(other.plain.trainable_variables, whole.plain.trainable_variables, strict=True):
         variable.assign(array)
@@ -223,7 +241,7 @@ def test_the_joint_loss_moves_the_backward_stack_and_not_the_forward_one() -> No
 
 
 def test_calibration_scales_each_head_by_its_own_factor() -> None:
-    trainer = trainer_of("lstm")
+    trainer = trainer_of("lstm", layers=1)
     # A head that is far too sure wants the smallest factor.
     trainer.plain.get_layer("joint").kernel.assign(10.0 * trainer.plain.get_layer("joint").kernel)
     before = trainer.plain.get_layer("joint").kernel.numpy()
@@ -251,6 +269,7 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return textgen.train(folder / "twins.txt", name="twins", checkpoints=folder, corpus=LINES, sides="both", **settings)
 
 
+@pytest.mark.slow
 def test_the_joint_head_knows_what_neither_side_does(twins: Run) -> None:
     found = textgen.evaluate(twins.path, [f"{each}-{each}" for each in "abcdefgh" * 8])
     losses = {each.name: each.nats for each in found.protocols}
@@ -262,6 +281,7 @@ def test_the_joint_head_knows_what_neither_side_does(twins: Run) -> None:
     assert losses["joint"] < 0.2 * guessed
 
 
+@pytest.mark.slow
 def test_the_first_and_the_last_character_of_a_record_are_told_by_its_other_end(twins: Run) -> None:
     writer = textgen.load(twins.path)
     assert writer.backward is not None
