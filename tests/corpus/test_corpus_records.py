@@ -249,7 +249,7 @@ def test_halves_of_surrogate_pairs_among_strings_are_refused() -> None:
         ({"text_field": "a", "records": "lines"}, "text_field must be given without records; got 'lines'"),
         ({"label_field": "a"}, "label_field must be given with text_field; got 'a'"),
         ({"text_field": ""}, "text_field must be a field's name"),
-        ({"records": "words"}, "records must be one of none, lines, paragraphs, files; got 'words'"),
+        ({"records": "words"}, "records must be one of none, lines, paragraphs, files, tunes; got 'words'"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(config: dict[str, Any], words: str) -> None:

@@ -108,9 +108,9 @@ class TestDocument:
             "distinct": 3,
             "sha256": hashlib.sha256(b"banana").hexdigest(),
             "split": 5,
-            "settings": CorpusConfig(min_count=1).to_json(),
+            "settings": CorpusConfig(min_count=1, strip="none").to_json(),
         }
-        assert described.config == CorpusConfig(min_count=1)
+        assert described.config == CorpusConfig(min_count=1, strip="none")
 
     @pytest.mark.parametrize(
         "place",
@@ -119,7 +119,7 @@ class TestDocument:
     )
     def test_keys_of_a_newer_textgen_are_ignored(self, place: tuple[Any, ...]) -> None:
         read = Metadata.from_json(changed(*place, "novelty", value={"deep": [1]}))
-        assert read.corpus.config == CorpusConfig(min_count=1)
+        assert read.corpus.config == CorpusConfig(min_count=1, strip="none")
         if place != ("corpus", "settings"):
             assert read == WHOLE
 

@@ -190,7 +190,16 @@ def test_every_option_at_and_beyond_its_limits(
         for value in [*NUMBERS, *STRANGE][number % share :: share]:
             done = judge(run(command, *BASE[command], f"{option}={value}", stdin=b"the s\n:line\n"))
             refused += done.code > 0
-    assert refused or option in ("--prompt", "--encoding", "--name", "--html", "--stop", "--glob", "--ban")
+    assert refused or option in (
+        "--prompt",
+        "--encoding",
+        "--name",
+        "--html",
+        "--stop",
+        "--glob",
+        "--ban",
+        "--checkpoints",
+    )
 
 
 def test_what_is_too_large_for_the_text_or_the_machine_makes_no_run(

@@ -170,6 +170,7 @@ def test_a_model_with_labels_opens_in_plain_keras(run: Run, writer: Writer) -> N
     np.testing.assert_allclose(np.asarray(model([ids, weights]))[0], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_with_labels_cut_at_a_step_continues_bit_for_bit(run: Run, table: Path, tmp_path: Path) -> None:
     def on_step(step: int) -> None:
         if step == 41:

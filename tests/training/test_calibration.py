@@ -56,12 +56,14 @@ def test_the_best_model_has_the_scale_with_the_lowest_loss_and_the_last_state_it
         assert loss_by_hand(run, text, other / scale) > metrics.val_loss - 1e-6
 
 
+@pytest.mark.slow
 def test_the_whole_validation_text_is_scored_with_the_scale_of_its_part(text: Path, tmp_path: Path) -> None:
     metrics = (run := train(text, tmp_path, validation_characters=520)).metadata.metrics
     assert metrics.logit_scale != 1.0
     assert metrics.whole_val_loss == pytest.approx(loss_by_hand(run, text), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_validations_before_the_end_and_runs_without_it_change_nothing(text: Path, tmp_path: Path) -> None:
     with_it, without = (train(text, tmp_path / name, calibrate=name == "with") for name in ("with", "without"))
     before, after = (run.history for run in (with_it, without))

@@ -100,7 +100,7 @@ def test_a_coupled_model_starts_tied_and_remembering() -> None:
         assert np.abs(layer.kernel).max() < math.sqrt(6.0 / (len(layer.kernel) + 3 * 13))
 
 
-@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize("kernels", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_training_keeps_the_tie_bit_for_bit(kernels: bool) -> None:
     shape = config("coupled", dropout=0.3)
     trainer = make_trainer(shape, kernels=kernels, weight_drop=0.3, weight_decay=0.5, clip_norm=0.1)

@@ -39,6 +39,7 @@ def kept(run: Run) -> dict[str, Any]:
     return {name: training[name] for name in OWN}
 
 
+@pytest.mark.slow
 def test_a_user_s_value_wins_over_the_recipe_and_continues_bit_for_bit(text: Path, tmp_path: Path) -> None:
     def kill(step: int) -> None:
         if step == 7:

@@ -83,6 +83,7 @@ class _Failing(keras.callbacks.Callback):
         raise ZeroDivisionError
 
 
+@pytest.mark.slow
 def test_random_numbers_go_on_as_if_nothing_had_been_trained(uncut: Run, tmp_path: Path) -> None:
     def draw() -> list[Any]:
         return [random.random(), np.random.rand(), float(tf.random.uniform(())), float(keras.random.uniform(()))]

@@ -75,6 +75,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
     yield files
 
 
+@pytest.mark.slow
 def test_saving_by_steps_bounds_what_a_cut_can_cost(
     whole: Run, text: Path, tmp_path: Path, written: list[tuple[str, int]]
 ) -> None:
@@ -196,6 +197,7 @@ def test_a_file_that_cannot_grow_is_an_error_in_the_end_and_can_be_continued(
     assert everything(resume("run", checkpoints=tmp_path)) == everything(whole)
 
 
+@pytest.mark.slow
 def test_sampling_during_training_always_finds_a_whole_model(text: Path, tmp_path: Path) -> None:
     texts: list[str] = []
     problems: list[BaseException] = []

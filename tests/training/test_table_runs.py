@@ -37,7 +37,7 @@ def test_a_run_on_a_table_names_its_labels_and_goes_on_only_with_the_same(table:
     assert sum(counts) == 120
     assert counts == sorted(counts, reverse=True)
     description = run.metadata.corpus
-    assert description.config == CONFIG.replace(min_count=1)
+    assert description.config == CONFIG.replace(min_count=1, strip="none")
     assert description.seed == 5
     assert description.records is not None
     assert description.records.labels == ("diary", "headline", "proverb", "recipe", "riddle", "weather")

@@ -62,7 +62,7 @@ def test_a_run_keeps_what_it_promises(whole: Run) -> None:
     assert progress is not None and "workers" not in progress.to_json(), "one machine keeps no word of workers"
 
 
-@pytest.mark.parametrize("cut", [1, pytest.param(9, marks=pytest.mark.slow), 25])
+@pytest.mark.parametrize("cut", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (9, 25))])
 def test_a_run_cut_at_any_step_continues_bit_for_bit(cut: int, whole: Run, text: Path, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(text, name="cut", save_every=0.0, checkpoints=tmp_path, reporter=kill_at(cut), **WHOLE)
@@ -226,6 +226,7 @@ def test_patience_stops_a_run_that_no_longer_improves(text: Path, tmp_path: Path
     assert run.history[-1].step < 100
 
 
+@pytest.mark.slow
 def test_the_best_value_survives_a_restart(text: Path, tmp_path: Path) -> None:
     recorder = Recorder()
     with pytest.raises(Killed):

@@ -26,6 +26,7 @@ from textgen.cli.options import (
 from textgen.config import CorpusConfig, EvaluationConfig
 from textgen.config.corpus import DecodingErrors
 from textgen.display.format import table
+from textgen.errors import CheckpointError, RunError
 
 if TYPE_CHECKING:
     from textgen.analysis.evaluation import Baseline, Classification, Evaluation, Interval, Tunes
@@ -173,12 +174,15 @@ def eval(  # noqa: A001
 
 
 def _pairs_run(run: str | None, checkpoints: Path) -> Path | None:
-    """The checkpoint of a run on pairs; None for a run on one text."""
+    """The checkpoint of a run on pairs; None for a run on one text, or where there is none to read."""
     from textgen.model.read import read_metadata
     from textgen.runs.find import resolve_checkpoint
 
-    path = resolve_checkpoint(run, checkpoints=checkpoints)
-    return path if read_metadata(path).model.has_encoder else None
+    with contextlib.suppress(RunError, CheckpointError):
+        path = resolve_checkpoint(run, checkpoints=checkpoints)
+        if read_metadata(path).model.has_encoder:
+            return path
+    return None
 
 
 def _refuse(ctx: click.Context, **fields: str | None) -> None:
