@@ -62,7 +62,7 @@ def placed(settings: Mapping[str, Any]) -> Iterator[Any]:
     if "kernels" in settings:
         chosen = dataclasses.replace(chosen, kernels=settings["kernels"])
     before = placement.place
-    placement.place = lambda *_: chosen
+    placement.place = lambda *_, **__: chosen
     try:
         yield chosen
     finally:
