@@ -153,6 +153,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Data is no name for a test: an archive holds the time it was made, and each worker makes its own."""
+    return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 80) else None
+
+
 def skips(config: pytest.Config) -> Counter[str]:
     """How often tests or files of tests were skipped, by the reason."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")

@@ -99,7 +99,7 @@ def archive(**members: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, data in members.items():
-            packed.writestr(name.replace("__", "/"), data)
+            packed.writestr(zipfile.ZipInfo(name.replace("__", "/")), data, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 
