@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from textgen.analysis.proofreading import Calibration, Proof, calibrate, proofread
     from textgen.analysis.surprisal import Surprise, surprise
     from textgen.config import CorpusConfig, ModelConfig, SamplingConfig, TrainingConfig, WorkersConfig
+    from textgen.corpus.named import named_corpus
     from textgen.corpus.tokenizer import CharTokenizer
     from textgen.errors import (
         CheckpointError,
@@ -71,6 +72,7 @@ _HOME = {
     "export": "exporting.formats",
     "load": "sampling.writer",
     "load_rewriter": "sampling.rewriting.rewriter",
+    "named_corpus": "corpus.named",
     "neurons": "analysis.neurons",
     "novelty": "analysis.memorisation",
     "plot": "analysis.curves",
@@ -112,6 +114,7 @@ __all__ = [
     "export",
     "load",
     "load_rewriter",
+    "named_corpus",
     "neurons",
     "novelty",
     "plot",

@@ -153,6 +153,13 @@ def test_one_marker_is_enough_where_it_is_asked_for(tmp_path: Path) -> None:
     assert read(write(tmp_path, BOOK + FOOTERS["2021"]).sources[0], strip="gutenberg") == BOOK
 
 
+def test_asking_for_it_where_there_is_no_marker_is_said(tmp_path: Path) -> None:
+    corpus = settle(write(tmp_path, BOOK, strip="gutenberg"))
+    assert notes_on_strip(corpus, unasked=False) == [
+        "--strip gutenberg left nothing out: no file has markers of Project Gutenberg."
+    ]
+
+
 def test_asking_to_leave_out_too_much_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"nan\.txt has markers .* \d\d% of it would be left out.*--strip none"):
         encode_corpus(write(tmp_path, HEADERS["2021"] + BOOK[:300] + FOOTERS["2021"], strip="gutenberg"))

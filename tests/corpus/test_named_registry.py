@@ -13,7 +13,7 @@ from named_entries import RAW, entry
 
 from benchmarks.texts import TEXTS
 from textgen.config import CorpusConfig
-from textgen.corpus.named import Entry, fetch_text, find_entry, named_by, read_registry
+from textgen.corpus.named import Entry, fetch_text, find_entry, named_by, named_corpus, read_registry
 from textgen.corpus.named.cleaning import clean
 from textgen.corpus.named.entry import KINDS, Recipe
 from textgen.corpus.named.store import has_sha256
@@ -83,7 +83,10 @@ def test_no_address_leads_out_of_the_folder() -> None:
 def test_a_name_is_a_corpus_unless_a_path_has_it() -> None:
     assert named_by("names", is_path=False) == named_by("corpus:names", is_path=True) == find_entry("names")
     assert named_by("names", is_path=True) is None
-    assert named_by("poems.txt", is_path=False) is None
+    for path in ("poems.txt", "poems", "a/sonets", "sonets.txt", ""):
+        assert named_by(path, is_path=False) is None
+    with pytest.raises(CorpusError, match=r"no file or corpus named 'sonets'\. Did you mean 'sonnets'\?"):
+        named_by("sonets", is_path=False)
     with pytest.raises(CorpusError, match=r"no corpus named 'nmes'\. Did you mean 'names'\?"):
         named_by("corpus:nmes", is_path=False)
 
@@ -147,3 +150,11 @@ def test_the_checksum_of_the_cleaned_text_is_compared(tmp_path: Path) -> None:
         fetch_text(described, folders=[tmp_path], offline=True)
     right = replace(described, text_bytes=8, text_sha256=hashlib.sha256(b"The sea\n").hexdigest())
     assert fetch_text(right, folders=[tmp_path], offline=True).read_bytes() == b"The sea\n"
+
+
+def test_a_named_corpus_is_opened_as_the_registry_says(shared_corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTGEN_CORPORA", str(shared_corpora))
+    corpus = named_corpus("names", offline=True)
+    assert corpus.config == CorpusConfig(records="lines")
+    assert corpus.places == (str((shared_corpora / "names.txt").resolve()),)
+    assert named_corpus("names", config=CorpusConfig(), offline=True).config.records is None

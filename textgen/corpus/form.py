@@ -115,7 +115,7 @@ def settle(corpus: Corpus) -> Corpus:
 
 
 def notes_on_strip(corpus: Corpus, *, unasked: bool) -> list[str]:
-    """Says for each source what is left out of it; of many, for the first few.
+    """Says for each source what is left out of it; of many, for the first few. Where nothing is, though asked, says so.
 
     Args:
         corpus: the corpus, settled.
@@ -130,6 +130,8 @@ def notes_on_strip(corpus: Corpus, *, unasked: bool) -> list[str]:
             f"{source.name} is a book of Project Gutenberg. Left out: {cut.lines_before:,} lines ({cut.start:,} "
             f"characters) before {shorten(cut.first, 50)!r}{end}.{' --strip none keeps them.' * unasked}"
         )
+    if not notes:
+        return ["--strip gutenberg left nothing out: no file has markers of Project Gutenberg."]
     return [*notes[:_TOLD], "More books are stripped in the same way."] if len(notes) > _TOLD else notes
 
 

@@ -25,6 +25,10 @@ SETTINGS = ("records", "text_field", "label_field")
 """The settings of `CorpusConfig` that an entry may suggest."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
+_WORD = re.compile(r"\w{3,40}")
+"""What may be the misspelt name of a corpus, and is hardly a path."""
+
+_NEARLY = 0.75
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES = ("txt", "abc", "csv", "tsv", "pgn")
 _LARGEST = 64 << 20
@@ -161,9 +165,7 @@ def find_entry(name: str) -> Entry:
     registry = read_registry()
     found = registry.get(name.removeprefix(PREFIX))
     if found is None:
-        close = difflib.get_close_matches(name.removeprefix(PREFIX), registry, n=1)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
-        raise CorpusError(f"There is no corpus named {name.removeprefix(PREFIX)!r}.{meant} textgen corpora lists all.")
+        raise _unknown(name.removeprefix(PREFIX), "corpus")
     return found
 
 
@@ -175,11 +177,26 @@ def named_by(source: str, *, is_path: bool) -> Entry | None:
         is_path: whether a file or a folder of this name exists, which then comes first.
 
     Raises:
-        CorpusError: it begins with `corpus:`, and there is no corpus of this name.
+        CorpusError: there is no corpus of this name, and it begins with `corpus:` or is no path but nearly a name.
 
     >>> named_by("names", is_path=True) is None, named_by("corpus:names", is_path=True).name
     (True, 'names')
+    >>> named_by("sonets", is_path=False)
+    Traceback (most recent call last):
+    ...
+    textgen.errors.CorpusError: There is no file or corpus named 'sonets'. Did you mean 'sonnets'? ...
     """
     if source.startswith(PREFIX):
         return find_entry(source)
-    return None if is_path else read_registry().get(source)
+    registry = read_registry()
+    if is_path or source in registry:
+        return None if is_path else registry[source]
+    if _WORD.fullmatch(source) and difflib.get_close_matches(source, registry, n=1, cutoff=_NEARLY):
+        raise _unknown(source, "file or corpus")
+    return None
+
+
+def _unknown(name: str, kind: str) -> CorpusError:
+    close = difflib.get_close_matches(name, read_registry(), n=1)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    return CorpusError(f"There is no {kind} named {name!r}.{meant} textgen corpora lists all.")
