@@ -32,4 +32,4 @@ def named_corpus(name: str, *, config: CorpusConfig | None = None, offline: bool
     """
     entry = find_entry(name)
     path = fetch_text(entry, offline=offline)
-    return open_corpus([path], config=CorpusConfig(**entry.settings) if config is None else config)
+    return open_corpus([path], config=CorpusConfig().replace(**entry.settings) if config is None else config)
