@@ -432,7 +432,9 @@ def test_ctrl_c_saves_and_the_command_it_prints_ends_where_an_uncut_run_ends(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to one process")
-@pytest.mark.parametrize("end", ["SIGTERM", "hang up", pytest.param("SIGHUP", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "end", ["SIGTERM", *(pytest.param(end, marks=pytest.mark.slow) for end in ("hang up", "SIGHUP"))]
+)
 def test_every_signal_saves_and_has_its_exit_code(tmp_path: Path, bundled_corpus: Path, end: str) -> None:
     termios = pytest.importorskip("termios")
     text = tmp_path / "poems.txt"

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,7 @@ def test_the_beam_finds_what_an_exhaustive_search_finds(seed: int, text: str) ->
     weights.head_bias[0] += 2.5
     writer = Writer(config=config, weights=weights, tokenizer=tokenizer)
 
+    @cache
     def logprob(ending: str) -> np.ndarray:
         ids = tokenizer.encode(text + ending)[None]
         logits, _ = writer.engine.read(ids, writer.engine.initial_state(1), last=True)
