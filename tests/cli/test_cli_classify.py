@@ -6,11 +6,13 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from front_door import Outcome, judge, run
 from labelled_models import labelled_writer, slow_logprob, write_words
-from small_models import random_writer
+from small_models import random_writer, slow_logits
 
+from textgen.analysis.surprisal import surprise
 from textgen.cli import reading
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.runs.run import Run
@@ -178,6 +180,63 @@ def test_lines_of_running_text_are_ranked(here: Path, monkeypatch: pytest.Monkey
         judge(run("score", "log.txt", *wrong), 2)
     for option in (["--by", "record"], ["--text-field", "word"]):
         assert "needs a run on records" in judge(run("score", "log.txt", *option), 1).err
+
+
+def test_a_text_is_scored_as_records_with_a_label(writer: Writer) -> None:
+    for given, labels in ((["low"], ["low"]), (["high", "mid:1"], ["high", "mid"])):
+        logprobs = [slow_logprob(writer, text, labels) for text in TEXTS]
+        options = [option for each in given for option in ("--label", each)]
+        found = json.loads(judge(run("score", "given.csv", *options, "--json", "--show"), 0).out)
+        assert found["label"] == given
+        assert found["bits"] == pytest.approx(-sum(logprobs) / math.log(2.0), rel=1e-5)
+        ranked = json.loads(judge(run("score", "given.csv", *options, "--by", "record", "--json"), 0).out)["ranking"]
+        bits = {each["text"]: each["bits"] for each in ranked}
+        assert bits == pytest.approx({text: -each / math.log(2.0) for text, each in zip(TEXTS, logprobs, strict=True)})
+        own = writer.score(TEXTS, label=given).logprobs
+        assert own.sum() == pytest.approx(sum(logprobs), rel=1e-5)
+        np.testing.assert_allclose(surprise(writer, TEXTS, label=given).logprobs, own, atol=1e-5)
+    halves = {"low": 0.5, "high": 0.5}
+    np.testing.assert_array_equal(
+        writer.score("abba", label=halves).logprobs, writer.score("abba", label=["low:0.5", "high:0.5"]).logprobs
+    )
+    judge(run("score", "given.csv", "--label", "low", "--html", "low.html"), 0)
+    assert f"{writer.score(TEXTS, label='low').bits_per_character:.3f}" in Path("low.html").read_text()
+
+
+def test_suggestions_are_those_of_the_label(writer: Writer) -> None:
+    seen = {}
+    for label in writer.labels:
+        weights = np.array([float(each == label) for each in writer.labels])
+        found = writer.suggest("ab", n=5, label=label)
+        for each in found:
+            ids = np.append(writer.tokenizer.end_id, writer.tokenizer.encode("ab" + each.text))
+            odds = np.exp(slow_logits(writer.config, writer.weights, ids, weights))[2:]
+            odds /= odds.sum(-1, keepdims=True)
+            ends = odds[-1, [*writer.tokenizer.encode(",\n"), writer.tokenizer.end_id]].sum()
+            written = odds[np.arange(len(each.text)), ids[3:]].prod()
+            assert each.probability == pytest.approx(written * ends, rel=1e-4)
+        options = ("complete", "--json", "--seed", "1", "--temperature", "1", "--label", label)
+        lines = judge(run(*options, stdin=b"ab\n:line\n"), 0).out.splitlines()
+        shown, written_line = map(json.loads, lines)
+        assert shown["suggestions"] == [{"text": each.text, "probability": each.probability} for each in found]
+        seen[label] = (tuple(each.text for each in found), written_line["text"])
+    assert len({text for _, text in seen.values()}) > 1
+
+
+@pytest.mark.parametrize(
+    "command", [["score", "given.txt"], ["score", "given.txt", "--by", "line"], ["complete"]], ids=" ".join
+)
+def test_a_label_is_refused_where_it_means_nothing(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    done = judge(run(*command, "--label", "lo"), 1)
+    assert done.err == "Error: --label must be one of the run's labels, 'low', 'high', 'mid'; got 'lo'.\n"
+    for model in (random_writer(), random_writer(CharTokenizer("abc", has_end=True))):
+        monkeypatch.setattr(reading, "load_writer", lambda *_, model=model: (model, "model"))
+        assert judge(run(*command, "--label", "low"), 1).err == (
+            "Error: --label needs a run whose records have labels, and 'model' has none. Leave it out, or train one on "
+            "a table with labels.\n"
+        )
 
 
 def test_the_report_shows_scores_and_the_confusion_matrix(kinds: Run) -> None:

@@ -211,3 +211,13 @@ def test_banned_characters_are_neither_written_nor_suggested(monkeypatch: pytest
     result = CliRunner().invoke(cli, [*arguments, "--allow", "é"], input=asked)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "allow must be made of characters" in result.stderr
+
+
+def test_constraints_are_for_whole_texts(story: None) -> None:
+    for flag in ("--match", "--starts-with", "--ends-with", "--contains", "--min-length", "--max-length"):
+        result = CliRunner().invoke(cli, ["complete", flag, "9"], input="")
+        assert result.exit_code == 2
+        assert result.stderr.endswith(
+            f"Error: {flag} is about a text as a whole, of which you write a part here. Use it with textgen sample, or "
+            "--ban and --allow here.\n"
+        )

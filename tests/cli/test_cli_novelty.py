@@ -71,6 +71,7 @@ def test_the_report_as_json_is_one_object(writer: Writer) -> None:
     values = json.loads(result.stdout)
     assert (values["run"], values["seed"], values["temperature"], values["written"]) == ("", 3, [0.5, 1.0], True)
     assert values["sample"]["passages"] == 2
+    assert "known_records" not in values
     assert result.stderr == ""
     assert run(*arguments).stdout == result.stdout
 
@@ -98,6 +99,27 @@ def test_a_run_without_held_out_text(tmp_path: Path, monkeypatch: pytest.MonkeyP
     shown = run("novelty", "--text", "-", stdin=prose(1, 20)).stdout
     assert "held-out text  none: the run was trained on its whole text" in shown
     assert "There is no held-out text to compare with" in shown
+
+
+def test_known_records_of_a_run_on_records_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = prose(1, 40).splitlines()
+    training = open_text(write_files(Path("corpus"), a="\n".join(lines)), validation=0.25, records="lines")
+    records, tokenizer = training.encoded.records, training.encoded.tokenizer
+    assert records is not None
+    trained = tokenizer.decode(training.encoded.training).splitlines()
+    held_out = next(line for line in lines if line not in trained)
+    writer = random_writer(tokenizer)
+    writer.metadata = replace(writer.metadata, corpus=CorpusDescription.of(training.encoded))
+    monkeypatch.setattr(reading, "load_writer", lambda *_: (writer, "lines"))
+    given = [trained[3], trained[3], held_out, trained[0] + " sea", trained[0][:-1]]
+    text = "\n".join(given) + "\n\n"
+    shown = run("novelty", "--text", "-", "--spans", "0", stdin=text).stdout
+    assert "known records  2 of 5 (40.0%) are records of the training text\n" in shown
+    values = json.loads(run("novelty", "--text", "-", "--json", stdin=text).stdout)
+    assert (values["records"], values["known_records"]) == (5, 2)
+    written = json.loads(run("novelty", "--count", "30", "--seed", "1", "--json").stdout)
+    assert (written["records"], written["known_records"]) == (30, 0)
 
 
 @pytest.mark.parametrize(

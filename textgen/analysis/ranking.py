@@ -15,6 +15,7 @@ from textgen.corpus.lists import lines, paragraphs
 from textgen.corpus.record_text import cut_records
 from textgen.engine.scoring import Score, score_text
 from textgen.errors import CorpusError
+from textgen.sampling.labels import Label, as_given, labels_of
 from textgen.sampling.records import check_records
 from textgen.sampling.writer import Writer
 
@@ -83,6 +84,7 @@ def rank(
     by: By,
     streams: int = 1,
     unknown: Unknown = "auto",
+    label: Label | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Ranking:
     """Ranks the parts of a text by their mean bits per character.
@@ -96,22 +98,30 @@ def rank(
         by: what to rank; records are of the kind that the run was trained on.
         streams: the parts in which a running text is read; see `textgen.engine.scoring`.
         unknown: see `CharTokenizer.encode`.
+        label: the labels of all records, as for `Writer.score`.
         progress: called now and then with the characters done and the total.
 
     Raises:
-        ConfigError: records are asked for of a run on running text.
+        ConfigError: records are asked for of a run on running text, or labels of a run without.
         CorpusError: there is nothing to rank.
         UnknownCharacterError: the text holds characters outside the vocabulary, and `unknown` refuses them.
     """
     if by == "record":
         check_records(writer, "--by record")
+    labels = labels_of(writer, as_given(label))
     found = _parts(writer, text, by)
     if not found:
         raise CorpusError(f"There is nothing to score: the text has no {by} that is not empty.")
     numbers, places, texts = (list(each) for each in zip(*found, strict=True))
     if writer.tokenizer.has_end:
         scored = score_text(
-            writer.engine, writer.tokenizer, texts, streams=_STREAMS, unknown=unknown, progress=progress
+            writer.engine,
+            writer.tokenizer,
+            texts,
+            streams=_STREAMS,
+            unknown=unknown,
+            labels=labels,
+            progress=progress,
         )
         lengths = [len(writer.tokenizer.encode(each, unknown=unknown)) + 1 for each in texts]
         stops = np.cumsum(lengths)

@@ -17,6 +17,7 @@ from textgen.display.pages import packed, page, smallest
 from textgen.display.shades import THRESHOLDS, legend
 from textgen.engine.scoring import Score, score_ids
 from textgen.runs.run import CHECKPOINTS
+from textgen.sampling.labels import Label, as_given, labels_of
 from textgen.sampling.sample import CharacterLogprob
 from textgen.sampling.writer import Writer
 from textgen.system import PathLike
@@ -125,6 +126,7 @@ def surprise(
     limit: int = _DEFAULT.limit,
     alternatives: int = _DEFAULT.alternatives,
     unknown: Unknown = _DEFAULT.unknown,
+    label: Label | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Surprise:
     """Computes the surprisal of each character of a text under a model, and the most likely alternatives.
@@ -136,6 +138,7 @@ def surprise(
         limit: the maximum number of characters to read, in [1, 100,000].
         alternatives: how many of the most likely characters to record at each position, in [1, 20].
         unknown: how to treat characters outside the vocabulary: see `CharTokenizer.encode`.
+        label: the labels of all records, as for `Writer.score`.
         progress: called with the characters done and the total.
 
     Raises:
@@ -143,7 +146,7 @@ def surprise(
         CheckpointError: the checkpoint is missing, damaged or not one of textgen's.
         CorpusError: the text is empty, or all its characters are outside the vocabulary.
         UnknownCharacterError: the text contains characters outside the vocabulary, and `unknown` refuses them.
-        ConfigError: a setting is out of its range.
+        ConfigError: a setting is out of its range, or labels are given for a run without.
 
     Example:
         found = textgen.surprise("poems", "The sea, the sea!")
@@ -152,6 +155,7 @@ def surprise(
     """
     config = InsightConfig(limit=limit, alternatives=alternatives, unknown=unknown)
     writer = open_writer(run, checkpoints)
+    labels = labels_of(writer, as_given(label))
     passage = read_passage(writer, text, config)
     count = min(config.alternatives, writer.tokenizer.vocab_size)
     likeliest = np.empty((len(passage.ids), count), np.int64)
@@ -167,7 +171,7 @@ def surprise(
         done = part.stop
 
     ids = np.concatenate([passage.before, passage.ids])
-    own = score_ids(writer.engine, ids, progress=progress, observe=record)
+    own = score_ids(writer.engine, ids, labels=labels, progress=progress, observe=record)
     return Surprise(
         passage=passage, tokenizer=writer.tokenizer, logprobs=own, likeliest=likeliest, likeliest_logprobs=logprobs
     )

@@ -29,8 +29,8 @@ def hash_record(text: str) -> int:
     return int.from_bytes(digest, "little")
 
 
-def hash_records(encoded: EncodedCorpus) -> Hashes:
-    """The hashes of all records of a corpus, the held-out ones included, `(distinct,)`, ascending.
+def hash_records(encoded: EncodedCorpus, *, training: bool = False) -> Hashes:
+    """The hashes of the records of a corpus, `(distinct,)`, ascending: of all, or of those that train.
 
     >>> from textgen.config import CorpusConfig
     >>> from textgen.corpus import encode_corpus, open_texts
@@ -39,8 +39,10 @@ def hash_records(encoded: EncodedCorpus) -> Hashes:
     True
     """
     records = encoded.records
-    hashes = np.fromiter(map(hash_record, _texts(encoded)), np.uint64, 0 if records is None else len(records))
-    return np.unique(hashes)
+    if records is None:
+        return np.zeros(0, np.uint64)
+    count = records.training if training else len(records)
+    return np.unique(np.fromiter(map(hash_record, _texts(encoded, count)), np.uint64, count))
 
 
 def is_known(text: str, hashes: Hashes) -> bool:
@@ -50,9 +52,10 @@ def is_known(text: str, hashes: Hashes) -> bool:
     return place < len(hashes) and bool(hashes[place] == own)
 
 
-def _texts(encoded: EncodedCorpus) -> Iterator[str]:
-    starts = () if encoded.records is None else encoded.records.starts
-    for first in range(0, len(starts) - 1, _BLOCK):
+def _texts(encoded: EncodedCorpus, count: int) -> Iterator[str]:
+    assert encoded.records is not None
+    starts = encoded.records.starts[: count + 1]
+    for first in range(0, count, _BLOCK):
         places = starts[first : first + _BLOCK + 1]
         text = encoded.tokenizer.decode(encoded.ids[places[0] : places[-1]])
         places = (places - places[0]).tolist()

@@ -77,6 +77,7 @@ def score_text(
     unknown: Unknown = "auto",
     ended: bool = True,
     reading: CorpusConfig | None = None,
+    labels: NDArray[np.float32] | None = None,
     progress: Progress | None = None,
 ) -> Score:
     """Scores each character of a text; the first one is predicted from the context of `textgen.corpus.context`.
@@ -93,6 +94,7 @@ def score_text(
             unknown id is that of any such character.
         ended: whether the text's last record ends with it.
         reading: what a record is; None takes the whole text for one.
+        labels: `(labels,)`, the weight of each label of all these records; None for none.
         progress: called now and then with the characters done and the total.
 
     Raises:
@@ -108,7 +110,9 @@ def score_text(
     require(len(ids) > 0, "text", "at least one character that the model knows", text)
     if tokenizer.end_id is not None or not isinstance(text, str):
         assert tokenizer.end_id is not None
-        logprobs = score_records(engine, ids, end_id=tokenizer.end_id, streams=streams, progress=progress)
+        logprobs = score_records(
+            engine, ids, end_id=tokenizer.end_id, labels=labels, streams=streams, progress=progress
+        )
         return Score(tokenizer.decode(ids), logprobs)
     before = context_ids(tokenizer, ids[:0])
     logprobs = score_ids(engine, np.concatenate([before, ids]), streams=streams, progress=progress)
@@ -119,6 +123,7 @@ def score_ids(
     engine: Network,
     ids: Ids,
     *,
+    labels: NDArray[np.float32] | None = None,
     streams: int = 1,
     progress: Progress | None = None,
     observe: Observe | None = None,
@@ -128,6 +133,7 @@ def score_ids(
     Args:
         engine: the network.
         ids: `(n,)`, at least two.
+        labels: `(labels,)`, the weight of each label of the whole text; None for none.
         streams: the number of parts of the same length to read them in; each part begins from the initial state, with
             the last id before it.
         progress: called now and then with the ids done and the total.
@@ -148,7 +154,8 @@ def score_ids(
     inputs[:predicted], targets[:predicted] = ids[:-1], ids[1:]
     shape = (rows, length)
     real = np.arange(rows * length).reshape(shape) < predicted
-    logprobs = score_rows(engine, inputs.reshape(shape), targets.reshape(shape), progress, observe, real=real)
+    rows_of = inputs.reshape(shape), targets.reshape(shape)
+    logprobs = score_rows(engine, *rows_of, progress, observe, real=real, labels=labels)
     return logprobs.reshape(-1)[:predicted]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textgen.config import Until
 from textgen.corpus.tokenizer import replacement_note
@@ -32,18 +32,27 @@ class Draft:
         choices: number of suggestions.
         ban: characters that it neither writes nor suggests.
         allow: the only characters that it writes and suggests; an empty text allows all.
+        label: the labels of the records that it writes and suggests, as `SamplingConfig.label`.
 
     Attributes:
         text: the text so far.
     """
 
     def __init__(
-        self, writer: Writer, *, temperature: float, seed: int, choices: int, ban: str = "", allow: str = ""
+        self,
+        writer: Writer,
+        *,
+        temperature: float,
+        seed: int,
+        choices: int,
+        ban: str = "",
+        allow: str = "",
+        label: tuple[str, ...] = (),
     ) -> None:
         self.text = ""
         self._writer = writer
         self._temperature, self._seed, self._choices = temperature, seed, choices
-        self._ban, self._allow = ban, allow
+        self._limits: dict[str, Any] = {"ban": ban, "allow": allow, "label": label}
         self._before: list[str] = []
         self._drawn = 0
         self._noted = False
@@ -63,9 +72,7 @@ class Draft:
 
     def suggest(self, text: str) -> list[Suggestion]:
         """The likeliest continuations of another text to the end of the word, best first."""
-        return list(
-            self._writer.suggest(self._record(text)[-CONTEXT:], n=self._choices, ban=self._ban, allow=self._allow)
-        )
+        return list(self._writer.suggest(self._record(text)[-CONTEXT:], n=self._choices, **self._limits))
 
     def check(self, before: str, text: str) -> str:
         """Checks that the model can read a text to add; an accent counts with the letter before it.
@@ -122,8 +129,7 @@ class Draft:
                 until=until,
                 temperature=self._temperature,
                 seed=seed,
-                ban=self._ban,
-                allow=self._allow,
+                **self._limits,
             )
         )
 

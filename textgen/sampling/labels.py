@@ -14,6 +14,9 @@ from textgen.errors import ConfigError
 if TYPE_CHECKING:
     from textgen.sampling.writer import Writer
 
+Label = str | Sequence[str] | Mapping[str, float]
+"""Labels as they are given: one, several, or their weights by name; each may also be NAME:WEIGHT."""
+
 _SHOWN = 12
 """How many labels an error names."""
 

@@ -83,6 +83,7 @@ def suggest(
     unknown: Unknown = "replace",
     ban: str = "",
     allow: str = "",
+    labels: NDArray[np.float32] | None = None,
 ) -> list[Suggestion]:
     """The likeliest continuations of `text` to the end of a word.
 
@@ -98,6 +99,7 @@ def suggest(
         unknown: how characters that the model never saw are treated: see `CharTokenizer.encode`.
         ban: characters that no continuation holds; probabilities stay the model's own.
         allow: the only characters that continuations may hold; an empty text allows all.
+        labels: `(labels,)`, the weights of the text's labels; None for none.
 
     Returns:
         The continuations by descending probability.
@@ -115,7 +117,8 @@ def suggest(
     written = np.ones(tokenizer.vocab_size, np.bool_)
     written[banned_ids(tokenizer, SamplingConfig(ban=ban, allow=allow))] = False
     ids = context_ids(tokenizer, tokenizer.encode(text, unknown=unknown))
-    logits, state = engine.read(ids[None], engine.initial_state(1), last=True)
+    state = engine.initial_state(1) if labels is None else engine.initial_state(1, labels=labels)
+    logits, state = engine.read(ids[None], state, last=True)
     live, logs = [""], np.zeros(1)
     found: list[tuple[float, str]] = []
     width, least = max(16, 4 * n), math.log(LEAST)

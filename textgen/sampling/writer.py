@@ -28,7 +28,7 @@ from textgen.engine.scoring import Score, score_text
 from textgen.model.metadata import Metadata
 from textgen.model.weights import ModelWeights
 from textgen.runs.find import checkpoint_name, resolve_checkpoint
-from textgen.sampling.labels import as_given, labels_of
+from textgen.sampling.labels import Label, as_given, labels_of
 from textgen.sampling.mixing import check_alike, common_reading, mixture_name
 from textgen.sampling.sample import Sample
 from textgen.sampling.sampler import Stream, Streams, write_samples
@@ -393,10 +393,20 @@ class Writer:
         return write_towards(self, ending, self.sampling(controls), prompt=prompt, count=count)
 
     def suggest(
-        self, text: str, *, n: int = 5, unknown: Unknown = "replace", ban: str = "", allow: str = ""
+        self,
+        text: str,
+        *,
+        n: int = 5,
+        unknown: Unknown = "replace",
+        ban: str = "",
+        allow: str = "",
+        label: Label | None = None,
     ) -> list[Suggestion]:
-        """The likeliest continuations of `text` to the end of a word; see `textgen.sampling.suggestions.suggest`."""
-        limits = self.sampling({"ban": ban, "allow": allow})
+        """The likeliest continuations of `text` to the end of a word; see `textgen.sampling.suggestions.suggest`.
+
+        `label` is as for `generate`: the labels of the record that the text begins.
+        """
+        limits = self.sampling({"ban": ban, "allow": allow, "label": label})
         return suggest(
             self.engine,
             self.tokenizer,
@@ -405,13 +415,32 @@ class Writer:
             unknown=unknown,
             ban=limits.ban,
             allow=limits.allow,
+            labels=labels_of(self, limits.label),
         )
 
-    def score(self, text: str | Sequence[str], *, streams: int = 1, unknown: Unknown = "auto") -> Score:
-        """The log-probability of each character of `text`; see `textgen.engine.scoring.score_text`."""
+    def score(
+        self,
+        text: str | Sequence[str],
+        *,
+        streams: int = 1,
+        unknown: Unknown = "auto",
+        label: Label | None = None,
+    ) -> Score:
+        """The log-probability of each character of `text`; see `textgen.engine.scoring.score_text`.
+
+        `label` is as for `generate`: each record is scored as one with these labels, and without it as one with none.
+        """
         several = isinstance(text, Sequence) and not isinstance(text, str)
         read = list(map(self.as_trained, text)) if several else self.as_trained(cast(str, text))
-        return score_text(self.engine, self.tokenizer, read, streams=streams, unknown=unknown, reading=self.reading)
+        return score_text(
+            self.engine,
+            self.tokenizer,
+            read,
+            streams=streams,
+            unknown=unknown,
+            reading=self.reading,
+            labels=labels_of(self, as_given(label)),
+        )
 
     def classify(self, texts: Sequence[str], *, uniform: bool = False, unknown: Unknown = "auto") -> list[Classified]:
         """The probability of each label given a text, for several texts, by Bayes' rule.

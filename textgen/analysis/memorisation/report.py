@@ -20,6 +20,8 @@ from textgen.analysis.memorisation.spans import Passages, Span, show_spans
 from textgen.analysis.memorisation.suffixes import check_installed
 from textgen.analysis.memorisation.training_text import TrainingText, read_training_text
 from textgen.config import NoveltyConfig, SamplingConfig
+from textgen.corpus.known_records import hash_records, is_known
+from textgen.corpus.record_text import cut_records
 from textgen.errors import CorpusError
 from textgen.runs.find import resolve_checkpoint
 from textgen.runs.run import CHECKPOINTS
@@ -84,6 +86,8 @@ class Novelty:
         excess: the longest n-gram length at which the text shares more with the training text than the held-out text
             does, by two standard errors; 0 for none, None if there is too little text.
         spans: the longest copied passages.
+        records: the number of records in the text; None for a run on running text.
+        known: how many of them are records that the run was trained on; None for a run on running text.
         run: the run's name, or the checkpoint's path.
         seed: the samples' seed; None for a given text.
         temperature: the samples' temperature; None for a given text.
@@ -95,6 +99,8 @@ class Novelty:
     whole: bool
     excess: Excess | None
     spans: tuple[Span, ...]
+    records: int | None = None
+    known: int | None = None
     run: str = ""
     seed: int | None = None
     temperature: float | tuple[float, ...] | None = None
@@ -140,6 +146,7 @@ class Novelty:
             "training_characters": self.training_characters,
             "sample": self.sample.to_json(),
             "held_out": held_out,
+            **({} if self.known is None else {"records": self.records, "known_records": self.known}),
             "excess": self.excess,
             "verdict": self.verdict,
             "spans": [span.to_json() for span in self.spans],
@@ -162,6 +169,8 @@ def novelty(
     progress: Progress | None = None,
 ) -> Novelty:
     """Measures how much of a run's samples, or of a given text, is copied from the run's training text.
+
+    Of a run on records it also counts which of the records are known ones.
 
     Args:
         run: a run's name, a run's folder, a `.keras` file, or a writer; None takes the newest run.
@@ -251,6 +260,7 @@ def measure_novelty(
     found = find_matches(training.encoded.training, passages.ids, progress=progress)
     own_lengths = passages.lengths(found, range(len(own)))
     baseline_lengths = passages.lengths(found, range(len(own), len(own) + len(baseline)))
+    records, known = _known(training, texts)
     return Novelty(
         training_characters=len(training.encoded.training),
         sample=_figures(own_lengths),
@@ -258,7 +268,18 @@ def measure_novelty(
         whole=whole,
         excess=_excess(own_lengths, baseline_lengths),
         spans=tuple(show_spans(training, texts, passages, found, count=spans)),
+        records=records,
+        known=known,
     )
+
+
+def _known(training: TrainingText, texts: Sequence[str]) -> tuple[int | None, int | None]:
+    """How many records there are in some texts, and how many of them train; None for running text."""
+    if training.encoded.records is None:
+        return None, None
+    records = [record for text in texts for record in cut_records(text, training.corpus.config)]
+    hashes = hash_records(training.encoded, training=True)
+    return len(records), sum(is_known(record, hashes) for record in records)
 
 
 def spread(held_out: NDArray[Any], lengths: Sequence[int]) -> tuple[list[NDArray[Any]], bool]:

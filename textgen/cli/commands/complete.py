@@ -16,6 +16,7 @@ from click.exceptions import Exit
 
 from textgen.cli.command import command, told, visible
 from textgen.cli.options import (
+    F,
     adapt_option,
     checkpoints_option,
     errors_option,
@@ -24,7 +25,7 @@ from textgen.cli.options import (
     run_option,
     setting,
 )
-from textgen.config import CorpusConfig, SamplingConfig, Unknown
+from textgen.config import CONSTRAINTS, CorpusConfig, SamplingConfig, Unknown
 from textgen.config.corpus import DecodingErrors
 from textgen.errors import UnknownCharacterError
 from textgen.sampling.drafts import Draft, label
@@ -41,6 +42,29 @@ NUMBER      accepts that suggestion
 :new        starts a new text
 :quit       exits, as the end of input does
 \\TEXT       adds a line that looks like one of these"""
+
+
+def _refuse_constraint(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value not in (None, ()):
+        flag = max(param.opts, key=len)
+        raise click.UsageError(
+            f"{flag} is about a text as a whole, of which you write a part here. Use it with textgen sample, or --ban "
+            "and --allow here.",
+            ctx,
+        )
+
+
+def _no_constraints(function: F) -> F:
+    """The constraints of `textgen sample` as options that are refused, and not shown in the help."""
+    for name in CONSTRAINTS:
+        option: dict[str, Any] = {
+            "hidden": True,
+            "expose_value": False,
+            "callback": _refuse_constraint,
+            "multiple": name == "contains",
+        }
+        function = click.option(f"--{name.replace('_', '-')}", **option)(function)
+    return function
 
 
 @command(
@@ -63,6 +87,14 @@ NUMBER      accepts that suggestion
 @optional("--seed", config=SamplingConfig, otherwise="random")
 @setting("--ban", config=SamplingConfig, metavar="CHARACTERS", show_default=False)
 @setting("--allow", config=SamplingConfig, metavar="CHARACTERS", show_default=False)
+@setting(
+    "--label",
+    metavar="NAME[:WEIGHT]",
+    config=SamplingConfig,
+    show_default=False,
+    help="Write and suggest as in records with this label; can be given several times, with weights.",
+)
+@_no_constraints
 @adapt_option
 @setting("--encoding", config=CorpusConfig, help="The encoding of --adapt's file.")
 @errors_option
@@ -76,6 +108,7 @@ def complete(
     seed: int | None,
     ban: str,
     allow: str,
+    label: tuple[str, ...],
     adapt: str | None,
     encoding: str,
     errors: DecodingErrors | None,
@@ -94,18 +127,21 @@ def complete(
     Elsewhere, in the line mode, each line is a request: a text, the number of a suggestion, :line, :paragraph, :undo,
     :text, :new or :quit; +TEXT continues the last line.
 
-    Several runs with one vocabulary are mixed, as in textgen sample.
+    Several runs with one vocabulary are mixed, as in textgen sample. Its constraints, such as --match, are not for this
+    command: they are about a text as a whole, of which you write a part yourself.
     """
-    config = SamplingConfig(temperature=temperature, seed=seed, ban=ban, allow=allow)
+    config = SamplingConfig(temperature=temperature, seed=seed, ban=ban, allow=allow, label=label)
     if adapt == "-":
         raise click.UsageError("--adapt must be a file here: standard input is your text.")
 
     from textgen.cli import reading
     from textgen.cli.hints import hint
+    from textgen.sampling.labels import labels_of
 
     writer, _ = reading.load_writer(runs, checkpoints)
     hint(config, writer.tokenizer.characters)
     reading.check_characters(writer, config)
+    labels_of(writer, label)
     if adapt is not None:
         unknown: Unknown = "auto" if writer.tokenizer.has_unknown else "replace"
         writer = reading.adapt(writer, adapt, encoding=encoding, errors=errors, unknown=unknown)
@@ -116,6 +152,7 @@ def complete(
         choices=choices,
         ban=ban,
         allow=allow,
+        label=label,
     )
     terminal = None if plain or as_json else _terminal()
     if terminal is not None:

@@ -80,7 +80,8 @@ def novelty(
 
     Reports the share of 8-, 16- and 32-grams that do not occur in the training text, for the sample and, as the
     baseline, for the held-out text: some n-grams recur in any two texts of one style. Then shows the longest spans that
-    occur verbatim in the training text, in context and with their source. Needs the extra textgen-chars[novelty].
+    occur verbatim in the training text, in context and with their source. Of a run on records it also says how many of
+    the samples are records that it was trained on. Needs the extra textgen-chars[novelty].
     """
     if text is not None:
         _refuse_writing(ctx)
@@ -138,6 +139,7 @@ def _report(found: Novelty, name: str, text: str | None) -> list[str]:
         "",
         *table(head, right=range(1, 5)),
         "",
+        *_known(found),
         *textwrap.wrap(found.verdict, _COLUMNS, break_long_words=False, break_on_hyphens=False),
     ]
     many = bool(colours(sys.stdout))
@@ -148,6 +150,14 @@ def _report(found: Novelty, name: str, text: str | None) -> list[str]:
         first, *rest = in_place(span, colours=many)
         lines += ["", f"  {where}{first}", *rest]
     return lines
+
+
+def _known(found: Novelty) -> list[str]:
+    """How many records are known, on lines of their own; none for running text."""
+    if found.known is None or not found.records:
+        return []
+    share = found.known / found.records
+    return [f"known records  {found.known:,} of {found.records:,} ({share:.1%}) are records of the training text", ""]
 
 
 def _extent(figures: Figures) -> str:

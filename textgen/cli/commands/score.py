@@ -22,7 +22,7 @@ from textgen.cli.options import (
     setting,
     text_field_option,
 )
-from textgen.config import CorpusConfig, EvaluationConfig, InsightConfig, Unknown, require
+from textgen.config import CorpusConfig, EvaluationConfig, InsightConfig, SamplingConfig, Unknown, require
 from textgen.config.corpus import DecodingErrors
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ _MOST_PARTS = 64
         "head -c 100 corpora/marrow_haven.txt | textgen score - --json --run marrow_haven",
         "textgen score corpora/README.md --unknown skip --by line --top 5",
         "textgen score corpora/short_texts.csv --run short_texts --by record --top 5",
+        "textgen score corpora/short_texts.csv --run short_texts --label riddle --by record --top 5",
     ),
 )
 @click.argument("file", type=AnyPath(allow_dash=True))
@@ -76,6 +77,13 @@ _MOST_PARTS = 64
 @click.option(
     "--show", is_flag=True, help="Show the text coloured by surprisal; with --json, add the log-probabilities."
 )
+@setting(
+    "--label",
+    metavar="NAME[:WEIGHT]",
+    config=SamplingConfig,
+    show_default=False,
+    help="Score each record as one with this label; can be given several times, with weights.",
+)
 @optional(
     "--html",
     type=OutputPath(),
@@ -98,6 +106,7 @@ def score(
     top: int | None,
     text_field: str | None,
     show: bool,
+    label: tuple[str, ...],
     html: Path | None,
     alternatives: int,
     as_json: bool,
@@ -107,8 +116,8 @@ def score(
     FILE is a text, or - for standard input. Fewer bits per character mean a better prediction. The state is carried
     over the whole text. The page is a single file that needs no network.
 
-    A run on records reads each record by itself, its end included and without labels; a run on a table reads another
-    .csv, .tsv or .jsonl table row by row, too.
+    A run on records reads each record by itself, its end included, without labels or with those of --label; a run on a
+    table reads another .csv, .tsv or .jsonl table row by row, too.
 
     --by writes a line for each part of the text, the worst predicted first, which may be errors or outliers: its bits
     per character, its line (of a table, its record) and its text, with tabs between them. A run on records scores each
@@ -144,15 +153,16 @@ def score(
     else:
         begun, ended = first_characters(text, limit)
     if by is not None:
-        ranking = _rank(writer, begun, by, streams=streams, unknown=unknown)
+        ranking = _rank(writer, begun, by, streams=streams, unknown=unknown, label=label)
         scored = ranking.score
     else:
-        scored = _score(writer, begun, streams=streams, unknown=unknown, ended=ended)
+        scored = _score(writer, begun, streams=streams, unknown=unknown, ended=ended, label=label)
     if as_json:
         shown: dict[str, Any] = {"text": scored.text, "logprobs": scored.logprobs.tolist()} if show else {}
         if by is not None:
             shown = {"by": by, "ranking": ranking.to_json(top)}
         figures = _figures(scored, whole) | ({} if adapt is None else {"adapt": adapt})
+        figures |= {"label": list(label)} if label else {}
         click.echo(
             json.dumps({"file": file, "run": name, **mixed_runs(writer), **figures, **shown}, ensure_ascii=False)
         )
@@ -171,7 +181,7 @@ def score(
         from textgen.cli.watching import reading_bar, write_page
 
         with reading_bar() as progress:
-            found = surprise(writer, text, **page.to_json(), progress=progress)
+            found = surprise(writer, text, **page.to_json(), label=label, progress=progress)
         write_page(html, found, file=file)
 
 
@@ -218,13 +228,22 @@ def _read(
     return writer.as_trained(read_text(writer, file, encoding=encoding, errors=errors))
 
 
-def _rank(writer: Writer, text: str | list[str], by: By, *, streams: int | None, unknown: Unknown) -> Ranking:
+def _rank(
+    writer: Writer,
+    text: str | list[str],
+    by: By,
+    *,
+    streams: int | None,
+    unknown: Unknown,
+    label: tuple[str, ...],
+) -> Ranking:
     """Ranks the parts of a text, with a progress bar."""
     from textgen.analysis.ranking import rank
     from textgen.cli.watching import reading_bar
 
     with reading_bar() as progress:
-        return rank(writer, text, by=by, streams=_streams(len(text), streams), unknown=unknown, progress=progress)
+        parts = _streams(len(text), streams)
+        return rank(writer, text, by=by, streams=parts, unknown=unknown, label=label, progress=progress)
 
 
 def _streams(characters: int, streams: int | None) -> int:
@@ -233,14 +252,24 @@ def _streams(characters: int, streams: int | None) -> int:
     return 1 if characters <= _EXACT else min(_MOST_PARTS, characters // _PART)
 
 
-def _score(writer: Writer, text: str | list[str], *, streams: int | None, unknown: Unknown, ended: bool) -> Score:
+def _score(
+    writer: Writer,
+    text: str | list[str],
+    *,
+    streams: int | None,
+    unknown: Unknown,
+    ended: bool,
+    label: tuple[str, ...],
+) -> Score:
     """Scores a text, with a progress bar."""
     from textgen.cli.watching import reading_bar
     from textgen.engine.scoring import score_text
     from textgen.errors import CorpusError
+    from textgen.sampling.labels import labels_of
 
     if not text:
         raise CorpusError("There is nothing to score: the text is empty.")
+    labels = labels_of(writer, label)
     streams = _streams(len("".join(text)), streams)
     with reading_bar() as progress:
         return score_text(
@@ -251,6 +280,7 @@ def _score(writer: Writer, text: str | list[str], *, streams: int | None, unknow
             unknown=unknown,
             ended=ended,
             reading=writer.reading,
+            labels=labels,
             progress=progress,
         )
 
