@@ -4,9 +4,10 @@
     python -m benchmarks.serve --shape 2x512 --runs 5
 
 "streams" are 64 requests at once over HTTP, each of the default length, beside `generate_many` with as many texts in a
-process of its own. The first character's time is from the request to it, on an idle server and while 32 others are
-being written. The crowd is 1,000 clients that connect at once, half of which leave after their first characters; every
-text of the others must be the one of its seed. Clients run in this process, on the same cores.
+process of its own; all have one prompt, as there, and then each its own. The first character's time is from the request
+to it, on an idle server and while 32 others are being written. The crowd is 1,000 clients that connect at once, half of
+which leave after their first characters; every text of the others must be the one of its seed. Clients run in this
+process, on the same cores.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ def serving(run: Path) -> Iterator[tuple[int, int]]:
         child.communicate(timeout=20)
 
 
-async def stream(port: int, *, leave: bool = False, **values: Any) -> tuple[float, str]:
-    """Asks for a stream; its first character's time in seconds and its text. One that leaves has no text."""
+async def stream(port: int, *, leave: bool = False, **values: Any) -> tuple[float, bytes]:
+    """Asks for a stream; its first character's time in seconds and the answer. One that leaves has none."""
     body = json.dumps({"prompt": PROMPT, "stream": True, **values}).encode()
     begun = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -74,24 +75,32 @@ async def stream(port: int, *, leave: bool = False, **values: Any) -> tuple[floa
             received += part
         first = time.perf_counter() - begun
         if leave:
-            return first, ""
+            return first, b""
         while part := await reader.read(1 << 20):
             received += part
     finally:
         writer.close()
+    return first, received
+
+
+def text_of(received: bytes) -> str:
+    """The text of a whole answer."""
     lines = received.replace(b"\r\n", b"\n").split(b"\n")
     events = [json.loads(line[6:]) for line in lines if line.startswith(b"data: {")]
     if not any(line == b"data: [DONE]" for line in lines):
         raise SystemExit("A stream ended without its last line.")
-    return first, "".join(choice["text"] for event in events for choice in event["choices"])
+    return "".join(choice["text"] for event in events for choice in event["choices"])
 
 
-async def throughput(port: int, *, streams: int, length: int) -> float:
-    """Characters a second of so many streams."""
+async def throughput(port: int, *, streams: int, length: int, own: bool = False) -> float:
+    """Characters a second of so many streams, all of one prompt or each of its `own`."""
     await stream(port, max_tokens=20)
+    prompts = [PROMPT + (PROMPT[n // 16 % 16] + PROMPT[n % 16]) * own for n in range(streams)]
     begun = time.perf_counter()
-    found = await asyncio.gather(*(stream(port, max_tokens=length, seed=n) for n in range(streams)))
-    return sum(len(text) for _, text in found) / (time.perf_counter() - begun)
+    asked = (stream(port, prompt=prompt, max_tokens=length, seed=n) for n, prompt in enumerate(prompts))
+    found = await asyncio.gather(*asked)
+    seconds = time.perf_counter() - begun
+    return sum(len(text_of(received)) for _, received in found) / seconds
 
 
 async def first_characters(port: int, *, others: int, times: int) -> float:
@@ -116,7 +125,7 @@ async def crowd(port: int, process: int, texts: dict[int, str], *, clients: int,
     asked = (stream(port, leave=n % 2 == 1, max_tokens=length, seed=n % SEEDS) for n in range(clients))
     found = await asyncio.wait_for(asyncio.gather(*asked), 600)
     seconds = time.perf_counter() - begun
-    wrong = sum(text not in ("", texts[n % SEEDS]) or (n % 2 == 0 and not text) for n, (_, text) in enumerate(found))
+    wrong = sum(n % 2 == 0 and text_of(received) != texts[n % SEEDS] for n, (_, received) in enumerate(found))
     await asyncio.sleep(min(2.0, clients / 100))
     return {"seconds": seconds, "wrong": wrong, "before": before, "after": resident(process)}
 
@@ -137,7 +146,7 @@ def main(argv: list[str] | None = None) -> None:
     smoke = arguments.smoke
     layers, units = map(int, ("1x16" if smoke else arguments.shape).split("x"))
     streams, length, clients, times = (4, 20, 12, 2) if smoke else (64, 500, 1000, 30)
-    alone, served, idle, busy, many = [], [], [], [], []
+    alone, served, apart, idle, busy, many = [], [], [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
         run = harness.untrained_run(Path(folder), cell=DEFAULT_CELL, layers=layers, units=units, smoke=smoke)
         settings = {"run": str(run), "streams": streams, "length": length, "smoke": smoke}
@@ -151,15 +160,18 @@ def main(argv: list[str] | None = None) -> None:
             alone.append(found["characters/s"])
             with serving(run) as (port, process):
                 served.append(asyncio.run(throughput(port, streams=streams, length=length)))
+                apart.append(asyncio.run(throughput(port, streams=streams, length=length, own=True)))
                 idle.append(asyncio.run(first_characters(port, others=0, times=times)))
                 busy.append(asyncio.run(first_characters(port, others=streams // 2, times=times)))
                 many.append(asyncio.run(crowd(port, process, texts, clients=clients, length=100)))
-    whole, over_http = harness.median(alone) or 1.0, harness.median(served) or 0.0
+    whole = harness.median(alone) or 1.0
+    over_http, of_their_own = harness.median(served) or 0.0, harness.median(apart) or 0.0
     first = [1000 * (harness.median(each) or 0.0) for each in (idle, busy)]
     crowded = {name: harness.median([each[name] for each in many]) or 0.0 for name in many[0]}
     rows = [
         (f"generate_many, {streams} texts, {layers}x{units} {DEFAULT_CELL}", f"{whole:,.0f} characters/s"),
         (f"{streams} streams over HTTP", f"{over_http:,.0f} characters/s, {over_http / whole:.0%}"),
+        ("each with a prompt of its own", f"{of_their_own:,.0f} characters/s, {of_their_own / whole:.0%}"),
         ("first character, idle", f"{first[0]:.1f} ms"),
         (f"first character, {streams // 2} streams running", f"{first[1]:.1f} ms"),
         (f"{clients:,} clients, half leave", f"{crowded['seconds']:.1f} s, {crowded['wrong']:.0f} wrong texts"),
@@ -169,6 +181,7 @@ def main(argv: list[str] | None = None) -> None:
         "shape": f"{layers}x{units}",
         "alone": alone,
         "served": served,
+        "own prompts": apart,
         "idle": idle,
         "busy": busy,
         "crowd": many,

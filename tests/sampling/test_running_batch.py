@@ -16,6 +16,7 @@ from textgen.engine import Mixture, Network
 from textgen.errors import ConfigError, UnknownCharacterError
 from textgen.sampling.labels import labels_of
 from textgen.sampling.prompt import Prompt, Text
+from textgen.sampling.prompt_states import PromptStates
 from textgen.sampling.running_batch import RunningBatch
 from textgen.sampling.sampler import write_samples
 
@@ -24,11 +25,11 @@ SHAPE = ModelConfig(vocab_size=ALPHABET.vocab_size, layers=1, units=16, embeddin
 
 def write_beside(network: Network, prompts: list[Prompt], rng: np.random.Generator) -> list[list[Text]]:
     """Writes all texts in one batch, which they join at random times; some of others leave early."""
-    batch, unread, texts = RunningBatch(network), list(prompts), [[] for _ in prompts]
+    batch, unread, texts, states = RunningBatch(network), list(prompts), [[] for _ in prompts], PromptStates(2)
     while unread or len(batch):
         if unread and rng.random() < 0.3:
             prompt = unread[rng.integers(len(unread))]
-            prompt.read(16)
+            prompt.read(16, states)
             if not prompt.left:
                 unread.remove(prompt)
                 place = next(n for n, each in enumerate(prompts) if each is prompt)
@@ -50,7 +51,7 @@ def test_a_text_is_the_one_it_would_be_alone_whatever_runs_beside_it(seed: int, 
         SamplingConfig(**CONTROLS[rng.integers(len(CONTROLS))], max_new_tokens=int(rng.integers(40, 60)), seed=n)
         for n in range(6)
     ]
-    begins = ["", "abc", "the sea " * 9, "q", "zz top", "a" * 40]
+    begins = ["", "abc", "the sea " * 9, "abc", "the sea " * 9, "a" * 40]
     counts = rng.integers(1, 4, 6).tolist()
     prompts = [
         Prompt(network, ALPHABET, begin, config, count=count, logprobs=2)
@@ -102,6 +103,24 @@ def test_reading_in_pieces_ends_in_the_same_state_bit_for_bit(cell: str) -> None
     assert begun.logits.tobytes() == whole.tobytes()
     state: Any = begun.known[0]
     assert state.hidden.tobytes() == last.hidden.tobytes()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("label", "read"), [(("low",), 0), ((), 4), (("high",), 4)])
+def test_a_prompt_that_was_read_before_is_not_read_again(tmp_path: Any, label: tuple[str, ...], read: int) -> None:
+    writer, states = labelled_writer(write_words(tmp_path / "words.csv")), PromptStates()
+
+    def begun(label: tuple[str, ...]) -> Prompt:
+        config = SamplingConfig(seed=1, max_new_tokens=9, label=label)
+        return Prompt(writer.engine, writer.tokenizer, "aab", config, labels=labels_of(writer, label))
+
+    assert begun(("low",)).read(100, states) == 4
+    prompt = begun(label)
+    assert (prompt.read(100, states), prompt.left) == (read, 0)
+    (text,) = write_beside(writer.engine, [prompt], np.random.default_rng(3))[0]
+    (alone,) = write_samples(
+        writer.engine, writer.tokenizer, "aab", text.prompt.config, labels=labels_of(writer, label)
+    )
+    assert text.draft.sample == alone
 
 
 def test_the_prompts_log_probabilities_are_those_of_score() -> None:

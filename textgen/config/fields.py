@@ -36,7 +36,9 @@ def plain(value: Any) -> Any:
     >>> plain(np.int64(3)), plain(np.float32(0.5)), plain(np.bool_(True)), plain(np.array(2)), plain("3")
     (3, 0.5, True, 2, '3')
     """
-    if value is None or isinstance(value, (bool, str)):
+    if value is None or type(value) in (bool, str, int, float):
+        return value
+    if isinstance(value, str):
         return value
     if not isinstance(value, numbers.Number) and getattr(value, "shape", None) == () and hasattr(value, "item"):
         value = value.item()
@@ -129,7 +131,8 @@ class Setting:
             return
         remedy = self.remedy if self.off is None else f"Use {self.off} to switch it off."
         for each in value if self.several and isinstance(value, tuple) else (value,):
-            require(self._allows(each), self.name, self.allowed, each, remedy)
+            if not self._allows(each):
+                require(False, self.name, self.allowed, each, remedy)
 
     def _allows(self, value: Any) -> bool:
         if self.choices:

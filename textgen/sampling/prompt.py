@@ -24,6 +24,7 @@ from textgen.sampling.batch_sampler import Window, draw_noise
 from textgen.sampling.constraint import constraint_of
 from textgen.sampling.ending import OVERRUN
 from textgen.sampling.logits import likeliest_first, log_softmax
+from textgen.sampling.prompt_states import PromptStates
 from textgen.sampling.sample import CharacterLogprob
 from textgen.sampling.sampler import Unfinished, generator_of
 
@@ -84,8 +85,10 @@ class Prompt:
             check_ids(prompt, tokenizer)
             self.text = tokenizer.decode(list(prompt))
             self.ids = np.array(prompt, tokenizer.dtype)
-        self.seed = secrets.randbits(32) if config.seed is None else config.seed
-        self.config = config = config.replace(seed=self.seed)
+        if config.seed is None:
+            config = config.replace(seed=secrets.randbits(32))
+        assert config.seed is not None
+        self.seed, self.config = config.seed, config
         self.alphabet = [*tokenizer.characters, *["\ufffd"] * tokenizer.has_unknown, *[""] * tokenizer.has_end]
         banned = banned_ids(tokenizer, config)
         self.constraint = constraint_of(tokenizer, config, banned)
@@ -112,8 +115,12 @@ class Prompt:
         """The characters that are still to be read; 0 once texts can begin."""
         return sum(len(each.ids) - each.read for each in self._passes)
 
-    def read(self, characters: int) -> int:
-        """Reads about so many of the characters that are left, at least one of them.
+    def read(self, characters: int, states: PromptStates | None = None) -> int:
+        """Reads about so many of the characters that are left, at least one of them unless all are known.
+
+        Args:
+            characters: how many, about.
+            states: of prompts that the same network has read, which this one becomes one of; None for none.
 
         Returns:
             How many it read.
@@ -121,6 +128,12 @@ class Prompt:
         if not self._passes:
             return 0
         current = self._passes[0]
+        source = (current.ids.tobytes(), None if self._labels is None else self._labels.tobytes())
+        known = states.get(source) if states is not None and not (current.read or current.scored) else None
+        if known is not None:
+            self._logits, self._state = known
+            self._passes.pop(0)
+            return 0
         most = max(ROWS, characters // ROWS * ROWS)
         piece = current.ids[current.read : current.read + most]
         if current.state is None:
@@ -133,6 +146,9 @@ class Prompt:
             self._passes.pop(0)
             if not current.scored:
                 self._logits, self._state = logits, current.state
+                if states is not None:
+                    # A copy has none of the buffers that reading needs.
+                    states.put(source, logits, current.state.copy())
         return len(piece)
 
     def _score(self, logits: NDArray[np.float32], followed: Ids) -> None:

@@ -136,7 +136,7 @@ class RunningBatch:
         texts = self.texts
         possible = self._logits.astype(np.float64)
         self._adjust(possible)
-        noise = np.stack([text.noise for text in texts])
+        noise = np.concatenate([text.noise for text in texts]).reshape(len(texts), -1)
         exact = all(text.exact for text in texts)
         single = exact and len(texts) == 1
         margin = None if single else np.empty(len(texts))

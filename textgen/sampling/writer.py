@@ -186,7 +186,7 @@ class Writer:
         """The labels of the records that the model was trained on; empty without any."""
         return self.members[0][0].metadata.corpus.labels
 
-    @property
+    @functools.cached_property
     def reading(self) -> CorpusConfig:
         """How the training text was read from its files."""
         return common_reading([each.metadata.corpus for each, _ in self.members])
@@ -210,12 +210,14 @@ class Writer:
             from textgen.corpus.normalization import normalize
 
             match = "".join(normalize([match], "nfc"))
-        return config.replace(
-            match=match,
-            stop=tuple(map(self.as_trained, config.stop)),
-            contains=tuple(map(self.as_trained, config.contains)),
+        found: dict[str, Any] = {
+            "match": match,
+            "stop": tuple(map(self.as_trained, config.stop)),
+            "contains": tuple(map(self.as_trained, config.contains)),
             **{name: self.as_trained(getattr(config, name)) for name in _TEXTS},
-        )
+        }
+        changed = {name: value for name, value in found.items() if value != getattr(config, name)}
+        return config.replace(**changed) if changed else config
 
     def __repr__(self) -> str:
         if self._mixed:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textgen.sampling.sample import CharacterLogprob
-from textgen.server.completions import Values, finish_reason, usage
-from textgen.server.errors import RequestError, number
+from textgen.server.completions import Values, around_choice, finish_reason, usage
+from textgen.server.errors import RequestError, dumps, number
 from textgen.server.fields import CONTROLS, MOST_LOGPROBS, SHARED
 from textgen.server.job import Job, Piece
 from textgen.server.request import CompletionRequest, parse, refuse_unknown
@@ -142,6 +142,8 @@ class ChatShape:
         self._request, self._job = request, job
         self._id, self._created = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
         self._begun: set[int] = set()
+        more = {"usage": None} if request.include_usage else {}
+        self._event = around_choice(self._head("chat.completion.chunk", []), more)
 
     def whole(self, choices: Sequence[Values], drawn: int) -> Values:
         """The whole answer."""
@@ -156,9 +158,9 @@ class ChatShape:
             "finish_reason": finish_reason(piece),
         }
 
-    def chunks(self, pieces: Sequence[Piece]) -> list[Values]:
+    def chunks(self, pieces: Sequence[Piece]) -> list[bytes]:
         """The events that pieces become; each text begins with one that has its role, and ends with an empty one."""
-        found = []
+        found = list[bytes]()
         for piece in pieces:
             if piece.index not in self._begun:
                 self._begun.add(piece.index)
@@ -173,10 +175,9 @@ class ChatShape:
         """The event with the usage."""
         return {**self._head("chat.completion.chunk", []), "usage": usage(self._job, drawn)}
 
-    def _chunk(self, index: int, delta: Values, logprobs: Values | None = None, reason: str | None = None) -> Values:
-        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        more = {"usage": None} if self._request.include_usage else {}
-        return {**self._head("chat.completion.chunk", [choice]), **more}
+    def _chunk(self, index: int, delta: Values, logprobs: Values | None = None, reason: str | None = None) -> bytes:
+        before, after = self._event
+        return before + dumps({"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}) + after
 
     def _logprobs(self, piece: Piece) -> Values | None:
         if self._request.logprobs is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from textgen.sampling.prompt import Prompt
 from textgen.sampling.sample import CharacterLogprob
-from textgen.server.errors import number
+from textgen.server.errors import dumps, number
 from textgen.server.job import Job, Piece
 from textgen.server.request import CompletionRequest
 
@@ -20,6 +20,19 @@ def usage(job: Job, drawn: int) -> Values:
     """How many characters were read and written."""
     read = sum(len(prompt.ids) for prompt in job.prompts)
     return {"prompt_tokens": read, "completion_tokens": drawn, "total_tokens": read + drawn}
+
+
+def around_choice(head: Values, more: Values) -> tuple[bytes, bytes]:
+    """What stands before and after the one choice of an event, in JSON.
+
+    Args:
+        head: the event without its choice; `choices` is its last item.
+        more: what follows.
+
+    >>> around_choice({"id": "a", "choices": []}, {"usage": None})
+    (b'{"id":"a","choices":[', b'],"usage":null}')
+    """
+    return dumps(head)[:-2], b"]" + (b"," + dumps(more)[1:] if more else b"}")
 
 
 def finish_reason(piece: Piece) -> str | None:
@@ -39,15 +52,23 @@ class CompletionShape:
         self._request, self._job = request, job
         self._id, self._created = f"cmpl-{secrets.token_hex(12)}", int(time.time())
         self._places: dict[tuple[int, int], int] = {}
+        self._event = around_choice(self._head([]), {"usage": None} if request.include_usage else {})
 
     def whole(self, choices: Sequence[Values], drawn: int) -> Values:
         """The whole answer."""
         return {**self._head(choices), "usage": usage(self._job, drawn)}
 
-    def chunks(self, pieces: Sequence[Piece]) -> list[Values]:
-        """The events that pieces become."""
-        more = {"usage": None} if self._request.include_usage else {}
-        return [{**self._head([self.choice(piece)]), **more} for piece in pieces]
+    def chunks(self, pieces: Sequence[Piece]) -> list[bytes]:
+        """The events that pieces become, as JSON."""
+        before, after = self._event
+        return [before + self._told(piece) + after for piece in pieces]
+
+    def _told(self, piece: Piece) -> bytes:
+        """A piece as a choice in JSON. A stream is made of these, so that the usual ones are not built as values."""
+        if self._request.logprobs is not None or self._request.echo or piece.reason is not None:
+            return dumps(self.choice(piece))
+        index = piece.prompt * self._request.n + piece.index
+        return b'{"index":%d,"text":%b,"logprobs":null,"finish_reason":null}' % (index, dumps(piece.text))
 
     def last_chunk(self, drawn: int) -> Values:
         """The event with the usage."""
@@ -120,6 +141,8 @@ def joined(pieces: Sequence[Piece]) -> Piece:
 
 def merged(pieces: Sequence[Piece]) -> list[Piece]:
     """The pieces of each text as one."""
+    if len(pieces) == 1:
+        return list(pieces)
     texts: dict[tuple[int, int], list[Piece]] = {}
     for piece in pieces:
         texts.setdefault((piece.prompt, piece.index), []).append(piece)

@@ -68,9 +68,12 @@ class JSON(Response):
         return dumps(content)
 
 
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
 def dumps(content: Any) -> bytes:
     """Values as JSON in ASCII, on one line."""
-    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _encoder.encode(content).encode("ascii")
 
 
 def number(value: float) -> float:

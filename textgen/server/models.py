@@ -22,6 +22,7 @@ from textgen.model.metadata import Metadata
 from textgen.model.read import read_metadata
 from textgen.runs.find import checkpoint_name
 from textgen.runs.run import Run
+from textgen.sampling.prompt_states import PromptStates
 from textgen.sampling.running_batch import RunningBatch
 from textgen.sampling.writer import Writer, load
 from textgen.server.errors import RequestError
@@ -72,11 +73,13 @@ class Model:
     Attributes:
         users: jobs that need it.
         pace: how fast it reads.
+        states: those after the prompts that it read last.
     """
 
     def __init__(self, name: str, writer: Writer, signature: Signature) -> None:
         self.name, self.writer, self.signature = name, writer, signature
         self.batch = RunningBatch(writer.engine)
+        self.states = PromptStates()
         self.pace = Pace()
         self.users = 0
         self.used = time.monotonic()
@@ -91,6 +94,7 @@ class Model:
     def renew(self) -> None:
         """Forgets all texts."""
         self.batch = RunningBatch(self.writer.engine)
+        self.states = PromptStates()
 
     def release(self) -> None:
         """Notes that a job has ended."""

@@ -68,9 +68,10 @@ class CompletionRequest:
             TextgenError: a value is out of its range, or the model cannot do what is asked.
         """
         biases = {"logit_bias": _biases(self.bias, writer)} if self.bias else {}
-        config = writer.sampling({**self.controls, **biases})
-        if config.seed is None:
-            config = config.replace(seed=secrets.randbits(32))
+        controls = {**self.controls, **biases}
+        if controls.get("seed") is None:
+            controls["seed"] = secrets.randbits(32)
+        config = writer.sampling(controls)
         labels = labels_of(writer, config.label)
         noted = 0 if self.logprobs is None and self.best_of > self.n else self.logprobs
         return [

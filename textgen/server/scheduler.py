@@ -217,7 +217,7 @@ class Scheduler:
             reading = self._readings.popleft()
             prompt, model = reading.prompt, reading.job.model
             begun = time.perf_counter()
-            count = prompt.read(model.pace.characters(_PIECE))
+            count = prompt.read(model.pace.characters(_PIECE), model.states)
             model.pace.add(count, time.perf_counter() - begun)
             self._metrics.count("prompt_characters", count)
             if prompt.left:

@@ -31,8 +31,8 @@ class Shape(Protocol):
     def choice(self, piece: Piece) -> Values:
         """A text as a choice."""
 
-    def chunks(self, pieces: Sequence[Piece]) -> list[Values]:
-        """The events that pieces become."""
+    def chunks(self, pieces: Sequence[Piece]) -> list[bytes]:
+        """The events that pieces become, as JSON."""
 
     def last_chunk(self, drawn: int) -> Values:
         """The event with the usage."""
@@ -90,7 +90,7 @@ class Answer:
         started = False
         try:
             async for pieces in self._pieces():
-                events = b"".join(_event(dumps(chunk)) for chunk in self._shape.chunks(merged(pieces)))
+                events = b"".join(map(_event, self._shape.chunks(merged(pieces))))
                 if not started:
                     started = True
                     await send(_START)
