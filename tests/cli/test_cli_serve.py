@@ -1,6 +1,5 @@
 """`textgen serve` from outside: its address, how it ends, and what it refuses."""
 
-import dataclasses
 import http.client
 import json
 import os
@@ -21,8 +20,7 @@ from front_door import run
 from textgen.cli.commands.serve import _paths
 from textgen.cli.options import Duration
 from textgen.config import ServerConfig
-from textgen.errors import RunError
-from textgen.model.read import TEXT_TO_TEXT, read_metadata
+from textgen.runs.run import Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -167,20 +165,8 @@ def test_without_its_extra_the_command_says_how_to_get_it(home: Path, monkeypatc
     assert outcome.code == 1 and "pip install 'textgen-chars[serve]'" in outcome.err
 
 
-def test_runs_on_pairs_are_left_out_and_refused_by_name(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("one", "two"):
-        shutil.copytree(home / "checkpoints" / "tiny", tmp_path / name)
-    known = read_metadata(tmp_path / "one" / "best.keras")
-    pairs = dataclasses.replace(known, model=known.model.replace(cell="gru", encoder_layers=1, source_vocab_size=9))
-    monkeypatch.setattr(
-        "textgen.model.read.read_metadata", lambda path: pairs if Path(path).parent.name == "two" else known
-    )
-    assert _paths((), tmp_path) == [tmp_path / "one"]
-    assert _paths(("one",), tmp_path) == [tmp_path / "one"]
-    with pytest.raises(RunError, match=f"two turns one text into another, {TEXT_TO_TEXT}"):
-        _paths(("one", "two"), tmp_path)
-    shutil.rmtree(tmp_path / "one")
-    with pytest.raises(RunError, match=f"turn one text into another, {TEXT_TO_TEXT}"):
-        _paths((), tmp_path)
+def test_runs_on_pairs_are_served_too(home: Path, tmp_path: Path, pairs_run: Run) -> None:
+    shutil.copytree(home / "checkpoints" / "tiny", tmp_path / "one")
+    shutil.copytree(pairs_run.path, tmp_path / "two")
+    assert set(_paths((), tmp_path)) == {tmp_path / "one", tmp_path / "two"}
+    assert _paths(("two", "one"), tmp_path) == [tmp_path / "two", tmp_path / "one"]

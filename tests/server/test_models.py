@@ -1,7 +1,6 @@
 """Runs are loaded when they are asked for, again when they have changed, and dropped when memory is short."""
 
 import asyncio
-import dataclasses
 import gc
 import os
 import shutil
@@ -12,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from textgen.errors import RunError
-from textgen.model.read import read_metadata
 from textgen.runs.run import Run
+from textgen.sampling.rewriting.rewriter import load_rewriter
 from textgen.sampling.writer import Writer, load
 from textgen.server.errors import RequestError
+from textgen.server.loaded import PairModel
 from textgen.server.metrics import Metrics
-from textgen.server.models import Models
+from textgen.server.models import Model, Models
 
 
 @pytest.fixture
@@ -138,17 +138,15 @@ def test_a_damaged_run_is_503_without_a_path(folders: list[Path]) -> None:
     asyncio.run(ask())
 
 
-def test_a_run_that_turns_one_text_into_another_is_refused(
-    folders: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = read_metadata(Run(folders[0]).best)
-    pairs = one.model.replace(cell="gru", encoder_layers=1, source_vocab_size=9, labels=0)
-    monkeypatch.setattr("textgen.server.models.read_metadata", lambda path: dataclasses.replace(one, model=pairs))
-
+def test_a_run_that_turns_one_text_into_another_is_loaded_as_one(folders: list[Path], pairs_run: Run) -> None:
     async def ask() -> None:
-        with pytest.raises(RequestError, match="turns one text into another") as caught:
-            await made(folders).get("one")
-        assert (caught.value.status, caught.value.param) == (400, "model")
+        models = made([*folders, pairs_run.path])
+        found = await models.get("old_spelling")
+        assert isinstance(found, PairModel) and isinstance(await models.get("one"), Model)
+        assert found.rewriter.rewrite("ſea", beam=1) == load_rewriter(pairs_run.path).rewrite("ſea", beam=1)
+        told = await models.describe("old_spelling")
+        assert told["pairs"] and "ſ" in told["source_characters"]
+        assert (await models.describe("one"))["source_characters"] is None
 
     asyncio.run(ask())
 

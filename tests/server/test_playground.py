@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from browsers import Browser, chromium, needs_chromium, wait, webdriver
 from served import listening_server
+from small_pairs import random_rewriter
 
+from textgen.config import CorpusConfig
+from textgen.corpus.tokenizer import CharTokenizer
 from textgen.sampling.writer import Writer
 
 pytestmark = needs_chromium
@@ -122,6 +125,36 @@ def test_labels_are_offered_where_the_model_has_them(page: Browser, writers: dic
     sample = writers["words"].generate(label="low", seed=3)
     until(page, lambda: written(page) and value(page) == sample.text)
     assert ("ended by itself" in page.text("#status")) == (sample.finish_reason == "record")
+
+
+def test_a_model_of_pairs_shows_what_it_makes_of_the_text_below_it(
+    browser: Browser, writers: dict[str, Writer]
+) -> None:
+    rewriter = random_rewriter(CharTokenizer(" .abcd", has_end=True), corpus=CorpusConfig(task="case"), bias={4: 1.0})
+    with listening_server({"pairs": rewriter, "prose": writers["prose"]}) as (address, _):
+        browser.driver.get(address)
+        until(browser, lambda: browser.text("#status") == "Ready")
+        assert "turns it into another" in browser.one("#text").get_attribute("placeholder")
+        assert browser.one("#result").is_displayed() and not browser.one("#length").is_displayed()
+        assert not browser.one("#write").is_enabled() and value(browser, "#temperature") == "0"
+        browser.one("#text").send_keys("abc. dab")
+        browser.one("#write").click()
+        until(browser, lambda: written(browser) and browser.text("#made"))
+        script = "return document.querySelector('#made').textContent"
+        assert browser.run(script) == rewriter.rewrite("abc. dab")[0].text
+        assert value(browser) == "abc. dab" and browser.text("#note") == ""
+        choose(browser, "#temperature", 1.2)
+        choose(browser, "#seed", 4)
+        browser.one("#again").click()
+        drawn = rewriter.rewrite("abc. dab", sample=True, temperature=1.2, seed=4)[0].text
+        until(browser, lambda: browser.run(script) == drawn and written(browser))
+        assert browser.text("#status").endswith("seed 4")
+        browser.one("#undo").click()
+        assert browser.run(script) == "" and value(browser) == "abc. dab"
+        choose(browser, "#model", "prose")
+        until(browser, lambda: not browser.one("#result").is_displayed())
+        assert browser.one("#length").is_displayed() and value(browser, "#temperature") == "0.8"
+        assert browser.driver.get_log("browser") == []
 
 
 def test_what_the_server_refuses_is_said(browser: Browser, address: str) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from textgen.config import ServerConfig
+from textgen.sampling.rewriting.rewriter import Rewriter
 from textgen.sampling.writer import Writer
 from textgen.server.app import Server
+from textgen.server.loaded import PairModel
 from textgen.server.metrics import Metrics
 from textgen.server.models import Model, Models
 from textgen.server.serving import listening, uvicorn_of
@@ -24,12 +26,15 @@ HERE = "http://127.0.0.1:8000"
 class Ready(Models):
     """Models that need no loading."""
 
-    def __init__(self, writers: Mapping[str, Writer], metrics: Metrics) -> None:
+    def __init__(self, writers: Mapping[str, Writer | Rewriter], metrics: Metrics) -> None:
         super().__init__([Path(f"{name}.keras") for name in writers], memory=2**30, metrics=metrics)
         self._paths = {name: Path(name) for name in writers}
-        self.ready = {name: Model(name, writer, ("", 0, 0, 0)) for name, writer in writers.items()}
+        self.ready = {
+            name: (PairModel if isinstance(writer, Rewriter) else Model)(name, writer, ("", 0, 0, 0))  # type: ignore[arg-type]
+            for name, writer in writers.items()
+        }
 
-    async def get(self, given: str | None) -> Model:
+    async def get(self, given: str | None) -> Model | PairModel:
         return self.ready[self.name(given)]
 
     def created(self, name: str) -> int:
@@ -38,7 +43,7 @@ class Ready(Models):
     async def describe(self, name: str) -> dict[str, Any]:
         from textgen.server.models import _told
 
-        return {**self.row(name), **_told(self.ready[name].writer.metadata)}
+        return {**self.row(name), **_told(self.ready[name].metadata)}
 
 
 class Served:
@@ -49,7 +54,7 @@ class Served:
         settings: those of `ServerConfig`.
     """
 
-    def __init__(self, writers: Mapping[str, Writer], **settings: Any) -> None:
+    def __init__(self, writers: Mapping[str, Writer | Rewriter], **settings: Any) -> None:
         self.metrics = Metrics()
         self.config = ServerConfig(**settings)
         self.models = Ready(writers, self.metrics)
@@ -83,7 +88,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(writers: Mapping[str, Writer], **settings: Any) -> Iterator[Served]:
+def served(writers: Mapping[str, Writer | Rewriter], **settings: Any) -> Iterator[Served]:
     """A server whose scheduler runs."""
     made = Served(writers, **settings)
     with made.client:
@@ -91,7 +96,7 @@ def served(writers: Mapping[str, Writer], **settings: Any) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def listening_server(writers: Mapping[str, Writer], **settings: Any) -> Iterator[tuple[str, Served]]:
+def listening_server(writers: Mapping[str, Writer | Rewriter], **settings: Any) -> Iterator[tuple[str, Served]]:
     """A server at a free port, in a thread of its own; its address."""
     made = Served(writers, port=0, **settings)
     begun = threading.Event()

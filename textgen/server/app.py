@@ -22,11 +22,13 @@ from textgen.server.completions import CompletionShape
 from textgen.server.errors import JSON, RequestError, refused
 from textgen.server.filling import check_suffix, fill_gap
 from textgen.server.job import Job
+from textgen.server.loaded import PairModel
 from textgen.server.metrics import Metrics
 from textgen.server.models import Model, Models
 from textgen.server.openapi import document
 from textgen.server.page import page_response
 from textgen.server.request import CompletionRequest, parse, parse_json
+from textgen.server.rewriting import RewriteJob, RewriteQueue, begin_rewriting, check_rewriting
 from textgen.server.scheduler import Scheduler
 from textgen.server.security import Guard
 from textgen.server.streaming import Answer, Shape
@@ -49,11 +51,13 @@ class Server:
     Attributes:
         app: the ASGI application.
         scheduler: writes the texts.
+        rewriting: writes those of models that turn one text into another.
     """
 
     def __init__(self, config: ServerConfig, models: Models, metrics: Metrics) -> None:
         self._config, self._models, self._metrics = config, models, metrics
         self.scheduler = Scheduler(config, metrics)
+        self.rewriting = RewriteQueue(config, metrics)
         self._filling = asyncio.Lock()
         self._filling_waits: set[object] = set()
         routes = [
@@ -83,7 +87,9 @@ class Server:
             yield
         finally:
             self.scheduler.close()
+            self.rewriting.close()
             await run_in_threadpool(self.scheduler.join)
+            await run_in_threadpool(self.rewriting.join)
 
     async def _page(self, _: Request) -> Response:
         return page_response()
@@ -115,6 +121,12 @@ class Server:
         self._check(wanted)
         model = await self._models.get(wanted.model)
         with model.held():
+            if isinstance(model, PairModel):
+                return await self._rewrite(wanted, model, shape)
+            if wanted.rewriting:
+                name = next(iter(wanted.rewriting))
+                message = f"{name} has no meaning for {model.name!r}, which does not turn one text into another."
+                raise RequestError(400, message, param=name)
             if wanted.suffix:
                 return await self._fill(request, wanted, model)
             hard = {"match", "contains", "starts_with", "ends_with"} & set(wanted.controls)
@@ -125,6 +137,17 @@ class Server:
             job = Job(model, prompts, seconds=self._config.time_limit)
             self.scheduler.submit(job)
         return Answer(wanted, job, shape(wanted, job), self.scheduler)
+
+    async def _rewrite(self, wanted: CompletionRequest, model: PairModel, shape: MakeShape) -> Answer:
+        """Answers a request for a model that turns one text into another."""
+        if shape is not CompletionShape:
+            message = f"{model.name!r} turns one text into another and does not chat. Use /v1/completions."
+            raise RequestError(400, message, param="model", code="model_unsupported")
+        check_rewriting(wanted, model.name)
+        sources = await run_in_threadpool(begin_rewriting, model, wanted)
+        job = RewriteJob(model, sources, seconds=self._config.time_limit)
+        self.rewriting.submit(job)
+        return Answer(wanted, job, CompletionShape(wanted, job), self.rewriting)
 
     async def _fill(self, request: Request, wanted: CompletionRequest, model: Model) -> Answer:
         """Answers a request with a suffix: one at a time, since that takes all of the machine."""

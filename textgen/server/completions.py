@@ -155,7 +155,8 @@ def chosen(
     """The texts to return, from the pieces of all that were written."""
     found = []
     for place in range(len(prompts)):
-        whole = [joined(texts[place, index]) for index in range(request.best_of)]
+        # Of a model that turns one text into another there may be fewer.
+        whole = [joined(texts[place, n]) for n in range(request.best_of) if (place, n) in texts]
         if request.best_of > request.n:
             ranked = best(whole, request.n)
             whole = [Piece(p.prompt, n, p.text, p.logprobs, p.reason, p.drawn) for n, p in enumerate(ranked)]

@@ -17,6 +17,9 @@ LONGEST_STOP, LONGEST_PATTERN, LONGEST_LABEL = 500, 2000, 1000
 CONTROLS = tuple(name for name in SamplingConfig.declared if name not in ("max_new_tokens", "logit_bias"))
 """The fields of `SamplingConfig` that a request may hold under their own names."""
 
+REWRITING = ("beam", "length_penalty", "copy_unknown")
+"""The fields of `RewriteConfig` that a request may hold besides, for a model that turns one text into another."""
+
 
 def schema_of(declared: Setting) -> dict[str, Any]:
     """A setting as a JSON schema.

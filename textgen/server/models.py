@@ -7,33 +7,29 @@ others.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from textgen.config import ModelConfig
 from textgen.errors import CheckpointError, RunError, TextgenError
 from textgen.model.metadata import Metadata
 from textgen.model.read import read_metadata
 from textgen.runs.find import checkpoint_name
 from textgen.runs.run import Run
 from textgen.sampling.prompt_states import PromptStates
+from textgen.sampling.rewriting.rewriter import load_rewriter
 from textgen.sampling.running_batch import RunningBatch
 from textgen.sampling.writer import Writer, load
 from textgen.server.errors import RequestError
+from textgen.server.loaded import Loaded, PairModel, Signature, bytes_of
 from textgen.server.metrics import Metrics
 
 _LOOK = 0.5
 """Seconds for which a run's files are taken to be as they were."""
-
-_WEIGHTS = "model.weights.h5"
-
-Signature = tuple[str, int, int, int]
 
 
 class Pace:
@@ -62,8 +58,8 @@ class Pace:
             self._rate = rate if rate < self._rate else 0.5 * (self._rate + rate)
 
 
-class Model:
-    """A loaded run, and the batch of the texts that it writes.
+class Model(Loaded):
+    """A loaded run that continues texts, and the batch of the texts that it writes.
 
     Args:
         name: what clients call it.
@@ -71,44 +67,21 @@ class Model:
         signature: of the file that it was loaded from.
 
     Attributes:
-        users: jobs that need it.
         pace: how fast it reads.
         states: those after the prompts that it read last.
     """
 
     def __init__(self, name: str, writer: Writer, signature: Signature) -> None:
-        self.name, self.writer, self.signature = name, writer, signature
+        super().__init__(name, signature, writer.metadata, writer.config)
+        self.writer = writer
         self.batch = RunningBatch(writer.engine)
         self.states = PromptStates()
         self.pace = Pace()
-        self.users = 0
-        self.used = time.monotonic()
-        self.bytes = _bytes(writer.config)
-
-    @property
-    def fingerprint(self) -> str:
-        """Tells models of one name apart."""
-        digest = str(self.writer.metadata.members.get(_WEIGHTS, ""))
-        return f"fp_{digest[:12]}"
 
     def renew(self) -> None:
         """Forgets all texts."""
         self.batch = RunningBatch(self.writer.engine)
         self.states = PromptStates()
-
-    def release(self) -> None:
-        """Notes that a job has ended."""
-        self.users -= 1
-        self.used = time.monotonic()
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Keeps the model from being dropped while a request is prepared."""
-        self.users += 1
-        try:
-            yield
-        finally:
-            self.release()
 
 
 class Models:
@@ -133,9 +106,9 @@ class Models:
         if not self._paths:
             raise RunError("There is no run to serve. Train one: textgen train TEXT")
         self._memory, self._metrics = memory, metrics
-        self._loaded: dict[str, Model] = {}
+        self._loaded: dict[str, Model | PairModel] = {}
         # Models that were replaced live as long as the jobs that use them.
-        self._replaced: weakref.WeakSet[Model] = weakref.WeakSet()
+        self._replaced: weakref.WeakSet[Loaded] = weakref.WeakSet()
         self._coming: dict[str, int] = {}
         self._looked: dict[str, float] = {}
         self._locks = {name: asyncio.Lock() for name in self._paths}
@@ -182,7 +155,7 @@ class Models:
         """A model as OpenAI's clients list it."""
         return {"id": name, "object": "model", "created": self.created(name), "owned_by": "textgen"}
 
-    async def get(self, given: str | None) -> Model:
+    async def get(self, given: str | None) -> Model | PairModel:
         """The newest model of a run, loaded now if it is not.
 
         Raises:
@@ -207,18 +180,19 @@ class Models:
             model.used = now
             return model
 
-    async def _load(self, name: str, signature: Signature) -> Model:
+    async def _load(self, name: str, signature: Signature) -> Model | PairModel:
         path = Path(signature[0])
         metadata = await run_in_threadpool(read_metadata, path)
-        if metadata.model.has_encoder:
-            message = f"The model {name!r} turns one text into another, which is not served. Choose one that writes on."
-            raise RequestError(400, message, param="model", code="model_unsupported")
-        needed = _bytes(metadata.model)
+        needed = bytes_of(metadata.model)
         self._make_room(needed, name)
         # Another run may be asked for meanwhile, and must not count on this room.
         self._coming[name] = needed
         try:
-            model = Model(name, await run_in_threadpool(load, path), signature)
+            model: Model | PairModel
+            if metadata.model.has_encoder:
+                model = PairModel(name, await run_in_threadpool(load_rewriter, path), signature)
+            else:
+                model = Model(name, await run_in_threadpool(load, path), signature)
         finally:
             del self._coming[name]
         before = self._loaded.get(name)
@@ -264,11 +238,6 @@ class Models:
         self._metrics.set("model_bytes", self.bytes)
 
 
-def _bytes(config: ModelConfig) -> int:
-    """The memory of a model: weights, the engine's copy of them, and the first layer's table of a row a character."""
-    return 8 * config.stored + 16 * config.vocab_size * config.units
-
-
 def _file(path: Path) -> Path:
     return Run(path).checkpoint if path.is_dir() else path
 
@@ -295,9 +264,11 @@ def _unavailable(name: str, error: TextgenError) -> RequestError:
 
 
 def _told(metadata: Metadata) -> dict[str, Any]:
-    tokenizer, model = metadata.tokenizer, metadata.model
+    tokenizer, source, model = metadata.tokenizer, metadata.source_tokenizer, metadata.model
     return {
         "characters": list(tokenizer.characters),
+        "pairs": model.has_encoder,
+        "source_characters": None if source is None else list(source.characters),
         "records": tokenizer.has_end,
         "labels": list(metadata.corpus.labels),
         "layers": model.layers,

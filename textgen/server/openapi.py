@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from textgen.config import SamplingConfig
+from textgen.config import RewriteConfig, SamplingConfig
 from textgen.server import chat
-from textgen.server.fields import CONTROLS, FIELDS, SHARED, schema_of
+from textgen.server.fields import CONTROLS, FIELDS, REWRITING, SHARED, schema_of
 from textgen.system.versions import VERSION
 
 Values = dict[str, Any]
@@ -55,7 +55,9 @@ def document() -> Values:
                 }
             },
             "/v1/completions": {
-                "post": _post("completions", "Texts that continue prompts.", _fields(FIELDS), _COMPLETION)
+                "post": _post(
+                    "completions", "Texts that continue prompts.", _fields({**FIELDS, **_rewriting()}), _COMPLETION
+                )
             },
             "/v1/chat/completions": {
                 "post": _post(
@@ -70,6 +72,13 @@ def document() -> Values:
 def _fields(own: dict[str, Values]) -> dict[str, Values]:
     controls = {name: _nullable(schema_of(SamplingConfig.declared[name])) for name in CONTROLS}
     return {**own, **SHARED, **controls}
+
+
+def _rewriting() -> dict[str, Values]:
+    """The fields of a model that turns one text into another."""
+    found = {name: _nullable(schema_of(RewriteConfig.declared[name])) for name in REWRITING}
+    head = "Of a model that turns one text into another: "
+    return {name: {**each, "description": head + each["description"]} for name, each in found.items()}
 
 
 def _nullable(schema: Values) -> Values:

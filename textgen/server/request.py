@@ -25,6 +25,7 @@ from textgen.server.fields import (
     MOST_LOGPROBS,
     MOST_STOPS,
     MOST_TEXTS,
+    REWRITING,
     SHARED,
 )
 
@@ -40,6 +41,7 @@ class CompletionRequest:
         prompts: the texts to continue, or their ids.
         controls: those given, by the names of `SamplingConfig`'s fields.
         bias: what is added to logits, by characters and ids.
+        rewriting: the settings given that only a model which turns one text into another has.
         n: texts to return for each prompt.
         best_of: texts to write for each prompt.
         echo: whether prompts are returned before their texts.
@@ -53,6 +55,7 @@ class CompletionRequest:
     prompts: Sequence[str | Sequence[int]]
     controls: Mapping[str, Any]
     bias: Mapping[str, float]
+    rewriting: Mapping[str, Any]
     n: int
     best_of: int
     echo: bool
@@ -142,7 +145,7 @@ def parse(values: Mapping[str, Any], *, prompts: Sequence[str | Sequence[int]] |
     Raises:
         RequestError: a field is unknown, or of a wrong type or out of its range.
     """
-    refuse_unknown(values, [*SHARED, *FIELDS, *CONTROLS])
+    refuse_unknown(values, [*SHARED, *FIELDS, *CONTROLS, *REWRITING])
     values = {name: value for name, value in values.items() if value is not None}
     n = _integer(values, "n", 1, 1, MOST_TEXTS)
     best_of = _integer(values, "best_of", n, 1, MOST_TEXTS)
@@ -164,6 +167,7 @@ def parse(values: Mapping[str, Any], *, prompts: Sequence[str | Sequence[int]] |
         prompts=_prompts(values.get("prompt", "")) if prompts is None else prompts,
         controls=_controls(values),
         bias=_bias(values.get("logit_bias", {})),
+        rewriting={name: values[name] for name in REWRITING if name in values},
         n=n,
         best_of=best_of,
         echo=_boolean(values, "echo"),

@@ -83,6 +83,7 @@ class _Uvicorn(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._server.scheduler.close()
+        self._server.rewriting.close()
         super().handle_exit(sig, frame)
 
 

@@ -17,7 +17,6 @@ from textgen.server.completions import chosen, merged
 from textgen.server.errors import JSON, dumps, refused
 from textgen.server.job import Job, Piece
 from textgen.server.request import CompletionRequest
-from textgen.server.scheduler import Scheduler
 
 Values = dict[str, Any]
 
@@ -38,6 +37,13 @@ class Shape(Protocol):
         """The event with the usage."""
 
 
+class Writing(Protocol):
+    """What writes a job's texts: the scheduler, or the queue of those that are turned into others."""
+
+    def cancel(self, job: Job) -> None:
+        """Withdraws a job."""
+
+
 class Answer:
     """Sends a job's texts; an ASGI application for one request.
 
@@ -48,7 +54,7 @@ class Answer:
         scheduler: writes them.
     """
 
-    def __init__(self, request: CompletionRequest, job: Job, shape: Shape, scheduler: Scheduler) -> None:
+    def __init__(self, request: CompletionRequest, job: Job, shape: Shape, scheduler: Writing) -> None:
         self._request, self._job, self._shape, self._scheduler = request, job, shape, scheduler
         self._drawn: dict[tuple[int, int], int] = {}
 

@@ -46,8 +46,8 @@ def serve(runs: tuple[str, ...], checkpoints: Path, token: str | None, **setting
     """Serve runs over HTTP, for OpenAI's clients and in a page.
 
     RUN is a run's name or folder, or a .keras file; without any, all runs in the folder of runs are served, the
-    newest first, except those that turn one text into another. A run is loaded when it is first asked for, and again
-    when it has been trained further.
+    newest first. A run is loaded when it is first asked for, and again when it has been trained further. One on pairs
+    turns prompts into other texts.
 
     The address that is shown is that of a page to write in; /v1/completions, /v1/chat/completions and /v1/models are
     for programs, /openapi.json describes them, and /metrics has figures for Prometheus. Only this machine can reach
@@ -70,35 +70,16 @@ def _paths(runs: tuple[str, ...], checkpoints: Path) -> list[Path]:
     """The folders of the runs, and the files.
 
     Raises:
-        RunError: there is no such run, or none that continues texts.
+        RunError: there is no such run, or none at all.
     """
-    from textgen.model.read import TEXT_TO_TEXT
     from textgen.runs.find import elsewhere, find_run, list_runs, resolve_checkpoint
 
     if runs:
-        paths = [_path(name, checkpoints, find_run, resolve_checkpoint) for name in runs]
-        other = next((name for name, path in zip(runs, paths, strict=True) if not _continues(path)), None)
-        if other is not None:
-            raise RunError(f"{other} turns one text into another, {TEXT_TO_TEXT}")
-        return paths
+        return [_path(name, checkpoints, find_run, resolve_checkpoint) for name in runs]
     found = [run.path for run in list_runs(checkpoints) if run.best.is_file() or run.last.is_file()]
     if not found:
         raise RunError(f"There are no runs in {checkpoints} yet. Start one: textgen train TEXT{elsewhere(checkpoints)}")
-    writing = [path for path in found if _continues(path)]
-    if not writing:
-        raise RunError(f"All runs in {checkpoints} turn one text into another, {TEXT_TO_TEXT}")
-    return writing
-
-
-def _continues(path: Path) -> bool:
-    """Whether a run continues texts; one that cannot be read now may be whole when it is asked for."""
-    from textgen.model.read import read_metadata
-    from textgen.runs.run import Run
-
-    try:
-        return not read_metadata(Run(path).checkpoint if path.is_dir() else path).model.has_encoder
-    except TextgenError:
-        return True
+    return found
 
 
 def _path(name: str, checkpoints: Path, find: Any, resolve: Any) -> Path:

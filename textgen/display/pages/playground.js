@@ -39,13 +39,16 @@ function draw() {
 
 const atEnd = () => text.selectionStart === text.value.length && text.selectionEnd === text.value.length;
 
+/** Whether the model turns the text into another, which is shown below it, rather than going on with it. */
+const turns = () => Boolean(models[$("model").value]?.pairs);
+
 function settings() {
-  const found = {
-    model: $("model").value, temperature: Number($("temperature").value), top_p: Number($("top-p").value),
-    max_tokens: Math.max(1, Math.round(Number($("length").value)) || 500), unknown: $("unknown").value,
-  };
-  if ($("stop").value) found.stop = [unescaped($("stop").value)];
+  const found = { model: $("model").value, temperature: Number($("temperature").value), unknown: $("unknown").value };
   if ($("seed").value) found.seed = Number($("seed").value);
+  if (turns()) return found;
+  found.top_p = Number($("top-p").value);
+  found.max_tokens = Math.max(1, Math.round(Number($("length").value)) || 500);
+  if ($("stop").value) found.stop = [unescaped($("stop").value)];
   if ($("label").value) found.label = $("label").value;
   return found;
 }
@@ -73,8 +76,10 @@ async function write() {
   close();
   tell("");
   const begun = performance.now(), prompt = text.value;
+  const apart = turns();
   running = new AbortController();
-  written = { start: prompt.length, end: prompt.length, before: prompt };
+  written = { start: prompt.length, end: prompt.length, before: prompt, apart };
+  if (apart) $("made").textContent = "";
   show();
   let reason = "", seed = null, count = 0;
   try {
@@ -84,7 +89,8 @@ async function write() {
       for (const choice of event.choices) {
         count += [...choice.text].length;
         reason = choice.finish_reason || reason;
-        follow(() => {
+        if (apart) $("made").textContent += choice.text;
+        else follow(() => {
           text.value += choice.text;
           written.end = text.value.length;
           draw();
@@ -93,7 +99,7 @@ async function write() {
       const seconds = (performance.now() - begun) / 1000;
       status_.textContent = `${count.toLocaleString("en")} characters in ${seconds.toFixed(1)} s`;
     }
-    status_.textContent += reason === "stop" ? ", ended by itself" : "";
+    status_.textContent += reason === "stop" && !apart ? ", ended by itself" : "";
     if (seed !== null) status_.textContent += ` · seed ${seed}`;
   } catch (error) {
     if (error.name === "AbortError") status_.textContent = `Stopped after ${count.toLocaleString("en")} characters`;
@@ -110,14 +116,16 @@ async function write() {
 
 function restore() {
   if (!written || running) return;
-  text.value = written.before;
+  if (written.apart) $("made").textContent = "";
+  else text.value = written.before;
   written = null;
   show();
 }
 
 function show() {
+  const apart = turns();
   $("write").textContent = running ? "Stop" : "Write";
-  $("write").disabled = !$("model").value;
+  $("write").disabled = !$("model").value || (apart && !running && !text.value.trim());
   $("again").disabled = $("undo").disabled = Boolean(running) || !written;
   text.readOnly = Boolean(running);
   draw();
@@ -133,7 +141,7 @@ function close() {
 }
 
 async function suggest() {
-  if (running || !text.value || !atEnd()) return;
+  if (running || !text.value || !atEnd() || turns()) return;
   suggesting = new AbortController();
   const { model, unknown, label } = settings();
   const body = { model, label, prompt: text.value.slice(-2000), n: 8, max_tokens: 26, seed: 1, temperature: 0.8,
@@ -167,6 +175,25 @@ function typed() {
   if ($("suggest").checked) timer = setTimeout(suggest, 350);
 }
 
+/** Shows the fields that the model has a use for, and what to type. */
+function arrange() {
+  const apart = turns();
+  if ($("result").hidden === apart) {
+    // The most probable text is what one wants of such a model, and a draw of the others.
+    $("temperature").value = apart ? 0 : 0.8;
+    $("temperature").dispatchEvent(new Event("input"));
+    $("made").textContent = "";
+    written = null;
+  }
+  $("result").hidden = !apart;
+  $("continuing").hidden = $("suggest-field").hidden = apart;
+  $("most-probable").textContent = apart ? "text" : "character";
+  text.placeholder = apart
+    ? "Type a text here, as those that the model learned to read: it turns it into another, which is shown below."
+    : "Begin a text here, or leave it to the model.";
+  text.setAttribute("aria-label", apart ? "The text to turn into another" : "The text to continue");
+}
+
 async function describe() {
   const model = $("model").value;
   $("title").textContent = model;
@@ -176,6 +203,7 @@ async function describe() {
     const option = (name, value) => Object.assign(document.createElement("option"), { textContent: name, value });
     $("label").replaceChildren(option("any", ""), ...labels.map((each) => option(each, each)));
     $("label-field").hidden = !labels.length;
+    arrange();
     status_.textContent = "Ready";
     tell("");
   } catch (error) {
@@ -201,7 +229,8 @@ $("write").addEventListener("click", () => (running ? running.abort() : write())
 $("undo").addEventListener("click", restore);
 $("again").addEventListener("click", () => { restore(); write(); });
 $("copy").addEventListener("click", async () => {
-  await copyText();
+  if (turns()) await navigator.clipboard.writeText($("made").textContent);
+  else await copyText();
   status_.textContent = "Copied";
 });
 $("model").addEventListener("change", describe);

@@ -1,12 +1,13 @@
 """Turns one text into another with a model of pairs.
 
-    writable   which ids may be written next
-    pieces     a long text in pieces
-    rewritten  a text that was written
-    search     beam search, of many sources at once
-    drawing    draws targets at random
-    copying    copies unknown characters from the source
-    rewriter   the public API: `load_rewriter` and `Rewriter`
+    writable      which ids may be written next
+    pieces        a long text in pieces
+    rewritten     a text that was written
+    search        beam search, of many sources at once
+    drawing       draws targets at random
+    copying       copies unknown characters from the source
+    piece_writer  writes what a model makes of pieces
+    rewriter      the public API: `load_rewriter` and `Rewriter`
 
 Importing the package imports none of them.
 """

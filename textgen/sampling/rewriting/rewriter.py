@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
-import math
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Unpack
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Unpack
 
 from textgen.config import ModelConfig, Rewrite, RewriteConfig, Unknown, keywords, plain, require
 from textgen.corpus.tokenizer import CharTokenizer
@@ -20,25 +15,13 @@ from textgen.engine.pairs.engine import ReadTarget
 from textgen.model.metadata import Metadata
 from textgen.model.pair_weights import PairWeights
 from textgen.runs.find import checkpoint_name, resolve_checkpoint
-from textgen.sampling.rewriting.copying import copy_unknown
-from textgen.sampling.rewriting.drawing import draw
-from textgen.sampling.rewriting.pieces import cut, joined
-from textgen.sampling.rewriting.rewritten import Hypothesis, Rewritten
-from textgen.sampling.rewriting.search import search
-from textgen.sampling.rewriting.writable import Writable
+from textgen.sampling.rewriting.piece_writer import ROWS, PieceWriter, Progress, ended, groups
+from textgen.sampling.rewriting.pieces import cut
+from textgen.sampling.rewriting.rewritten import Rewritten
 from textgen.system import PathLike
-
-_ROWS = 256
-"""The most targets that are written at once, of all sources together."""
 
 _BLOCK = 2_000
 """Texts that are taken together, so that those of like lengths are."""
-
-_MATCHED = 500
-"""The most characters of a text that fits a pattern, unless given: the same for all, since they share the automaton."""
-
-Progress = Callable[[int, int], None]
-Written = tuple[Hypothesis, str]
 
 
 def load_rewriter(run: PathLike | None = None, *, checkpoints: PathLike | None = None) -> Rewriter:
@@ -86,6 +69,7 @@ class Rewriter:
     Raises:
         ConfigError: weights, vocabularies and configuration do not match.
 
+    >>> import numpy as np
     >>> digits, words = CharTokenizer("12", has_end=True), CharTokenizer("enotw", has_end=True)
     >>> config = ModelConfig(vocab_size=3, source_vocab_size=6, encoder_layers=1, layers=1, units=4, embedding=4)
     >>> arrays = [np.zeros(shape, np.float32) for shape in PairWeights.shapes(config).values()]
@@ -195,17 +179,24 @@ class Rewriter:
         self, texts: Iterable[str], config: RewriteConfig, *, count: int = 1, progress: Progress | None = None
     ) -> Iterator[list[Rewritten]]:
         """As `stream`, with the settings as a configuration."""
+        # Made here, so that a pattern that nothing fits is refused before a text is read.
+        return self._blocks(iter(texts), self.piece_writer(config, count=count), progress)
+
+    def pieces(self, text: str) -> list[tuple[str, str, str]]:
+        """A text in the pieces that are written one by one, each with the white space before and after it."""
+        return cut(self.as_trained(text), always=self.metadata.corpus.config.task is not None)
+
+    def piece_writer(self, config: RewriteConfig, *, count: int = 1) -> PieceWriter:
+        """Writes pieces with some settings, of which a seed is drawn where one is needed.
+
+        Raises:
+            ConfigError: as in `rewrite`.
+        """
         require(count >= 1, "count", "at least 1", count)
         if config.sample and config.seed is None:
             config = config.replace(seed=secrets.randbits(32))
-        # Also refuses a pattern that nothing fits before a text is read.
-        writable = Writable(
-            self.tokenizer,
-            match=self._pattern(config.match),
-            longest=config.longest or _MATCHED,
-            unknown=config.copy_unknown and not config.match,
-        )
-        return self._blocks(iter(texts), config, writable, count, progress)
+        match = self._pattern(config.match)
+        return PieceWriter(self.engine, self.tokenizer, self.source_tokenizer, config, count=count, match=match)
 
     def read(self, sources: Sequence[str], targets: Sequence[str], *, unknown: Unknown = "auto") -> list[ReadTarget]:
         """How probable targets are given their sources, and where the model looks as it predicts each character.
@@ -222,11 +213,11 @@ class Rewriter:
         Raises:
             UnknownCharacterError: a text holds characters that the model never saw, and `unknown` refuses them.
         """
-        encoded = [_ended(self.source_tokenizer, self.as_trained(each), unknown) for each in sources]
-        wanted = [_ended(self.tokenizer, self.as_trained(each), unknown) for each in targets]
+        encoded = [ended(self.source_tokenizer, self.as_trained(each), unknown) for each in sources]
+        wanted = [ended(self.tokenizer, self.as_trained(each), unknown) for each in targets]
         found: list[ReadTarget | None] = [None] * len(encoded)
         order = sorted(range(len(encoded)), key=lambda n: (len(encoded[n]), len(wanted[n])))
-        for part in _groups(order, _ROWS):
+        for part in groups(order, ROWS):
             read = self.engine.read([encoded[n] for n in part], [wanted[n] for n in part], end_id=self._end)
             for n, each in zip(part, read, strict=True):
                 found[n] = each
@@ -246,138 +237,15 @@ class Rewriter:
         return "".join(normalize([match], "nfc"))
 
     def _blocks(
-        self, texts: Iterator[str], config: RewriteConfig, writable: Writable, count: int, progress: Progress | None
+        self, texts: Iterator[str], writer: PieceWriter, progress: Progress | None
     ) -> Iterator[list[Rewritten]]:
-        first, always = 0, self.metadata.corpus.config.task is not None
+        first = 0
         while block := list(islice(texts, _BLOCK)):
-            pieces = [cut(self.as_trained(text), always=always) for text in block]
+            pieces = [self.pieces(text) for text in block]
             cores = [core for each in pieces for _, core, _ in each]
-            # Of all at once, so that an error names all characters that are not known.
-            self.source_tokenizer.encode("".join(cores), unknown=_reading(config))
+            writer.check(cores)
             keys = [(first + n, place) for n, each in enumerate(pieces) for place in range(len(each))]
-            written = iter(self._written(cores, keys, config, writable, count, progress))
+            written = iter(writer.write(cores, keys, progress=progress))
             for text, each in zip(block, pieces, strict=True):
-                yield _join(text, each, [next(written) for _ in each], config, count)
+                yield writer.join(text, each, [next(written) for _ in each])
             first += len(block)
-
-    def _written(
-        self,
-        texts: Sequence[str],
-        keys: Sequence[tuple[int, int]],
-        config: RewriteConfig,
-        writable: Writable,
-        count: int,
-        progress: Progress | None,
-    ) -> list[list[Written]]:
-        """What is written for each piece; of pieces that are alike it is looked for once."""
-        unknown = _reading(config)
-        encoded = [_ended(self.source_tokenizer, text, unknown) for text in texts]
-        places: dict[object, list[int]] = {}
-        for n, text in enumerate(texts):
-            places.setdefault(n if config.sample else text, []).append(n)
-        order = sorted((each[0] for each in places.values()), key=lambda n: len(encoded[n]))
-        width = count if config.sample else max(config.beam, count)
-        found: list[list[Written]] = [[] for _ in texts]
-        done = 0
-        for part in _groups(order, max(1, _ROWS // width)):
-            sources = [encoded[n] for n in part]
-            limits = [self._limit(len(each) - 1, config) for each in sources]
-            if config.sample:
-                seeds = [[(*keys[n], k) for k in range(count)] for n in part]
-                drawn = [
-                    [np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=key)) for key in each]
-                    for each in seeds
-                ]
-                made = draw(
-                    self.engine,
-                    sources,
-                    limits,
-                    writable,
-                    end_id=self._end,
-                    temperature=config.temperature,
-                    generators=drawn,
-                )
-            else:
-                made = search(
-                    self.engine,
-                    sources,
-                    limits,
-                    writable,
-                    end_id=self._end,
-                    beam=width,
-                    count=count,
-                    length_penalty=config.length_penalty,
-                )
-            for n, hypotheses in zip(part, made, strict=True):
-                shown = self._shown(texts[n], encoded[n], hypotheses, config)
-                for place in places[n if config.sample else texts[n]]:
-                    found[place] = shown
-            done += len(part)
-            if progress is not None:
-                progress(done, len(order))
-        return found
-
-    def _limit(self, length: int, config: RewriteConfig) -> int:
-        if config.longest is not None:
-            return config.longest
-        return _MATCHED if config.match else 3 * length + 20
-
-    def _shown(
-        self, text: str, encoded: NDArray[Any], hypotheses: Sequence[Hypothesis], config: RewriteConfig
-    ) -> list[Written]:
-        """Hypotheses with their texts, in which unknown characters are copied if they are to be."""
-        texts = [self.tokenizer.decode(np.array(each.ids, np.intp)) for each in hypotheses]
-        if config.copy_unknown and len(encoded) == len(text) + 1 and self.source_tokenizer.outside(text):
-            ended = [np.array([*each.ids, self._end]) for each in hypotheses]
-            read = self.engine.read([encoded] * len(ended), ended, end_id=self._end)
-            texts = [
-                copy_unknown(each, text, found.attention, reads=self.source_tokenizer, writes=self.tokenizer)
-                for each, found in zip(texts, read, strict=True)
-            ]
-        return list(zip(hypotheses, texts, strict=True))
-
-
-def _reading(config: RewriteConfig) -> Unknown:
-    return "replace" if config.copy_unknown else config.unknown
-
-
-def _ended(tokenizer: CharTokenizer, text: str, unknown: Unknown) -> NDArray[Any]:
-    assert tokenizer.end_id is not None
-    return np.append(tokenizer.encode(text, unknown=unknown).astype(np.intp), tokenizer.end_id)
-
-
-def _groups(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (order[start : start + size] for start in range(0, len(order), size))
-
-
-def _join(
-    text: str,
-    pieces: Sequence[tuple[str, str, str]],
-    written: Sequence[Sequence[Written]],
-    config: RewriteConfig,
-    count: int,
-) -> list[Rewritten]:
-    """The alternatives of a text from those of its pieces."""
-    if not pieces:
-        return [Rewritten(source=text, text=text, logprob=0.0, seed=config.seed if config.sample else None)]
-    if config.sample:
-        chosen = [tuple(each[k] for each in written) for k in range(count)]
-    else:
-        chosen = [()]
-        for each in written:
-            chosen = heapq.nlargest(
-                count,
-                ((*some, one) for some in chosen for one in each),
-                key=lambda some: sum(h.score(config.length_penalty) for h, _ in some),
-            )
-    return [
-        Rewritten(
-            source=text,
-            text=joined(pieces, [each for _, each in some]),
-            logprob=math.fsum(h.logprob for h, _ in some),
-            finish_reason="end" if all(h.whole for h, _ in some) else "length",
-            index=n,
-            seed=config.seed if config.sample else None,
-        )
-        for n, some in enumerate(chosen)
-    ]
