@@ -25,7 +25,7 @@ from textgen.config.cells import FACTS
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import ConfigError, TextgenError
 from textgen.exporting import export
-from textgen.exporting.onnx_model import _Operator
+from textgen.exporting.onnx_graph import Operator
 from textgen.model.read import Checkpoint
 from textgen.system.versions import VERSION
 
@@ -175,7 +175,7 @@ class TestDocs:
         export(home / "checkpoints" / "tiny", to="onnx", output="poems.onnx")
 
     def test_the_program_samples_with_onnxruntime_alone(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        (program,) = (each for each in re.findall(r"```python\n(.*?)```", self.PAGE, re.DOTALL) if "onnx" in each)
+        (program,) = (each for each in re.findall(r"```python\n(.*?)```", self.PAGE, re.DOTALL) if "poems.onnx" in each)
         greedy = program.replace("/ 0.8", "/ 1e-6")
         assert greedy != program
         exec(compile(greedy, "export.md", "exec"), {})
@@ -202,11 +202,11 @@ def test_a_cell_that_onnx_lacks_is_refused(cell: str) -> None:
     # A cell of other gates; and a GRU whose reset gate comes before the product.
     other = replace(facts, gates=facts.gates[:2]) if cell == "lstm" else replace(facts, apart=())
     with pytest.raises(ConfigError, match=f"ONNX has no operator for the {facts.label}. Export this run as keras"):
-        _Operator.of(other)
+        Operator.of(other)
 
 
 def test_weights_that_no_file_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textgen.exporting.onnx_model._LARGEST", 1000)
+    monkeypatch.setattr("textgen.exporting.onnx_graph._LARGEST", 1000)
     with pytest.raises(ConfigError, match=r"One \.onnx file holds at most 2 GB, and this model has 0.0 GB"):
         as_onnx(random_checkpoint())
 

@@ -12,11 +12,11 @@ from typing import cast
 
 from textgen.config import require
 from textgen.errors import ConfigError
-from textgen.model.read import Checkpoint, read_checkpoint
+from textgen.model.read import Checkpoint, PairCheckpoint, read_any_checkpoint
 from textgen.runs.find import checkpoint_name, resolve_checkpoint
 from textgen.system import PathLike, atomic_write
 
-Make = Callable[[Checkpoint, "Export"], bytes]
+Make = Callable[[Checkpoint | PairCheckpoint, "Export"], bytes]
 """Makes a format's file from a checkpoint."""
 
 
@@ -128,7 +128,7 @@ def export(
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
     if path.exists() and path.samefile(found):
         raise ConfigError(f"output must be another file than the checkpoint, {found}.", field="output")
-    made = chosen.make(read_checkpoint(found), Export(name=name, weights=weights))
+    made = chosen.make(read_any_checkpoint(found), Export(name=name, weights=weights))
     with atomic_write(path, follow_link=True) as file:
         file.write(made)
     return path

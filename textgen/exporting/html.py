@@ -9,7 +9,7 @@ from textgen.display.pages import program_page
 from textgen.errors import ConfigError
 from textgen.exporting.formats import Export
 from textgen.exporting.quantization import Kind, PackedWeights
-from textgen.model.read import Checkpoint
+from textgen.model.read import Checkpoint, PairCheckpoint
 
 _LARGEST = 300_000_000
 """Bytes of weights up to which a page is made: browsers hold no text of more than 512 MB, and base64 takes a third
@@ -21,7 +21,7 @@ _CELLS = ("lstm", "gru", "rnn", "peephole", "coupled")
 _STORED = {"int8": "8-bit integers", "int6": "6-bit integers", "float16": "16-bit floats", "float32": "32-bit floats"}
 
 
-def writing_page(checkpoint: Checkpoint, export: Export) -> bytes:
+def writing_page(checkpoint: Checkpoint | PairCheckpoint, export: Export) -> bytes:
     """The page of a model.
 
     Args:
@@ -32,9 +32,15 @@ def writing_page(checkpoint: Checkpoint, export: Export) -> bytes:
         The HTML file. The same checkpoint and name make the same page.
 
     Raises:
-        ConfigError: the model is too large for a page, cannot write a single character, or has a cell that the page
-            does not know.
+        ConfigError: the model is too large for a page, cannot write a single character, has a cell that the page
+            does not know, or turns one text into another.
     """
+    if isinstance(checkpoint, PairCheckpoint):
+        raise ConfigError(
+            f"The page goes on with a text, and {export.name} turns one text into another: export it as onnx or keras, "
+            "or serve it with textgen serve, whose page shows what it makes of a text.",
+            field="to",
+        )
     # A page writes forwards: of a model of both sides it has the forward stack.
     config, tokenizer = checkpoint.model.forwards, checkpoint.tokenizer
     if config.cell not in _CELLS:

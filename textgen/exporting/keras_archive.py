@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from textgen.model.archive import read_archive
 from textgen.model.keras_file import KERAS_MEMBERS
-from textgen.model.read import Checkpoint
+from textgen.model.read import Checkpoint, PairCheckpoint
 
 if TYPE_CHECKING:
     from textgen.exporting.formats import Export
 
 
-def keras_bytes(checkpoint: Checkpoint, export: Export) -> bytes:
+def keras_bytes(checkpoint: Checkpoint | PairCheckpoint, export: Export) -> bytes:
     """The model as the bytes of a `.keras` file, with neither vocabulary nor training state.
 
     Raises:

@@ -47,6 +47,8 @@ def export(run: str, to: str, output: Path | None, weights: str | None, checkpoi
     onnx is a graph for onnxruntime, on servers, phones and in browsers, and for other runtimes, with the vocabulary in
     its metadata; it needs pip install 'textgen-chars[onnx]'. keras is the model as Keras alone writes it, without
     vocabulary, settings and history.
+
+    A run on pairs, which turns one text into another, is written as onnx or keras.
     """
     from textgen.exporting import export as write
 
