@@ -20,6 +20,7 @@ from textgen.sampling.writer import Writer
 from textgen.server.app import Server
 from textgen.server.fields import CONTROLS, FIELDS, SHARED
 from textgen.server.metrics import Metrics
+from textgen.system import give_back_memory
 
 FEW, MANY = 12, 10_000
 
@@ -176,6 +177,42 @@ def test_ten_thousand_requests_are_answered_and_leave_no_memory_behind(writers: 
     statuses, before, after = asyncio.run(both())
     assert set(statuses) <= {200, 400, 404, 413} and statuses[200] > MANY // 20 and statuses[400] > MANY // 20
     assert after < 1.1 * before
+
+
+async def crowd(address: str, clients: int) -> None:
+    """Clients that connect at once, half of which leave after the first character."""
+    port = int(address.rpartition(":")[2])
+
+    async def visit(number: int) -> None:
+        body = json.dumps({"prompt": "the sea ", "max_tokens": 60, "seed": number, "stream": True}).encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(head(**{"Content-Length": str(len(body)), "Connection": "close"}) + body)
+            await reader.readuntil(b"data: ")
+            if number % 2:
+                assert (await reader.read()).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        finally:
+            writer.close()
+
+    await asyncio.wait_for(asyncio.gather(*map(visit, range(clients))), 120)
+
+
+@pytest.mark.slow
+def test_a_second_and_a_third_crowd_take_no_memory_that_the_first_did_not(writers: dict[str, Writer]) -> None:
+    """Python keeps what many small objects took; none of it may be lost to those that come next."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("memory is measured on Linux")
+    with listening_server(writers) as (address, made):
+        found = []
+        for _ in range(3):
+            asyncio.run(crowd(address, 400))
+            end = time.monotonic() + 60
+            while "textgen_running_texts 0" not in made.metrics.text():
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            give_back_memory()
+            found.append(resident())
+    assert found[-1] < 1.02 * found[0], found
 
 
 @pytest.mark.parametrize(
