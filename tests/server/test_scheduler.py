@@ -15,7 +15,14 @@ from many_controls import CONTROLS
 from served import Served, listening_server, served
 from small_models import random_writer
 
+from textgen.config import ServerConfig
+from textgen.sampling.prompt import Prompt
+from textgen.sampling.running_batch import RunningBatch
 from textgen.sampling.writer import Writer
+from textgen.server.job import Job
+from textgen.server.metrics import Metrics
+from textgen.server.models import Model
+from textgen.server.scheduler import Scheduler
 
 
 def given(seed: int) -> dict[str, Any]:
@@ -151,6 +158,61 @@ def test_a_long_prompt_is_read_between_the_characters_of_others(writers: dict[st
         assert reader[0].status_code == 200
 
 
+class Clock:
+    """A clock that only advances by what reading and stepping are said to take, in place of the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.perf_counter = self.monotonic = lambda: self.now
+
+
+@pytest.mark.parametrize(
+    ("character", "step"), [(2e-6, 0.001), (4e-4, 0.001), (4e-4, 0.05), (2e-3, 0.05), (6e-3, 0.05)]
+)
+def test_the_reading_between_two_characters_of_writers_is_bounded(
+    writers: dict[str, Writer], monkeypatch: pytest.MonkeyPatch, step: float, character: float
+) -> None:
+    """As many as are read in 50 ms, or 16 where those take longer."""
+    clock, between, found = Clock(), list[int](), list[list[int]]()
+    read, stepped = Prompt.read, RunningBatch.step
+
+    def reading(self: Prompt, *given: Any) -> int:
+        count = read(self, *given)
+        between.append(count)
+        clock.now += count * character
+        return count
+
+    def stepping(self: RunningBatch) -> Any:
+        found.append(between.copy())
+        between.clear()
+        clock.now += step
+        return stepped(self)
+
+    monkeypatch.setattr("textgen.server.scheduler.time", clock)
+    monkeypatch.setattr("textgen.server.job.time", clock)
+    monkeypatch.setattr(Prompt, "read", reading)
+    monkeypatch.setattr(RunningBatch, "step", stepping)
+    writer, config = writers["prose"], ServerConfig()
+    scheduler, model = Scheduler(config, Metrics()), Model("prose", writer, ("", 0, 0, 0))
+
+    def submit(text: str, length: int) -> None:
+        controls = writer.sampling({"max_new_tokens": length, "seed": 1})
+        prompt = Prompt(writer.engine, writer.tokenizer, text, controls)
+        scheduler.submit(Job(model, [prompt], seconds=1e6))
+
+    submit("ab", 10**6)
+    for _ in range(3):
+        scheduler._advance(changed=True)
+    for number in range(3):
+        submit("the sea and the wind"[number:] * 40, 5)
+    found.clear()
+    while scheduler._readings or scheduler._queue:
+        scheduler._advance(changed=True)
+    assert sum(map(sum, found)) + sum(between) == sum(20 - n for n in range(3)) * 40
+    for pieces in found:
+        assert sum(pieces) * character <= 0.05 or pieces == [16]
+
+
 def test_a_client_that_leaves_is_noticed(writers: dict[str, Writer]) -> None:
     with listening_server(writers) as (address, made), httpx.Client(base_url=address, timeout=30) as client:
         for streamed in (True, False):
@@ -171,8 +233,6 @@ def test_a_client_that_leaves_is_noticed(writers: dict[str, Writer]) -> None:
 def test_a_defect_ends_the_requests_with_500_and_the_server_goes_on(
     writers: dict[str, Writer], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from textgen.sampling.running_batch import RunningBatch
-
     with served(writers) as made:
         with monkeypatch.context() as patch:
             patch.setattr(RunningBatch, "step", lambda self: 1 / 0)

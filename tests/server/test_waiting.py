@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -16,8 +18,10 @@ from textgen.server.request import CompletionRequest
 GAP = {"prompt": "the s", "suffix": " and", "max_tokens": 3}
 
 
-async def ask(server: Server, values: dict[str, Any], *, leaves: bool = False) -> tuple[int, dict[str, Any]]:
-    """A request, whose client leaves once it is sent or stays."""
+async def ask(
+    server: Server, values: dict[str, Any], *, leaves: bool = False, leaves_at: threading.Event | None = None
+) -> tuple[int, dict[str, Any]]:
+    """A request, whose client leaves once it is sent, or at an event, or stays."""
     body, sent = json.dumps(values).encode(), list[dict[str, Any]]()
     head = [(b"host", b"localhost"), (b"content-type", b"application/json")]
     scope = {"type": "http", "method": "POST", "path": "/v1/completions", "headers": head, "query_string": b"",
@@ -26,6 +30,10 @@ async def ask(server: Server, values: dict[str, Any], *, leaves: bool = False) -
 
     async def receive() -> dict[str, Any]:
         message = next(messages, None)
+        if message is None and leaves_at is not None:
+            while not leaves_at.is_set():
+                await asyncio.sleep(0.01)
+            return {"type": "http.disconnect"}
         if message is None:
             await asyncio.Event().wait()
         return message or {}
@@ -36,6 +44,24 @@ async def ask(server: Server, values: dict[str, Any], *, leaves: bool = False) -
     await server.app(scope, receive, send)  # type: ignore[arg-type]
     text = b"".join(each.get("body", b"") for each in sent[1:])
     return sent[0]["status"], json.loads(text) if text else {}
+
+
+class Endless:
+    """Stands for a search that would never end by itself."""
+
+    def __init__(self) -> None:
+        self.begun, self.ended = threading.Event(), threading.Event()
+
+    def __call__(self, *_: Any, watch: Any, **__: Any) -> Any:
+        end = time.monotonic() + 30
+        try:
+            while time.monotonic() < end:
+                self.begun.set()
+                watch()
+                time.sleep(0.01)
+        finally:
+            self.ended.set()
+        raise AssertionError("nobody ended the search")
 
 
 @pytest.fixture
@@ -75,5 +101,23 @@ def test_a_gap_whose_client_has_left_is_not_filled(server: Server, monkeypatch: 
     status, _ = asyncio.run(ask(server, GAP, leaves=True))
     assert (status, filled) == (400, [])
     monkeypatch.undo()
+    status, answer = asyncio.run(ask(server, GAP))
+    assert status == 200 and len(answer["choices"]) == 1
+
+
+@pytest.mark.parametrize("why", ["the client leaves", "the time is over"])
+def test_the_search_for_a_filling_ends_when_nobody_waits_for_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    search = Endless()
+    with monkeypatch.context() as patch:
+        patch.setattr("textgen.server.filling.fill", search)
+        leaves_at = search.begun if why == "the client leaves" else None
+        status, answer = asyncio.run(ask(server, GAP, leaves_at=leaves_at))
+        # The next gap's turn comes once it has ended.
+        assert search.ended.is_set() and not server._filling.locked()
+    assert status == (503 if leaves_at is None else 400)
+    if leaves_at is None:
+        assert answer["error"]["code"] == "time_limit"
     status, answer = asyncio.run(ask(server, GAP))
     assert status == 200 and len(answer["choices"]) == 1

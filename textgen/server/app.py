@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -17,11 +19,12 @@ from starlette.types import ASGIApp
 
 from textgen.config import ServerConfig
 from textgen.errors import TextgenError
+from textgen.sampling.prompt import Prompt
 from textgen.server.chat import ChatShape, parse_chat
 from textgen.server.completions import CompletionShape
-from textgen.server.errors import JSON, RequestError, refused
+from textgen.server.errors import JSON, RequestError, refused, too_late
 from textgen.server.filling import check_suffix, fill_gap
-from textgen.server.job import Job
+from textgen.server.job import Job, Piece
 from textgen.server.loaded import PairModel
 from textgen.server.metrics import Metrics
 from textgen.server.models import Model, Models
@@ -31,7 +34,7 @@ from textgen.server.request import CompletionRequest, parse, parse_json
 from textgen.server.rewriting import RewriteJob, RewriteQueue, begin_rewriting, check_rewriting
 from textgen.server.scheduler import Scheduler
 from textgen.server.security import Guard
-from textgen.server.streaming import Answer, Shape
+from textgen.server.streaming import Answer, Shape, left
 
 _SHORT = 2_000
 """Characters of prompts up to which a request without constraints is prepared in the event loop's thread."""
@@ -158,16 +161,47 @@ class Server:
             )
         waiting = object()
         self._filling_waits.add(waiting)
+        end = time.monotonic() + self._config.time_limit
         try:
             async with self._turn():
                 if await request.is_disconnected():
                     raise ClientDisconnect
-                filled, prompt, pieces = await run_in_threadpool(fill_gap, model.writer, wanted)
+                filled, prompt, pieces = await self._filled(request, wanted, model, end)
         finally:
             self._filling_waits.discard(waiting)
         job = Job(model, [prompt], seconds=self._config.time_limit)
         job.give(pieces, ended=True)
         return Answer(filled, job, CompletionShape(filled, job), self.scheduler)
+
+    async def _filled(
+        self, request: Request, wanted: CompletionRequest, model: Model, end: float
+    ) -> tuple[CompletionRequest, Prompt, list[Piece]]:
+        """What `fill_gap` returns, unless the client leaves or the time is over: then the search ends at its next step.
+
+        Raises:
+            ClientDisconnect: the client has left.
+            RequestError: it took too long.
+        """
+        gone = threading.Event()
+
+        def watch() -> None:
+            if gone.is_set():
+                raise ClientDisconnect
+            if time.monotonic() > end:
+                raise too_late(self._config.time_limit)
+
+        filling = asyncio.ensure_future(run_in_threadpool(fill_gap, model.writer, wanted, watch))
+        leaving = asyncio.ensure_future(left(request.receive))
+        try:
+            await asyncio.wait({filling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not filling.done():
+                self._metrics.count("cancelled")
+        finally:
+            gone.set()
+            leaving.cancel()
+            # The next gap has its turn only once this one no longer computes.
+            await asyncio.gather(filling, leaving, return_exceptions=True)
+        return filling.result()
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -181,8 +215,7 @@ class Server:
             async with asyncio.timeout(most):
                 await self._filling.acquire()
         except TimeoutError:
-            message = f"The request waited longer than {most:g} seconds. Try again later."
-            raise RequestError(503, message, code="time_limit", retry_after=10) from None
+            raise too_late(most) from None
         try:
             yield
         finally:

@@ -58,6 +58,16 @@ class RequestError(TextgenError):
         return JSON(self.body, status_code=self.status, headers=headers)
 
 
+def too_late(seconds: float) -> RequestError:
+    """The error of a request that has taken too long, or waited too long.
+
+    >>> str(too_late(600.0))
+    'The request took longer than 600 seconds. Try again later.'
+    """
+    message = f"The request took longer than {seconds:g} seconds. Try again later."
+    return RequestError(503, message, code="time_limit", retry_after=10)
+
+
 class JSON(Response):
     """A JSON response, in ASCII, since a vocabulary may hold half of a surrogate pair."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from textgen.config import FillConfig
+from textgen.sampling.gaps.filling import fill
 from textgen.sampling.labels import as_given
 from textgen.sampling.prompt import Prompt
 from textgen.sampling.writer import Writer
@@ -16,7 +17,7 @@ from textgen.server.job import Piece
 from textgen.server.request import CompletionRequest
 
 LONGEST = 200
-"""The most characters of a gap: a beam search, unlike writing, cannot be interrupted by other requests."""
+"""The most characters of a gap: a search, unlike writing, does not take turns with other requests."""
 
 _KNOWN = ("label", "ban", "allow", "seed", "unknown", "temperature")
 """The controls that filling knows."""
@@ -46,8 +47,15 @@ def check_suffix(request: CompletionRequest) -> None:
         raise RequestError(400, f"max_tokens must be in [1, {LONGEST}] where suffix is given.", param="max_tokens")
 
 
-def fill_gap(writer: Writer, request: CompletionRequest) -> tuple[CompletionRequest, Prompt, list[Piece]]:
+def fill_gap(
+    writer: Writer, request: CompletionRequest, watch: Callable[[], object]
+) -> tuple[CompletionRequest, Prompt, list[Piece]]:
     """Fills the gap of a request.
+
+    Args:
+        writer: the model.
+        request: what was asked for.
+        watch: called before each step of the search; an exception of it ends the search.
 
     Returns:
         The request with as many texts as there are, its prompt (with the suffix, as far as its length goes), and the
@@ -67,15 +75,12 @@ def fill_gap(writer: Writer, request: CompletionRequest) -> tuple[CompletionRequ
         settings.pop("temperature", None)
     longest = request.controls.get("max_new_tokens", FillConfig().longest)
     config = FillConfig(**settings, sample=drawn, gap_open=mark, gap_close=mark)
-    found = writer.fill(f"{before}{mark}1-{longest}{mark}{request.suffix}", count=request.n, **_keywords(config))
+    text = f"{before}{mark}1-{longest}{mark}{request.suffix}"
+    found = fill(writer, text, config, count=request.n, watch=watch)
     alone = dataclasses.replace(request, controls={"max_new_tokens": 0, **_only(settings, "unknown", "seed")})
     (prompt,) = alone.begin(writer)
     pieces = [Piece(0, n, each.gaps[0], (), "match", len(each.gaps[0])) for n, each in enumerate(found)]
     return dataclasses.replace(request, n=len(pieces), best_of=len(pieces)), prompt, pieces
-
-
-def _keywords(config: FillConfig) -> Any:
-    return {name: getattr(config, name) for name in config.declared}
 
 
 def _only(values: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from textgen.config import ServerConfig
 from textgen.errors import TextgenError
 from textgen.sampling.prompt import Prompt, Text
-from textgen.server.errors import RequestError
+from textgen.server.errors import RequestError, too_late
 from textgen.server.job import Job, Piece
 from textgen.server.metrics import Metrics
 from textgen.server.models import Model
@@ -29,7 +29,10 @@ from textgen.server.outbox import Outbox, Writing
 from textgen.system import give_back_memory
 
 _BUDGET, _MOST, _PIECE = 0.012, 0.04, 0.004
-"""Seconds of reading between two steps, as long as a step but at least and at most so many, and of one piece."""
+"""Seconds of reading between two steps, as long as a step but at least and at most so many, and of one piece.
+
+A piece has 16 characters at least, however long they take.
+"""
 
 _QUIET = 1.0
 """Seconds without work after which memory is given back."""
@@ -213,12 +216,15 @@ class Scheduler:
         """Reads prompts for a few milliseconds, a piece of each in turn; texts of those that are read join together."""
         start, ready = time.perf_counter(), list[tuple[Model, Text]]()
         budget = min(_MOST, max(_BUDGET, self._step_seconds))
-        while self._readings and time.perf_counter() - start < budget:
+        spent = last = 0.0
+        # Another piece takes about as long as the last one, which is long where 16 characters of a large model are.
+        while self._readings and spent < budget and spent + last <= _MOST:
             reading = self._readings.popleft()
             prompt, model = reading.prompt, reading.job.model
-            begun = time.perf_counter()
             count = prompt.read(model.pace.characters(_PIECE), model.states)
-            model.pace.add(count, time.perf_counter() - begun)
+            now = time.perf_counter() - start
+            spent, last = now, now - spent
+            model.pace.add(count, last)
             self._metrics.count("prompt_characters", count)
             if prompt.left:
                 self._readings.append(reading)
@@ -246,8 +252,7 @@ class Scheduler:
         for job in late:
             reading = [each for each in self._readings if each.job is job]
             if job not in self._jobs or reading:
-                message = f"The request took longer than {job.deadline - job.begun:g} seconds. Try again later."
-                self._withdraw([job], RequestError(503, message, code="time_limit", retry_after=10))
+                self._withdraw([job], too_late(job.deadline - job.begun))
                 continue
             for writing in self._of([job]):
                 if not writing.text.ended:

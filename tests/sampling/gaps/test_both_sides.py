@@ -2,13 +2,17 @@
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from small_models import random_writer, slow_logits
 
+from textgen.config import FillConfig
 from textgen.corpus.tokenizer import CharTokenizer
+from textgen.engine import Engine
 from textgen.engine.sides import read_sides
+from textgen.sampling.gaps.filling import fill
 from textgen.sampling.gaps.sides import BACKWARDS, FORWARDS, JOINT, Sides
 from textgen.sampling.writer import Writer
 
@@ -123,3 +127,34 @@ def test_draws_have_the_probabilities_of_what_all_networks_say(writer: Writer) -
     draws = writer.fill("ab[1]cd", count=800, sample=True, seed=3)
     for gaps, probability in expected.items():
         assert sum(each.gaps == gaps for each in draws) / 800 == pytest.approx(probability, abs=0.06)
+
+
+@pytest.mark.parametrize("settings", [{}, {"sample": True, "seed": 1}])
+def test_a_watch_is_called_before_each_step_and_ends_the_search(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    calls, most = list[str](), 10**6
+
+    def watch() -> None:
+        calls.append("watch")
+        if calls.count("watch") > most:
+            raise KeyError("enough")
+
+    def noted(name: str) -> Any:
+        made = getattr(Engine, name)
+        return lambda *given, **more: calls.append(name) or made(*given, **more)
+
+    for name in ("step", "read", "outputs"):
+        monkeypatch.setattr(Engine, name, noted(name))
+    text, config = "abcdeabc" * 30 + "[1-6]" + "dcba", FillConfig(candidates=4, **settings)
+    found = fill(writer, text, config, count=2)
+    calls.clear()
+    assert fill(writer, text, config, count=2, watch=watch) == found
+    steps = "".join("." if each == "watch" else each[0] for each in calls).strip(".").split(".")
+    # What both sides say of fillings of one length is read by one network and then by the other.
+    assert set(steps) - {""} == {"s", "r", "oo"}
+    for most in (0, 3, len(steps) // 2):
+        calls.clear()
+        with pytest.raises(KeyError):
+            fill(writer, text, config, count=2, watch=watch)
+        assert calls.count("watch") == most + 1 and calls[-1] == "watch"

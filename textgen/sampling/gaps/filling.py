@@ -21,6 +21,7 @@ from textgen.sampling.gaps.encoding import EncodedGaps, encode_gaps
 from textgen.sampling.gaps.markers import GappedText, parse_gaps
 from textgen.sampling.gaps.search import draw_fillings, reached, search, weigh
 from textgen.sampling.gaps.sides import Judged, Sides
+from textgen.sampling.gaps.watched import Watch, watched
 from textgen.sampling.labels import labels_of
 
 if TYPE_CHECKING:
@@ -79,8 +80,10 @@ class _Ranked:
     logprobs: Array
 
 
-def fill(writer: Writer, text: str, config: FillConfig, *, count: int = 1) -> list[Filling]:
+def fill(writer: Writer, text: str, config: FillConfig, *, count: int = 1, watch: Watch | None = None) -> list[Filling]:
     r"""What `Writer.fill` does, with the same errors; the settings are a configuration.
+
+    An exception of `watch`, which is called before each step of the search, ends it.
 
     >>> from textgen.config import ModelConfig
     >>> from textgen.corpus.tokenizer import CharTokenizer
@@ -99,7 +102,7 @@ def fill(writer: Writer, text: str, config: FillConfig, *, count: int = 1) -> li
     parsed = GappedText(tuple(map(writer.as_trained, parsed.texts)), parsed.gaps)
     encoded = encode_gaps(writer.tokenizer, parsed, writer.reading, unknown=config.unknown)
     seed = (secrets.randbits(32) if config.seed is None else config.seed) if config.sample else None
-    ranked = _Gaps(writer, encoded, config.replace(seed=seed), width=max(config.candidates, count)).fill()
+    ranked = _Gaps(writer, encoded, config.replace(seed=seed), width=max(config.candidates, count), watch=watch).fill()
     chosen = _best_of_all(ranked, count) if seed is None else _draws_of_all(ranked, count, seed)
     return [_written(writer, parsed, fills, probability, seed) for fills, probability in chosen]
 
@@ -107,15 +110,17 @@ def fill(writer: Writer, text: str, config: FillConfig, *, count: int = 1) -> li
 class _Gaps:
     """The gaps of a text, filled in groups of those that are near each other."""
 
-    def __init__(self, writer: Writer, encoded: EncodedGaps, config: FillConfig, *, width: int) -> None:
+    def __init__(
+        self, writer: Writer, encoded: EncodedGaps, config: FillConfig, *, width: int, watch: Watch | None
+    ) -> None:
         tokenizer, controls = writer.tokenizer, writer.controls_as_trained(config.controls)
         self._allowed = np.ones(tokenizer.vocab_size, np.bool_)
         self._allowed[banned_ids(tokenizer, controls)] = False
         if tokenizer.end_id is not None:
             self._allowed[tokenizer.end_id] = False
         self._end = tokenizer.end_id
-        self._writer = writer
-        self._engine, self._labels = writer.engine, labels_of(writer, config.label)
+        self._writer, self._watch = writer, watch
+        self._engine, self._labels = watched(writer.engine, watch), labels_of(writer, config.label)
         self._encoded, self._config, self._width = encoded, config, width
 
     def fill(self) -> list[_Ranked]:
@@ -164,11 +169,13 @@ class _Gaps:
 
     def _sides(self, before: Ids, gaps: range) -> Sides | None:
         """Both sides of a group of gaps; None for a model of one side."""
-        backward, joint, engine = self._writer.backward, self._writer.joint, self._engine
+        backward, joint, engine = self._writer.backward, self._writer.joint, self._writer.engine
         if backward is None or joint is None or not isinstance(engine, Engine) or not self._config.reach:
             return None
         after, reach = self._encoded.behind[gaps[-1]][:_BEFORE], self._config.reach
-        return Sides(engine, backward, joint, before=before, after=after, reach=reach, labels=self._labels)
+        return Sides(
+            engine, backward, joint, before=before, after=after, reach=reach, labels=self._labels, watch=self._watch
+        )
 
     def _judged(self, sides: Sides, fills: Sequence[Fills], gaps: range) -> Judged:
         """What both sides say of fillings of a group."""

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.engine import Engine
+from textgen.engine import Engine, Network
 from textgen.engine.sides import JointHead
-from textgen.engine.state import State
 from textgen.sampling.gaps.drafts import Drafts
 from textgen.sampling.gaps.markers import Gap
 from textgen.sampling.gaps.search import reached, search
+from textgen.sampling.gaps.watched import Watch, watched
 
 Array = NDArray[np.float64]
 Ids = NDArray[Any]
@@ -55,6 +55,7 @@ class Sides:
         after: `(b,)`, at least one: what stands behind them.
         reach: how many characters of both count, up to the end of a record.
         labels: `(labels,)`, the weights of the text's labels; None for none.
+        watch: see `watched`.
     """
 
     def __init__(
@@ -67,11 +68,15 @@ class Sides:
         after: Ids,
         reach: int,
         labels: NDArray[np.float32] | None = None,
+        watch: Watch | None = None,
     ) -> None:
-        self._reach, self._labels = reach, labels
+        self._reach, self._labels, self._watch = reach, labels, watch
         self._forward, self._backward, self._joint = forward, backward, joint
         self._before, self._after = before, after
-        self._states = _begun(forward, before, labels), _begun(backward, after[::-1], labels)
+        self._states = (
+            _begun(watched(forward, watch), before, labels),
+            _begun(watched(backward, watch), after[::-1], labels),
+        )
 
     def fill_backwards(self, gap: Gap, middle: Ids, *, allowed: Mask, width: int) -> list[tuple[int, ...]]:
         """The best fillings of a gap, by beam search from the right.
@@ -82,9 +87,10 @@ class Sides:
             allowed: `(vocab,)`, which ids may stand in the gap.
             width: of the beam.
         """
-        begun = Drafts.begin(self._backward, self._after[::-1], self._labels)
+        network = watched(self._backward, self._watch)
+        begun = Drafts.begin(network, self._after[::-1], self._labels)
         ahead = reached(np.concatenate([self._before, middle])[::-1], self._reach, self._backward.end_id)
-        found = search(self._backward, begun, gap, ahead, allowed=allowed, width=width)
+        found = search(network, begun, gap, ahead, allowed=allowed, width=width)
         return [fills[-1][::-1] for fills in found.fills]
 
     def judge(self, texts: Sequence[Ids], filled: Sequence[Mask]) -> Judged:
@@ -97,6 +103,8 @@ class Sides:
         found = np.empty((3, len(texts)))
         lengths = np.array([len(each) for each in texts])
         for length in np.unique(lengths).tolist():
+            if self._watch is not None:
+                self._watch()
             rows = np.flatnonzero(lengths == length)
             ids = np.stack([texts[row] for row in rows.tolist()]).astype(np.intp).reshape(len(rows), length)
             found[:, rows] = self._judge(ids, np.stack([filled[row] for row in rows.tolist()]))
@@ -127,7 +135,7 @@ class Sides:
         return logprobs[0], logprobs[1], joint
 
 
-def _begun(engine: Engine, ids: Ids, labels: NDArray[np.float32] | None) -> State:
+def _begun(engine: Network, ids: Ids, labels: NDArray[np.float32] | None) -> Any:
     """The state before the last of `ids` is read."""
     state = engine.initial_state(1) if labels is None else engine.initial_state(1, labels=labels)
     if len(ids) > 1:
