@@ -15,11 +15,14 @@ import pytest
 from benchmarks import (
     against,
     cells,
+    classify,
     cores,
+    encode,
     exits,
     gpu,
     harness,
     memory,
+    names,
     page,
     pairs,
     quality,
@@ -37,10 +40,13 @@ PROGRAMS = {
     module.__name__.split(".")[-1]: module
     for module in (
         cells,
+        classify,
         cores,
+        encode,
         exits,
         gpu,
         memory,
+        names,
         page,
         pairs,
         quality,
@@ -90,7 +96,8 @@ def test_a_benchmark_prints_a_figure_or_a_word_in_each_row_and_names_the_default
     assert printed.startswith(f"{name}: date ")
     rows = [line for line in printed.splitlines() if line.startswith("| ")]
     assert len(rows) > 1
-    assert harness.DEFAULT_CELL in printed
+    # Reading a table takes no model.
+    assert name == "encode" or harness.DEFAULT_CELL in printed
     assert "nan" not in printed
     assert json.loads(out.read_text())["benchmark"] == name
 
@@ -134,6 +141,34 @@ def test_the_n_grams_are_those_of_a_slow_count() -> None:
 
     each = [likely((held_out[n - 2], held_out[n - 1]), held_out[n]) for n in range(2, len(held_out))]
     assert recipe.ngrams(training, held_out, 4) == pytest.approx(-np.log(each).mean())
+
+
+def test_a_list_is_split_at_random_and_what_is_written_is_told_from_it() -> None:
+    listed = [f"{first}{second}n" for first in "abcdefgh" for second in "abcdefgh"]
+    for seed in (1, 2):
+        training, held_out = names.split(listed, held_out=10, seed=seed)
+        assert sorted(training + held_out) == listed
+        assert len(held_out) == 10
+    assert held_out != names.split(listed, held_out=10, seed=1)[1]
+    assert names.judged(["aan", "abn", "abx", "aa"], listed) == {"new": 0.5, "in order": 2 / 3, "alike": 1 / 3}
+
+
+def test_words_that_several_labels_have_are_on_one_side() -> None:
+    known = [f"w{n:03}" for n in range(200)]
+    training, held_out = classify.split({"x": known, "y": known[50:]}, most=180, seed=3)
+    assert not {word for word, _ in training} & {word for word, _ in held_out}
+    assert len(training) + len(held_out) == 180 + 150
+    assert 15 < len(held_out) < 60
+    assert {label for _, label in held_out} == {"x", "y"}
+
+
+def test_the_large_table_is_read_as_it_is_made(tmp_path: Path) -> None:
+    encode.make(tmp_path / "table.jsonl", 50_000)
+    lines = (tmp_path / "table.jsonl").read_text(encoding="utf-8").splitlines()
+    assert 50_000 <= (tmp_path / "table.jsonl").stat().st_size < 200_000
+    assert all(set(json.loads(line)) == {"text", "label", "id"} for line in lines)
+    settings = {"file": str(tmp_path / "table.jsonl"), "cache": str(tmp_path / "cache")}
+    assert encode.contender("new", settings)["records"] == len(lines)
 
 
 def test_the_suite_s_texts_are_found_in_several_folders_and_a_missing_one_is_left_out(
