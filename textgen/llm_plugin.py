@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import zipfile
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,11 +30,26 @@ if TYPE_CHECKING:
 
 @llm.hookimpl
 def register_models(register: Callable[..., None]) -> None:
-    """Registers each run that `textgen runs` lists, with a model for `await`."""
+    """Registers each run that `textgen runs` lists, with a model for `await`, but for those on pairs."""
     # `llm` is more than these models, and must work in a folder whose runs cannot be listed.
     with contextlib.suppress(RunError):
         for run in list_runs():
-            register(TextgenModel(run), AsyncTextgenModel(run))
+            if not _is_on_pairs(run):
+                register(TextgenModel(run), AsyncTextgenModel(run))
+
+
+def _is_on_pairs(run: Run) -> bool:
+    """Whether a run turns one text into another; False where its file does not say so, which is told when it is used.
+
+    `Run.metadata` would need NumPy. Only a stored member is read, so that none is larger than the file.
+    """
+    try:
+        with zipfile.ZipFile(run.checkpoint) as archive:
+            member = archive.getinfo("textgen.json")
+            found = json.loads(archive.read(member)) if member.compress_type == zipfile.ZIP_STORED else {}
+        return bool(found["model"].get("encoder_layers"))
+    except Exception:  # Whatever a damaged file leads to: `llm` is more than this run.
+        return False
 
 
 def _type(declared: Setting) -> Any:

@@ -235,6 +235,17 @@ class TestDocs:
         assert len(self.LINES) == 5
 
 
+def test_runs_on_pairs_are_not_listed_and_damaged_ones_are(user: Path, pairs_run: Run) -> None:
+    shutil.copytree(pairs_run.path, user / "checkpoints" / "spelling")
+    shutil.copytree(user / "checkpoints" / "tiny", user / "checkpoints" / "cut")
+    cut = user / "checkpoints" / "cut" / "best.keras"
+    cut.write_bytes(cut.read_bytes()[:500])
+    found = list[str]()
+    llm_plugin.register_models(lambda *models: found.extend(each.model_id for each in models))
+    assert {run.name for run in list_runs()} == {"tiny", "cut", "spelling"}
+    assert sorted(found) == ["textgen/cut"] * 2 + ["textgen/tiny"] * 2
+
+
 def test_it_lists_models_without_numpy_and_tensorflow(user: Path) -> None:
     # A package that `llm` needs imports NumPy where it is there.
     code = (
