@@ -211,8 +211,10 @@ def test_text_comes_while_it_is_written_and_stops_at_the_button_and_at_escape(br
     browser.one("#text").send_keys("the sea", keys.CONTROL, keys.ENTER)
     assert browser.text("#write") == "Stop"
     assert browser.run("return text.readOnly")
+    place = browser.one("#write").rect
     early = until(browser, "text.value.length > 50 && text.value.length")
-    until(browser, f"text.value.length > {early}")
+    until(browser, f"text.value.length > {early} + 1500")
+    assert browser.one("#write").rect == place, "the button stays in its place while the text grows"
     browser.one("#write").click()
     until(browser, "!busy")
     assert browser.text("#status").endswith("Stopped.")

@@ -74,14 +74,18 @@ def test_it_writes_what_sample_writes_and_again_and_back(page: Browser, writers:
 
 def test_a_long_text_is_stopped(page: Browser) -> None:
     choose(page, "#length", 100_000)
+    page.one("#text").send_keys("the s")
+    until(page, lambda: page.run("return document.querySelectorAll('#suggestions button').length"))
+    place = page.one("#write").rect
     page.one("#write").click()
-    until(page, lambda: len(value(page)) > 20)
-    assert page.text("#write") == "Stop"
-    # Not by the mouse: the button moves down while the text grows.
-    page.run("document.querySelector('#write').click()")
+    # Many lines, more than are shown.
+    until(page, lambda: len(value(page)) > 2000)
+    assert page.text("#write") == "Stop" and page.one("#write").rect == place
+    page.one("#write").click()
     until(page, lambda: written(page))
+    assert page.one("#write").rect == place
     length = len(value(page))
-    assert 20 < length < 100_000 and page.text("#status").startswith("Stopped after")
+    assert 2000 < length < 100_000 and page.text("#status").startswith("Stopped after")
     page.one("#write").click()
     until(page, lambda: len(value(page)) > length)
     page.press(Keys.ESCAPE)

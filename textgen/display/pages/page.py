@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+_PART = re.compile(r"^\{\{>(\w+)\}\}\n", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -130,7 +131,9 @@ def _rendered(template: str, **values: str) -> str:
 
 
 def _template(name: str) -> str:
-    return resources.files("textgen.display.pages").joinpath(name).read_text(encoding="utf-8")
+    """A template with the parts that it shares with others, each on a line of its own such as `{{>bar}}`."""
+    text = resources.files("textgen.display.pages").joinpath(name).read_text(encoding="utf-8")
+    return _PART.sub(lambda part: _template(f"{part[1]}.html"), text)
 
 
 def _library(name: str) -> str:
