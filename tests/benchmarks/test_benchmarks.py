@@ -102,6 +102,14 @@ def test_a_benchmark_prints_a_figure_or_a_word_in_each_row_and_names_the_default
     assert json.loads(out.read_text())["benchmark"] == name
 
 
+@pytest.mark.slow
+def test_the_speed_of_pairs_is_that_of_targets_beside_keras(capsys: pytest.CaptureFixture[str]) -> None:
+    pairs.main(["speed", "--smoke"])
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0] for row in rows[1:]] == [f"| {name}" for name in pairs.CONTENDERS]
+    assert rows[-1].endswith("| 1.00x |") and not any("| 0 |" in row for row in rows)
+
+
 def test_without_a_gpu_its_benchmark_says_so_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness, "child", lambda *_: {"gpus": 0})
     with pytest.raises(SystemExit, match="sees no GPU") as caught:

@@ -13,11 +13,15 @@ from slow_pairs import slow_pair_probabilities
 
 import textgen
 from textgen.cli import cli
-from textgen.config import CorpusConfig
+from textgen.config import CorpusConfig, ModelConfig
+from textgen.corpus import encode_corpus, open_corpus
+from textgen.corpus.pairs import EncodedPairs
 from textgen.engine.pairs import PairEngine
 from textgen.errors import CheckpointError, ConfigError, RunError
 from textgen.model.read import read_checkpoint, read_pair_checkpoint, read_training_state
 from textgen.runs.run import Run
+from textgen.training.pair_recipe import recommend_pairs
+from textgen.training.recipe import step_seconds
 
 PAIRS = CorpusConfig(pairs=True)
 SMALL: dict[str, Any] = {
@@ -161,20 +165,67 @@ def test_a_run_on_one_text_is_not_read_as_one_on_pairs(home: Path) -> None:
         ({"units": 15}, "units must be even"),
         ({"cell": "peephole"}, "cell must be one of lstm, gru, rnn, coupled where there is an encoder"),
         ({"sequence_length": 32}, "sequence_length has no meaning for pairs"),
-        ({"start_from": "tiny"}, "start_from must be left out with pairs"),
     ],
 )
 def test_settings_that_pairs_have_no_use_for_are_refused(
-    home: Path, tmp_path: Path, settings: dict[str, Any], message: str
+    tmp_path: Path, settings: dict[str, Any], message: str
 ) -> None:
-    path = table(tmp_path)
-    if "start_from" in settings:
-        settings = {"start_from": home / "checkpoints" / settings["start_from"] / "best.keras", "epochs": 1.0}
-    else:
-        settings = {**SMALL, "epochs": 1.0, **settings}
     with pytest.raises(ConfigError, match=message):
-        textgen.train(path, checkpoints=tmp_path, corpus=PAIRS, **settings)
+        textgen.train(table(tmp_path), checkpoints=tmp_path, corpus=PAIRS, **{**SMALL, "epochs": 1.0, **settings})
     assert not (tmp_path / "backwards").exists()
+
+
+def test_a_run_on_pairs_starts_from_another_with_the_rows_of_its_characters(
+    whole: tuple[Run, Recorder], tmp_path: Path
+) -> None:
+    path = tmp_path / "more.tsv"
+    path.write_text("".join(f"{word}\t{word[::-1]}\n" for word in ("abe", "bade", "cab", "ebb", "dead") * 4))
+    chosen = {name: SMALL[name] for name in ("batch_size", "precision", "shards", "device", "seed")}
+    settings = {**chosen, "epochs": 0.01, "learning_rate": 1e-9, "weight_decay": 0.0, "calibrate": False}
+    where = {"checkpoints": tmp_path, "corpus": CorpusConfig(pairs=True, validation=0)}
+    run = textgen.train(path, start_from=whole[0].best, **where, **settings)
+    base, found = read_pair_checkpoint(whole[0].best), read_pair_checkpoint(run.last)
+    assert (base.tokenizer.characters, found.tokenizer.characters) == ("abcd", "abcde")
+    assert found.model.encoder_layers == 1
+    for n, (one, other) in enumerate(zip(base.weights.arrays(), found.weights.arrays(), strict=True)):
+        if one.shape == other.shape:
+            np.testing.assert_allclose(one, other, atol=1e-7, err_msg=str(n))
+    one, other = base.weights, found.weights
+    # Padding, the characters and the end; those of a, b, c and d, and the end, which has another id now.
+    np.testing.assert_allclose(one.source_embedding, other.source_embedding[[0, 1, 2, 3, 4, 6]], atol=1e-7)
+    np.testing.assert_allclose(one.embedding, other.embedding[[0, 1, 2, 3, 5]], atol=1e-7)
+    np.testing.assert_allclose(one.head_kernel, other.head_kernel[:, [0, 1, 2, 3, 5]], atol=1e-7)
+    np.testing.assert_allclose(one.head_bias, other.head_bias[[0, 1, 2, 3, 5]], atol=1e-7)
+    with pytest.raises(ConfigError, match="encoder_layers must be 1 as in the model to start from; got 2"):
+        textgen.train(path, start_from=whole[0].best, encoder_layers=2, **where, **settings)
+
+
+def test_neither_kind_of_run_starts_from_the_other(whole: tuple[Run, Recorder], home: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not turn one text into another: it was trained on one text"):
+        textgen.train(
+            table(tmp_path), start_from=home / "checkpoints" / "tiny", checkpoints=tmp_path, corpus=PAIRS, epochs=1.0
+        )
+    (tmp_path / "a.txt").write_text("the calm sea " * 50)
+    with pytest.raises(CheckpointError, match="turns one text into another, which textgen rewrite does"):
+        textgen.train(tmp_path / "a.txt", start_from=whole[0].path, checkpoints=tmp_path, epochs=1.0)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.txt", "backwards.tsv"]
+
+
+def test_a_batch_of_long_pairs_has_fewer_of_them(tmp_path: Path) -> None:
+    for length, expected in ((6, 64), (70, 32), (400, 16)):
+        path = tmp_path / f"{length}.tsv"
+        path.write_text("".join(f"{n}\t{'ab' * (length // 2)}{n}\n" for n in range(1000)), encoding="utf-8")
+        encoded = encode_corpus(open_corpus(path, config=PAIRS))
+        assert isinstance(encoded, EncodedPairs)
+        assert recommend_pairs(encoded).training.batch_size == expected
+
+
+def test_a_step_of_pairs_costs_the_encoder_and_the_update_of_all_weights_too() -> None:
+    shape = ModelConfig(vocab_size=40, source_vocab_size=27, encoder_layers=2, layers=2, units=256)
+    products = 6 * (shape.weights - 40 * shape.embedding) * 64 * 7 / 1e11
+    assert step_seconds(shape, 64, 7, speed=1e11, overhead=0.0) == pytest.approx(products + 3e-8 * shape.weights)
+    bare = step_seconds(shape, 64, 7, speed=1e30, overhead=1e-4)
+    assert bare == pytest.approx(1e-4 * 6 * 7 + 3e-8 * shape.weights)
 
 
 def test_an_encoder_without_pairs_is_refused(tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ SPEED = 3e11
 STEP_OVERHEAD = 1.4e-4
 """Seconds of a layer's time step, forward and backward, besides its matrix products."""
 
+_PER_WEIGHT = 3e-8
+"""Seconds of a weight in a step of pairs besides its products: its update and the sums of its gradients. Other batches
+have so many characters that it does not count."""
+
 _BOTH = 2.5
 """A training step of both sides, in steps of one: the backward stack reads more, and there are three heads."""
 
@@ -105,7 +109,10 @@ def step_seconds(
     spared = max(model.vocab_size - negatives, 0) * model.units if negatives else 0
     weights = model.weights - model.vocab_size * model.embedding - spared
     operations = 6.0 * weights * batch_size * sequence_length
-    return operations / speed + overhead * model.layers * sequence_length
+    # Each layer of an encoder reads in two directions.
+    layers = model.layers + 2 * model.encoder_layers
+    fixed = _PER_WEIGHT * model.weights if model.has_encoder else 0.0
+    return operations / speed + overhead * layers * sequence_length + fixed
 
 
 def least_memory(model: ModelConfig, batch_size: int, sequence_length: int) -> int:

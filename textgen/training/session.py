@@ -18,16 +18,15 @@ from textgen.corpus.batches import Streams
 from textgen.corpus.pair_batches import PairBatches
 from textgen.corpus.pairs import EncodedPairs
 from textgen.corpus.record_batches import RecordStreams
-from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import CheckpointError, TrainingError
 from textgen.model.description import CorpusDescription
 from textgen.model.keras_file import layer_arrays
 from textgen.model.metadata import Metadata
 from textgen.model.pair_weights import PairWeights
 from textgen.model.progress import SavedProgress
-from textgen.model.read import read_any_checkpoint
+from textgen.model.read import Checkpoint, PairCheckpoint, read_any_checkpoint
 from textgen.model.results import Metrics, Validation
-from textgen.model.transfer import transfer
+from textgen.model.transfer import transfer, transfer_pairs
 from textgen.model.weights import ModelWeights
 from textgen.model.write import write_checkpoint
 from textgen.runs.events import Reporter
@@ -133,18 +132,24 @@ class Session:
         """The part of each batch that this process computes; None for all of it."""
         return None
 
-    def start_from(self, weights: ModelWeights, known: CharTokenizer, known_labels: Sequence[str] = ()) -> None:
-        """Starts from an existing model's weights; rows of what it does not know keep their initial values.
-
-        Args:
-            weights: the model's.
-            known: its vocabulary.
-            known_labels: its labels.
-        """
-        labels = () if self.encoded.records is None else self.encoded.records.labels
-        found = transfer(
-            weights, known, self._weights(), self.encoded.tokenizer, known_labels=known_labels, labels=labels
-        )
+    def start_from(self, base: Checkpoint | PairCheckpoint) -> None:
+        """Starts from an existing model's weights; rows of what it does not know keep their initial values."""
+        encoded = self.encoded
+        found: ModelWeights | PairWeights
+        if isinstance(base, PairCheckpoint):
+            assert isinstance(encoded, EncodedPairs)
+            found = transfer_pairs(
+                base.weights,
+                (base.source_tokenizer, base.tokenizer),
+                PairWeights.from_arrays(self._model_arrays(), self.model_config),
+                (encoded.source_tokenizer, encoded.tokenizer),
+            )
+        else:
+            labels = () if encoded.records is None else encoded.records.labels
+            known = base.metadata.corpus.labels
+            found = transfer(
+                base.weights, base.tokenizer, self._weights(), encoded.tokenizer, known_labels=known, labels=labels
+            )
         self._assign(found.arrays())
         self.initial = self._model_arrays()
 

@@ -23,7 +23,7 @@ from textgen.corpus.pairs import EncodedPairs
 from textgen.corpus.strings import Text
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import ConfigError
-from textgen.model.read import read_checkpoint
+from textgen.model.read import Checkpoint, PairCheckpoint, read_checkpoint, read_pair_checkpoint
 from textgen.runs.create import create_run
 from textgen.runs.events import Reporter
 from textgen.runs.find import resolve_checkpoint
@@ -78,9 +78,9 @@ def train(
             labels. `resume` needs the same texts again.
         name: the run's name, a folder in `checkpoints`; None takes the corpus's name, numbered if taken.
         size: a preset for the shape: "tiny", "small", "medium" or "large".
-        start_from: a run or a checkpoint to fine-tune. Its shape is kept; characters that it does not know get
-            freshly initialised weights, and so do the backward stack and the joint head where only the new model has
-            both sides.
+        start_from: a run or a checkpoint to fine-tune, for pairs one on pairs. Its shape is kept; characters that it
+            does not know get freshly initialised weights, and so do the backward stack and the joint head where only
+            the new model has both sides.
         checkpoints: folder that holds the runs.
         corpus: encoding, newlines, normalisation, records, rare characters and the validation split; None for the
             defaults.
@@ -118,10 +118,14 @@ def train(
     started = clock.monotonic() if started is None else started
     reporter, workers = reporter or Reporter(), workers or WorkersConfig()
     cluster = find_cluster(workers)
-    base = read_checkpoint(resolve_checkpoint(start_from, checkpoints=checkpoints)) if start_from is not None else None
     wanted = _given(**settings)
     wanted_model, wanted_training = ModelConfig.among(wanted), TrainingConfig.among(wanted)
-    if base is not None:
+    opened = open_text(sources, texts, corpus)
+    base: Checkpoint | PairCheckpoint | None = None
+    if start_from is not None:
+        # Each refuses a model of the other kind.
+        read = read_pair_checkpoint if opened.config.by_pair else read_checkpoint
+        base = read(resolve_checkpoint(start_from, checkpoints=checkpoints))
         if size is not None:
             raise ConfigError(
                 "size must be left out where start_from is given: the model keeps its shape.",
@@ -131,8 +135,7 @@ def train(
         wanted_model = _shape_of(base.model, wanted_model)
     if cluster is not None:
         check_one_side(wanted_model.get("sides"))
-    opened = open_text(sources, texts, corpus)
-    _check_pairs(opened.config, wanted_model, start_from, several=cluster is not None)
+    _check_pairs(opened.config, wanted_model, several=cluster is not None)
     refuse_table(opened)
     if base is not None and opened.config.min_count is None:
         # A character that is rare in the new text may be one that the model knows.
@@ -201,7 +204,7 @@ def train(
                         team, workers, run, encoded, recipe, reporter, users, placement, events, told
                     )
                 if base is not None:
-                    session.start_from(base.weights, base.tokenizer, base.metadata.corpus.labels)
+                    session.start_from(base)
                 session.begin(started if team is None else started + team.waited)
                 session.fit()
                 # What it holds is released with the framework.
@@ -209,7 +212,7 @@ def train(
     return run
 
 
-def _check_pairs(corpus: CorpusConfig, model: Mapping[str, Any], start_from: Source | None, *, several: bool) -> None:
+def _check_pairs(corpus: CorpusConfig, model: Mapping[str, Any], *, several: bool) -> None:
     """Refuses what does not go with pairs, or only with them."""
     if not corpus.by_pair:
         if model.get("encoder_layers"):
@@ -219,11 +222,6 @@ def _check_pairs(corpus: CorpusConfig, model: Mapping[str, Any], start_from: Sou
                 field="encoder_layers",
             )
         return
-    if start_from is not None:
-        raise ConfigError(
-            "start_from must be left out with pairs: a run on pairs cannot start from another model yet.",
-            field="start_from",
-        )
     if several:
         raise ConfigError("workers must be left out with pairs: one process trains a run on pairs.", field="workers")
 
@@ -245,7 +243,8 @@ def _given(**values: Any) -> dict[str, Any]:
 
 def _shape_of(base: ModelConfig, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """The shape of the model to fine-tune; only dropout and the sides may differ."""
-    shape = {name: getattr(base, name) for name in ("cell", "layers", "units", "embedding", "skip")}
+    names = ("cell", "layers", "units", "embedding", "skip", *(["encoder_layers"] if base.has_encoder else []))
+    shape = {name: getattr(base, name) for name in names}
     for name, value in wanted.items():
         if name in shape and shape[name] != value:
             raise ConfigError(
