@@ -251,6 +251,7 @@ def main(line: list[str] | None = None) -> None:
     parser.add_argument("--shape", action="append", help="layers x units, such as 2x256; repeatable")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of measuring, for each run")
+    parser.add_argument("--only", help='one kind of rows, such as "64 streams"')
     arguments = parser.parse_args(line)
     if harness.answer(arguments, contender):
         return
@@ -278,6 +279,8 @@ def main(line: list[str] | None = None) -> None:
                 ("64 names", MATCHING, 64, 9),
                 ("scoring", SCORING, 1, 0),
             ):
+                if arguments.only not in (None, kind):
+                    continue
                 settings = {**base, "streams": streams, "length": length}
                 values = harness.alternate(__file__, contender, names, settings, runs=arguments.runs, key="per second")
                 middle = {name: harness.median(found) for name, found in values.items()}
@@ -291,6 +294,8 @@ def main(line: list[str] | None = None) -> None:
                     share = f"{value / bounds[cell]:.0%}" if kind == "1 stream" else ""
                     ratio = f"{middle[BASE[names]] / value:.2f}x"
                     rows.append([shape, kind, runner, cell, f"{value:,.0f}", ratio, share])
+            if arguments.only is not None:
+                continue
             alone = f"textgen {DEFAULT_CELL}"
             for streams, length, kind in ((1, 2000, "1 stream"), (64, 200, "64 streams")):
                 idle = results[f"{shape}, {kind}"]["median"][alone]
@@ -312,10 +317,10 @@ def main(line: list[str] | None = None) -> None:
             for cell, bound in bounds.items():
                 said = f"bound at {bytes_a_second / 1e9:.0f} GB/s"
                 rows.append([shape, "1 stream", said, cell, f"{bound:,.0f}", "", "100%"])
-        starts = cold_start(made[DEFAULT_CELL], 5 * arguments.runs)
+        starts = {} if arguments.only is not None else cold_start(made[DEFAULT_CELL], 5 * arguments.runs)
     results["cold start"] = starts
     medians = {name: harness.median(found) for name, found in starts.items()}
-    ours, theirs = medians.values()
+    ours, theirs = medians.values() if medians else (None, None)
     for name, value in medians.items():
         rows.append([shape, "cold start", name, "", f"{value:.3f} s", f"{ours / theirs:.2f}x the imports", ""])
     headings = ["layers x units", "what", "contender", "cell", "characters/s", "textgen lstm is", "of the bound"]

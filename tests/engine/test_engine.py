@@ -174,6 +174,41 @@ def test_many_rows_are_shared_out_over_threads_and_stay_right(monkeypatch: pytes
         assert_close(engine.read(ids, engine.initial_state(37))[0], expected)
 
 
+@pytest.mark.parametrize("kind", ["table", "no table", "labels"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_batch_is_stepped_by_threads_that_divide_the_units(
+    cell: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textgen.engine.matrix.has_small_kernels", lambda: False)
+    monkeypatch.setattr("textgen.engine.engine.has_small_kernels", lambda: False)
+    monkeypatch.setattr("textgen.engine.engine.can_choose_threads", lambda: True)
+    monkeypatch.setattr("textgen.engine.engine._STEP", 1)
+    monkeypatch.setattr("textgen.engine.engine._UNITS", 6)
+    if kind == "no table":
+        monkeypatch.setattr(layer, "_TABLE", 0)
+    config = ModelConfig(**SHAPE, cell=cell, layers=3, skip=kind == "table", labels=3 * (kind == "labels"))
+    weights = random_weights(config)
+    ids = texts(batch=17, time=8)
+    labels = np.random.default_rng(3).random((17, 3)).astype(np.float32) if kind == "labels" else None
+    each = labels if labels is not None else [None] * 17
+    expected = np.stack([slow_logits(config, weights, *pair) for pair in zip(ids, each, strict=True)])
+    for threads in (2, 3):
+        engine = Engine(config, weights, threads=threads)
+        state, logits = engine.initial_state(17, labels=labels), []
+        for column in ids.T:
+            found, state = engine.step(column, state)
+            logits.append(found)
+        assert [plan.units is not None for plan in state.plans.values()] == [True]
+        assert_close(np.stack(logits, axis=1), expected)
+        # The state goes on in a batch of another size.
+        rest, _ = engine.read(ids[:3], state.take([0, 1, 2]))
+        further = [
+            slow_logits(config, weights, np.tile(row, 2), *([] if own is None else [own]))[8:]
+            for row, own in zip(ids[:3], each, strict=False)
+        ]
+        assert_close(rest, np.stack(further))
+
+
 def test_reading_in_segments_is_reading_at_once() -> None:
     config = ModelConfig(**SHAPE, cell="gru")
     engine = Engine(config, random_weights(config))

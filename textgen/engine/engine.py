@@ -18,6 +18,7 @@ from textgen.engine.matrix import FEW, ROWS, Matrix, has_small_kernels
 from textgen.engine.state import Plan, State
 from textgen.engine.threads import side_by_side
 from textgen.engine.trace import Trace
+from textgen.engine.units_lane import LayerPart, UnitsLane, parts_of
 from textgen.model.weights import ModelWeights
 from textgen.system import cores
 
@@ -32,6 +33,9 @@ _STEP, _READ = 2**24, 2**22
 
 _SINGLE = 2**62
 """More multiplications than any step has: one thread does them all."""
+
+_ROWS, _OWN_ROWS, _UNITS = 16, 64, 16
+"""Rows from which threads divide the units and not the rows; rows and units for each thread, up to and from which."""
 
 _PACED = 2**18
 """Multiplications of a text's step from which on OpenBLAS's threads may be worth a trial."""
@@ -80,6 +84,7 @@ class Engine:
         self.end_id = end_id
         self.threads = threads if threads is not None else cores()
         self._paces: dict[tuple[int, int], Pace] = {}
+        self._parts: dict[int, list[list[LayerPart]]] = {}
         self._made_of = (config, weights, threads, end_id)
         embedded = [weights.embedding, *[None] * (config.layers - 1)]
         self._layers = [Layer.from_weights(config, *each) for each in zip(weights.layers, embedded, strict=True)]
@@ -146,6 +151,8 @@ class Engine:
         if plan.pace is not None:
             return plan.pace.run(1, plan.lanes[0].step, ids), state
         with ALONE:
+            if plan.units is not None:
+                return plan.units.step(ids), state
             if len(plan.lanes) == 1:
                 return plan.lanes[0].step(ids), state
             parts = side_by_side([partial(lane.step, ids[a:b]) for lane, (a, b) in plan.parts])
@@ -288,6 +295,9 @@ class Engine:
             return state.plans[worth]
         threads = self.threads if has_small_kernels() or can_choose_threads() else 1
         number = max(1, min(threads, state.batch // 2, state.batch * self._work // worth))
+        if worth == _STEP and self._divides_units(state.batch, number):
+            state.plans[worth] = Plan([], [], None, self._units_lane(state, number))
+            return state.plans[worth]
         bounds = _bounds(state.batch, number)
         lanes = [
             Lane(
@@ -303,6 +313,19 @@ class Engine:
         ]
         state.plans[worth] = Plan(lanes, bounds, self._pace(state, worth) if number == 1 else None)
         return state.plans[worth]
+
+    def _divides_units(self, batch: int, threads: int) -> bool:
+        """Whether threads step a batch faster where they divide the units of the layers, and not the rows."""
+        few = threads * _OWN_ROWS
+        return (
+            threads > 1 and _ROWS <= batch < few and self.config.units >= threads * _UNITS and not has_small_kernels()
+        )
+
+    def _units_lane(self, state: State, threads: int) -> UnitsLane:
+        parts = self._parts.get(threads)
+        if parts is None:
+            parts = self._parts[threads] = parts_of(self._layers, threads)
+        return UnitsLane(parts, self._head, self._embedding, state.hidden, state.cell_state, condition=state.condition)
 
     def _pace(self, state: State, kind: int) -> Pace | None:
         """What decides about OpenBLAS's threads for a state's steps; None where one thread makes them all."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from textgen.engine.blas import Pace
     from textgen.engine.lane import Lane
+    from textgen.engine.units_lane import UnitsLane
 
 Array = NDArray[np.float32]
 
@@ -25,11 +26,13 @@ class Plan:
         lanes: one for each thread.
         bounds: the first row of each and the row after its last.
         pace: decides about the threads of BLAS; None where they are not used.
+        units: where threads divide the units of the layers instead of the rows; None where they do not.
     """
 
     lanes: list[Lane]
     bounds: list[tuple[int, int]]
     pace: Pace | None
+    units: UnitsLane | None = None
 
     @property
     def parts(self) -> Iterator[tuple[Lane, tuple[int, int]]]:
