@@ -51,8 +51,11 @@ def slow_sides(config: ModelConfig, weights: ModelWeights, text: np.ndarray) -> 
         left = slow_outputs(half, weights, text[:place])[-1]
         right = slow_outputs(half, weights.backward, text[place + 1 :][::-1])[-1]
         joint = weights.joint
-        hidden = np.tanh(np.concatenate([left, right]) @ joint.hidden_kernel.astype(float) + joint.hidden_bias)
-        both = np.concatenate([left, right, hidden]) @ joint.kernel.astype(float) + joint.bias
+        before = np.tanh(left @ joint.before_kernel.astype(float) + joint.before_bias)
+        after = np.tanh(right @ joint.after_kernel.astype(float) + joint.after_bias)
+        read = np.concatenate([left, right, before * after])
+        hidden = np.maximum(read @ joint.hidden_kernel.astype(float) + joint.hidden_bias, 0.0)
+        both = np.concatenate([read, hidden]) @ joint.kernel.astype(float) + joint.bias
         forwards = left @ weights.head_kernel.astype(float) + weights.head_bias
         backwards = right @ weights.backward.head_kernel.astype(float) + weights.backward.head_bias
         found.append([softmax(forwards), softmax(backwards), softmax(both)])

@@ -165,7 +165,7 @@ class ModelConfig(Config):
         total += self._of_encoder(gates) + (self.units + 1) * self.vocab_size
         if not self.both:
             return total
-        return 2 * total + (2 * self.units + 1) * self.units + (3 * self.units + 1) * self.vocab_size
+        return 2 * total + (5 * self.units + 3) * self.units + (4 * self.units + 1) * self.vocab_size
 
     def _of_encoder(self, gates: int) -> int:
         """The weights of the encoder and of the attention over its outputs."""

@@ -24,13 +24,14 @@ _BLOCK = 2**15
 
 
 class JointHead:
-    """A hidden layer on the outputs of both stacks, and a dense layer on all three.
+    """The product of what each stack's output says, a hidden layer on all three, and a dense layer on all four.
 
     Args:
         weights: its weights.
 
     >>> rng = np.random.default_rng(0)
-    >>> arrays = [rng.standard_normal(shape).astype(np.float32) for shape in ((8, 4), (4,), (12, 5), (5,))]
+    >>> kernels = (4, 4), (4, 4), (12, 4), (16, 5)
+    >>> arrays = [rng.standard_normal(s).astype(np.float32) for shape in kernels for s in (shape, shape[1:])]
     >>> joint = JointHead(JointWeights(*arrays))
     >>> logprobs = joint(np.zeros((3, 4), np.float32), np.ones((3, 4), np.float32))
     >>> logprobs.shape, np.exp(logprobs).sum(axis=-1).round(5).tolist()
@@ -38,11 +39,9 @@ class JointHead:
     """
 
     def __init__(self, weights: JointWeights) -> None:
-        units = weights.hidden_kernel.shape[1]
-        self._before, self._after = weights.hidden_kernel[:units], weights.hidden_kernel[units:]
-        self._hidden_bias = weights.hidden_bias
-        self._kernels = tuple(weights.kernel[n * units : (n + 1) * units] for n in range(3))
-        self._bias = weights.bias
+        self._weights = weights
+        self._hidden = np.split(weights.hidden_kernel, 3)
+        self._kernels = np.split(weights.kernel, 4)
 
     def __call__(self, forward_outputs: Array, backward_outputs: Array) -> Array:
         """The log-probabilities of the character between two sides, in nats.
@@ -55,10 +54,16 @@ class JointHead:
         Returns:
             `(..., vocab)` float32.
         """
-        hidden = np.tanh(forward_outputs @ self._before + backward_outputs @ self._after + self._hidden_bias)
-        before, after, between = self._kernels
-        logits: Array = forward_outputs @ before + backward_outputs @ after + hidden @ between + self._bias
-        return log_softmax(logits)
+        weights = self._weights
+        # Products of each side by itself are taken before both are broadcast.
+        product = np.tanh(forward_outputs @ weights.before_kernel + weights.before_bias)
+        product = product * np.tanh(backward_outputs @ weights.after_kernel + weights.after_bias)
+        before, after, between = self._hidden
+        hidden = forward_outputs @ before + backward_outputs @ after + product @ between + weights.hidden_bias
+        np.maximum(hidden, 0.0, out=hidden)
+        before, after, between, last = self._kernels
+        logits: Array = forward_outputs @ before + backward_outputs @ after + product @ between + hidden @ last
+        return log_softmax(logits + weights.bias)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.model.pair_weights import PairWeights
-from textgen.model.weights import Array, JointWeights, ModelWeights
+from textgen.model.weights import Array, ModelWeights
 
 Places = NDArray[np.int64]
 
@@ -59,11 +59,10 @@ def transfer(
     if backward is not None and weights.backward is not None:
         backward = stack(weights.backward, backward)
     if joint is not None and weights.joint is not None:
-        joint = JointWeights(
-            weights.joint.hidden_kernel,
-            weights.joint.hidden_bias,
-            _replaced(joint.kernel.T, new_ids, weights.joint.kernel.T, old_ids).T,
-            _replaced(joint.bias, new_ids, weights.joint.bias, old_ids),
+        joint = replace(
+            weights.joint,
+            kernel=_replaced(joint.kernel.T, new_ids, weights.joint.kernel.T, old_ids).T,
+            bias=_replaced(joint.bias, new_ids, weights.joint.bias, old_ids),
         )
     return replace(stack(weights, fresh), backward=backward, joint=joint)
 

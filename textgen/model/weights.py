@@ -18,7 +18,7 @@ Array = NDArray[np.float32]
 BACKWARD = "backward_"
 """What the names of the backward stack's layers begin with."""
 
-_JOINT = 4
+_JOINT = 8
 """Arrays of the joint head."""
 
 
@@ -60,12 +60,20 @@ class JointWeights:
     """The head that sees both sides of a character, float32.
 
     Args:
-        hidden_kernel: `(2 * units, units)`, from the outputs of the forward stack, then the backward one's.
+        before_kernel: `(units, units)`, from the forward stack's output to one factor of the product.
+        before_bias: `(units,)`.
+        after_kernel: `(units, units)`, from the backward stack's output to the other factor.
+        after_bias: `(units,)`.
+        hidden_kernel: `(3 * units, units)`, from the forward output, the backward one and the product.
         hidden_bias: `(units,)`.
-        kernel: `(3 * units, vocab)`, from both outputs and the hidden layer.
+        kernel: `(4 * units, vocab)`, from these three and the hidden layer.
         bias: `(vocab,)`.
     """
 
+    before_kernel: Array
+    before_bias: Array
+    after_kernel: Array
+    after_bias: Array
     hidden_kernel: Array
     hidden_bias: Array
     kernel: Array
@@ -73,7 +81,8 @@ class JointWeights:
 
     def arrays(self) -> list[Array]:
         """The arrays in the order of `ModelWeights.shapes`."""
-        return [self.hidden_kernel, self.hidden_bias, self.kernel, self.bias]
+        factors = [self.before_kernel, self.before_bias, self.after_kernel, self.after_bias]
+        return [*factors, self.hidden_kernel, self.hidden_bias, self.kernel, self.bias]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,16 +138,16 @@ class ModelWeights:
         if not config.both:
             return shapes
         backward = {f"{BACKWARD}{name}": shape for name, shape in shapes.items()}
-        return (
-            shapes
-            | backward
-            | {
-                "joint_hidden/kernel": (2 * config.units, config.units),
-                "joint_hidden/bias": (config.units,),
-                "joint/kernel": (3 * config.units, config.vocab_size),
-                "joint/bias": (config.vocab_size,),
-            }
-        )
+        kernels = {
+            "joint_before": (config.units, config.units),
+            "joint_after": (config.units, config.units),
+            "joint_hidden": (3 * config.units, config.units),
+            "joint": (4 * config.units, config.vocab_size),
+        }
+        joint = {}
+        for name, shape in kernels.items():
+            joint |= {f"{name}/kernel": shape, f"{name}/bias": shape[1:]}
+        return shapes | backward | joint
 
     @classmethod
     def from_arrays(cls, arrays: Sequence[Array], *, labelled: bool = False, both: bool = False) -> Self:

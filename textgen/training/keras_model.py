@@ -44,8 +44,8 @@ def build_model(config: ModelConfig, *, seed: int = 0, frequencies: NDArray[np.i
     added to the characters'. Training computes that from `(label_sets, embedding)` instead.
 
     A model of both sides has a second stack of the same shape, with initial weights of its own, which reads the ids
-    from the last to the first; and a head on both stacks' outputs, with a hidden layer between. The forward half is the
-    model that `config.forwards` describes, to the last bit.
+    from the last to the first; and a head on both stacks' outputs, their product and a hidden layer. The forward half is
+    the model that `config.forwards` describes, to the last bit.
 
     Returns:
         A model from ids `(batch, time)` int32, with labels also `(batch, time, labels)` float32, to probabilities
@@ -55,7 +55,7 @@ def build_model(config: ModelConfig, *, seed: int = 0, frequencies: NDArray[np.i
         A model of both sides has three such outputs in a dictionary. At position t, "forwards" is the character at
         t + 1, given those up to t; "backwards" is the one at t - 1, given those from t on; and "joint", which is two
         positions shorter, the one at t + 1 given all but itself. The names of the backward stack's layers begin with
-        backward_; joint_hidden and joint are the third head.
+        backward_; joint_before, joint_after, joint_hidden and joint are the third head.
 
     Example:
         model = build_model(ModelConfig(vocab_size=65, layers=2, units=128))
@@ -140,24 +140,21 @@ def _stack(
 
 def _joint(config: ModelConfig, forward: Any, backward: Any, *, seed: Sequence[int]) -> keras.layers.Dense:
     """The head on the outputs of both stacks, `(batch, time, units)` in the order of the text."""
-    hidden_seed, seed_of_head = np.random.SeedSequence(seed).generate_state(2).tolist()
+    seeds = iter(np.random.SeedSequence(seed).generate_state(4).tolist())
+
+    def dense(name: str, units: int, activation: str, **options: Any) -> keras.layers.Dense:
+        initializer = keras.initializers.GlorotUniform(seed=next(seeds))
+        return keras.layers.Dense(units, activation=activation, kernel_initializer=initializer, name=name, **options)
+
     # What has been read before each character, and what after it.
-    before = keras.layers.Cropping1D((0, 2), name="joint_before")(forward)
-    after = keras.layers.Cropping1D((2, 0), name="joint_after")(backward)
-    hidden = keras.layers.Dense(
-        config.units,
-        activation="tanh",
-        kernel_initializer=keras.initializers.GlorotUniform(seed=hidden_seed),
-        name="joint_hidden",
-    )(keras.layers.Concatenate(name="joint_sides")([before, after]))
-    head = keras.layers.Dense(
-        config.vocab_size,
-        activation="softmax",
-        dtype="float32",
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seed_of_head),
-        name="joint",
-    )
-    head(keras.layers.Concatenate(name="joint_input")([before, after, hidden]))
+    before = keras.layers.Cropping1D((0, 2), name="joint_left")(forward)
+    after = keras.layers.Cropping1D((2, 0), name="joint_right")(backward)
+    factors = dense("joint_before", config.units, "tanh")(before), dense("joint_after", config.units, "tanh")(after)
+    product = keras.layers.Multiply(name="joint_product")(factors)
+    sides = keras.layers.Concatenate(name="joint_sides")([before, after, product])
+    hidden = dense("joint_hidden", config.units, "relu")(sides)
+    head = dense("joint", config.vocab_size, "softmax", dtype="float32")
+    head(keras.layers.Concatenate(name="joint_input")([sides, hidden]))
     return head
 
 

@@ -53,6 +53,7 @@ class TwoSidedTrainer(Trainer):
     ) -> None:
         super().__init__(network, plain, config, **options)
         self.backward = backward
+        self._factors = plain.get_layer("joint_before"), plain.get_layer("joint_after")
         self._hidden, self._joint = plain.get_layer("joint_hidden"), plain.get_layer("joint")
         self._backward_head = plain.get_layer(HEADS[1])
         self._joint_weight = config.joint_weight
@@ -190,11 +191,11 @@ class TwoSidedTrainer(Trainer):
         read, _ = self.backward.columns(tf.reverse(following, [1]), self.backward.zero_state(batch), masks, ahead)
         read = tf.reshape(read, (units, length, batch))[:, length - time :]
         read = tf.reshape(tf.reverse(read, [1]), (units, time * batch))
-        both = tf.concat([tf.stop_gradient(columns), read], 0)
-        kernel, bias = self._hidden.kernel.value, self._hidden.bias.value[:, None]
-        product = tf.matmul(tf.cast(kernel, both.dtype), both, transpose_a=True)
-        hidden = tf.tanh(tf.cast(product, tf.float32) + bias)
-        return columns, read, tf.concat([both, tf.cast(hidden, both.dtype)], 0)
+        sides = tf.stop_gradient(columns), read
+        before, after = (tf.tanh(_dense(layer, each)) for layer, each in zip(self._factors, sides, strict=True))
+        each = tf.concat([*sides, tf.cast(before * after, read.dtype)], 0)
+        hidden = tf.nn.relu(_dense(self._hidden, each))
+        return columns, read, tf.concat([each, tf.cast(hidden, read.dtype)], 0)
 
     def _heads(self) -> list[tuple[Tensor, Tensor]]:
         """The kernel, `(features, vocab)`, and the bias of each head."""
@@ -235,3 +236,9 @@ class TwoSidedTrainer(Trainer):
         """How many targets each head has."""
         count = tf.reduce_sum(weights)
         return [count, count, tf.reduce_sum(self._joint_weights(targets, weights))]
+
+
+def _dense(layer: keras.layers.Dense, columns: Tensor) -> Tensor:
+    """A dense layer before its activation, of `(features, n)`: `(units, n)` float32."""
+    product = tf.matmul(tf.cast(layer.kernel.value, columns.dtype), columns, transpose_a=True)
+    return tf.cast(product, tf.float32) + layer.bias.value[:, None]
