@@ -144,7 +144,7 @@ class ModelWeights:
             "joint_hidden": (3 * config.units, config.units),
             "joint": (4 * config.units, config.vocab_size),
         }
-        joint = {}
+        joint: dict[str, tuple[int, ...]] = {}
         for name, shape in kernels.items():
             joint |= {f"{name}/kernel": shape, f"{name}/bias": shape[1:]}
         return shapes | backward | joint

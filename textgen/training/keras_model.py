@@ -44,8 +44,8 @@ def build_model(config: ModelConfig, *, seed: int = 0, frequencies: NDArray[np.i
     added to the characters'. Training computes that from `(label_sets, embedding)` instead.
 
     A model of both sides has a second stack of the same shape, with initial weights of its own, which reads the ids
-    from the last to the first; and a head on both stacks' outputs, their product and a hidden layer. The forward half is
-    the model that `config.forwards` describes, to the last bit.
+    from the last to the first; and a head on both stacks' outputs, with a product and a hidden layer between. The
+    forward half is the model that `config.forwards` describes, to the last bit.
 
     Returns:
         A model from ids `(batch, time)` int32, with labels also `(batch, time, labels)` float32, to probabilities

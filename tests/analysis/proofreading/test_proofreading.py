@@ -19,8 +19,10 @@ from textgen.analysis.proofreading.candidates import Likeliest, log_priors, prop
 from textgen.analysis.proofreading.distance import edit_distance
 from textgen.analysis.proofreading.edits import KINDS, Edits
 from textgen.analysis.proofreading.finding import fixed
+from textgen.analysis.proofreading.joint import JointReader
 from textgen.analysis.proofreading.noise import Error, add_noise
 from textgen.analysis.proofreading.scoring import TextReader
+from textgen.analysis.proofreading.sides import JOINT, Sides
 from textgen.analysis.proofreading.text import place_text
 from textgen.config import CorpusConfig, ModelConfig, ProofConfig
 from textgen.corpus.tokenizer import CharTokenizer
@@ -377,16 +379,59 @@ def test_both_sides_have_a_say() -> None:
     turned = Writer(config=writer.config.forwards, weights=writer.weights.backward, tokenizer=SMALL)
     scored = turned.score(text[::-1])
     np.testing.assert_allclose(proof.verdicts[1].logprobs[::-1], scored.logprobs, atol=1e-3)
-    sure = max(proof.findings, key=lambda each: each.probability)
-    changed = fixed(text, [sure])
-    gains = [
-        each.score(second).nats - each.score(first).nats
-        for each, first, second in (
-            (writer, changed + "\n", text + "\n"),
-            (turned, changed[::-1] + "\n", text[::-1] + "\n"),
-        )
-    ]
-    odds = sum(gains) / 2 + log_priors(ProofConfig(), 6)[KINDS.index(sure.kind)]
-    # Other edits near it may compete, so that the probability is at most that of the odds.
-    assert sure.probability <= 1 / (1 + math.exp(-odds)) + 1e-3
-    assert sure.probability > 0.5
+
+
+def between(writer: Writer, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The log-probabilities of what stands between two parts of a text by the joint head."""
+    assert writer.backward is not None
+    assert writer.joint is not None
+    before, _ = writer.engine.outputs(left[None], writer.engine.initial_state(1))  # type: ignore[attr-defined]
+    after, _ = writer.backward.outputs(right[None, ::-1], writer.backward.initial_state(1))
+    return np.asarray(writer.joint(before[0, -1], after[0, -1]))
+
+
+@pytest.mark.parametrize("length", [1, 20, 1500])
+def test_the_joint_head_reads_a_text_in_windows_as_it_reads_it_whole(length: int) -> None:
+    writer = random_writer(SMALL, units=8, seed=3, sides="both")
+    text = place_text(writer, "".join(np.random.default_rng(4).choice(list("abcde"), length)), "error")
+    reader = JointReader(writer.engine, writer.backward, writer.joint, text)  # type: ignore[arg-type]
+    whole = np.concatenate([text.before, text.ids, text.after]).astype(np.intp)
+    places = np.unique(np.linspace(0, length, 9).astype(np.intp))
+    for gap in (0, 1):
+        own = places[places + gap <= length]
+        ids = own % 5 + 1
+        found = reader.logprobs(own, own + gap, ids)
+        expected = [between(writer, whole[: 1 + p], whole[1 + p + gap :])[k] for p, k in zip(own, ids, strict=True)]
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_odds_are_those_of_both_sides_and_of_the_joint_head() -> None:
+    writer = random_writer(SMALL, units=12, seed=3, sides="both")
+    assert writer.weights.backward is not None
+    turned = Writer(config=writer.config.forwards, weights=writer.weights.backward, tokenizer=SMALL)
+    text = place_text(writer, "abcdeabdceabcde", "error")
+    config = ProofConfig(noise=0.5, reach=99)
+    sides = Sides(writer, config, None)
+    sides.read(text)
+    edits, odds = sides.odds()
+    assert set(edits.kinds) == {0, 1, 2, 3}
+    ids, whole = text.ids, np.concatenate([text.before, text.ids, text.after]).astype(np.intp)
+    mean = np.empty(len(edits))
+    joint = np.empty(len(edits))
+    for which in range(len(edits)):
+        changed = np.array([0, *edits.applied(ids, which), 0])
+        forwards = logprob(writer, changed.tolist()) - logprob(writer, whole.tolist())
+        backwards = logprob(turned, changed[::-1].tolist()) - logprob(turned, whole[::-1].tolist())
+        place, put = int(edits.places[which]), int(edits.put[which, 0])
+        said = between(writer, whole[: 1 + place], whole[1 + place + int(edits.taken[which]) :])
+        mean[which] = joint[which] = (forwards + backwards) / 2
+        if edits.kinds[which] == 0:
+            joint[which] = said[put] - said[ids[place]]
+        elif edits.kinds[which] == 2:
+            joint[which] = said[put]
+    for place in np.unique(edits.places[edits.kinds == 2]):
+        # Whether anything is missing is for the two sides to say.
+        rows = np.flatnonzero((edits.kinds == 2) & (edits.places == place))
+        joint[rows] += np.logaddexp.reduce(mean[rows]) - np.logaddexp.reduce(joint[rows])
+    expected = (1 - JOINT) * mean + JOINT * joint + log_priors(config, 6)[edits.kinds]
+    np.testing.assert_allclose(odds, expected, atol=1e-3)

@@ -9,8 +9,9 @@ from typing import Any
 
 from textgen.analysis.passage import open_writer
 from textgen.analysis.proofreading.distance import edit_distance
-from textgen.analysis.proofreading.finding import Finding, fixed, proofread
+from textgen.analysis.proofreading.finding import Finding, fixed
 from textgen.analysis.proofreading.noise import Error, add_noise
+from textgen.analysis.proofreading.proof import proofread
 from textgen.config import ProofConfig, Unknown, require
 from textgen.errors import CorpusError, RunError
 from textgen.runs.provenance import read_run_text

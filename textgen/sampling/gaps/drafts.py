@@ -43,8 +43,12 @@ class Drafts:
     @classmethod
     def begin(cls, engine: Network, before: Ids, labels: NDArray[np.float32] | None = None) -> Drafts:
         """One row without any filling, after `before`, `(n,)`, at least one id."""
-        state = engine.initial_state(1) if labels is None else engine.initial_state(1, labels=labels)
-        logits, state = engine.read(before[None], state, last=True)
+        return cls.after(engine, before[-1:], begun(engine, before, labels))
+
+    @classmethod
+    def after(cls, engine: Network, last: Ids, state: NetworkState) -> Drafts:
+        """As `begin`, where all but the `last` id, `(1,)`, has been read; the state is taken over."""
+        logits, state = engine.read(last[None], state, last=True)
         return cls([()], np.zeros(1), np.zeros(1), log_softmax(logits.astype(np.float64)), state)
 
     @classmethod
@@ -131,6 +135,14 @@ class Drafts:
             for row, each in zip(rows.tolist(), ids.tolist(), strict=True)
         ]
         return Drafts(fills, scores, drawn, log_softmax(logits.astype(np.float64)), state)
+
+
+def begun(engine: Network, ids: Ids, labels: NDArray[np.float32] | None = None) -> NetworkState:
+    """The state before the last of `ids`, `(n,)`, at least one, is read."""
+    state = engine.initial_state(1) if labels is None else engine.initial_state(1, labels=labels)
+    if len(ids) > 1:
+        _, state = engine.read(ids[None, :-1], state, last=True)
+    return state
 
 
 def highest(values: Array, count: int) -> NDArray[np.intp]:

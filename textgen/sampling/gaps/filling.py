@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from textgen.config import FillConfig, plain, require
 from textgen.engine import Engine
+from textgen.engine.network import NetworkState
 from textgen.sampling.banned import banned_ids
-from textgen.sampling.gaps.drafts import Drafts, Fills
+from textgen.sampling.gaps.drafts import Drafts, Fills, begun
 from textgen.sampling.gaps.encoding import EncodedGaps, encode_gaps
 from textgen.sampling.gaps.markers import GappedText, parse_gaps
 from textgen.sampling.gaps.search import draw_fillings, reached, search, weigh
@@ -129,12 +130,13 @@ class _Gaps:
         for number, (first, last) in enumerate(groups(self._encoded)):
             seed = self._config.seed
             gaps, start = range(first, last), before[-_BEFORE:]
-            drafts = Drafts.begin(self._engine, start, self._labels)
+            state = begun(self._engine, start, self._labels)
+            drafts, sides = Drafts.after(self._engine, start[-1:], state.copy()), self._sides(start, gaps, state)
             if seed is None:
-                ranked = self._from_both_sides(self._search(drafts, gaps), start, gaps)
+                ranked = self._from_both_sides(self._search(drafts, gaps), sides, gaps)
                 chosen = 0
             else:
-                ranked = self._draw(drafts, gaps, start, _generator(seed, 0, number))
+                ranked = self._draw(drafts, gaps, sides, _generator(seed, 0, number))
                 chosen = _drawn(ranked, seed, number, 0)
             for ids, behind in zip(ranked.fills[chosen], self._encoded.behind[first:last], strict=True):
                 before = np.concatenate([before, np.array(ids, before.dtype), behind])
@@ -151,9 +153,8 @@ class _Gaps:
             drafts = search(self._engine, drafts, gap, near, allowed=self._allowed, width=self._width)
         return drafts
 
-    def _from_both_sides(self, drafts: Drafts, before: Ids, gaps: range) -> _Ranked:
+    def _from_both_sides(self, drafts: Drafts, sides: Sides | None, gaps: range) -> _Ranked:
         """The best fillings of a group by what all networks say, as far as there are some for both sides."""
-        sides = self._sides(before, gaps)
         if sides is None:
             return _Ranked(drafts.fills, _normalised(drafts.scores))
         # From the right only the last gap is filled: what stands behind the others is not known yet.
@@ -167,14 +168,22 @@ class _Gaps:
         order = np.argsort(-scores, kind="stable")
         return _Ranked([fills[row] for row in order.tolist()], _normalised(scores[order]))
 
-    def _sides(self, before: Ids, gaps: range) -> Sides | None:
+    def _sides(self, before: Ids, gaps: range, state: NetworkState) -> Sides | None:
         """Both sides of a group of gaps; None for a model of one side."""
         backward, joint, engine = self._writer.backward, self._writer.joint, self._writer.engine
         if backward is None or joint is None or not isinstance(engine, Engine) or not self._config.reach:
             return None
         after, reach = self._encoded.behind[gaps[-1]][:_BEFORE], self._config.reach
         return Sides(
-            engine, backward, joint, before=before, after=after, reach=reach, labels=self._labels, watch=self._watch
+            engine,
+            backward,
+            joint,
+            before=before,
+            after=after,
+            reach=reach,
+            labels=self._labels,
+            watch=self._watch,
+            state=state,
         )
 
     def _judged(self, sides: Sides, fills: Sequence[Fills], gaps: range) -> Judged:
@@ -192,7 +201,7 @@ class _Gaps:
             filled += [np.ones(len(own), np.bool_), np.zeros(len(behind), np.bool_)]
         return np.concatenate(ids), np.concatenate(filled)
 
-    def _draw(self, drafts: Drafts, gaps: range, start: Ids, generator: np.random.Generator) -> _Ranked:
+    def _draw(self, drafts: Drafts, gaps: range, sides: Sides | None, generator: np.random.Generator) -> _Ranked:
         """Weighed fillings; those of each further gap go on with what is drawn from these, as particle filters do."""
         number, temperature = self._width * _DRAWN, self._config.temperature
         counts, logs = np.array([number]), np.zeros(drafts.rows)
@@ -201,21 +210,20 @@ class _Gaps:
                 rows, counts = np.unique(generator.choice(drafts.rows, number, p=np.exp(logs)), return_counts=True)
                 drafts = drafts.take(rows).read(self._engine, self._behind(n - 1)[1], scored=False)
             gap, near = self._encoded.gaps[n], self._behind(n)[0]
-            begun = dataclasses.replace(drafts, scores=temperature * np.log(counts))
-            found = search(self._engine, begun, gap, near, allowed=self._allowed, width=self._width)
-            begun = drafts.take(np.repeat(np.arange(drafts.rows), counts))
+            counted = dataclasses.replace(drafts, scores=temperature * np.log(counts))
+            found = search(self._engine, counted, gap, near, allowed=self._allowed, width=self._width)
+            repeated = drafts.take(np.repeat(np.arange(drafts.rows), counts))
             drawn = draw_fillings(
                 self._engine,
-                begun,
+                repeated,
                 gap,
                 near,
                 allowed=self._allowed,
                 temperature=temperature,
                 generator=generator,
             )
-            drafts, logs = weigh(found, drawn, begun.scores, temperature)
+            drafts, logs = weigh(found, drawn, repeated.scores, temperature)
             logs = _normalised(logs)
-        sides = self._sides(start, gaps)
         if sides is not None:
             # What the fillings were weighed by is replaced by what all networks say.
             judged = self._judged(sides, drafts.fills, gaps)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.engine import Engine, Network
+from textgen.engine import Engine
 from textgen.engine.sides import JointHead
-from textgen.sampling.gaps.drafts import Drafts
+from textgen.sampling.gaps.drafts import Drafts, begun
 from textgen.sampling.gaps.markers import Gap
 from textgen.sampling.gaps.search import reached, search
 from textgen.sampling.gaps.watched import Watch, watched
@@ -56,6 +56,7 @@ class Sides:
         reach: how many characters of both count, up to the end of a record.
         labels: `(labels,)`, the weights of the text's labels; None for none.
         watch: see `watched`.
+        state: of `forward`, before it reads the last of `before`; None to read them here.
     """
 
     def __init__(
@@ -69,13 +70,14 @@ class Sides:
         reach: int,
         labels: NDArray[np.float32] | None = None,
         watch: Watch | None = None,
+        state: Any = None,
     ) -> None:
-        self._reach, self._labels, self._watch = reach, labels, watch
+        self._reach, self._watch = reach, watch
         self._forward, self._backward, self._joint = forward, backward, joint
         self._before, self._after = before, after
         self._states = (
-            _begun(watched(forward, watch), before, labels),
-            _begun(watched(backward, watch), after[::-1], labels),
+            begun(watched(forward, watch), before, labels) if state is None else state,
+            begun(watched(backward, watch), after[::-1], labels),
         )
 
     def fill_backwards(self, gap: Gap, middle: Ids, *, allowed: Mask, width: int) -> list[tuple[int, ...]]:
@@ -88,9 +90,9 @@ class Sides:
             width: of the beam.
         """
         network = watched(self._backward, self._watch)
-        begun = Drafts.begin(network, self._after[::-1], self._labels)
+        drafts = Drafts.after(network, self._after[:1], self._states[1].copy())
         ahead = reached(np.concatenate([self._before, middle])[::-1], self._reach, self._backward.end_id)
-        found = search(network, begun, gap, ahead, allowed=allowed, width=width)
+        found = search(network, drafts, gap, ahead, allowed=allowed, width=width)
         return [fills[-1][::-1] for fills in found.fills]
 
     def judge(self, texts: Sequence[Ids], filled: Sequence[Mask]) -> Judged:
@@ -133,11 +135,3 @@ class Sides:
             own = np.take_along_axis(between, ids[..., None], axis=-1)[..., 0].astype(np.float64)
             joint = np.where(filled, own, 0.0).sum(axis=1)
         return logprobs[0], logprobs[1], joint
-
-
-def _begun(engine: Network, ids: Ids, labels: NDArray[np.float32] | None) -> Any:
-    """The state before the last of `ids` is read."""
-    state = engine.initial_state(1) if labels is None else engine.initial_state(1, labels=labels)
-    if len(ids) > 1:
-        _, state = engine.read(ids[None, :-1], state, last=True)
-    return state
