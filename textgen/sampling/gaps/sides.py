@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 Ids = NDArray[Any]
 Mask = NDArray[np.bool_]
 
-FORWARDS, BACKWARDS, JOINT = 0.4, 0.4, 0.2
+FORWARDS, BACKWARDS, JOINT = 0.3, 0.3, 0.4
 """The weights of the log-probabilities by which fillings are ranked."""
 
 
@@ -75,7 +75,7 @@ class Sides:
         self._reach, self._watch = reach, watch
         self._forward, self._backward, self._joint = forward, backward, joint
         self._before, self._after = before, after
-        self._states = (
+        self._states: tuple[Any, Any] = (
             begun(watched(forward, watch), before, labels) if state is None else state,
             begun(watched(backward, watch), after[::-1], labels),
         )
