@@ -19,10 +19,13 @@ ADDRESS = "http://127.0.0.1:8000"
 
 @pytest.fixture(scope="module")
 def poems() -> str:
-    """A server with the run that the page has."""
+    """A server with the runs that the page has."""
     from small_models import random_writer
+    from small_pairs import random_rewriter
 
-    with listening_server({"poems": random_writer(CharTokenizer("\n ETabcdehinorstu"), seed=1)}) as (address, _):
+    poems = random_writer(CharTokenizer("\n ETabcdehinorstu"), seed=1)
+    spelling = random_rewriter(CharTokenizer(" aeiltw\u017f", has_end=True))
+    with listening_server({"poems": poems, "old_spelling": spelling}) as (address, _):
         yield address  # type: ignore[misc]
 
 
