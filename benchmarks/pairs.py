@@ -55,6 +55,7 @@ def main(line: list[str] | None = None) -> None:
     parser.add_argument("text", nargs="?", help="the plain text of a task")
     parser.add_argument("--time", default="10m", help="budget of each run and of the peer")
     parser.add_argument("--seeds", default="1")
+    parser.add_argument("--size", help="of the run, instead of what pairs and time decide")
     parser.add_argument("--sources", type=int, default=2000, help="how many held-out sources are rewritten")
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--no-peer", action="store_true", help="leave out Keras's example")
@@ -77,6 +78,7 @@ def main(line: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         where, config, options = _corpus(arguments.pairs, arguments.text, folder)
+        options += ["--size", arguments.size] if arguments.size else []
         for seed in map(int, arguments.seeds.split(",")):
             _, held_out = _split(where, config, seed, arguments.sources)
             rows.append({"seed": seed, "model": "before", **_errors(list(held_out), held_out)})
@@ -93,10 +95,12 @@ def main(line: list[str] | None = None) -> None:
             if peer is not None:
                 os.sched_setaffinity(0, cores)
             rewriter = textgen.load_rewriter(folder / f"run-{seed}")
+            started = time.perf_counter()
             written = [each[0].text for each in rewriter.stream(list(held_out), beam=arguments.beam)]
+            seconds = time.perf_counter() - started
             shape = f"{rewriter.config.encoder_layers} + {rewriter.config.layers} x {rewriter.config.units}"
             model = f"textgen, {shape} {rewriter.config.cell}"
-            rows.append({"seed": seed, "model": model, **_errors(written, held_out)})
+            rows.append({"seed": seed, "model": model, **_errors(written, held_out), "rewriting_seconds": seconds})
             if peer is not None:
                 out, _ = peer.communicate()
                 if peer.returncode != 0:
@@ -106,7 +110,11 @@ def main(line: list[str] | None = None) -> None:
                 rows.append({"seed": seed, "model": "keras", **contender("example", settings)})
     headings = ("seed", "model", "sources", "characters_wrong", "sources_wrong")
     shown = [[row[key] if not isinstance(row[key], float) else f"{row[key]:.4f}" for key in headings] for row in rows]
-    harness.report("pairs", harness.table(headings, shown), {"rows": rows}, arguments.out)
+    text = harness.table(headings, shown)
+    length = sum(map(len, held_out)) / len(held_out)
+    rate = f"{len(held_out) / seconds:,.0f} sources of {length:.0f} characters rewritten a second"
+    text += f"\n\n{rate}, beam {arguments.beam}."
+    harness.report("pairs", text, {"rows": rows}, arguments.out)
 
 
 def contender(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
