@@ -6,8 +6,8 @@ The list is names.txt of `benchmarks/texts.py`, or `--list FILE`, a record a lin
 by the seed, are held out, as makemore does: a name that stands in the list twice can be on both sides, which "seen"
 counts.
 
-- textgen: `textgen train LIST --records lines --time T`, and no other option. It keeps a tenth of what it is given for
-  its validations.
+- textgen: `textgen train LIST --records lines --time T`. It keeps a tenth of what it is given for its validations, or
+  the share that `--validation` says; makemore keeps nothing.
 - makemore: `--makemore` names makemore.py of github.com/karpathy/makemore. Its `Transformer` with its defaults (4
   layers, 4 heads, 64 wide, AdamW at 5e-4 with a decay of 0.01, batches of 32 drawn with replacement) learns all that is
   not held out, for as many seconds as textgen's whole command took. Its batches are cut from one array, which is faster
@@ -81,7 +81,8 @@ def textgen_names(
     start = time.monotonic()
     harness.command(
         "train", path, "--records", "lines", "--time", settings["time"], "--seed", settings["seed"], "--name",
-        f"run-{settings['seed']}", "--checkpoints", folder, "--quiet", smoke=settings["smoke"],
+        f"run-{settings['seed']}", "--checkpoints", folder, "--validation", settings["validation"], "--quiet",
+        smoke=settings["smoke"],
     )  # fmt: skip
     seconds = time.monotonic() - start
     run = Run(folder / f"run-{settings['seed']}")
@@ -175,6 +176,7 @@ def main(line: list[str] | None = None) -> None:
     parser.add_argument("--list", help="a list; by default names.txt of the folders of texts")
     parser.add_argument("--time", default="3m", help="each run's budget")
     parser.add_argument("--seeds", default="1")
+    parser.add_argument("--validation", type=float, default=0.1, help="share of its names that textgen validates on")
     parser.add_argument("--makemore", metavar="FILE", help="makemore.py, of which the transformer is trained, too")
     parser.add_argument(
         "--corpora", action="append", help="a folder of texts; may be repeated; by default those of TEXTGEN_CORPORA"
@@ -191,7 +193,13 @@ def main(line: list[str] | None = None) -> None:
             training, held_out = split(names, held_out=count, seed=seed)
             known = set(training)
             seen = sum(name in known for name in held_out) / len(held_out)
-            settings = {"time": arguments.time, "seed": seed, "count": count, "smoke": arguments.smoke}
+            settings = {
+                "time": arguments.time,
+                "seed": seed,
+                "validation": arguments.validation,
+                "count": count,
+                "smoke": arguments.smoke,
+            }
             found = textgen_names(settings, training, held_out, Path(scratch))
             rows = {"textgen": found}
             if arguments.makemore:
@@ -208,7 +216,9 @@ def main(line: list[str] | None = None) -> None:
                 print(f"  seed {seed}, {name}: {row['nats']:.4f} nats", file=sys.stderr)
     table = [_row(each) for each in results]
     headings = ["seed", "model", "wall clock", "steps", "nats per character", "new", "in order", "alike", "seen"]
-    harness.report("names", harness.table(headings, table), {"rows": results}, arguments.out)
+    harness.report(
+        "names", harness.table(headings, table), {"validation": arguments.validation, "rows": results}, arguments.out
+    )
 
 
 def _row(found: Mapping[str, Any]) -> list[str]:
