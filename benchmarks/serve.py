@@ -16,13 +16,15 @@ import asyncio
 import contextlib
 import json
 import os
+import selectors
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks import harness
 from benchmarks.harness import DEFAULT_CELL, ROOT
@@ -61,11 +63,9 @@ def serving(run: Path) -> Iterator[tuple[int, int]]:
 
 async def stream(port: int, *, leave: bool = False, **values: Any) -> tuple[float, bytes]:
     """Asks for a stream; its first character's time in seconds and the answer. One that leaves has none."""
-    body = json.dumps({"prompt": PROMPT, "stream": True, **values}).encode()
     begun = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    writer.write(request(**values))
     try:
         received = b""
         while b"data: " not in received:
@@ -83,6 +83,13 @@ async def stream(port: int, *, leave: bool = False, **values: Any) -> tuple[floa
     return first, received
 
 
+def request(**values: Any) -> bytes:
+    """A request for a stream."""
+    body = json.dumps({"prompt": PROMPT, "stream": True, **values}).encode()
+    head = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
 def text_of(received: bytes) -> str:
     """The text of a whole answer."""
     lines = received.replace(b"\r\n", b"\n").split(b"\n")
@@ -92,15 +99,28 @@ def text_of(received: bytes) -> str:
     return "".join(choice["text"] for event in events for choice in event["choices"])
 
 
-async def throughput(port: int, *, streams: int, length: int, own: bool = False) -> float:
-    """Characters a second of so many streams, all of one prompt or each of its `own`."""
-    await stream(port, max_tokens=20)
+def throughput(port: int, *, streams: int, length: int, own: bool = False) -> float:
+    """Characters a second of so many streams, all of one prompt or each of its `own`, over sockets as they are."""
+    asyncio.run(stream(port, max_tokens=20))
     prompts = [PROMPT + (PROMPT[n // 16 % 16] + PROMPT[n % 16]) * own for n in range(streams)]
     begun = time.perf_counter()
-    asked = (stream(port, prompt=prompt, max_tokens=length, seed=n) for n, prompt in enumerate(prompts))
-    found = await asyncio.gather(*asked)
+    received: dict[socket.socket, list[bytes]] = {}
+    with selectors.DefaultSelector() as selector:
+        for n, prompt in enumerate(prompts):
+            connection = socket.create_connection(("127.0.0.1", port))
+            connection.sendall(request(prompt=prompt, max_tokens=length, seed=n))
+            selector.register(connection, selectors.EVENT_READ)
+            received[connection] = []
+        while selector.get_map():
+            for key, _ in selector.select():
+                connection = cast(socket.socket, key.fileobj)
+                if part := connection.recv(65536):
+                    received[connection].append(part)
+                else:
+                    selector.unregister(connection)
+                    connection.close()
     seconds = time.perf_counter() - begun
-    return sum(len(text_of(received)) for _, received in found) / seconds
+    return sum(len(text_of(b"".join(parts))) for parts in received.values()) / seconds
 
 
 async def first_characters(port: int, *, others: int, times: int) -> float:
@@ -159,8 +179,8 @@ def main(argv: list[str] | None = None) -> None:
             assert found is not None
             alone.append(found["characters/s"])
             with serving(run) as (port, process):
-                served.append(asyncio.run(throughput(port, streams=streams, length=length)))
-                apart.append(asyncio.run(throughput(port, streams=streams, length=length, own=True)))
+                served.append(throughput(port, streams=streams, length=length))
+                apart.append(throughput(port, streams=streams, length=length, own=True))
                 idle.append(asyncio.run(first_characters(port, others=0, times=times)))
                 busy.append(asyncio.run(first_characters(port, others=streams // 2, times=times)))
                 first, again = (asyncio.run(crowd(port, process, texts, clients=clients, length=100)) for _ in range(2))

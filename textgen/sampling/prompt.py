@@ -205,6 +205,7 @@ class Text:
             self.window = Window(ids, 1, max(1, min(config.repetition_window, len(ids) + longest)))
         penalized = config.presence_penalty != 0.0 or config.frequency_penalty != 0.0
         self.counts: Array | None = np.zeros((1, size)) if penalized else None
+        self._alphabet, self._end = prompt.alphabet, prompt.tokenizer.end_id
         self._generator = generator_of(prompt.seed, index)
         self._noise: Array = np.empty((0, size))
         self._place = 0
@@ -214,6 +215,11 @@ class Text:
     def ended(self) -> bool:
         """Whether the text has come to its end."""
         return self.draft.ending.reason is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its logits are drawn from as they are, but for what its whole group has; see `RunningBatch`."""
+        return self.draft.walk is None and self.prompt.bias is None and self.window is None and self._end is None
 
     @property
     def temperature(self) -> float:
@@ -232,13 +238,12 @@ class Text:
 
     def add(self, drawn: int, logprobs: Array | None) -> None:
         """Takes the id that was drawn, from these log-probabilities, `(vocab,)`; None where none are asked for."""
-        alphabet = self.prompt.alphabet
         if logprobs is not None:
-            self.logprobs.append(noted(alphabet, logprobs, drawn, self.prompt.logprobs or 0))
-        if drawn == self.prompt.tokenizer.end_id:
+            self.logprobs.append(noted(self._alphabet, logprobs, drawn, self.prompt.logprobs or 0))
+        if drawn == self._end:
             self.draft.finish()
         else:
-            self.draft.add(drawn, alphabet[drawn])
+            self.draft.add(drawn, self._alphabet[drawn])
         self.drawn.append(drawn)
         self._place += 1
         if self.window is not None:

@@ -41,7 +41,9 @@ class RunningBatch:
         self._logits = np.empty((0, network.vocab_size), np.float32)
         self._state: NetworkState | None = None
         self._steps = 0
+        # These depend on the texts alone: see `_grouped`; whether temperatures vary, and whether all texts are plain.
         self._groups: list[tuple[list[int], float]] | None = None
+        self._varies = self._plain = False
 
     def __len__(self) -> int:
         return len(self.texts) + len(self.waiting)
@@ -97,20 +99,22 @@ class RunningBatch:
         ids, close = self._draw()
         noted = [row for row, text in enumerate(self.texts) if text.prompt.logprobs is not None]
         logprobs = dict(zip(noted, log_softmax(self._logits[noted].astype(np.float64)), strict=True)) if noted else {}
-        going, written, chosen = [], [], []
-        for row, (text, each) in enumerate(zip(self.texts, ids.tolist(), strict=True)):
-            if row in close:
-                self.waiting.append(text)
-                continue
+        rows: Sequence[int] = range(len(self.texts))
+        written = self.texts
+        if close:
+            self.waiting += [self.texts[row] for row in sorted(close)]
+            rows = [row for row in rows if row not in close]
+            written = [self.texts[row] for row in rows]
+            ids = ids[rows]
+        for row, text, each in zip(rows, written, ids.tolist(), strict=True):
             text.add(each, logprobs.get(row))
-            written.append(text)
-            if not text.ended:
-                going.append(row)
-                chosen.append(each)
-        self._keep(going)
+        going = [n for n, text in enumerate(written) if text.draft.ending.reason is None]
+        if len(going) < len(written):
+            ids, rows = ids[going], [rows[n] for n in going]
+        self._keep(list(rows))
         self._steps += 1
         if self.texts and self._state is not None:
-            self._logits, self._state = self.network.step(np.array(chosen), self._state)
+            self._logits, self._state = self.network.step(ids, self._state)
             alone = len(self.texts) == 1
             for text in self.texts:
                 text.exact = text.exact and alone
@@ -135,7 +139,10 @@ class RunningBatch:
         """The next id of each text, and the rows whose draw is too close to be certain."""
         texts = self.texts
         possible = self._logits.astype(np.float64)
-        self._adjust(possible)
+        if self._groups is None:
+            self._plain = all(text.is_plain for text in texts)
+        if not self._plain:
+            self._adjust(possible)
         noise = np.concatenate([text.noise for text in texts]).reshape(len(texts), -1)
         exact = all(text.exact for text in texts)
         single = exact and len(texts) == 1
@@ -193,7 +200,8 @@ class RunningBatch:
 
     def _grouped(self) -> list[tuple[list[int], float]]:
         """The rows that are drawn alike, and their temperature."""
-        if self._groups is None or any(len(text.temperatures) > 1 for text in self.texts):
+        if self._groups is None or self._varies:
+            self._varies = any(len(text.temperatures) > 1 for text in self.texts)
             groups: dict[tuple[object, ...], list[int]] = {}
             for row, text in enumerate(self.texts):
                 groups.setdefault((text.temperature, text.prompt.key), []).append(row)

@@ -175,11 +175,13 @@ class Unfinished:
 
     def add(self, drawn: int, character: str) -> None:
         """Takes the next id, and its character."""
-        if self.walk is not None and not self.walk.add(drawn):
-            self.piece = self.ending.finish("match")
-        else:
+        if self.walk is None:
+            self.piece = self.ending.add(character)
+        elif self.walk.add(drawn):
             self.piece = self.ending.add(character)
             self._end_where_nothing_follows()
+        else:
+            self.piece = self.ending.finish("match")
         self._pieces.append(self.piece)
 
     def finish(self) -> None:

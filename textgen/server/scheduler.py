@@ -202,8 +202,9 @@ class Scheduler:
                 writing.drawn += 1
                 piece = text.draft.piece
                 if piece:
+                    if not writing.pending:
+                        self._outbox.add(writing, urgent=not writing.begun)
                     writing.pending += piece
-                    self._outbox.add(writing, urgent=not writing.begun)
                     if not writing.begun:
                         writing.begun = True
                         self._metrics.first.add(time.monotonic() - writing.job.begun)
