@@ -31,9 +31,9 @@ from textgen.training.progress import Progress
 from textgen.training.recipe import Recipe
 from textgen.training.saving import CheckpointCallback, Interrupted, InterruptionCallback
 from textgen.training.session import Session
+from textgen.training.share import Share
 from textgen.training.summary import summarize
 from textgen.training.tensorboard import EventWriter
-from textgen.training.trainer import Share
 from textgen.training.workers.agreement import agree, fingerprint
 from textgen.training.workers.cluster import Cluster
 from textgen.training.workers.collectives import FAILURES, Collectives, abort, check_port, join

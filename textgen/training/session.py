@@ -48,10 +48,10 @@ from textgen.training.recipe import Recipe
 from textgen.training.recovery import DivergenceRecovery
 from textgen.training.saving import CheckpointCallback, Interrupted, InterruptionCallback
 from textgen.training.schedule import Plan
+from textgen.training.share import Share
 from textgen.training.summary import summarize
 from textgen.training.tensorboard import EventWriter
 from textgen.training.time_budget import TimeBudget
-from textgen.training.trainer import Share
 from textgen.training.trainers import make_trainer
 from textgen.training.workers.shares import SharedHeldOut, SharedStreams
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,6 +21,7 @@ from textgen.training.coupling import free_gradients, tied_gradients
 from textgen.training.network import CarriedState, Masks, Network, State
 from textgen.training.optimizer import CautiousAdamW
 from textgen.training.sampled_softmax import Negatives, SampledSoftmax
+from textgen.training.share import Share, SharedDraws
 
 Tensor = Any
 
@@ -29,20 +30,6 @@ _NEGATIVES = 62
 
 SCALES = tuple(round(0.88 + 0.03 * n, 2) for n in range(9))
 """The factors on the logits that a calibration compares, 1 among them."""
-
-
-class Share(NamedTuple):
-    """The part of each batch that this process computes, where several compute one batch together.
-
-    Attributes:
-        first: the first of its streams.
-        streams: those of the whole batch.
-        total: in a graph, sums the gradients and the loss over all processes.
-    """
-
-    first: int
-    streams: int
-    total: Callable[[Sequence[Tensor], Tensor], tuple[list[Tensor], Tensor]]
 
 
 class Trainer(keras.Model):
@@ -92,6 +79,7 @@ class Trainer(keras.Model):
         if frequencies is not None and 0 < config.negatives < network.config.vocab_size - 1:
             self._sampled = SampledSoftmax(frequencies, config.negatives)
         self._share = share
+        self._draws = network if share is None else SharedDraws(network, share)
         self._clip_norm = config.clip_norm
         self._state_reset = config.state_reset
         self.built = True
@@ -142,7 +130,7 @@ class Trainer(keras.Model):
         """Trains on one batch, in one update or in one per half of its time steps; returns the mean loss so far."""
         inputs, targets, reset, *more = data
         if self._state_reset > 0.0:
-            reset = tf.logical_or(reset, self._resets(inputs.shape[0]))
+            reset = tf.logical_or(reset, self._draws.resets(self.steps_done, inputs.shape[0], self._state_reset))
         state = self._state.read(reset)
         if halves:
             loss, norm = self._in_halves(inputs, targets, state, more)
@@ -192,7 +180,7 @@ class Trainer(keras.Model):
         """Makes one update and stores the state; returns the mean loss and the gradient norm before clipping."""
         labels = more[0] if more else None
         variables = [variable.value for variable in self._variables]
-        masks = self._masks(inputs.shape[0], part)
+        masks = self._draws.masks(self.steps_done, inputs.shape[0], part)
         count = tf.cast(tf.size(targets), tf.float32)
         if self._share is not None:
             count *= self._share.streams / inputs.shape[0]
@@ -214,20 +202,6 @@ class Trainer(keras.Model):
         self.optimizer.apply(gradients, self._variables)
         self._state.write(after)
         return total / count, norm
-
-    def _masks(self, batch: int, part: Tensor | int) -> Masks:
-        """The dropout masks of an update; of a share, what it has of the masks of the whole batch."""
-        if self._share is None:
-            return self.network.masks(self.steps_done, batch, part)
-        masks = self.network.masks(self.steps_done, self._share.streams, part)
-        return masks.shard(self._share.first, self._share.first + batch)
-
-    def _resets(self, batch: int) -> Tensor:
-        """The streams that start a step from a zero state."""
-        if self._share is None:
-            return self.network.resets(self.steps_done, batch, self._state_reset)
-        resets = self.network.resets(self.steps_done, self._share.streams, self._state_reset)
-        return resets[self._share.first : self._share.first + batch]
 
     def _draw_negatives(self, part: Tensor | int) -> Negatives | None:
         """The characters that an update's softmax is estimated from; None where all of it is computed."""

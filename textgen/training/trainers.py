@@ -15,7 +15,8 @@ from textgen.training.network import Network
 from textgen.training.pair_network import PairNetwork
 from textgen.training.pair_trainer import PairTrainer
 from textgen.training.placement import Placement
-from textgen.training.trainer import Share, Trainer
+from textgen.training.share import Share
+from textgen.training.trainer import Trainer
 from textgen.training.two_sided import TwoSidedTrainer
 
 

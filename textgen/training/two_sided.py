@@ -93,7 +93,7 @@ class TwoSidedTrainer(Trainer):
         """Makes one update of both halves; returns the three mean losses and the gradient norm before clipping."""
         following, labels, following_labels = (*more, None, None)[:3]
         variables = [variable.value for variable in self._variables]
-        masks = self._masks(inputs.shape[0], part)
+        masks = self._draws.masks(self.steps_done, inputs.shape[0], part)
         backward_masks = self.backward.masks(self.steps_done, inputs.shape[0], part)
         counts = self._counts(targets, tf.ones(targets.shape))
         with tf.GradientTape() as tape:
