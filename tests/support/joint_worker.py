@@ -3,8 +3,9 @@
     python joint_worker.py ADDRESSES TEXT FOLDER RUN...
 
 Runs, in FOLDER/checkpoints: `short`, by rounds; `steps`, exchanging in every step; `whole`, by rounds, where worker 1
-has a part of the text of its own, part.txt beside TEXT; `cut`, the same, which worker 1 interrupts; `continued`
-continues it. Then one process by itself: `one` is what `steps` must be equal to, and `alone` continues a copy of `cut`.
+has a part of the text of its own, part.txt beside TEXT; `cut`, the same, which worker 1 interrupts; `again` continues
+it, and is interrupted in a round that ends with a validation; `continued` continues it. Then one process by itself:
+`one` is what `steps` must be equal to, and `alone` continues a copy of `cut`.
 Each process writes into FOLDER/INDEX.json what became of its runs, that one as 2.
 """
 
@@ -33,11 +34,12 @@ SHORT = {**ROUNDS, "validate_every": 14, "calibrate": False, "halved_fraction": 
 STEPS = {**ROUNDS, "calibrate": True, "halved_fraction": 0.3}
 PARTS = {**ROUNDS, "epochs": 0.5}
 SETTINGS = {"short": SHORT, "steps": STEPS}
-CUT = 12
+CUT = {"cut": 12, "again": 3}
+"""Steps after which worker 1 interrupts a run: in the round up to step 15, and up to step 20, where a validation is."""
 BY_ITSELF = ("one", "alone")
 
 
-def interrupting() -> Any:
+def interrupting(after: int) -> Any:
     """A callback that interrupts this process after some steps; Keras is imported only where one is made."""
     import keras
 
@@ -45,7 +47,7 @@ def interrupting() -> Any:
 
     def interrupt(batch: int, logs: Any) -> None:
         del batch, logs
-        if next(steps) == CUT:
+        if next(steps) == after:
             signal.raise_signal(signal.SIGINT)
 
     return keras.callbacks.LambdaCallback(on_train_batch_end=interrupt)
@@ -71,18 +73,19 @@ def work(index: int, addresses: str, text: str, folder: Path, names: Sequence[st
             text_part=parts,
             exchange="steps" if name == "steps" else "rounds",
             round=5,
+            overlap=0 if name == "short" else 4,
             worker_timeout=60.0,
         )
         own = Path(text).with_name("part.txt") if parts and index == 1 else text
-        callbacks = [interrupting()] if name == "cut" and index == 1 else []
+        callbacks = [interrupting(CUT[name])] if name in CUT and index == 1 else []
         common: dict[str, Any] = {"checkpoints": checkpoints, "callbacks": callbacks, "workers": workers}
         try:
-            if name == "continued" and index == 0:
+            if name in ("again", "continued") and index == 0:
                 resume("cut", reporter=told, **common)
             else:
                 train(
                     own,
-                    name="cut" if name == "continued" else name,
+                    name="cut" if name in ("again", "continued") else name,
                     reporter=told,
                     **common,
                     **SETTINGS.get(name, PARTS),

@@ -16,6 +16,9 @@ _EXPECTED = f"host:port of each worker, separated by commas, {SLURM} or {ALONE}"
 ROUND = 20
 """Steps of a round."""
 
+OVERLAP = 0
+"""Steps of the next round in which the changes are sent: each costs some loss, which a fast link need not pay."""
+
 
 class WorkersConfig(Config):
     """Which workers train a run together, and how they exchange what they learn."""
@@ -47,6 +50,14 @@ class WorkersConfig(Config):
     )
     round: int = setting(
         default=ROUND, ge=1, le=10**6, unit="steps", help="Steps that each worker takes by itself between exchanges."
+    )
+    overlap: int = setting(
+        default=OVERLAP,
+        ge=0,
+        le=10**6,
+        unit="steps",
+        help="Steps of the next round that are taken while the changes of a round are sent; 0 waits for them.",
+        details="For slow links: it saves time and costs some loss.",
     )
     outer_rate: float = setting(
         default=1.0, gt=0, le=10, help="Factor on the mean of the workers' changes after a round."
@@ -107,6 +118,15 @@ class WorkersConfig(Config):
         if self.workers in (None, SLURM, ALONE):
             return ()
         return tuple(each.strip() for each in str(self.workers).split(","))
+
+    @property
+    def ahead(self) -> int:
+        """The steps that are taken while changes are sent, fewer than a round has.
+
+        >>> WorkersConfig().ahead, WorkersConfig(round=4, overlap=5).ahead
+        (0, 3)
+        """
+        return min(self.overlap, self.round - 1)
 
     def momentum(self, workers: int) -> float:
         """The outer momentum of a number of workers.

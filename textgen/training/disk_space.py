@@ -50,6 +50,9 @@ def check_disk_space(run: Run, model: ModelConfig, batch_size: int, *, workers: 
     """
     best, last = checkpoint_sizes(model, batch_size)
     last += (workers - 1) * (last - best)
+    if workers > 1:
+        # Each one's own weights, and the outer optimizer's velocity.
+        last += 4 * (workers + 1) * model.stored
     there = sum(path.stat().st_size for path in (run.best, run.last) if path.is_file())
     needed = max(best + last - there, 0) + max(best, last) + _RESERVE
     folder = run.path

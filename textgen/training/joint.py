@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time as clock
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import tensorflow as tf
 
 from textgen.config import ModelConfig, TrainingConfig, WorkersConfig
 from textgen.corpus import EncodedCorpus
-from textgen.errors import TextgenError, WorkerLostError
+from textgen.errors import RunError, WorkerLostError
+from textgen.model.description import CorpusDescription
+from textgen.model.metadata import Metadata
 from textgen.model.pair_weights import PairWeights
 from textgen.model.progress import SavedProgress
 from textgen.model.results import Validation
@@ -34,70 +37,20 @@ from textgen.training.session import Session
 from textgen.training.share import Share
 from textgen.training.summary import summarize
 from textgen.training.tensorboard import EventWriter
-from textgen.training.workers.agreement import agree, fingerprint
-from textgen.training.workers.cluster import Cluster
-from textgen.training.workers.collectives import FAILURES, Collectives, abort, check_port, join
+from textgen.training.workers.collectives import FAILURES, Collectives
 from textgen.training.workers.exchange import Rounds
+from textgen.training.workers.keeping import kept_run
 from textgen.training.workers.parts import Part
 from textgen.training.workers.shares import SharedHeldOut, SharedStreams
 from textgen.training.workers.team import Team
-from textgen.training.workers.together import AgreedEnd, AgreedInterruption, Decisions, Together
+from textgen.training.workers.together import STATE, AgreedEnd, AgreedInterruption, Decisions, Together, packed
 
-_EXCHANGE = ("exchange", "round", "outer_rate", "outer_momentum", "exchange_precision")
+_EXCHANGE = ("exchange", "round", "overlap", "outer_rate", "outer_momentum", "exchange_precision")
 _SEEDS = 7919
 """Between the seeds of the workers' dropout masks."""
 
 _MOMENT = 5.0
 """Seconds in which worker 0 tells the others who was lost."""
-
-
-@contextlib.contextmanager
-def joined(
-    cluster: Cluster | None,
-    config: WorkersConfig,
-    reporter: Reporter,
-    *,
-    encoded: EncodedCorpus,
-    given: Mapping[str, Any],
-    seed: int,
-    resumed: bool = False,
-) -> Iterator[Team | None]:
-    """Connects the workers of a run, compares what they have, and makes them one TensorFlow cluster.
-
-    Args:
-        cluster: the workers; None for one machine, on which nothing happens.
-        config: the settings.
-        reporter: is told what is waited for.
-        encoded: the text.
-        given: the settings of model and training that the user gave.
-        seed: the seed.
-        resumed: whether this worker continues a run.
-
-    Yields:
-        The team, which is left at the end; if the body fails, the others are told why.
-
-    Raises:
-        TrainingError: the workers differ, or do not find one another.
-    """
-    if cluster is None:
-        yield None
-        return
-    check_port(cluster)
-    waited = clock.monotonic()
-    team = Team(cluster, config, reporter.waiting)
-    team.waited = clock.monotonic() - waited
-    try:
-        agree(team, fingerprint(encoded, given, config, seed=seed), started=resumed)
-        join(cluster)
-        team.when_lost(abort)
-        collectives = Collectives(cluster.size, timeout=config.worker_timeout)
-        with tf.device("/CPU:0"):
-            collectives.check()
-        yield team
-    except BaseException as error:
-        team.leave(f"it left, {str(error).rstrip('.')}" if isinstance(error, TextgenError) else "it was interrupted")
-        raise
-    team.leave()
 
 
 class JointSession(Session):
@@ -145,6 +98,8 @@ class JointSession(Session):
         self._arrays: dict[str, np.ndarray] = {}
         self._same = False
         self._saved_step: int | None = None
+        self._begun = 0
+        self._described: CorpusDescription | None = None
         self.together: Together
         self._checkpoints: CheckpointCallback
         self.rounds: Rounds | None = None
@@ -189,7 +144,7 @@ class JointSession(Session):
         super().restore(weights, arrays, progress, history, started)
         self._arrays = arrays
         self._same = (progress.workers or {}).get("count") == self.team.size
-        self._saved_step = self.progress.step
+        self._saved_step = self._begun = self.progress.step
         if not self._same:
             before = (progress.workers or {}).get("count", 1)
             self.reporter.warned(
@@ -204,16 +159,26 @@ class JointSession(Session):
             "training": self.config.to_json(),
             "exchange": {name: getattr(self.exchange, name) for name in _EXCHANGE},
             "progress": self._saved_progress().to_json(),
+            "history": [row.to_json() for row in self.progress.history],
+            "parts": self.parts,
+            "corpus": CorpusDescription.of(self.encoded).to_json(),
             "whole": self.whole is not None,
             "run": self.run.name,
         }
         self.team.tell("job", job)
 
-    def follow(self, progress: SavedProgress, *, whole: bool) -> None:
+    def follow(self, job: Mapping[str, Any]) -> None:
         """On the other workers: takes the plan and the counters of worker 0."""
-        self.progress = Progress.restored(progress, [], started=clock.monotonic())
-        if not whole:
+        progress = SavedProgress.from_json(job["progress"])
+        history = [Validation.from_json(row) for row in job["history"]]
+        self.progress = Progress.restored(progress, history, started=clock.monotonic())
+        self.created, self._begun = progress.created, progress.step
+        if not job["whole"]:
             self.whole = None
+        if self.exchange.text_part:
+            # What is saved if worker 0 is lost is continued with worker 0's part.
+            self.parts, self.sources = job["parts"], progress.sources
+            self._described = CorpusDescription.from_json(job["corpus"])
 
     def fit(self) -> Run:
         """Trains to the end of the plan, and returns the run."""
@@ -253,7 +218,9 @@ class JointSession(Session):
             self.progress,
             self.rounds,
             self._recovery(),
-            Decisions(save=saving.is_due, asked=lambda: asked.requested),
+            Decisions(save=saving.is_due, asked=lambda: asked.requested, keep=self._keep_best),
+            # On a GPU the sum would have to wait for the steps.
+            ahead=self.exchange.ahead if self.placement.kernels else 0,
         )
         last = AgreedEnd(together)
         if not self.team.leads:
@@ -289,25 +256,54 @@ class JointSession(Session):
         name = run_argument(self.run) if self.team.leads else self.run.name
         again = f"To go on, start all workers again, worker 0 with --resume {name}."
         if not self.team.leads:
+            if self.team.needs_keeping and (step := self._go_back()) > self._begun:
+                with contextlib.suppress(RunError):
+                    again = self._keep(step) or again
             return again
-        progress, step = self.progress, self.together.exchanged
-        if self.rounds is not None:
-            self.rounds.go_back()
-            progress.step = step
-            self.trainer.steps_done.assign(step)
-        elif progress.plan.halves(progress.step):
-            # The first half of the step may have been learned.
-            step = self._saved_step or 0
-        else:
-            step = progress.step
-        if step > (self._saved_step or 0):
+        if self._go_back() > (self._saved_step or 0):
             self._checkpoints.save()
         if not self._saved_step:
             return "Nothing has been saved yet."
         return f"Everything up to step {self._saved_step:,} is saved. {again}"
 
+    def _go_back(self) -> int:
+        """Goes back to what all workers had in common last; its step, or 0 where that is not known."""
+        progress, step = self.progress, self.progress.step
+        if self.rounds is not None:
+            progress.step = step = self.together.go_back()
+            self.trainer.steps_done.assign(step)
+        elif progress.plan.halves(step):
+            # The first half of the step may have been learned.
+            return 0
+        return step
+
+    def _keep(self, step: int) -> str | None:
+        """On worker 1, where worker 0 was lost: saves the run here, and says so; None if it cannot be saved."""
+        addresses = list(self.team.cluster.addresses)
+        addresses[:2] = addresses[1::-1]
+        with kept_run(self.run.name, self.run.path.parent, created=self.created, step=step) as (self.run, there):
+            if there < step:
+                if self.unwritten is None and not self.run.best.is_file():
+                    # The best model is on worker 0's disk alone: the next one counts as the best.
+                    self.progress.best = math.inf
+                self._checkpoints.save()
+                if self._checkpoints.failure is not None:
+                    return None
+        own, more = (" PART", " --text-part, where PART is worker 0's") if self.exchange.text_part else ("", "")
+        return (
+            f"Everything up to step {max(step, there):,} is saved here, in {self.run.path}. To go on, start all "
+            f"workers again, this one with: textgen train{own} --resume {run_argument(self.run)} --workers "
+            f"{','.join(addresses)} --worker 0{more}"
+        )
+
+    def _keep_best(self) -> None:
+        """On worker 1: keeps the best model in memory, should worker 0 be lost."""
+        if self.team.index == 1:
+            self.unwritten = self._model_arrays(), self._metadata()
+
     def _save(self, best: bool) -> None:
-        super()._save(best)
+        with contextlib.nullcontext() if self.rounds is None else self.rounds.common():
+            super()._save(best)
         self._saved_step = self.progress.step
 
     def _saved_progress(self) -> SavedProgress:
@@ -317,7 +313,17 @@ class JointSession(Session):
         return dataclasses.replace(super()._saved_progress(), workers=kept)
 
     def _state(self) -> dict[str, np.ndarray]:
-        return super()._state() | self.together.arrays()
+        state = super()._state() | self.together.arrays()
+        if self.team.leads:
+            return state
+        # The recurrent state is that of this worker's streams, and worker 0's is lost.
+        own = {name: value for name, value in state.items() if name.startswith("state/")}
+        kept = np.frombuffer(packed(own), np.uint8)
+        return state | {name: np.zeros_like(value) for name, value in own.items()} | {STATE.format(1): kept}
+
+    def _metadata(self) -> Metadata:
+        metadata = super()._metadata()
+        return metadata if self._described is None else dataclasses.replace(metadata, corpus=self._described)
 
 
 def settled(config: WorkersConfig, saved: SavedProgress) -> WorkersConfig:
@@ -353,5 +359,5 @@ def follow(
     session = JointSession(
         team, config.replace(**job["exchange"]), run, encoded, recipe, reporter, callbacks, placement, tensorboard=False
     )
-    session.follow(SavedProgress.from_json(job["progress"]), whole=job["whole"])
+    session.follow(job)
     return session.fit()

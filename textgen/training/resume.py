@@ -98,9 +98,10 @@ def resume(
         )
     run = find_run(name, checkpoints=checkpoints)
     with default_framework():
-        from textgen.training.joint import JointSession, joined, settled
+        from textgen.training.joint import JointSession, settled
         from textgen.training.placement import enough_memory, place
         from textgen.training.session import Session
+        from textgen.training.workers.joining import joined
 
         with run.locked(), enough_memory():
             last = read_any_checkpoint(run.last)
@@ -116,6 +117,7 @@ def resume(
             parts, before = cluster is not None and workers.text_part, progress.workers or {}
             if cluster is not None:
                 check_as_before(before, parts=parts)
+                workers = settled(workers, progress)
             # One that does not follow from this text, as that of several workers' parts.
             vocabulary = last.tokenizer if corpus.min_count is None and not corpus.by_record else None
 
@@ -152,7 +154,6 @@ def resume(
                             "not repeat what they would have done."
                         )
                 else:
-                    exchange = settled(workers, progress)
                     told: list[Part] = []
                     if parts:
                         known = before["parts"] if before.get("count") == several else None
@@ -160,7 +161,7 @@ def resume(
                             team, encoded, lambda _: encoded, min_count=None, known=last.tokenizer, before=known
                         )
                     session = JointSession(
-                        team, exchange, run, encoded, recipe, reporter, users, placement, events, told
+                        team, workers, run, encoded, recipe, reporter, users, placement, events, told
                     )
                 started += 0.0 if team is None else team.waited
                 session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)

@@ -160,9 +160,10 @@ def train(
     elif encoded.records is not None:
         wanted_model["labels"] = len(encoded.records.labels)
     with default_framework():
-        from textgen.training.joint import JointSession, follow, joined
+        from textgen.training.joint import JointSession, follow
         from textgen.training.placement import enough_memory, place
         from textgen.training.session import Session
+        from textgen.training.workers.joining import joined
 
         several = 1 if cluster is None else cluster.size
         placement = place(

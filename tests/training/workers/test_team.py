@@ -187,3 +187,5 @@ def test_equal_workers_agree_and_need_not_repeat_the_settings_of_a_run_that_goes
     assert as_threads(2, lambda team: agree(team, SAME, started=False)) == [None, None]
     less = {**SAME, "given": {}}
     assert as_threads(2, lambda team: agree(team, less if team.index else SAME, started=True)) == [None, None]
+    rounds = {**SAME, "exchange": {"round": 7}}
+    assert as_threads(2, lambda team: agree(team, SAME if team.index else rounds, started=True)) == [None, None]

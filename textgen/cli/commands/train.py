@@ -221,8 +221,8 @@ def _check_early(
     from textgen.runs.run import check_folder
     from textgen.training.workers.cluster import find_cluster
 
-    if workers.workers != SLURM:
-        find_cluster(workers)
+    cluster = None if workers.workers == SLURM else find_cluster(workers)
+    saves = workers.workers != SLURM and (cluster is None or cluster.index == 0)
     shape = ModelConfig.among(given)
     ModelConfig(vocab_size=1, source_vocab_size=min(shape.get("encoder_layers", 0), 1), **shape)
     TrainingConfig(**TrainingConfig.among(given))
@@ -237,7 +237,8 @@ def _check_early(
         resolve_checkpoint(options["start_from"], checkpoints=checkpoints)
     if name is not None:
         check_name(name)
-        if (checkpoints / name).exists():
+        # Another worker may have kept the run there, when worker 0 was lost.
+        if saves and (checkpoints / name).exists():
             with create_run(name, checkpoints=checkpoints):
                 pass
     if not options["sources"]:

@@ -87,9 +87,7 @@ def difference(first: Print, other: Print, *, started: bool = False) -> str | No
     for part, advice in (("corpus", "settings of the text"), ("given", "settings"), ("exchange", "settings")):
         known, there = first[part], other[part]
         for name in [*known, *(each for each in there if each not in known)]:
-            if known.get(name) == there.get(name) or (
-                started and part == "given" and not (name in there and name in known)
-            ):
+            if known.get(name) == there.get(name) or (started and _left_out(part, name, known, there)):
                 continue
             mine = f"{name} {there[name]}" if there.get(name) is not None else f"no {name}"
             theirs = f"{name} {known[name]}" if known.get(name) is not None else f"no {name}"
@@ -102,3 +100,10 @@ def difference(first: Print, other: Print, *, started: bool = False) -> str | No
     if other["vocabulary"] != first["vocabulary"]:
         return "another vocabulary than worker 0. Give all workers the same text and settings."
     return None
+
+
+def _left_out(part: str, name: str, known: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
+    """Whether a setting of a run that goes on was not given to a worker, or not to worker 0."""
+    if part == "exchange":
+        return name != "text_part" and there.get(name) == WorkersConfig.declared[name].default
+    return part == "given" and not (name in there and name in known)

@@ -19,6 +19,9 @@ from textgen.errors import TrainingError, WorkerLostError
 from textgen.training.workers.channel import BYE, LOST, Channel, ClosedError, Message, greet, listen
 from textgen.training.workers.cluster import Cluster
 
+LEFT = "it left, "
+"""How the reason begins where a worker has ended of itself, with what it says."""
+
 _HELLO = "hello"
 _RETRY = 0.3
 _OTHERS = 2.0
@@ -58,7 +61,7 @@ class Team:
             else:
                 self._connect(waiting)
         except BaseException as error:
-            self.leave(f"it left before the start, {error}" if str(error) else "it was interrupted before the start")
+            self.leave(f"{LEFT}before the start: {error}" if str(error) else "it was interrupted before the start")
             raise
         threading.Thread(target=self._watch, name="textgen workers", daemon=True).start()
 
@@ -120,6 +123,11 @@ class Team:
         if self.lost is None:
             return "The exchange with the other workers failed."
         return f"{self.cluster.name(self.lost[0])} was lost: {self.lost[1]}."
+
+    @property
+    def needs_keeping(self) -> bool:
+        """Whether this worker has to save the run: worker 1, where worker 0 was lost and did not end of itself."""
+        return self.index == 1 and self.lost is not None and self.lost[0] == 0 and not self.lost[1].startswith(LEFT)
 
     def await_loss(self, seconds: float) -> bool:
         """Waits until it is known which worker was lost; whether it is."""

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from textgen.config import WorkersConfig
+from textgen.model.results import Validation
 from textgen.training.progress import Progress
 from textgen.training.recovery import DivergenceRecovery
 from textgen.training.saving import Interrupted
@@ -22,20 +23,22 @@ from textgen.training.workers.team import Team
 _BETWEEN = 10
 """Steps after which workers that exchange in every step ask worker 0 what to do."""
 
-_STATE = "workers/{:04d}"
+STATE = "workers/{:04d}"
 """The name of a worker's state among the arrays of a checkpoint."""
 
 
 class Decisions(NamedTuple):
-    """What worker 0 asks of its session when it decides.
+    """What is asked of a worker's session when worker 0 decides.
 
     Args:
         save: whether the last state is due to be saved.
         asked: whether this process was asked to end.
+        keep: on a worker other than 0, is called after a validation that was the best one so far.
     """
 
     save: Callable[[], bool]
     asked: Callable[[], bool]
+    keep: Callable[[], None]
 
 
 class Together(keras.callbacks.Callback):
@@ -49,11 +52,12 @@ class Together(keras.callbacks.Callback):
         progress: the run's counters; plan and rates are worker 0's.
         rounds: the outer optimizer; None where gradients are summed in every step.
         recovery: tells divergence, and recovers from it.
-        decisions: what worker 0 decides by; elsewhere only `asked` is used.
+        decisions: what worker 0 decides by; elsewhere `save` is not used.
+        ahead: the steps of the next round that are taken while changes are sent; 0 waits for them.
 
     Attributes:
         states: the other workers' states when they last were gathered, and `states_step`, the step of that.
-        exchanged: the step of the last exchange.
+        exchanged: the step of the last exchange that is complete.
         wanted: whether a callback of this worker has asked for the end, and `ending`, whether all end here.
     """
 
@@ -65,13 +69,15 @@ class Together(keras.callbacks.Callback):
         rounds: Rounds | None,
         recovery: DivergenceRecovery,
         decisions: Decisions,
+        ahead: int = 0,
     ) -> None:
         super().__init__()
         self.team, self.progress, self.rounds = team, progress, rounds
         self.saving = self.stopping = self.ending = self.wanted = False
         self.states: dict[str, np.ndarray] = {}
         self.states_step: int | None = None
-        self.exchanged = progress.step
+        self.exchanged = self._launched = progress.step
+        self._ahead = ahead
         self._every = config.round if rounds is not None else _BETWEEN
         self._recovery, self._decisions = recovery, decisions
         self._diverged = False
@@ -89,8 +95,11 @@ class Together(keras.callbacks.Callback):
         """Ends the round where it is due."""
         del batch, logs
         self._diverged = self._diverged or self._recovery.diverged()
-        self.saving = False
-        if not self.due():
+        self.saving, due, progress, rounds = False, self.due(), self.progress, self.rounds
+        if rounds is not None and rounds.pending and (due or progress.step >= self._launched + self._ahead):
+            rounds.settle()
+            self.exchanged = self._launched
+        if not due:
             return
         here = {"asked": self._decisions.asked(), "diverged": self._diverged, "wanted": self.wanted}
         decided = self.team.agree("round", here, self._decide)
@@ -98,9 +107,13 @@ class Together(keras.callbacks.Callback):
         self._diverged = False
         if decided["recover"]:
             self._recover()
-        elif self.rounds is not None:
-            self.rounds.exchange(last=self.progress.finished)
-        self.exchanged = self.progress.step
+        elif rounds is not None and self._ahead and not (decided["end"] or progress.round_done):
+            rounds.launch()
+            self._launched = progress.step
+        elif rounds is not None:
+            rounds.exchange(last=progress.finished)
+        if rounds is None or not rounds.pending:
+            self.exchanged = progress.step
         self.saving, self.stopping, self.ending = decided["save"], decided["stop"], decided["end"]
         if self.saving:
             self._gather()
@@ -117,9 +130,29 @@ class Together(keras.callbacks.Callback):
             variable.assign(np.reshape(np.asarray(value), variable.shape))
 
     def ended(self, trainer: Trainer) -> None:
-        """After a validation: all stop if worker 0 does."""
-        stop, best = self.team.tell("stop", [bool(trainer.stop_training), self.progress.best])[0]
-        trainer.stop_training, self.progress.best = stop, best
+        """After a validation: all stop if worker 0 does, and know what it knows.
+
+        Raises:
+            Interrupted: one was asked to end in this round; all is saved.
+        """
+        progress = self.progress
+        row = progress.history[-1].to_json() if self.team.leads else None
+        told = self.team.tell("stop", [bool(trainer.stop_training), progress.best, progress.waits, row])[0]
+        if not self.team.leads:
+            better = told[1] < progress.best
+            trainer.stop_training, progress.best, progress.waits = told[:3]
+            progress.history.append(Validation.from_json(told[3]))
+            if better:
+                self._decisions.keep()
+        if self.stopping and not (progress.finished or trainer.stop_training):
+            raise Interrupted
+
+    def go_back(self) -> int:
+        """Where workers exchange by rounds: sets the weights to those of the last exchange; its step."""
+        assert self.rounds is not None
+        if self.rounds.go_back():
+            self.exchanged = self._launched = max(self._launched, self.exchanged)
+        return self.exchanged
 
     def share_weights(self, model: Any) -> None:
         """Gives all workers worker 0's weights."""
@@ -161,7 +194,7 @@ class Together(keras.callbacks.Callback):
             spare |= self.rounds.capture()
         each = [b""]
         for n in range(1, self.team.size):
-            own = arrays.get(_STATE.format(n)) if same else None
+            own = arrays.get(STATE.format(n)) if same else None
             each.append(packed({**spare, **({} if own is None else unpacked(own.tobytes()))}))
         self.team.tell("states", None, each)
 
@@ -170,8 +203,8 @@ class Together(keras.callbacks.Callback):
 
         Each state is a file of NumPy's kind, as an array of bytes.
         """
-        velocity = {} if self.rounds is None else self.rounds.capture()
-        return velocity | (self.states if self.states_step == self.progress.step else {})
+        known = {} if self.rounds is None else self.rounds.capture() | self.rounds.own()
+        return known | (self.states if self.states_step == self.progress.step else {})
 
     def _decide(self, reports: list[dict[str, Any]]) -> dict[str, Any]:
         """Worker 0's decision after a round."""
@@ -205,11 +238,15 @@ class Together(keras.callbacks.Callback):
         state = self.model.capture()
         if self.rounds is None:
             state = {name: value for name, value in state.items() if name.startswith("state/")}
-        elif self.progress.round_done or self.ending:
-            # The mean loss begins anew after the validation.
-            state |= {name: np.zeros_like(value) for name, value in state.items() if name.startswith("loss/")}
+        else:
+            self.rounds.complete()
+            self.exchanged = self.progress.step
+            state |= self.rounds.own()
+            if self.progress.round_done or self.ending:
+                # The mean loss begins anew after the validation.
+                state |= {name: np.zeros_like(value) for name, value in state.items() if name.startswith("loss/")}
         each = self.team.collect("state", None, b"" if self.team.leads else packed(state))
-        self.states = {_STATE.format(n): np.frombuffer(data, np.uint8) for n, (_, data) in enumerate(each) if n}
+        self.states = {STATE.format(n): np.frombuffer(data, np.uint8) for n, (_, data) in enumerate(each) if n}
         self.states_step = self.progress.step
 
 
