@@ -1,7 +1,8 @@
 """Two network namespaces with a link between them, of a bandwidth and a latency that are chosen (Linux, as root).
 
-Each namespace has a TUN interface, and a process passes packets from one to the other as a link would: one after the
-other at its bandwidth, each arriving the latency later. `tc` with netem does the same where the kernel has that.
+Without a latency the link is a pair of the kernel's own interfaces, shaped by `tc`. With one, each namespace has a TUN
+interface, and a process passes packets from one to the other as a link would: one after the other at its bandwidth,
+each arriving the latency later; `tc` with netem would do the same, which not every kernel has.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ def link(megabits: float, milliseconds: float) -> Iterator[list[list[str]]]:
 
     Args:
         megabits: the bandwidth, each way, in Mbit/s.
-        milliseconds: the latency there and back.
+        milliseconds: the latency there and back; 0 for none.
     """
     _remove()
     try:
+        if not milliseconds:
+            _shape(megabits)
+            yield [["ip", "netns", "exec", name] for name in NAMES]
+            return
         for n, name in enumerate(NAMES):
             other = ADDRESSES[1 - n]
             for words in (
@@ -56,10 +61,33 @@ def link(megabits: float, milliseconds: float) -> Iterator[list[list[str]]]:
         _remove()
 
 
+def _shape(megabits: float) -> None:
+    """Joins the two namespaces by a pair of interfaces that send at a bandwidth."""
+    for name in NAMES:
+        subprocess.run(["ip", "netns", "add", name], check=True)
+    pair = ["name", "link", "type", "veth", "peer", "name", "link", "netns", NAMES[1]]
+    subprocess.run(["ip", "-n", NAMES[0], "link", "add", *pair], check=True)
+    for name, address in zip(NAMES, ADDRESSES, strict=True):
+        rate = ["root", "tbf", "rate", f"{megabits:g}mbit", "burst", "64kb", "latency", "100ms"]
+        for words in (
+            ["ip", "-n", name, "addr", "add", f"{address}/24", "dev", "link"],
+            ["ip", "-n", name, "link", "set", "dev", "link", "up"],
+            ["ip", "-n", name, "link", "set", "lo", "up"],
+            ["tc", "-n", name, "qdisc", "add", "dev", "link", *rate],
+        ):
+            subprocess.run(words, check=True)
+
+
 def cut(whole: bool) -> None:
     """Takes the link away, or brings it back."""
     state = "up" if whole else "down"
     subprocess.run(["ip", "-n", NAMES[0], "link", "set", "dev", "link", state], check=True)
+
+
+def enter(name: str) -> None:
+    """Puts this process into a namespace."""
+    with Path(f"/var/run/netns/{name}").open() as there:
+        os.setns(there.fileno(), os.CLONE_NEWNET) if hasattr(os, "setns") else _setns(there.fileno())
 
 
 def _remove() -> None:

@@ -12,33 +12,34 @@ what runs on the loopback interface is measured.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
 import random
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import harness, links
-from textgen.config import ModelConfig, WorkersConfig
-from textgen.config.workers import ROUND
+from benchmarks import costs, harness, links
+from benchmarks import faults as fault
+from textgen.config import WorkersConfig
+from textgen.config.workers import OVERLAP, ROUND
 
-SIZES = {"2 x 256": (2, 256), "2 x 384": (2, 384)}
+SIZES = {"1 x 128": (1, 128), "2 x 256": (2, 256), "2 x 384": (2, 384)}
 LINKS: Mapping[str, tuple[float, float] | None] = {
     "loopback": None,
     "1 Gbit/s, 1 ms": (1000.0, 1.0),
-    "100 Mbit/s, 1 ms": (100.0, 1.0),
+    "100 Mbit/s, by tc": (100.0, 0.0),
     "100 Mbit/s, 20 ms": (100.0, 20.0),
 }
 BATCH, LENGTH = 32, 64
@@ -48,7 +49,7 @@ def contender(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """In a process of its own: one worker."""
     if settings.get("core") is not None:
         os.sched_setaffinity(0, {settings["core"]})
-    return exchanging(settings) if name == "exchange" else training(settings)
+    return {"exchange": exchanging, "equal": trained_alike}.get(name, training)(settings)
 
 
 def training(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def training(settings: Mapping[str, Any]) -> dict[str, Any]:
     alone = settings["addresses"] is None
     workers = WorkersConfig(workers="none") if alone else WorkersConfig(
         workers=",".join(settings["addresses"]), worker=settings["index"], exchange=settings["exchange"],
-        round=settings["round"], exchange_precision=settings["precision"],
+        round=settings["round"], exchange_precision=settings["precision"], overlap=settings["overlap"],
     )  # fmt: skip
     text = "".join(random.Random(1).choices([chr(60 + n) for n in range(harness.VOCAB)], k=steps * 2 * batch * length))
     passes = steps * batch * length * (1 if alone else len(settings["addresses"])) / len(text) / 0.999
@@ -187,7 +188,7 @@ def speed(arguments: Any) -> tuple[str, dict[str, Any]]:
     settings = {
         "shape": shape, "batch": 4 if smoke else BATCH, "length": 16 if smoke else LENGTH, "steps": steps,
         "skipped": skipped, "round": 4 if smoke else arguments.round, "exchange": "rounds",
-        "precision": arguments.precision,
+        "precision": arguments.precision, "overlap": arguments.overlap,
     }  # fmt: skip
     shapes = {name: each for name, each in LINKS.items() if each is None or (has_links() and not smoke)}
     rows, results = [], {}
@@ -197,11 +198,27 @@ def speed(arguments: Any) -> tuple[str, dict[str, Any]]:
             results.setdefault(name, []).append(sum(one["characters"] for one in found))
             print(f"  {turn + 1} {name}: {results[name][-1]:,.0f} characters/s", file=sys.stderr)
     base = statistics.median(results["never"])
+    step = 2 * settings["batch"] * settings["length"] / base
     for name, values in results.items():
-        rows.append([name, f"{statistics.median(values):,.0f}", f"{statistics.median(values) / base:.1%}"])
-    text = harness.table(["link", "characters/s, both", "of those that never exchange"], rows)
+        predicted = "" if name == "never" else f"{predicted_share(settings, LINKS[name], step):.1%}"
+        rows.append([name, f"{statistics.median(values):,.0f}", f"{statistics.median(values) / base:.1%}", predicted])
+    text = harness.table(["link", "characters/s, both", "of those that never exchange", "model"], rows)
     model = f"{shape[0]} x {shape[1]} {harness.DEFAULT_CELL}"
-    return f"{text}\n\n{model}, rounds of {settings['round']} steps, {arguments.precision}.", results
+    told = (
+        f"rounds of {settings['round']} steps, {arguments.precision}, changes sent during {settings['overlap']} steps"
+    )
+    return f"{text}\n\n{model}, {told}.", results
+
+
+def predicted_share(settings: Mapping[str, Any], link: tuple[float, float] | None, step: float) -> float:
+    """What the model of the costs says of a row of `speed`."""
+    megabits, milliseconds = link or (math.inf, 0.0)
+    size = costs.sent(*settings["shape"]) * (0.5 if settings["precision"] == "bfloat16" else 1.0)
+    ahead = min(settings["overlap"], settings["round"] - 1)
+    return costs.efficiency(
+        2, megabits, costs.COSTS, step=step, size=size, round_steps=settings["round"], ahead=ahead,
+        milliseconds=milliseconds,
+    )  # fmt: skip
 
 
 def exchange(arguments: Any) -> tuple[str, dict[str, Any]]:
@@ -218,100 +235,70 @@ def exchange(arguments: Any) -> tuple[str, dict[str, Any]]:
             megabits, milliseconds = each or (math.inf, 0.0)
             points.append({"link": name, "bytes": size, "megabits": megabits, "ms": milliseconds, "seconds": seconds})
             print(f"  {name}, {size:,} bytes: {1e3 * seconds:.1f} ms", file=sys.stderr)
-    costs = fit(points)
+    found_costs = costs.fit(points)
     rows = [
         [p["link"], f"{p['bytes']:,}", f"{1e3 * p['seconds']:.0f}",
-         f"{1e3 * exchange_seconds(2, p['bytes'], p['megabits'], p['ms'], costs):.0f}"] for p in points
+         f"{1e3 * costs.exchange_seconds(2, p['bytes'], p['megabits'], p['ms'], found_costs):.0f}"] for p in points
     ]  # fmt: skip
     text = harness.table(["link", "bytes", "measured, ms", "model, ms"], rows)
     if arguments.picture:
-        draw(costs, arguments.picture)
-    return f"{text}\n\n{costs}\n\n{outlook(costs)}", {"points": points, "costs": costs}
+        costs.draw(found_costs, arguments.picture)
+    equal, same = ("", {}) if arguments.smoke else equality(200)
+    text = f"{text}\n\n{found_costs}\n\n{costs.outlook(found_costs)}\n\n{equal}"
+    return text, {"points": points, "costs": found_costs, **same}
 
 
-Costs = dict[str, float]
-
-COSTS: Costs = {"fixed": 3e-3, "byte": 1e-8, "trips": 4.0}
-"""Of an exchange: seconds at least, seconds of a byte on the processor, and ways there and back for each step of the
-ring beside the one that the data takes."""
-
-
-def exchange_seconds(workers: int, size: float, megabits: float, milliseconds: float, costs: Costs = COSTS) -> float:
-    """The model: what an exchange of `size` bytes among some workers takes.
-
-    A ring sends `2 (W - 1) / W` of the vector from each worker, in `2 (W - 1)` steps that each wait for the one before;
-    the messages around it take a way there and back.
-    """
-    steps = 2 * (workers - 1)
-    sent = steps / workers * size
-    wait = 1e-3 * milliseconds * (1.0 + costs["trips"] * steps / 2)
-    return costs["fixed"] * steps / 2 + costs["byte"] * sent + 8e-6 * sent / megabits + wait
-
-
-def fit(points: Sequence[Mapping[str, Any]]) -> Costs:
-    """The constants with the least squared relative errors, none below zero, from measurements with two workers."""
-    table, rest = [], []
-    for point in points:
-        known = 8e-6 * point["bytes"] / point["megabits"] + 1e-3 * point["ms"]
-        table.append(np.array([1.0, point["bytes"], 1e-3 * point["ms"]]) / point["seconds"])
-        rest.append(1.0 - known / point["seconds"])
-    lines, aim = np.array(table), np.array(rest)
-    size = np.maximum(np.linalg.norm(lines, axis=0), 1e-30)
-    values, gram, along = np.zeros(3), (lines / size).T @ (lines / size), (lines / size).T @ aim
-    for _ in range(2000):
-        for n in range(3):
-            if gram[n, n] > 0.0:
-                values[n] = max(0.0, values[n] + (along[n] - gram[n] @ values) / gram[n, n])
-    fixed, byte, trips = map(float, values / size)
-    return {"fixed": fixed, "byte": byte, "trips": trips}
+def equality(steps: int) -> tuple[str, dict[str, Any]]:
+    """Exchanging in every step: the weights of two workers and those of one process with two shards."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"steps": steps, "folder": folder}
+        together("equal", {**settings, "name": "workers"}, 2, None)
+        for name in ("in order", "as it comes"):
+            together("equal", {**settings, "name": name}, 1, None)
+        two, ordered, usual = (np.load(f"{folder}/{name}.npy") for name in ("workers", "in order", "as it comes"))
+    apart, scale = float(np.abs(two - usual).max()), float(np.abs(usual).max())
+    same = bool(np.array_equal(two, ordered))
+    word = "equal to the last bit" if same else "NOT equal"
+    text = (
+        f"{steps} steps with 2 workers and with 2 shards in one process: the weights are {word} where sums are made in "
+        f"the same order, and up to {apart:.1e} apart (of {scale:.1f}) where they are not."
+    )
+    return text, {"equal": same, "apart": apart}
 
 
-WORKERS, BANDWIDTHS = (2, 4, 8, 16, 32, 64, 128), (100.0, 1e3, 1e4, 1e5)
+def trained_alike(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """In a process of its own: one of two workers that exchange in every step, or one process with two shards."""
+    from textgen.model.read import read_checkpoint
+    from textgen.training.framework import load_framework
 
+    load_framework()
+    from textgen.training import trainers
+    from textgen.training.start import train
 
-def efficiency(workers: int, megabits: float, costs: Costs, *, step: float, size: float, round_steps: int) -> float:
-    """The share of its time that a worker computes, with a latency of 1 ms."""
-    paid = exchange_seconds(workers, size, megabits, 1.0, costs)
-    return step * round_steps / (step * round_steps + paid)
+    several = settings["name"] == "workers"
+    if settings["name"] == "in order":
+        sys.path.insert(0, str(harness.ROOT / "tests" / "support"))
+        from each_shard import EachShard
 
-
-def outlook(costs: Costs) -> str:
-    """The model's prediction for larger clusters: 2 x 384 in float32, a step of 0.2 s."""
-    size = 4.0 * ModelConfig(vocab_size=harness.VOCAB, layers=2, units=384, embedding=64).weights
-    blocks = []
-    for steps in (1, ROUND):
-        rows = [
-            [f"{megabits / 1e3:g} Gbit/s"]
-            + [f"{efficiency(w, megabits, costs, step=0.2, size=size, round_steps=steps):.0%}" for w in WORKERS]
-            for megabits in BANDWIDTHS
-        ]
-        title = "in every step" if steps == 1 else f"every {steps} steps"
-        blocks.append(f"Exchanging {title}:\n\n" + harness.table(["", *(f"{w} workers" for w in WORKERS)], rows))
-    return "\n\n".join(blocks)
-
-
-def draw(costs: Costs, path: str) -> None:
-    """Draws what `outlook` tables."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    size = 4.0 * ModelConfig(vocab_size=harness.VOCAB, layers=2, units=384, embedding=64).weights
-    figure, sides = pyplot.subplots(1, 2, figsize=(9, 3.4), sharey=True)
-    for side, steps in zip(sides, (1, ROUND), strict=True):
-        for megabits in BANDWIDTHS:
-            shares = [efficiency(w, megabits, costs, step=0.2, size=size, round_steps=steps) for w in WORKERS]
-            side.plot(WORKERS, shares, marker="o", label=f"{megabits / 1e3:g} Gbit/s")
-        side.set_xscale("log", base=2)
-        side.set_xticks(WORKERS, [str(w) for w in WORKERS])
-        side.set_xlabel("workers")
-        side.set_title("in every step" if steps == 1 else f"every {steps} steps")
-        side.grid(alpha=0.3)
-    sides[0].set_ylabel("share of the time that computes")
-    sides[0].set_ylim(0, 1.02)
-    sides[1].legend()
-    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
+        trainers.Trainer = EachShard
+    workers = WorkersConfig(workers="none")
+    if several:
+        places, index = ",".join(settings["addresses"]), settings["index"]
+        workers = WorkersConfig(workers=places, worker=index, exchange="steps")
+    text = "".join(random.Random(1).choices("abcdefgh \n", k=60_000))
+    batch = 4 if several else 8
+    with tempfile.TemporaryDirectory() as folder:
+        run = train(
+            texts=[text], name="run", checkpoints=folder, workers=workers, layers=2, units=48, embedding=16, seed=3,
+            batch_size=batch, sequence_length=32, epochs=settings["steps"] * 8 * 32 / 54_000, device="cpu",
+            shards=1 if several else 2, precision="float32", save_every=1e9,
+        )  # fmt: skip
+        if run.last.exists():
+            last = read_checkpoint(run.last)
+            flat = np.concatenate([each.ravel() for each in last.weights.arrays()])
+            np.save(f"{settings['folder']}/{settings['name']}.npy", flat)
+            return {"steps": last.metadata.metrics.step}
+    return {}
 
 
 def losses(arguments: Any) -> tuple[str, dict[str, Any]]:
@@ -323,7 +310,7 @@ def losses(arguments: Any) -> tuple[str, dict[str, Any]]:
     for text in texts:
         for seed in range(arguments.seeds):
             found: dict[str, float] = {}
-            for count in (1, 2, 4):
+            for count in arguments.counts:
                 found[f"one process, batch {BATCH * count}"] = _loss(
                     arguments, text, seed, batch=BATCH * count, count=1
                 )
@@ -350,7 +337,9 @@ def _loss(arguments: Any, text: Path, seed: int, *, batch: int, count: int) -> f
         places = ",".join(f"127.0.0.1:{port}" for port in _ports(count))
         started = []
         for index in range(count):
-            more = ["--workers", places, "--worker", str(index)] if count > 1 else []
+            more = ["--workers", places, "--worker", str(index), f"--round={arguments.round}"] if count > 1 else []
+            sent = [f"--overlap={arguments.overlap}", f"--exchange-precision={arguments.precision}"]
+            more += sent if count > 1 else []
             own = [word.replace(f"{folder}/of", f"{folder}/{index}") for word in words]
             started.append(subprocess.Popen([*own, *more], env=environment))
         if any(process.wait() for process in started):
@@ -361,92 +350,58 @@ def _loss(arguments: Any, text: Path, seed: int, *, batch: int, count: int) -> f
 
 
 def faults(arguments: Any) -> tuple[str, dict[str, Any]]:
-    """Kills workers at random, and cuts links: whether all others end, in one sentence, with the run saved."""
-    chance, outcomes = random.Random(arguments.seed), []
-    for number in range(arguments.times):
-        kind = "cut" if arguments.cuts and has_links() else "kill"
-        outcomes.append(fault(kind, chance))
-        print(f"  {number + 1}: {outcomes[-1]}", file=sys.stderr)
-    bad = [each for each in outcomes if each["hangs"] or each["tracebacks"] or each["torn"]]
-    rows = [[kind, sum(each["kind"] == kind for each in outcomes)] for kind in sorted({e["kind"] for e in outcomes})]
-    text = harness.table(["fault", "times"], rows)
-    return f"{text}\n\n{len(bad)} with a hang, a traceback or a damaged save.", {"faults": outcomes}
+    """Faults of all kinds: 0 hangs, 0 tracebacks and nothing lost that was saved is what is wanted."""
+    found: list[Any] = []
+
+    def note(outcome: Any) -> None:
+        found.append(outcome)
+        print(f"  {len(found)} {outcome}", file=sys.stderr, flush=True)
+
+    def run(times: int, act: Callable[[int], Any]) -> None:
+        for number in range(times):
+            note(act(number))
+
+    fault.load()
+    chance = random.Random(arguments.seed)
+    kinds = set(arguments.faults or FAULTS)
+    # Not a TemporaryDirectory: the forks would remove it when they end.
+    folder = Path(tempfile.mkdtemp())
+    try:
+        if "others" in kinds:
+            for outcome in fault.differences(folder):
+                note(outcome)
+            if has_links():
+                for outcome in fault.full_disk(folder):
+                    note(outcome)
+        if "kill" in kinds:
+            pair = fault.Pair(folder / "killed")
+            run(arguments.times, lambda _: fault.kill(pair, chance, pair.step()))
+        if "cut" in kinds and has_links():
+            with links.link(100.0, 2.0) as ends:
+                cut = fault.Pair(folder / "cut", [*map(str, ends)], timeout=4.0)
+                run(arguments.times // 5, lambda n: fault.cut(cut, chance, cut.step(), short=n % 4 == 3))
+                cut.end()
+        if "rejoin" in kinds:
+            back = fault.Pair(folder / "rejoining", more=["--rejoin"])
+            back.start_program(0)
+            back.start_program(1)
+            back.wait_for_saves(0)
+            run(arguments.times // 10, lambda _: fault.rejoin(back, chance))
+            back.end()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    kinds_found = sorted({outcome.kind for outcome in found})
+    rows = [
+        [kind, sum(o.kind == kind for o in found), sum(o.kind == kind and bool(o.problems) for o in found)]
+        for kind in kinds_found
+    ]
+    bad = "\n".join(f"{outcome.kind}: {problem}" for outcome in found for problem in outcome.problems)
+    return f"{harness.table(['fault', 'times', 'not as it should be'], rows)}\n\n{bad}", {
+        "faults": [dataclasses.asdict(outcome) for outcome in found]
+    }
 
 
-def fault(kind: str, chance: random.Random) -> dict[str, Any]:
-    """Has two workers train, kills one or cuts their link after the first save, and tells what became of both."""
-    from textgen.errors import TextgenError
-    from textgen.model.read import read_checkpoint
-
-    shape = (100.0, 2.0) if kind == "cut" else None
-    with tempfile.TemporaryDirectory() as folder, _places(2, shape) as places:
-        text = Path(folder) / "text.txt"
-        text.write_text("".join(random.Random(1).choices("abcdefgh \n", k=20_000)))
-        hosts, ports = (links.ADDRESSES, [4001, 4001]) if shape else (("127.0.0.1",) * 2, _ports(2))
-        addresses = ",".join(f"{host}:{port}" for host, port in zip(hosts, ports, strict=True))
-        started, logs = [], []
-        for index in range(2):
-            words = [
-                *(
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "textgen",
-                    "train",
-                    str(text),
-                    "--name=run",
-                    "--device=cpu",
-                    "--epochs=900",
-                ),
-                *("--layers=1", "--units=16", "--embedding=8", "--batch-size=4", "--sequence-length=16", "--shards=1"),
-                *("--precision=float32", "--round=5", "--save-every=1s", "--worker-timeout=5s", f"--worker={index}"),
-                *(f"--checkpoints={folder}/{index}", "--validate-every=100", "--workers", addresses),
-            ]
-            logs.append(Path(folder) / f"{index}.log")
-            environment = {**os.environ, "PYTHONPATH": str(harness.ROOT)}
-            with logs[-1].open("w") as log:
-                started.append(subprocess.Popen([*places[index], *words], stdout=log, stderr=log, env=environment))
-        last = Path(folder) / "0" / "run" / "last.keras"
-        deadline = time.monotonic() + 300.0
-        while not last.exists() and time.monotonic() < deadline and all(each.poll() is None for each in started):
-            time.sleep(0.1)
-        time.sleep(chance.uniform(0.0, 5.0))
-        victim = chance.randrange(2)
-        before = _step(last)
-        if kind == "cut":
-            links.cut(whole=False)
-        else:
-            started[victim].send_signal(signal.SIGKILL)
-        hangs, begun = 0, time.monotonic()
-        for process in started:
-            try:
-                process.wait(timeout=90.0)
-            except subprocess.TimeoutExpired:
-                hangs += 1
-                process.kill()
-                process.wait()
-        said = [log.read_text() for log in logs]
-        try:
-            read_checkpoint(last)
-            torn = False
-        except TextgenError:
-            torn = True
-        return {
-            "kind": kind, "victim": victim, "hangs": hangs, "seconds": round(time.monotonic() - begun, 1), "torn": torn,
-            "tracebacks": sum("Traceback" in each for each in said), "saved": [before, _step(last)],
-            "last words": [(each.strip().splitlines() or [""])[-1][:300] for each in said],
-        }  # fmt: skip
-
-
-def _step(path: Path) -> int | None:
-    from textgen.errors import TextgenError
-    from textgen.model.read import read_metadata
-
-    with contextlib.suppress(TextgenError):
-        return read_metadata(path).metrics.step
-    return None
-
-
+FAULTS = ("others", "kill", "cut", "rejoin")
 PARTS = {"speed": speed, "exchange": exchange, "losses": losses, "faults": faults}
 
 
@@ -458,11 +413,13 @@ def main(line: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--round", type=int, default=ROUND)
+    parser.add_argument("--overlap", type=int, default=OVERLAP)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 4], help="of losses: numbers of workers")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--times", type=int, default=100)
-    parser.add_argument("--cuts", action="store_true", help="of faults: cut the link, instead of killing")
+    parser.add_argument("--times", type=int, default=100, help="of faults: kills; a fifth of it links cut")
+    parser.add_argument("--faults", nargs="+", choices=FAULTS, help="of faults: only these kinds")
     parser.add_argument("--picture", metavar="FILE.svg", help="of exchange: draw the model's prediction")
     arguments = parser.parse_args(line)
     if harness.answer(arguments, contender):
