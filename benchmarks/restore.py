@@ -2,6 +2,7 @@
 
     python -m benchmarks.restore TEXT --seeds 1,2,3 --time 10m --runs FOLDER
     python -m benchmarks.restore TEXT --forward RUN --both RUN --places 100 --characters 5000 --no-peer
+    python -m benchmarks.restore TEXT --forward half --both RUN     # no run of one side: the forward half alone
 
 For each seed `textgen train TEXT --time T` and the same with `--sides both` are trained, on all but the last tenth,
 from which all places come that are filled. A gap is of 1, 3, 5 or 10 characters, or of 1 to 10, nobody knows how
@@ -10,6 +11,7 @@ many (0). The rows:
 - forward greedy: the likeliest character after the other, of the forward network;
 - forward: beam search by the forward network, rescored by what stands behind the gap, `textgen fill`;
 - backward: the same by the backward network of the run with both sides, rescored by what stands before the gap;
+- forward half: as forward, by that half of the run with both sides, which is a run of one side of the same steps;
 - both: `textgen fill` with the run with both sides;
 - n-gram: interpolated 6-grams (Witten and Bell) read from both sides, beam search from both, the mean of both scores;
 - masked: a bidirectional LSTM in plain Keras, of as many layers and units, trained for as long to predict masked spans
@@ -62,7 +64,7 @@ def main(line: list[str] | None = None) -> None:
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--size", default="small", help="of the runs, a preset of textgen train")
     parser.add_argument("--runs", help="keep the runs in this folder")
-    parser.add_argument("--forward", help="a run of one side, instead of training one")
+    parser.add_argument("--forward", help="a run of one side, instead of training one; half: none")
     parser.add_argument("--both", help="a run of both sides, instead of training one")
     parser.add_argument("--places", type=int, default=500, help="gaps of each length")
     parser.add_argument("--lengths", default="1,3,5,10,0", help="of gaps; 0 is unknown, up to 10")
@@ -107,6 +109,8 @@ def _runs(arguments: Any, folder: str, seed: int) -> dict[str, textgen.Writer]:
     writers = {}
     for name, sides in (("forward", "forwards"), ("both", "both")):
         given = getattr(arguments, name)
+        if given == "half":
+            continue
         if given is None:
             path = Path(folder) / f"{name}-{arguments.time}-{seed}"
             if not path.exists():
@@ -115,6 +119,10 @@ def _runs(arguments: Any, folder: str, seed: int) -> dict[str, textgen.Writer]:
                 harness.command("train", arguments.text, *options, *places, smoke=arguments.smoke)
             given = path
         writers[name] = textgen.load(given)
+    both = writers["both"]
+    writers["forward half"] = textgen.Writer(
+        config=both.config.forwards, weights=both.weights.forwards, tokenizer=both.tokenizer
+    )
     return writers
 
 
@@ -124,12 +132,12 @@ def _fill(arguments: Any, runs: dict[str, textgen.Writer], seed: int) -> list[di
     side = min(SIDE, (len(ids) - 20) // 2)
     training = encoded.training.astype(np.intp)
     both = runs["both"]
-    fillers: dict[str, Filler] = {
-        "forward greedy": lambda *place: _greedy(runs["forward"], *place),
-        "forward": lambda *place: _by_writer(runs["forward"], *place),
-        "backward": lambda *place: _backward(both, *place),
-        "both": lambda *place: _by_writer(both, *place),
-    }
+    left = runs.get("forward", runs["forward half"])
+    fillers: dict[str, Filler] = {"forward greedy": lambda *place: _greedy(left, *place)}
+    for name in (each for each in ("forward", "forward half") if each in runs):
+        fillers[name] = lambda *place, writer=runs[name]: _by_writer(writer, *place)  # type: ignore[misc]
+    fillers["backward"] = lambda *place: _backward(both, *place)
+    fillers["both"] = lambda *place: _by_writer(both, *place)
     grams = [NGrams(each, both.tokenizer.vocab_size, order=6) for each in (training, training[::-1])]
     fillers["n-gram"] = lambda *place: fill_with_ngrams(*grams, *place, reach=REACH, width=32)
     if not arguments.no_peer:

@@ -13,7 +13,7 @@ from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine
 from textgen.engine.sides import read_sides
 from textgen.sampling.gaps.filling import fill
-from textgen.sampling.gaps.sides import BACKWARDS, FORWARDS, JOINT, Sides
+from textgen.sampling.gaps.sides import JOINT, Sides
 from textgen.sampling.writer import Writer
 
 SMALL = CharTokenizer("\nabcde")
@@ -52,9 +52,15 @@ def slow_joint(writer: Writer, middle: tuple[int, ...]) -> float:
     return float(found.joint[np.arange(len(middle)), list(middle)].sum())
 
 
+def mean(forwards: float, backwards: float, joint: float, missing: int) -> float:
+    """What a filling is ranked by where so many characters are missing."""
+    weight = JOINT / math.sqrt(missing)
+    return (1 - weight) / 2 * forwards + (1 - weight) / 2 * backwards + weight * joint
+
+
 @pytest.mark.parametrize("middle", [(2,), (3, 4), (1, 1, 5)])
 def test_the_three_heads_say_what_they_say_of_the_whole_text(writer: Writer, middle: tuple[int, ...]) -> None:
-    judged = sides(writer).judge([np.array(middle)], [np.ones(len(middle), np.bool_)])
+    judged = sides(writer).judge([np.array(middle)], [np.ones(len(middle), np.bool_)], missing=4)
     whole = [*BEFORE.tolist(), *middle, *AFTER.tolist()]
     left = slow_logprob(writer, whole) - slow_logprob(writer, BEFORE.tolist())
     right = slow_logprob(writer, whole[::-1], backwards=True)
@@ -62,14 +68,13 @@ def test_the_three_heads_say_what_they_say_of_the_whole_text(writer: Writer, mid
     assert judged.forwards[0] == pytest.approx(left, abs=2e-4)
     assert judged.backwards[0] == pytest.approx(right, abs=2e-4)
     assert judged.joint[0] == pytest.approx(slow_joint(writer, middle), abs=2e-4)
-    scores = FORWARDS * judged.forwards + BACKWARDS * judged.backwards + JOINT * judged.joint
-    np.testing.assert_allclose(judged.scores, scores)
+    np.testing.assert_allclose(judged.scores, mean(left, right, slow_joint(writer, middle), 4), atol=2e-4)
 
 
 def test_only_what_is_in_reach_counts_and_only_fillings_for_the_joint_head(writer: Writer) -> None:
     texts = [np.array([2, 3, 4]), np.array([5, 3])]
     filled = [np.array([True, False, True]), np.array([False, True])]
-    judged = sides(writer, reach=1).judge(texts, filled)
+    judged = sides(writer, reach=1).judge(texts, filled, missing=2)
     for n, text in enumerate(texts):
         whole = [*BEFORE.tolist(), *text.tolist(), int(AFTER[0])]
         left = slow_logprob(writer, whole) - slow_logprob(writer, BEFORE.tolist())
@@ -92,7 +97,7 @@ def test_the_best_fillings_are_those_of_an_exhaustive_search(writer: Writer, siz
     for middle in middles:
         whole = [*BEFORE.tolist(), *middle, *AFTER.tolist()]
         both = slow_logprob(writer, whole), slow_logprob(writer, whole[::-1], backwards=True)
-        scores.append(FORWARDS * both[0] + BACKWARDS * both[1] + JOINT * slow_joint(writer, middle))
+        scores.append(mean(*both, slow_joint(writer, middle), size))
     logs = np.array(scores) - np.logaddexp.reduce(scores)
     order = np.argsort(-logs)[:3].tolist()
     # The text after the line break with which a text begins, and before the one with which it ends.

@@ -189,7 +189,8 @@ class _Gaps:
     def _judged(self, sides: Sides, fills: Sequence[Fills], gaps: range) -> Judged:
         """What both sides say of fillings of a group."""
         texts, filled = zip(*(self._between(each, gaps) for each in fills), strict=True)
-        return sides.judge(texts, filled)
+        missing = sum(self._encoded.gaps[n].most for n in gaps)
+        return sides.judge(texts, filled, missing=missing)
 
     def _between(self, fills: Sequence[tuple[int, ...]], gaps: range) -> tuple[Ids, NDArray[np.bool_]]:
         """The ids from the first to the last gap of a group, both included, and which of them are fillings."""

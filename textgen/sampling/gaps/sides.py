@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,8 @@ Array = NDArray[np.float64]
 Ids = NDArray[Any]
 Mask = NDArray[np.bool_]
 
-FORWARDS, BACKWARDS, JOINT = 0.3, 0.3, 0.4
-"""The weights of the log-probabilities by which fillings are ranked."""
+JOINT = 0.4
+"""The weight of what the joint head says where a single character is missing; each side has half of the rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,16 +33,20 @@ class Judged:
         forwards: of the fillings and of what stands behind them, read from the left.
         backwards: of the fillings and of what stands before them, read from the right.
         joint: the sum, over all characters of the fillings, of that of each given all others.
+        missing: how many characters are missing, at most.
     """
 
     forwards: Array
     backwards: Array
     joint: Array
+    missing: int
 
     @property
     def scores(self) -> Array:
         """What fillings are ranked by."""
-        return FORWARDS * self.forwards + BACKWARDS * self.backwards + JOINT * self.joint
+        # The joint head takes all other characters for certain, which is the less true the more are missing.
+        weight = JOINT / math.sqrt(max(self.missing, 1))
+        return (1.0 - weight) / 2.0 * (self.forwards + self.backwards) + weight * self.joint
 
 
 class Sides:
@@ -95,12 +100,13 @@ class Sides:
         found = search(network, drafts, gap, ahead, allowed=allowed, width=width)
         return [fills[-1][::-1] for fills in found.fills]
 
-    def judge(self, texts: Sequence[Ids], filled: Sequence[Mask]) -> Judged:
+    def judge(self, texts: Sequence[Ids], filled: Sequence[Mask], *, missing: int) -> Judged:
         """The log-probabilities of texts between the sides.
 
         Args:
             texts: the ids of each, `(characters,)`: fillings, and what stands between them.
             filled: which of them are fillings.
+            missing: how many characters are missing, at most.
         """
         found = np.empty((3, len(texts)))
         lengths = np.array([len(each) for each in texts])
@@ -110,7 +116,7 @@ class Sides:
             rows = np.flatnonzero(lengths == length)
             ids = np.stack([texts[row] for row in rows.tolist()]).astype(np.intp).reshape(len(rows), length)
             found[:, rows] = self._judge(ids, np.stack([filled[row] for row in rows.tolist()]))
-        return Judged(*found)
+        return Judged(found[0], found[1], found[2], missing)
 
     def _judge(self, ids: NDArray[np.intp], filled: Mask) -> tuple[Array, Array, Array]:
         """The three log-probabilities of texts of one length, `(texts, characters)`."""
