@@ -48,3 +48,16 @@ def test_the_document_names_every_field(here: Served) -> None:
     known = set(SamplingConfig.declared) - {"max_new_tokens"} | {"max_tokens", "prompt", "n", "echo", "logprobs"}
     assert known <= set(body["properties"])
     assert body["properties"]["top_p"]["description"].startswith(SamplingConfig.declared["top_p"].help.rstrip("."))
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions"])
+def test_what_is_ignored_may_be_anything_and_is_described_so(here: Served, path: str) -> None:
+    document = here.client.get("/openapi.json").json()
+    content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    ignored = {
+        name: each for name, each in content["schema"]["properties"].items() if each["description"] == "Ignored."
+    }
+    assert "store" in ignored and all(set(each) == {"description"} for each in ignored.values())
+    text = {"prompt": "a"} if path == "/v1/completions" else {"messages": [{"role": "user", "content": "a"}]}
+    for value in (0.5, "yes", [1], {"a": 1}):
+        assert here.post(path, **text, max_tokens=1, **dict.fromkeys(ignored, value))["usage"]["completion_tokens"] == 1

@@ -14,7 +14,7 @@ from typing import Any
 from textgen.sampling.sample import CharacterLogprob
 from textgen.server.completions import Values, around_choice, finish_reason, usage
 from textgen.server.errors import RequestError, dumps, number
-from textgen.server.fields import CONTROLS, MOST_LOGPROBS, SHARED
+from textgen.server.fields import CONTROLS, IGNORED, MOST_LOGPROBS, SHARED
 from textgen.server.job import Job, Piece
 from textgen.server.request import CompletionRequest, parse, refuse_unknown
 
@@ -51,9 +51,9 @@ FIELDS: dict[str, dict[str, Any]] = {
         "properties": {"type": {"const": "text"}},
         "description": "Only text; match says what a text must be.",
     },
-    "parallel_tool_calls": {"type": ["boolean", "null"], "description": "Ignored."},
-    "reasoning_effort": {"type": ["string", "null"], "description": "Ignored."},
-    "verbosity": {"type": ["string", "null"], "description": "Ignored."},
+    "parallel_tool_calls": IGNORED,
+    "reasoning_effort": IGNORED,
+    "verbosity": IGNORED,
     "logprobs": {"type": ["boolean", "null"], "description": "Return the log-probabilities of the characters."},
     "top_logprobs": {
         "type": ["integer", "null"],

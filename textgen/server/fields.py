@@ -53,6 +53,9 @@ def _field(kind: str, description: str, **more: Any) -> dict[str, Any]:
     return {"type": [kind, "null"], "description": description, **more}
 
 
+IGNORED: dict[str, Any] = {"description": "Ignored."}
+"""A field that may hold anything."""
+
 LENGTH = SamplingConfig.declared["max_new_tokens"]
 """The setting that `max_tokens` is."""
 
@@ -71,12 +74,12 @@ SHARED: dict[str, dict[str, Any]] = {
         "Added to the logits of characters, or of ids (a number is an id); each in [-100, 100].",
         additionalProperties={"type": "number", "minimum": -100, "maximum": 100},
     ),
-    "user": _field("string", "Ignored."),
-    "metadata": _field("object", "Ignored."),
-    "store": _field("boolean", "Ignored."),
-    "service_tier": _field("string", "Ignored."),
-    "safety_identifier": _field("string", "Ignored."),
-    "prompt_cache_key": _field("string", "Ignored."),
+    "user": IGNORED,
+    "metadata": IGNORED,
+    "store": IGNORED,
+    "service_tier": IGNORED,
+    "safety_identifier": IGNORED,
+    "prompt_cache_key": IGNORED,
 }
 """The fields of both endpoints, besides the controls."""
 
