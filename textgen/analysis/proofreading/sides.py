@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 _FLOOR = -3.0
 """The logarithm of the odds below which an edit is dropped after a few characters."""
 
-JOINT = 0.4
+JOINT = 0.2
 """The weight of the gain that the joint head finds; each side has half of the rest."""
 
 
