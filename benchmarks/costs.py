@@ -84,8 +84,11 @@ def efficiency(
 
 
 def _share(workers: int, megabits: float, costs: Costs, steps: int) -> float:
-    ahead = OVERLAP if steps > 1 else 0
-    return efficiency(workers, megabits, costs, step=0.2, size=sent(2, 384), round_steps=steps, ahead=ahead)
+    # Changes are sent in bfloat16, gradients in float32.
+    size = sent(2, 384) * (0.5 if steps > 1 else 1.0)
+    return efficiency(
+        workers, megabits, costs, step=0.2, size=size, round_steps=steps, ahead=OVERLAP if steps > 1 else 0
+    )
 
 
 def sent(layers: int, units: int) -> float:
@@ -94,7 +97,7 @@ def sent(layers: int, units: int) -> float:
 
 
 def outlook(costs: Costs) -> str:
-    """The model's prediction for larger clusters: 2 x 384 in float32, a step of 0.2 s, 1 ms there and back."""
+    """The model's prediction for larger clusters: 2 x 384, a step of 0.2 s, 1 ms there and back."""
     blocks = []
     for steps in (1, ROUND):
         rows = [

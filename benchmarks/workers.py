@@ -414,7 +414,7 @@ def main(line: list[str] | None = None) -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--round", type=int, default=ROUND)
     parser.add_argument("--overlap", type=int, default=OVERLAP)
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 4], help="of losses: numbers of workers")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)

@@ -70,8 +70,10 @@ class WorkersConfig(Config):
         help="Nesterov momentum of the changes from round to round.",
         details="After DiLoCo (Douillard et al. 2023), whose own 0.9 is too much for short runs.",
     )
-    exchange_precision: ExchangePrecision = setting(
-        default="float32", help="Type of the changes that are sent after a round."
+    exchange_precision: ExchangePrecision | None = setting(
+        default=None,
+        otherwise="bfloat16 between CPUs, float32 between GPUs",
+        help="Type of the changes that are sent after a round.",
     )
     worker_timeout: float = setting(
         default=60.0,

@@ -87,7 +87,7 @@ class JointSession(Session):
             team.size,
             timeout=exchange.worker_timeout,
             gpu=not placement.kernels,
-            precision=exchange.exchange_precision,
+            precision=exchange.exchange_precision or ("bfloat16" if placement.kernels else "float32"),
         )
         streams: Any = (
             open_streams(encoded, recipe.training)
