@@ -17,7 +17,8 @@ from textgen.sampling.rewriting.rewriter import Rewriter
 from textgen.server.loaded import PairModel
 from textgen.server.metrics import Metrics
 from textgen.server.request import parse
-from textgen.server.rewriting import RewriteJob, RewriteQueue, begin_rewriting
+from textgen.server.rewriting import RewriteJob, RewriteQueue
+from textgen.server.sources import begin_rewriting
 
 LONG = "abc d. dab. bad bcd. ddd."
 

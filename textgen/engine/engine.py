@@ -34,7 +34,7 @@ _STEP, _READ = 2**24, 2**22
 _SINGLE = 2**62
 """More multiplications than any step has: one thread does them all."""
 
-_ROWS, _OWN_ROWS, _UNITS = 16, 64, 16
+_ROWS, _OWN_ROWS, _UNITS = 16, 64, 192
 """Rows from which threads divide the units and not the rows; rows and units for each thread, up to and from which."""
 
 _PACED = 2**18

@@ -31,9 +31,10 @@ from textgen.server.models import Model, Models
 from textgen.server.openapi import document
 from textgen.server.page import page_response
 from textgen.server.request import CompletionRequest, parse, parse_json
-from textgen.server.rewriting import RewriteJob, RewriteQueue, begin_rewriting, check_rewriting
+from textgen.server.rewriting import RewriteJob, RewriteQueue
 from textgen.server.scheduler import Scheduler
 from textgen.server.security import Guard
+from textgen.server.sources import begin_rewriting, check_rewriting
 from textgen.server.streaming import Answer, Shape, left
 
 _SHORT = 2_000
