@@ -31,9 +31,8 @@ MIXED = Writer.mix([ONE, TWO], [0.7, 0.3])
 
 def described(writer: Writer, **corpus: Any) -> Writer:
     """A copy of a writer with another description of its training text."""
-    made = copy.copy(writer)
-    made.metadata = dataclasses.replace(writer.metadata, corpus=CorpusDescription(**corpus))
-    return made
+    metadata = dataclasses.replace(writer.metadata, corpus=CorpusDescription(**corpus))
+    return Writer(config=writer.config, weights=writer.weights, tokenizer=writer.tokenizer, metadata=metadata)
 
 
 def mean_probabilities(text: str) -> np.ndarray:

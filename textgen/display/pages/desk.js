@@ -22,6 +22,23 @@ function follow(change) {
   if (atEnd) paper.scrollTop = paper.scrollHeight;
 }
 
+/** Shows pieces of a text as they come, many at once where that takes long: what is typed and clicked must not wait. */
+function gathering(show) {
+  let waiting = "", timer = 0, took = 0;
+  const flush = () => {
+    const begun = performance.now(), piece = waiting;
+    clearTimeout(timer);
+    [waiting, timer] = ["", 0];
+    follow(() => show(piece));
+    took = performance.now() - begun;
+  };
+  const add = (piece) => {
+    waiting += piece;
+    timer ||= setTimeout(flush, 4 * took);
+  };
+  return {add, flush};
+}
+
 /** A continuation with its line breaks made visible. */
 const shown = (continuation) => continuation.replace(/\n/g, "\u21b5").replace(/\t/g, "\u21e5");
 

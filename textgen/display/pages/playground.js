@@ -82,6 +82,16 @@ async function write() {
   if (apart) $("made").textContent = "";
   show();
   let reason = "", seed = null, count = 0;
+  const arriving = gathering((piece) => {
+    if (apart) $("made").textContent += piece;
+    else {
+      text.value += piece;
+      written.end = text.value.length;
+      draw();
+    }
+    const seconds = (performance.now() - begun) / 1000;
+    status_.textContent = `${count.toLocaleString("en")} characters in ${seconds.toFixed(1)} s`;
+  });
   try {
     const response = await ask("/v1/completions", { prompt, stream: true, ...settings() }, running.signal);
     for await (const event of events(response)) {
@@ -89,19 +99,14 @@ async function write() {
       for (const choice of event.choices) {
         count += [...choice.text].length;
         reason = choice.finish_reason || reason;
-        if (apart) $("made").textContent += choice.text;
-        else follow(() => {
-          text.value += choice.text;
-          written.end = text.value.length;
-          draw();
-        });
+        arriving.add(choice.text);
       }
-      const seconds = (performance.now() - begun) / 1000;
-      status_.textContent = `${count.toLocaleString("en")} characters in ${seconds.toFixed(1)} s`;
     }
+    arriving.flush();
     status_.textContent += reason === "stop" && !apart ? ", ended by itself" : "";
     if (seed !== null) status_.textContent += ` · seed ${seed}`;
   } catch (error) {
+    arriving.flush();
     if (error.name === "AbortError") status_.textContent = `Stopped after ${count.toLocaleString("en")} characters`;
     else {
       status_.textContent = "";

@@ -108,8 +108,11 @@ const ENDS = {
   length: "", stop: "It ended before the stop text.", record: "The record ends here.", interrupted: "Stopped.",
 };
 
-/** What has come and is not shown yet; the timer that shows it; and how long showing took, in milliseconds. */
-let waiting = "", showing = 0, shownIn = 0;
+const arriving = gathering((piece) => {
+  text.value += piece;
+  history.at(-1).whole = text.value;
+  mirror();
+});
 
 /** How many characters were written last, and in how many seconds. */
 let pace = {written: 0, seconds: 0};
@@ -122,13 +125,9 @@ function takePiece({kind, outside, left, text: piece, written, reason, seconds, 
     say(left > 2000 ? `Reading the text: ${thousands} thousand characters to go …` : "Writing …");
     return;
   }
-  waiting += piece;
-  // A long text takes a while to lay out: what is typed and clicked must not wait for it.
-  if (reason === undefined) {
-    showing ||= setTimeout(showPieces, 4 * shownIn);
-    return;
-  }
-  showPieces();
+  arriving.add(piece);
+  if (reason === undefined) return;
+  arriving.flush();
   busy = false;
   text.readOnly = false;
   history.at(-1).record = reason === "record";
@@ -139,19 +138,6 @@ function takePiece({kind, outside, left, text: piece, written, reason, seconds, 
   say(`${written.toLocaleString("en")} characters${fast}, seed ${seed}. ${ENDS[reason]}`.trim());
   if (document.activeElement === text) text.setSelectionRange(text.value.length, text.value.length);
   askSuggestions();
-}
-
-function showPieces() {
-  const begun = performance.now();
-  clearTimeout(showing);
-  showing = 0;
-  follow(() => {
-    text.value += waiting;
-    waiting = "";
-    history.at(-1).whole = text.value;
-    mirror();
-  });
-  shownIn = performance.now() - begun;
 }
 
 function stop() {
