@@ -33,7 +33,7 @@ def checkpoint_sizes(model: ModelConfig, batch_size: int) -> tuple[int, int]:
     best = 4 * model.stored + vocabulary + 24_000 + 10_000 * layers
     last = 12 * model.stored + vocabulary + state + 28_000 + 14_000 * layers
     # The third head and what joins the stacks are described, too.
-    return (best + 26_000, last + 36_000) if model.both else (best, last)
+    return (best + 44_000, last + 46_000) if model.both else (best, last)
 
 
 def check_disk_space(run: Run, model: ModelConfig, batch_size: int, *, workers: int = 1) -> None:
