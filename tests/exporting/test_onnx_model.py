@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import onnxruntime
 import pytest
 from exported_models import Arrays, as_onnx, calls, random_checkpoint
 from front_door import judge, nothing_left_in, run
-from onnx.reference import ReferenceEvaluator
+from onnx_runtimes import Runtime, onnxruntime_of, reference_of
 
 import textgen
 from textgen.config import CELLS, ModelConfig
@@ -39,19 +39,6 @@ SHAPES: Mapping[str, dict[str, Any]] = {
     "labels": {"labels": 4, "has_end": True, "cell": "gru"},
     "records": {"has_end": True},
 }
-
-Runtime = Callable[[bytes], Callable[[Arrays], Arrays]]
-
-
-def onnxruntime_of(data: bytes) -> Callable[[Arrays], Arrays]:
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
-
-
-def reference_of(data: bytes) -> Callable[[Arrays], Arrays]:
-    evaluator = ReferenceEvaluator(onnx.load_from_string(data))
-    return lambda inputs: dict(zip(evaluator.output_names, evaluator.run(None, inputs), strict=True))
 
 
 def agree(got: Arrays, expected: Arrays) -> None:

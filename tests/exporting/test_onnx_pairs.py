@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 from front_door import judge, run
-from onnx.reference import ReferenceEvaluator
+from onnx_runtimes import Runtime, onnxruntime_of, reference_of
 from small_pairs import SHAPE, random_pair_weights
 
 import textgen
@@ -28,7 +28,6 @@ from textgen.system.versions import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 Arrays = dict[str, Any]
-Runtime = Callable[[bytes], Callable[[Arrays], Arrays]]
 
 SHAPES: Mapping[str, dict[str, Any]] = {
     **{cell: {"cell": cell, "encoder_layers": 2, "layers": 2} for cell in ("coupled", "lstm", "gru", "rnn")},
@@ -47,17 +46,6 @@ def checkpoint_of(**shape: Any) -> PairCheckpoint:
 
 def as_onnx(checkpoint: PairCheckpoint) -> bytes:
     return onnx_bytes(checkpoint, Export(name="random", weights="float32"))
-
-
-def onnxruntime_of(data: bytes) -> Callable[[Arrays], Arrays]:
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
-
-
-def reference_of(data: bytes) -> Callable[[Arrays], Arrays]:
-    evaluator = ReferenceEvaluator(onnx.load_from_string(data))
-    return lambda inputs: dict(zip(evaluator.output_names, evaluator.run(None, inputs), strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -116,6 +116,11 @@ class Nodes:
         return name
 
 
+def state_names(config: ModelConfig) -> list[str]:
+    """The states of a layer: h, and of an LSTM c."""
+    return ["h", "c"][: config.facts.states]
+
+
 def rows(config: ModelConfig, weights: LayerWeights, operator: Operator) -> dict[str, Array]:
     """A layer's weights by ONNX's names: W, R, B and, with peepholes, P, their gates in the operator's order."""
     facts = config.facts

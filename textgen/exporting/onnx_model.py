@@ -20,7 +20,17 @@ import numpy as np
 
 from textgen.config import ModelConfig, cell_name
 from textgen.corpus.context import context_ids
-from textgen.exporting.onnx_graph import FORMAT, Nodes, Operator, Shape, check_onnx, model_bytes, rows, values
+from textgen.exporting.onnx_graph import (
+    FORMAT,
+    Nodes,
+    Operator,
+    Shape,
+    check_onnx,
+    model_bytes,
+    rows,
+    state_names,
+    values,
+)
 from textgen.exporting.onnx_pairs import pair_bytes
 from textgen.model.read import Checkpoint, PairCheckpoint
 from textgen.model.weights import ModelWeights
@@ -49,7 +59,7 @@ def onnx_bytes(checkpoint: Checkpoint | PairCheckpoint, export: Export) -> bytes
     from onnx import TensorProto
 
     operator = Operator.of(config.facts)
-    names = _states(config)
+    names = state_names(config)
     state: dict[str, Shape] = dict.fromkeys(names, (config.layers, "batch", config.units))
     labels: dict[str, Shape] = {"labels": ("batch", config.labels)} if config.labels else {}
     ids, logits = ("batch", "time"), ("batch", "time", config.vocab_size)
@@ -83,18 +93,14 @@ def description(checkpoint: Checkpoint, export: Export) -> dict[str, Any]:
         "cell": config.cell,
         "layers": config.layers,
         "units": config.units,
-        "states": _states(config),
+        "states": state_names(config),
         "val_loss": checkpoint.metadata.metrics.reported_loss,
     }
 
 
-def _states(config: ModelConfig) -> list[str]:
-    return ["h", "c"][: config.facts.states]
-
-
 def _network(config: ModelConfig, weights: ModelWeights, operator: Operator, end_id: int | None) -> Nodes:
     """The nodes from the ids to the logits."""
-    graph, names = Nodes(), _states(config)
+    graph, names = Nodes(), state_names(config)
     states = [_of_layers(graph, config, each) for each in _kept(graph, names, end_id)]
     graph.constant("direction", [1], np.int64)
     x, outputs, after = _embedded(graph, weights), [], []

@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textgen.config import ModelConfig, cell_name
-from textgen.exporting.onnx_graph import FORMAT, Nodes, Operator, Shape, check_onnx, model_bytes, rows, values
+from textgen.exporting.onnx_graph import (
+    FORMAT,
+    Nodes,
+    Operator,
+    Shape,
+    check_onnx,
+    model_bytes,
+    rows,
+    state_names,
+    values,
+)
 from textgen.model.pair_weights import PairWeights
 from textgen.model.read import PairCheckpoint
 from textgen.model.weights import LayerWeights
@@ -48,7 +58,7 @@ def pair_bytes(checkpoint: PairCheckpoint, export: Export) -> bytes:
     check_onnx(config)
     from onnx import TensorProto
 
-    names = _states(config)
+    names = state_names(config)
     state: dict[str, Shape] = dict.fromkeys(names, (config.layers, "batch", config.units))
     source, ids = ("batch", "source_time"), ("batch", "time")
     encoded: Shape = (*source, config.units)
@@ -97,18 +107,14 @@ def _description(checkpoint: PairCheckpoint, export: Export) -> dict[str, Any]:
         "encoder_layers": config.encoder_layers,
         "layers": config.layers,
         "units": config.units,
-        "states": _states(config),
+        "states": state_names(config),
         "val_loss": checkpoint.metadata.metrics.reported_loss,
     }
 
 
-def _states(config: ModelConfig) -> list[str]:
-    return ["h", "c"][: config.facts.states]
-
-
 def _network(config: ModelConfig, weights: PairWeights) -> Nodes:
     """The nodes from the ids of both sides to the logits."""
-    graph, names, operator = Nodes(), _states(config), Operator.of(config.facts)
+    graph, names, operator = Nodes(), state_names(config), Operator.of(config.facts)
     graph.constant("direction", [1], np.int64)
     graph.constant("time_axis", [1], np.int64)
     padding = graph.node("Equal", ["source", graph.constant("padding", 0, np.int64)], "is_padding")
@@ -160,7 +166,7 @@ def _encoder(outer: Nodes, config: ModelConfig, weights: PairWeights, operator: 
     """The branch that reads the source. Its constants are the outer graph's, as not all runtimes read others."""
     from onnx import TensorProto, helper
 
-    graph, names = Nodes(), _states(config)
+    graph, names = Nodes(), state_names(config)
     there = graph.node("Not", ["is_padding"], "is_there")
     there = graph.node("Cast", [there], "counted", to=TensorProto.INT64)
     lengths = graph.node("ReduceSum", [there, "time_axis"], "lengths", keepdims=0)
