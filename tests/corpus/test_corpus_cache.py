@@ -417,7 +417,8 @@ class TestRoom:
         assert not old.exists()
 
     @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak memory from /proc")
-    @pytest.mark.parametrize("megabytes", [100, pytest.param(1000, marks=pytest.mark.slow)])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("megabytes", [100, 1000])
     def test_memory_does_not_grow_with_the_text(self, tmp_path: Path, bundled_corpus: Path, megabytes: int) -> None:
         pieces = b"".join(path.read_bytes() for path in sorted(bundled_corpus.glob("**/*.txt")))
         large = tmp_path / "large.txt"

@@ -205,6 +205,7 @@ class TestNormalize:
             assert "".join(got) == expected
             assert all(got)
 
+    @pytest.mark.slow
     def test_every_character_after_every_kind_of_boundary(self) -> None:
         marks = "\u0301\u0327\u0338\u05b0\u3099\u09be\u1161\u11a8\u0345\u1dce"
         for code in range(0x30000):

@@ -100,7 +100,8 @@ def test_a_coupled_model_starts_tied_and_remembering() -> None:
         assert np.abs(layer.kernel).max() < math.sqrt(6.0 / (len(layer.kernel) + 3 * 13))
 
 
-@pytest.mark.parametrize("kernels", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("kernels", [True, False])
 def test_training_keeps_the_tie_bit_for_bit(kernels: bool) -> None:
     shape = config("coupled", dropout=0.3)
     trainer = make_trainer(shape, kernels=kernels, weight_drop=0.3, weight_decay=0.5, clip_norm=0.1)
@@ -113,10 +114,9 @@ def test_training_keeps_the_tie_bit_for_bit(kernels: bool) -> None:
     assert_tied(recurrent(shape, momenta))
 
 
-@pytest.mark.parametrize(
-    "cell", ["coupled", *(pytest.param(c, marks=pytest.mark.slow) for c in CELLS if c != "coupled")]
-)
-@pytest.mark.parametrize("halved", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("halved", [False, True])
 def test_keras_s_layer_learns_what_the_kernel_learns(cell: str, halved: bool) -> None:
     """What a GPU computes, but for its rounding: with all that a step draws, and in halves with a sampled softmax."""
     shape = config(cell, layers=1, dropout=0.3, input_dropout=0.2)
