@@ -75,6 +75,7 @@ def contender(_: str, settings: Mapping[str, Any]) -> dict[str, float]:
 def measure(settings: Mapping[str, Any]) -> dict[str, float]:
     import tensorflow as tf
 
+    from textgen.corpus.batch import Batch
     from textgen.training.keras_model import build_model
     from textgen.training.network import Network
     from textgen.training.placement import place
@@ -85,7 +86,7 @@ def measure(settings: Mapping[str, Any]) -> dict[str, float]:
     placement = place("cpu", settings["precision"])
     rng = np.random.default_rng(0)
     ids = rng.integers(0, VOCAB, (settings["batch"], LENGTH + 1)).astype("int32")
-    data = (tf.constant(ids[:, :-1]), tf.constant(ids[:, 1:]), tf.constant(False))
+    data = Batch(tf.constant(ids[:, :-1]), tf.constant(ids[:, 1:]), tf.constant(False))
     steps = {}
     for shards in settings["shards"]:
         model = build_model(shape)

@@ -113,6 +113,7 @@ def speed(cell: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Characters a second of training steps, and whether they run cuDNN's fused layers."""
     import tensorflow as tf
 
+    from textgen.corpus.batch import Batch
     from textgen.training.keras_model import build_model
     from textgen.training.network import Network
     from textgen.training.trainer import Trainer
@@ -125,7 +126,7 @@ def speed(cell: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         network = Network(model, config, kernels=placement.kernels)
         trainer = Trainer(network, model, training, shards=1, validation_streams=1)
         step = tf.function(trainer.train_step, autograph=False)
-        data = (*map(tf.constant, train_speed.batch(settings)), tf.constant(False))
+        data = Batch(*map(tf.constant, train_speed.batch(settings)), tf.constant(False))
         rate = train_speed.steps_per_second(lambda: float(step(data)["loss"]), seconds=settings["seconds"])
         graph = step.get_concrete_function(data).graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]

@@ -205,7 +205,7 @@ def _rate(name: str, settings: Mapping[str, Any]) -> float:
     network = PairNetwork(model, shape, compute_dtype=placement.compute_dtype)
     trainer = PairTrainer(network, model, config, shards=placement.shards(shape, config))
     step = tf.function(trainer.train_step, input_signature=[trainer.signature])
-    data = tuple(map(tf.constant, PairBatch(*batch)))
+    data = PairBatch(*map(tf.constant, batch))
     return characters * steps_per_second(lambda: float(step(data)["loss"]), seconds=settings["seconds"])
 
 

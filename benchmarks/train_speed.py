@@ -54,6 +54,7 @@ def model_config(cell: str, layers: int, units: int) -> ModelConfig:
 def run_textgen(settings, cell: str, precision: str) -> float:
     import tensorflow as tf
 
+    from textgen.corpus.batch import Batch
     from textgen.training.keras_model import build_model
     from textgen.training.network import Network
     from textgen.training.placement import place
@@ -66,8 +67,7 @@ def run_textgen(settings, cell: str, precision: str) -> float:
     network = Network(model, shape, compute_dtype=placement.compute_dtype, kernels=placement.kernels)
     trainer = Trainer(network, model, config, shards=placement.shards(shape, config), validation_streams=1)
     step = tf.function(trainer.train_step)
-    inputs, targets = map(tf.constant, batch(settings))
-    data = (inputs, targets, tf.constant(False))
+    data = Batch(*map(tf.constant, batch(settings)), tf.constant(False))
     return steps_per_second(lambda: float(step(data)["loss"]), seconds=settings["seconds"])
 
 

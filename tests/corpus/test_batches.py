@@ -129,11 +129,13 @@ class TestHeldOut:
         batches = list(held_out)
         assert len(batches) == len(held_out)
         for batch in batches:
-            assert {array.shape for array in batch} == {(held_out.streams, held_out.sequence_length)}
-            assert [array.dtype for array in batch] == [np.int32, np.int32, np.float32]
+            arrays = batch.inputs, batch.targets, batch.weights
+            assert {array.shape for array in arrays} == {(held_out.streams, held_out.sequence_length)}
+            assert [array.dtype for array in arrays] == [np.int32, np.int32, np.float32]
 
     def test_iterating_again_gives_the_same(self) -> None:
         held_out = HeldOut(np.arange(1000), streams=4, sequence_length=100)
+        assert [bool(batch.reset) for batch in held_out] == [True] + [False] * (len(held_out) - 1)
         for one, other in zip(held_out, held_out, strict=True):
             assert all(map(np.array_equal, one, other))
 

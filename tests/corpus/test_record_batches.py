@@ -123,7 +123,7 @@ def test_labels_are_those_of_the_targets_record_and_dropped_as_often_as_asked() 
     labels, targets = [], []
     for step in range(streams.batches_per_epoch):
         batch = streams.batch(step)
-        assert len(batch) == 4
+        assert batch.following is batch.following_labels is None
         targets.append(batch.targets)
         labels.append(batch.labels)
     seen, expected = np.concatenate(labels, 1), np.concatenate(targets, 1)
@@ -152,7 +152,10 @@ def test_every_held_out_id_is_a_target_once(lengths: list[int], streams: int, le
     held_out = HeldOutRecords(ids, starts, streams=streams, sequence_length=length)
     batches = list(held_out)
     assert len(batches) == len(held_out)
-    inputs, targets, weights = (np.concatenate([batch[n] for batch in batches], 1) for n in range(3))
+    inputs, targets, weights = (
+        np.concatenate([getattr(batch, name) for batch in batches], 1) for name in ("inputs", "targets", "weights")
+    )
+    assert [bool(batch.reset) for batch in batches] == [True] + [False] * (len(batches) - 1)
     assert targets.shape[0] == held_out.streams <= streams
     assert (inputs[:, 0] == END).all()
     assert weights.sum() == held_out.targets == len(ids)
@@ -169,8 +172,9 @@ def test_a_part_of_the_held_out_records_is_spread_over_them() -> None:
     part = HeldOutRecords(
         ids, starts, streams=1, sequence_length=1000, most=50, label_of=np.arange(100, dtype=np.int32)
     )
-    ((_, targets, weights, labels),) = part
-    assert part.targets == weights.sum() == 50
+    (batch,) = part
+    targets, labels = batch.targets, batch.labels
+    assert part.targets == batch.weights.sum() == 50
     assert part.records == 10
     assert sorted(set(labels[0].tolist())) == list(range(0, 100, 10))
     assert targets[0, :5].tolist() == [100, 101, 102, 103, END]

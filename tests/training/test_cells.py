@@ -15,6 +15,7 @@ from tiny_runs import TINY
 import textgen
 from textgen.config import CELLS, ModelConfig, TrainingConfig
 from textgen.config.cells import FACTS
+from textgen.corpus.batch import Batch
 from textgen.model.read import read_checkpoint
 from textgen.model.weights import ModelWeights
 from textgen.peephole import PeepholeLSTM
@@ -34,9 +35,9 @@ def config(cell: str, **changes: Any) -> ModelConfig:
     return ModelConfig(**{**fields, "dropout": 0.0, "input_dropout": 0.0, **changes})
 
 
-def batch(step: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def batch(step: int) -> Batch:
     drawn = np.random.default_rng(step).integers(0, 11, (BATCH, TIME + 1)).astype("int32")
-    return tf.constant(drawn[:, :-1]), tf.constant(drawn[:, 1:]), tf.constant(step == 0)
+    return Batch(tf.constant(drawn[:, :-1]), tf.constant(drawn[:, 1:]), tf.constant(step == 0))
 
 
 def make_trainer(shape: ModelConfig, *, kernels: bool = True, weight_drop: float = 0.0, **changes: Any) -> Trainer:
@@ -135,8 +136,7 @@ def test_keras_s_layer_learns_what_the_kernel_learns(cell: str, halved: bool) ->
         steps = {halves: tf.function(partial(trainer.train_step, halves=halves)) for halves in (True, False)}
         losses = []
         for n in range(6):
-            inputs, targets, reset = batch(n)
-            steps[halved and n < 3]((inputs[:, 1:], targets[:, 1:], reset))
+            steps[halved and n < 3](batch(n).map(lambda ids: ids[:, 1:]))
             losses.append(float(trainer.last_loss))
         found.append((losses, trainer.plain.get_weights()))
     (losses, weights), (others, other_weights) = found
@@ -152,7 +152,7 @@ def test_keras_s_layer_computes_with_the_weights_that_are_left() -> None:
     network = Network(build_model(shape, seed=2), shape, kernels=False, weight_drop=1.0 - 1e-9)
     masks, free = (network.masks(tf.constant(0), BATCH) for _ in range(2))
     free.recurrent = [None]
-    inputs, before = batch(0)[0], [[tf.ones((13, BATCH)), tf.zeros((13, BATCH))]]
+    inputs, before = batch(0).inputs, [[tf.ones((13, BATCH)), tf.zeros((13, BATCH))]]
     after = [network.columns(inputs[:, :1], state, masks)[0] for state in (before, network.zero_state(BATCH))]
     np.testing.assert_array_equal(*after)
     assert (network.columns(inputs[:, :1], before, free)[0] != after[0]).numpy().any()
@@ -163,9 +163,8 @@ def test_keras_s_layer_computes_with_the_weights_that_are_left() -> None:
 def test_the_norm_counts_each_learned_weight_once(cell: str, kernels: bool) -> None:
     shape = config(cell)
     trainer = make_trainer(shape, kernels=kernels)
-    inputs, targets, _ = batch(0)
     with tf.GradientTape() as tape:
-        scores = keras.losses.sparse_categorical_crossentropy(targets, trainer.plain(inputs))
+        scores = keras.losses.sparse_categorical_crossentropy(batch(0).targets, trainer.plain(batch(0).inputs))
         loss = tf.reduce_mean(scores)
     gradients = [tf.convert_to_tensor(g).numpy() for g in tape.gradient(loss, trainer.plain.trainable_weights)]
     squares = 0.0

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from textgen.config import CELLS, ModelConfig, TrainingConfig
+from textgen.corpus.batch import Batch
 from textgen.training.keras_model import build_model
 from textgen.training.network import Network
 from textgen.training.trainer import Trainer
@@ -21,6 +22,12 @@ def config(cell: str = "lstm", **changes: object) -> ModelConfig:
 
 def ids(batch: int, time: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 11, (batch, time)).astype("int32")
+
+
+def batch_of(ids: np.ndarray, *, reset: bool) -> Batch:
+    """A batch of text, `(batch, time + 1)`, that counts as a whole."""
+    inputs, targets = tf.constant(ids[:, :-1]), tf.constant(ids[:, 1:])
+    return Batch(inputs, targets, tf.constant(reset), weights=tf.ones(inputs.shape))
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -86,8 +93,7 @@ def test_a_reset_stream_learns_as_if_it_began_there() -> None:
     trainer, fresh = (make_trainer(1, state_reset=share) for share in (1.0, 0.0))
     weights = train(trainer, 2)
     fresh_weights = train(fresh, 1)
-    batch = ids(4, 6, seed=1)
-    fresh.train_step((tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:]), tf.constant(True)))
+    fresh.train_step(batch_of(ids(4, 6, seed=1), reset=True))
     assert any((a != b).any() for a, b in zip(fresh_weights, weights, strict=True))
     for one, other in zip(weights, fresh.plain.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -103,8 +109,7 @@ def make_trainer(shards: int, cell: str = "lstm", **changes: object) -> Trainer:
 
 def train(trainer: Trainer, steps: int) -> list[np.ndarray]:
     for step in range(steps):
-        batch = ids(4, 6, seed=step)
-        trainer.train_step((tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:]), tf.constant(step == 0)))
+        trainer.train_step(batch_of(ids(4, 6, seed=step), reset=step == 0))
     return trainer.plain.get_weights()
 
 
@@ -119,13 +124,12 @@ def test_a_trainer_put_back_goes_on_bit_for_bit(cell: str) -> None:
     whole = make_trainer(2, cell)
     train(whole, 2)
     weights, arrays = whole.plain.get_weights(), whole.capture()
-    batch = ids(4, 6, seed=50)
-    data = (tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:]), tf.constant(False))
-    whole.train_step(data)
+    batch = batch_of(ids(4, 6, seed=50), reset=False)
+    whole.train_step(batch)
     other = make_trainer(2, cell)
     other.plain.set_weights(weights)
     other.restore(arrays)
-    other.train_step(data)
+    other.train_step(batch)
     for one, two in zip(whole.plain.get_weights(), other.plain.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     for name, value in whole.capture().items():
@@ -144,9 +148,7 @@ def test_validation_leaves_the_training_state_alone() -> None:
     trainer = make_trainer(2)
     train(trainer, 1)
     before = {name: value for name, value in trainer.capture().items() if name.startswith(("state", "optimizer"))}
-    batch = ids(4, 6, seed=9)
-    weights = tf.ones((4, 5))
-    trainer.test_step((tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:]), weights, tf.constant(True)))
+    trainer.test_step(batch_of(ids(4, 6, seed=9), reset=True))
     for name, value in before.items():
         np.testing.assert_array_equal(trainer.capture()[name], value)
 
@@ -196,19 +198,17 @@ def test_gradients_beyond_the_limit_are_scaled_down_to_it() -> None:
 
 
 def test_a_batch_in_halves_learns_what_two_short_batches_learn() -> None:
-    batches = ids(4, 9, seed=3)
-    inputs, targets = batches[:, :-1], batches[:, 1:]
+    text = ids(4, 9, seed=3)
     halved = plain_trainer(8, layers=1, shards=1, halved_fraction=0.5)
     whole, short = (
         plain_trainer(length, layers=1, shards=1, halved_fraction=share) for length, share in ((8, 0.5), (4, 0.0))
     )
     # Traced as in a run, the other steps are not: tracing takes most of the time.
     for step in (tf.function(partial(halved.train_step, halves=True)), whole.train_step):
-        step((tf.constant(inputs), tf.constant(targets), tf.constant(True)))
+        step(batch_of(text, reset=True))
     losses = []
     for start in (0, 4):
-        cut = slice(start, start + 4)
-        short.train_step((tf.constant(inputs[:, cut]), tf.constant(targets[:, cut]), tf.constant(start == 0)))
+        short.train_step(batch_of(text[:, start : start + 5], reset=start == 0))
         losses.append(float(short.last_loss))
     for one, other in zip(halved.plain.get_weights(), short.plain.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
@@ -236,15 +236,13 @@ def plain_trainer(
 
 
 def test_the_logits_scale_counts_in_learning_only() -> None:
-    batch = ids(4, 6, seed=1)
-    inputs, targets = tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:])
+    batch = batch_of(ids(4, 6, seed=1), reset=True)
     scaled, plain, louder = (plain_trainer(5, logit_scale=scale, clip_norm=math.inf) for scale in (1.5, 1.0, 1.0))
-    held_out = (inputs, targets, tf.ones(inputs.shape), tf.constant(True))
-    assert float(scaled.test_step(held_out)["loss"]) == float(plain.test_step(held_out)["loss"])
+    assert float(scaled.test_step(batch)["loss"]) == float(plain.test_step(batch)["loss"])
     for variable in (louder.plain.get_layer("head").kernel, louder.plain.get_layer("head").bias):
         variable.assign(1.5 * variable)
     for trainer in (scaled, plain, louder):
-        trainer.train_step((inputs, targets, tf.constant(True)))
+        trainer.train_step(batch)
     assert float(scaled.last_loss) == float(plain.last_loss) != float(louder.last_loss)
     # Of a head times 1.5, the loss has the same gradients by all that lies below the head.
     compared = 0
@@ -262,14 +260,13 @@ def momenta(trainer: Trainer) -> dict[str, np.ndarray]:
 
 
 def test_halves_are_learned_from_through_keras_s_own_layers_too() -> None:
-    batch = ids(4, 9, seed=3)
-    data = (tf.constant(batch[:, :-1]), tf.constant(batch[:, 1:]), tf.constant(True))
+    batch = batch_of(ids(4, 9, seed=3), reset=True)
     weights = []
     for kernels in (True, False):
         trainer = plain_trainer(8, cell="lstm", layers=1, kernels=kernels, shards=1, halved_fraction=0.5)
         for halves in (True, False):
             step = partial(trainer.train_step, halves=halves)
-            (step if kernels else tf.function(step))(data)
+            (step if kernels else tf.function(step))(batch)
         assert int(trainer.optimizer.iterations) == 3
         weights.append(trainer.plain.get_weights())
     for one, other in zip(*weights, strict=True):

@@ -60,9 +60,8 @@ def alone(cell: str, weights: ModelWeights) -> float:
 def validated(trainer: Trainer, streams: int) -> float:
     held_out = HeldOutRecords(*records(), streams=streams, sequence_length=4)
     assert held_out.streams == streams
-    for number, (inputs, targets, weights) in enumerate(held_out):
-        data = (tf.constant(inputs), tf.constant(targets), tf.constant(weights), tf.constant(number == 0))
-        logs = trainer.test_step(data)
+    for batch in held_out:
+        logs = trainer.test_step(batch.map(tf.constant))
     return float(logs["loss"])
 
 
@@ -82,8 +81,7 @@ def test_both_paths_learn_the_same_from_packed_records(cell: str) -> None:
         trainer = trainer_of(cell, kernels=kernels)
         losses = []
         for step in range(3):
-            inputs, targets, reset = streams.batch(step)
-            trainer.train_step((tf.constant(inputs), tf.constant(targets), tf.constant(reset)))
+            trainer.train_step(streams.batch(step).map(tf.constant))
             losses.append(float(trainer.last_loss))
         found.append((losses, trainer.plain.get_weights()))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-4)
@@ -108,8 +106,8 @@ def test_the_gradient_of_packed_records_is_the_mean_of_those_of_each_alone(cell:
         return [np.asarray(tf.convert_to_tensor(g)) for g in tape.gradient(total, variables)]
 
     held_out = HeldOutRecords(ids, starts, streams=2, sequence_length=99)
-    ((inputs, targets, weights),) = held_out
-    together = gradients(inputs, targets, weights)
+    (batch,) = held_out
+    together = gradients(batch.inputs, batch.targets, batch.weights)
     each = [
         gradients(np.append(END, ids[a : b - 1])[None], ids[None, a:b], np.ones((1, b - a), np.float32))
         for a, b in itertools.pairwise(starts)
@@ -152,8 +150,7 @@ def test_labels_are_learned_and_not_decayed(halved: bool) -> None:
     before = kernel.numpy()
     step = tf.function(functools.partial(trainer.train_step, halves=halved))
     for number in range(2):
-        inputs, targets, reset, labels = streams.batch(number)
-        step((tf.constant(inputs), tf.constant(targets), tf.constant(reset), tf.constant(labels)))
+        step(streams.batch(number))
     moved = np.abs(kernel.numpy() - before)
     # The second label has no record: nothing moves it, the decay least of all.
     assert (moved[0] > 1e-3).all()

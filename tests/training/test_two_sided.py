@@ -15,6 +15,7 @@ from tiny_runs import TINY, WHOLE, everything
 import textgen
 from textgen.cli import cli
 from textgen.config import CELLS, CorpusConfig, ModelConfig, TrainingConfig, WorkersConfig
+from textgen.corpus.batch import Batch
 from textgen.corpus.context import context_ids
 from textgen.engine import Engine
 from textgen.engine.sides import JointHead, read_sides, score_sides
@@ -154,9 +155,17 @@ def trainer_of(
     return TwoSidedTrainer(forward, model, config, backward=backward, shards=shards, validation_streams=4)
 
 
-def batch_of(seed: int, *, ends: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def batch_of(seed: int, *, ends: bool = False, reset: bool = True) -> Batch:
     ids = np.random.default_rng(seed).integers(0, 7 if ends else 6, (4, 6 + 1 + 1 + 3)).astype("int32")
-    return ids[:, :6], ids[:, 1:7], ids[:, 2:]
+    return Batch(ids[:, :6], ids[:, 1:7], np.asarray(reset), np.ones((4, 6), np.float32), following=ids[:, 2:])
+
+
+def scored(three: tuple[Engine, Engine, JointHead], batch: Batch) -> list[np.ndarray]:
+    """What the engine makes of each stream."""
+    return [
+        score_sides(*three, batch.targets[row], before=batch.inputs[row, :1], after=batch.following[row, 5:])
+        for row in range(4)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -176,9 +185,9 @@ def test_the_losses_are_those_of_the_engine(cell: str, kernels: bool) -> None:
         Engine(config.forwards, weights.backward),
         JointHead(weights.joint),
     )
-    inputs, targets, following = batch_of(0)
-    logs = trainer.test_step((inputs, targets, np.ones((4, 6), np.float32), np.asarray(True), following))
-    found = [score_sides(*three, targets[row], before=inputs[row, :1], after=following[row, 5:]) for row in range(4)]
+    batch = batch_of(0)
+    logs = trainer.test_step(batch)
+    found = scored(three, batch)
     expected = -np.mean(found, axis=(0, 2))
     assert [float(logs[name]) for name in ("loss", "backward_loss", "joint_loss")] == pytest.approx(expected, rel=1e-5)
 
@@ -189,21 +198,19 @@ def test_the_joint_loss_leaves_out_the_ends_of_records() -> None:
     weights = ModelWeights.from_arrays(layer_arrays(trainer.plain, config), both=True)
     engines = (Engine(config.forwards, each, end_id=6) for each in (weights.forwards, weights.backward))
     three = *engines, JointHead(weights.joint)
-    inputs, targets, following = batch_of(3, ends=True)
-    assert (targets == 6).any()
-    logs = trainer.test_step((inputs, targets, np.ones((4, 6), np.float32), np.asarray(True), following))
-    found = [score_sides(*three, targets[row], before=inputs[row, :1], after=following[row, 5:]) for row in range(4)]
+    batch = batch_of(3, ends=True)
+    assert (batch.targets == 6).any()
+    logs = trainer.test_step(batch)
+    found = scored(three, batch)
     forward, backward, joint = np.swapaxes(found, 0, 1)
     assert float(logs["loss"]) == pytest.approx(-forward.mean(), rel=1e-5)
     assert float(logs["backward_loss"]) == pytest.approx(-backward.mean(), rel=1e-5)
-    assert float(logs["joint_loss"]) == pytest.approx(-joint[targets != 6].mean(), rel=1e-5)
+    assert float(logs["joint_loss"]) == pytest.approx(-joint[batch.targets != 6].mean(), rel=1e-5)
 
 
 def learned(trainer: TwoSidedTrainer, steps: int, *, halves: bool = False) -> list[np.ndarray]:
     for step in range(steps):
-        inputs, targets, following = batch_of(step)
-        data = tuple(map(tf.constant, (inputs, targets, step == 0, following)))
-        trainer.train_step(data, halves=halves)
+        trainer.train_step(batch_of(step, reset=step == 0).map(tf.constant), halves=halves)
     return layer_arrays(trainer.plain, trainer.network.config)
 
 
@@ -245,16 +252,15 @@ def test_calibration_scales_each_head_by_its_own_factor() -> None:
     # A head that is far too sure wants the smallest factor.
     trainer.plain.get_layer("joint").kernel.assign(10.0 * trainer.plain.get_layer("joint").kernel)
     before = trainer.plain.get_layer("joint").kernel.numpy()
-    inputs, targets, following = batch_of(0)
     trainer.start_calibration()
-    trainer.test_step((inputs, targets, np.ones((4, 6), np.float32), np.asarray(True), following))
+    trainer.test_step(batch_of(0))
     scale, lowest = trainer.end_calibration(24)
     assert list(lowest) == ["loss", "backward_loss", "joint_loss"]
     assert scale in SCALES
     with trainer.scaled_logits(scale):
         np.testing.assert_allclose(trainer.plain.get_layer("joint").kernel, np.float32(SCALES[0]) * before)
         trainer.reset_metrics()
-        logs = trainer.test_step((inputs, targets, np.ones((4, 6), np.float32), np.asarray(True), following))
+        logs = trainer.test_step(batch_of(0))
         assert {name: float(value) for name, value in logs.items()} == pytest.approx(lowest, rel=1e-5)
     np.testing.assert_array_equal(trainer.plain.get_layer("joint").kernel, before)
 

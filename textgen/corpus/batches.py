@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import require
-from textgen.corpus.batch import Batch, HeldOutBatch, TwoSidedBatch, TwoSidedHeldOutBatch
+from textgen.corpus.batch import Batch
 from textgen.errors import CorpusError
 from textgen.system.mapping import release_pages
 
@@ -55,8 +55,8 @@ class Streams:
         ConfigError: a number is out of its range.
 
     >>> streams = Streams(np.arange(10), batch_size=2, sequence_length=2, seed=0)
-    >>> streams.batches_per_epoch, streams.batch(0).reset, streams.batch(1).reset, streams.batch(2).reset
-    (2, True, False, True)
+    >>> streams.batches_per_epoch, [bool(streams.batch(step).reset) for step in range(3)]
+    (2, [True, False, True])
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Streams:
         """The number of batches in each epoch."""
         return self._batches_per_epoch
 
-    def batch(self, step: int) -> Batch | TwoSidedBatch:
+    def batch(self, step: int) -> Batch:
         """The batch of a step; steps are counted from 0 over all epochs.
 
         >>> Streams(np.arange(7), batch_size=2, sequence_length=3, seed=0).batch(5).targets.tolist()
@@ -95,11 +95,8 @@ class Streams:
         starts = self.offset(epoch) + np.arange(self.batch_size) * stream + number * self.sequence_length
         window = self._ids[starts[:, None] + np.arange(self.sequence_length + 1)].astype(np.int32)
         inputs, targets = np.ascontiguousarray(window[:, :-1]), np.ascontiguousarray(window[:, 1:])
-        if self._ahead is None:
-            return Batch(inputs, targets, number == 0)
-        return TwoSidedBatch(
-            inputs, targets, number == 0, _following(self._ids, starts[:, None] + 2, self.sequence_length, self._ahead)
-        )
+        following = _following(self._ids, starts[:, None] + 2, self.sequence_length, self._ahead)
+        return Batch(inputs, targets, np.asarray(number == 0), following=following)
 
     def offset(self, epoch: int) -> int:
         """The start of an epoch, counted from 0, in the text, in characters."""
@@ -130,8 +127,8 @@ class HeldOut:
         CorpusError: the text has fewer than two characters.
         ConfigError: a number is out of its range.
 
-    >>> for inputs, targets, weights in HeldOut(np.array([5, 6, 7, 8]), streams=2, sequence_length=2):
-    ...     inputs.tolist(), targets.tolist(), weights.tolist()
+    >>> for batch in HeldOut(np.array([5, 6, 7, 8]), streams=2, sequence_length=2):
+    ...     batch.inputs.tolist(), batch.targets.tolist(), batch.weights.tolist()
     ([[5, 6], [7, 0]], [[6, 7], [8, 0]], [[1.0, 1.0], [1.0, 0.0]])
     """
 
@@ -151,7 +148,7 @@ class HeldOut:
     def __len__(self) -> int:
         return -(-self._stream // self.sequence_length)
 
-    def __iter__(self) -> Iterator[HeldOutBatch | TwoSidedHeldOutBatch]:
+    def __iter__(self) -> Iterator[Batch]:
         for number in range(len(self)):
             if number % _RELEASE_EVERY == 0:
                 release_pages(self._ids)
@@ -160,12 +157,9 @@ class HeldOut:
             there = (within < self._stream) & (places < self.targets)
             places = np.where(there, places, 0)
             inputs, targets = (np.where(there, self._ids[places + n], 0).astype(np.int32) for n in (0, 1))
-            if self._ahead is None:
-                yield HeldOutBatch(inputs, targets, there.astype(np.float32))
-                continue
             first = np.arange(self.streams)[:, None] * self._stream + within[0] + 2
             following = _following(self._ids, first, self.sequence_length, self._ahead)
-            yield TwoSidedHeldOutBatch(inputs, targets, there.astype(np.float32), following)
+            yield Batch(inputs, targets, np.asarray(number == 0), there.astype(np.float32), following)
 
 
 def windows(
@@ -204,8 +198,12 @@ def windows(
         yield part[None, :-1], part[None, 1:]
 
 
-def _following(ids: NDArray[Any], first: NDArray[np.integer], length: int, ahead: Ahead) -> NDArray[np.int32]:
-    """`length` ids and the context after them, from each of the places `first`, `(streams, 1)`, on."""
+def _following(
+    ids: NDArray[Any], first: NDArray[np.integer], length: int, ahead: Ahead | None
+) -> NDArray[np.int32] | None:
+    """`length` ids and the context after them from each place of `first`, `(streams, 1)`, on; None for one side."""
+    if ahead is None:
+        return None
     places = first + np.arange(length + ahead.context)
     following = ids[np.minimum(places, len(ids) - 1)].astype(np.int32)
     return np.where(places < len(ids), following, ahead.end).astype(np.int32)

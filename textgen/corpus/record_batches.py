@@ -18,16 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import require
-from textgen.corpus.batch import (
-    Batch,
-    HeldOutBatch,
-    LabelledBatch,
-    LabelledHeldOutBatch,
-    LabelledTwoSidedBatch,
-    LabelledTwoSidedHeldOutBatch,
-    TwoSidedBatch,
-    TwoSidedHeldOutBatch,
-)
+from textgen.corpus.batch import Batch
 from textgen.errors import CorpusError
 from textgen.system.mapping import release_pages
 
@@ -84,8 +75,8 @@ class RecordStreams:
     >>> ids, starts = np.array([0, 1, 9, 2, 9]), np.array([0, 3, 5])
     >>> streams = RecordStreams(ids, starts, batch_size=1, sequence_length=5, seed=0)
     >>> for step in range(2):
-    ...     inputs, targets, reset = streams.batch(step)
-    ...     inputs.tolist(), targets.tolist(), reset
+    ...     batch = streams.batch(step)
+    ...     batch.inputs.tolist(), batch.targets.tolist(), bool(batch.reset)
     ([[9, 2, 9, 0, 1]], [[2, 9, 0, 1, 9]], True)
     ([[9, 0, 1, 9, 2]], [[0, 1, 9, 2, 9]], True)
     """
@@ -122,7 +113,7 @@ class RecordStreams:
         """The number of batches in each pass."""
         return self._batches_per_epoch
 
-    def batch(self, step: int) -> Batch | LabelledBatch | TwoSidedBatch | LabelledTwoSidedBatch:
+    def batch(self, step: int) -> Batch:
         """The batch of a step; steps are counted from 0 over all passes."""
         require(step >= 0, "step", "at least 0", step)
         number, within = divmod(step, self._batches_per_epoch)
@@ -135,18 +126,15 @@ class RecordStreams:
         found = np.searchsorted(here.ends, places, side="right")
         # The place's distance from its record's end is the same among the ids.
         window = self._ids[self._starts[here.order[found] + 1] - (here.ends[found] - places)].astype(np.int32)
-        inputs, targets = np.ascontiguousarray(window[:, :time]), np.ascontiguousarray(window[:, 1 : time + 1])
-        labels = None if here.labels is None else here.labels[found]
-        if self._context is not None:
-            following = np.ascontiguousarray(window[:, 2:])
-            if labels is None:
-                return TwoSidedBatch(inputs, targets, within == 0, following)
-            return LabelledTwoSidedBatch(
-                inputs, targets, within == 0, following, labels[:, 1 : time + 1], labels[:, 2:]
-            )
-        if labels is None:
-            return Batch(inputs, targets, within == 0)
-        return LabelledBatch(inputs, targets, within == 0, labels[:, 1:])
+        labels, both = None if here.labels is None else here.labels[found], self._context is not None
+        return Batch(
+            inputs=np.ascontiguousarray(window[:, :time]),
+            targets=np.ascontiguousarray(window[:, 1 : time + 1]),
+            reset=np.asarray(within == 0),
+            following=np.ascontiguousarray(window[:, 2:]) if both else None,
+            labels=None if labels is None else labels[:, 1 : time + 1],
+            following_labels=labels[:, 2:] if both and labels is not None else None,
+        )
 
     def _pass(self, number: int) -> _Pass:
         if self._kept is None or self._kept[0] != number:
@@ -204,8 +192,8 @@ class HeldOutRecords:
         ConfigError: a number is out of its range.
 
     >>> ids, starts = np.array([0, 1, 9, 2, 9]), np.array([0, 3, 5])
-    >>> for inputs, targets, weights in HeldOutRecords(ids, starts, streams=2, sequence_length=4):
-    ...     inputs.tolist(), targets.tolist(), weights.tolist()
+    >>> for batch in HeldOutRecords(ids, starts, streams=2, sequence_length=4):
+    ...     batch.inputs.tolist(), batch.targets.tolist(), batch.weights.tolist()
     ([[9, 0, 1], [9, 2, 9]], [[0, 1, 9], [2, 9, 9]], [[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
     """
 
@@ -253,10 +241,8 @@ class HeldOutRecords:
     def __len__(self) -> int:
         return -(-self._longest // self.sequence_length)
 
-    def __iter__(
-        self,
-    ) -> Iterator[HeldOutBatch | LabelledHeldOutBatch | TwoSidedHeldOutBatch | LabelledTwoSidedHeldOutBatch]:
-        starts, lengths = self._borders[:-1, None], np.diff(self._borders)[:, None]
+    def __iter__(self) -> Iterator[Batch]:
+        starts, lengths, labels = self._borders[:-1, None], np.diff(self._borders)[:, None], self._label_of
         end = self._ids[self._starts[-1] - 1]
         for number in range(len(self)):
             if number % _RELEASE_EVERY == 0:
@@ -269,20 +255,18 @@ class HeldOutRecords:
             targets = self._starts[record + 1] - (self._ends[found] - places)
             first = targets == self._starts[record]
             inputs = np.where(first, end, self._ids[np.where(first, targets, targets - 1)])
-            inputs, following = (np.where(there, ids, end).astype(np.int32) for ids in (inputs, self._ids[targets]))
-            weights = there.astype(np.float32)
-            after, after_labels = self._after(starts + within[0] + 1)
-            labels = None if self._label_of is None else np.where(there, self._label_of[record], 0).astype(np.int32)
-            if after is None and labels is None:
-                yield HeldOutBatch(inputs, following, weights)
-            elif after is None and labels is not None:
-                yield LabelledHeldOutBatch(inputs, following, weights, labels)
-            elif after is not None and (labels is None or after_labels is None):
-                yield TwoSidedHeldOutBatch(inputs, following, weights, after)
-            elif after is not None and labels is not None and after_labels is not None:
-                yield LabelledTwoSidedHeldOutBatch(inputs, following, weights, after, labels, after_labels)
+            following, following_labels = self._following(starts + within[0] + 1)
+            yield Batch(
+                inputs=np.where(there, inputs, end).astype(np.int32),
+                targets=np.where(there, self._ids[targets], end).astype(np.int32),
+                reset=np.asarray(number == 0),
+                weights=there.astype(np.float32),
+                following=following,
+                labels=None if labels is None else np.where(there, labels[record], 0).astype(np.int32),
+                following_labels=following_labels,
+            )
 
-    def _after(self, first: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.int32] | None]:
+    def _following(self, first: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.int32] | None]:
         """The ids from each place on, a segment and the context, and their label sets; the last record is before the
         first.
         """  # noqa: D205

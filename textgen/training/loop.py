@@ -15,11 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from textgen.corpus.batch import Batch
 from textgen.corpus.batches import HeldOut, Streams
-from textgen.corpus.pair_batches import HeldOutPairs, PairBatches
+from textgen.corpus.pair_batches import HeldOutPairs, PairBatch, PairBatches
 from textgen.corpus.record_batches import HeldOutRecords, RecordStreams
 from textgen.training.progress import Progress
 from textgen.training.trainer import Trainer
@@ -102,23 +102,28 @@ def fit(
     chain.on_train_end(logs)
 
 
-def _compiled(step: Callable[[Any], Any], shapes: tuple[tf.TensorSpec, ...] | None) -> Any:
+def _compiled(step: Callable[[Any], Any], shapes: PairBatch | None) -> Any:
     """A step as a graph, nested as Keras's `fit` nests it: TensorFlow then optimizes it alike, and it rounds alike.
 
     Args:
         step: the step.
-        shapes: of the data, where they differ from batch to batch; None for those of the first batch.
+        shapes: of a batch, where they differ from one to the next; None for those of the first batch.
     """
     inner = tf.function(step, autograph=False)
-    graph = tf.function(lambda data: inner(data), autograph=False, input_signature=None if shapes is None else [shapes])
+    signature = None if shapes is None else [shapes._asdict()]
+    graph = tf.function(lambda arrays: inner(kind(**arrays)), autograph=False, input_signature=signature)
+    kind: type[Batch | PairBatch]
     built = False
 
-    def run(data: Any) -> Any:
-        nonlocal built
+    def run(batch: Batch | PairBatch) -> Any:
+        nonlocal built, kind
+        kind = type(batch)
+        # In each call TensorFlow takes as long for a None as for an array.
+        arrays = {name: each for name, each in batch._asdict().items() if each is not None}
         if built:
-            return graph(data)
+            return graph(arrays)
         with _no_collections():
-            logs = graph(data)
+            logs = graph(arrays)
         built = True
         return logs
 
@@ -149,8 +154,7 @@ def _round(
     number, done = 0, False
     while not done and not trainer.stop_training:
         chain.on_train_batch_begin(number)
-        data = tuple(map(np.asarray, training.batch(progress.step)))
-        logs = learn[progress.plan.halves(progress.step)](data)
+        logs = learn[progress.plan.halves(progress.step)](training.batch(progress.step))
         progress.step += 1
         chain.on_train_batch_end(number, logs)
         number, done = number + 1, progress.round_done
@@ -164,7 +168,7 @@ def _validate(trainer: Trainer, chain: Any, score: Any, held_out: Scored, joint:
     chain.on_test_begin()
     for number, batch in enumerate(held_out):
         chain.on_test_batch_begin(number)
-        logs = score(trainer.held_out_data(batch, first=number == 0))
+        logs = score(batch)
         chain.on_test_batch_end(number, logs)
     if joint is not None:
         joint.add(trainer)

@@ -35,12 +35,7 @@ class PairTrainer(Trainer):
         super().__init__(network, plain, config, shards=shards, validation_streams=1)
         # The lengths differ from batch to batch: a graph for each would take seconds.
         ids, rows = tf.TensorSpec((config.batch_size, None), tf.int32), tf.TensorSpec((config.batch_size,), tf.int32)
-        self.signature = (ids, rows, ids, ids, tf.TensorSpec((config.batch_size, None), tf.float32))
-
-    def held_out_data(self, batch: Any, *, first: bool) -> tuple[Any, ...]:
-        """What `test_step` takes for a batch."""
-        del first
-        return tuple(batch)
+        self.signature = PairBatch(ids, rows, ids, ids, tf.TensorSpec((config.batch_size, None), tf.float32))
 
     def train_step(self, data: tuple[Tensor, ...], *, halves: bool = False) -> dict[str, Tensor]:
         """Trains on one batch; returns the mean loss so far."""

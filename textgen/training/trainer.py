@@ -16,6 +16,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from textgen.config import TrainingConfig
+from textgen.corpus.batch import Batch
+from textgen.corpus.pair_batches import PairBatch
 from textgen.model.keras_file import layer_variables
 from textgen.training.coupling import free_gradients, tied_gradients
 from textgen.training.network import CarriedState, Masks, Network, State
@@ -44,9 +46,8 @@ class Trainer(keras.Model):
         frequencies: `(vocab,)`, how often each id occurs in the training text, for `config.negatives`.
         share: the part of each batch that is computed here; None for all of it.
 
-    `train_step` takes batches `(inputs, targets, reset)`: two `(batch, time)` integer tensors, and whether the state
-    is reset to zero; `test_step` takes `(inputs, targets, weights, reset)`. Of a model with labels both
-    take the label sets last, `(batch, time)` integers.
+    `train_step` and `test_step` take batches of tensors: `test_step` with weights, and both with labels for a
+    model that has some.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Trainer(keras.Model):
     ) -> None:
         super().__init__(name="trainer")
         self.plain = plain
-        self.signature: tuple[tf.TensorSpec, ...] | None = None
+        self.signature: PairBatch | None = None
         self.network = network
         self.shards = shards
         self._variables = layer_variables(plain, network.config)
@@ -126,16 +127,14 @@ class Trainer(keras.Model):
         config: dict[str, Any] = self.plain.get_config()
         return config
 
-    def train_step(self, data: tuple[Tensor, ...], *, halves: bool = False) -> dict[str, Tensor]:
+    def train_step(self, batch: Batch, *, halves: bool = False) -> dict[str, Tensor]:
         """Trains on one batch, in one update or in one per half of its time steps; returns the mean loss so far."""
-        inputs, targets, reset, *more = data
+        reset: Tensor = batch.reset
         if self._state_reset > 0.0:
-            reset = tf.logical_or(reset, self._draws.resets(self.steps_done, inputs.shape[0], self._state_reset))
-        state = self._state.read(reset)
-        if halves:
-            loss, norm = self._in_halves(inputs, targets, state, more)
-        else:
-            loss, norm = self._learn(inputs, targets, state, more=more)
+            streams = batch.inputs.shape[0]
+            reset = tf.logical_or(reset, self._draws.resets(self.steps_done, streams, self._state_reset))
+        learn = self._in_halves if halves else self._learn
+        loss, norm = learn(batch, self._state.read(reset))
         self.gradient_norm.assign(norm)
         self.steps_done.assign_add(1)
         return self._count(loss)
@@ -146,24 +145,20 @@ class Trainer(keras.Model):
         self._loss.update_state(loss)
         return {"loss": self._loss.result()}
 
-    def _in_halves(
-        self, inputs: Tensor, targets: Tensor, state: State, more: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def _in_halves(self, batch: Batch, state: State) -> tuple[Tensor, Tensor]:
         """Makes two updates, one per half of the batch's time steps; returns the means of loss and norm.
 
         What is longer than the batch, what follows it, is so much longer than either half.
         """
-        batch, time = inputs.shape
-        half = time // 2
+        half = batch.inputs.shape[1] // 2
         self._state.write(state)
 
         def update(part: Tensor, loss: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            parts = []
-            for ids in (inputs, targets, *more):
-                first, size = (0, part * half), (batch, ids.shape[1] - half)
-                parts.append(tf.ensure_shape(tf.slice(ids, first, size), size))
-            here, following, *others = parts
-            one_loss, one_norm = self._learn(here, following, self._state.read(tf.constant(False)), part, others)
+            def cut(ids: Tensor) -> Tensor:
+                first, size = (0, part * half), (ids.shape[0], ids.shape[1] - half)
+                return tf.ensure_shape(tf.slice(ids, first, size), size)
+
+            one_loss, one_norm = self._learn(batch.map(cut), self._state.read(tf.constant(False)), part)
             return part + 1, loss + 0.5 * one_loss, norm + 0.5 * one_norm
 
         # A loop, since a graph with two copies of the update takes a second longer to build.
@@ -174,23 +169,21 @@ class Trainer(keras.Model):
         """A loss of zero, as `_learn` returns losses."""
         return 0.0
 
-    def _learn(
-        self, inputs: Tensor, targets: Tensor, state: State, part: Tensor | int = 0, more: Sequence[Tensor] = ()
-    ) -> tuple[Tensor, Tensor]:
+    def _learn(self, batch: Batch, state: State, part: Tensor | int = 0) -> tuple[Tensor, Tensor]:
         """Makes one update and stores the state; returns the mean loss and the gradient norm before clipping."""
-        labels = more[0] if more else None
         variables = [variable.value for variable in self._variables]
-        masks = self._draws.masks(self.steps_done, inputs.shape[0], part)
-        count = tf.cast(tf.size(targets), tf.float32)
+        streams = batch.inputs.shape[0]
+        masks = self._draws.masks(self.steps_done, streams, part)
+        count = tf.cast(tf.size(batch.targets), tf.float32)
         if self._share is not None:
-            count *= self._share.streams / inputs.shape[0]
+            count *= self._share.streams / streams
         with tf.GradientTape() as tape:
             negatives = self._draw_negatives(part)
 
             def judge(columns: Tensor, cut: slice) -> tuple[Tensor, Tensor]:
-                return self._training_losses(columns, targets[cut], negatives)
+                return self._training_losses(columns, batch.targets[cut], negatives)
 
-            (total, scaled), after = self._over_shards(inputs, state, masks, judge, labels)
+            (total, scaled), after = self._over_shards(batch, state, masks, judge)
             objective = scaled / count
         gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(objective, variables)]
         gradients = free_gradients(self.network.config, gradients)
@@ -209,32 +202,26 @@ class Trainer(keras.Model):
             return None
         return self._sampled.draw(self.network.seed_of(self.steps_done, _NEGATIVES, part))
 
-    def test_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    def test_step(self, batch: Batch) -> dict[str, Tensor]:
         """Scores one batch of the held-out text with its own carried state; `calibrating` at each of `SCALES`, too."""
-        inputs, targets, weights, reset, labels = (*data, None)[:5]
 
         def judge(columns: Tensor, cut: slice) -> tuple[Tensor, Tensor]:
-            logits = self.network.read_out(columns)
+            logits, part = self.network.read_out(columns), batch.cut(cut)
 
             def loss(scale: float) -> Tensor:
-                return loss_of(logits if scale == 1.0 else scale * logits, targets[cut], weights[cut])
+                return loss_of(logits if scale == 1.0 else scale * logits, part.targets, part.weights)
 
             at_scales = tf.cond(
                 self.calibrating, lambda: tf.stack([loss(each) for each in SCALES]), lambda: tf.zeros(len(SCALES))
             )
             return loss(1.0), at_scales
 
-        (total, at_scales), after = self._over_shards(inputs, self._validation_state.read(reset), None, judge, labels)
+        (total, at_scales), after = self._over_shards(batch, self._validation_state.read(batch.reset), None, judge)
         self._validation_state.write(after)
         self.loss_at_scales.assign_add(tf.cast(at_scales, tf.float64))
-        count = tf.reduce_sum(weights)
+        count = tf.reduce_sum(batch.weights)
         self._loss.update_state(total / tf.maximum(count, 1.0), sample_weight=count)
         return {"loss": self._loss.result()}
-
-    def held_out_data(self, batch: Any, *, first: bool) -> tuple[Any, ...]:
-        """What `test_step` takes for a batch of the held-out text; the state is reset before the first."""
-        inputs, targets, weights, *more = batch
-        return (inputs, targets, weights, np.asarray(first), *more)
 
     def start_calibration(self) -> None:
         """Has the batches that `test_step` scores from here on also scored with scaled logits."""
@@ -290,32 +277,29 @@ class Trainer(keras.Model):
 
     def _over_shards(
         self,
-        inputs: Tensor,
+        batch: Batch,
         state: State,
         masks: Masks | None,
         judge: Callable[[Tensor, slice], Sequence[Tensor]],
-        labels: Tensor | None = None,
     ) -> tuple[list[Tensor], State]:
         """The sums of some values over a batch's shards, and the state after the batch.
 
         Shards are independent of one another.
 
         Args:
-            inputs: `(batch, time)` ids.
+            batch: the ids, and their label sets.
             state: before the batch.
             masks: of dropout; None in a validation.
             judge: takes the head's input and which streams they are, and returns the values.
-            labels: `(batch, time)` label sets; None without labels.
         """
-        batch = inputs.shape[0]
-        shards = self.shards if batch % self.shards == 0 else 1
-        width = batch // shards
+        streams = batch.inputs.shape[0]
+        width = streams // (self.shards if streams % self.shards == 0 else 1)
         judged, lasts = [], []
-        for start in range(0, batch, width):
+        for start in range(0, streams, width):
             cut = slice(start, start + width)
-            before = [[tensor[:, cut] for tensor in layer] for layer in state]
-            sets = None if labels is None else labels[cut]
-            columns, last = self.network.columns(inputs[cut], before, masks and masks.shard(start, start + width), sets)
+            before, part = [[tensor[:, cut] for tensor in layer] for layer in state], batch.cut(cut)
+            mine = masks and masks.shard(start, start + width)
+            columns, last = self.network.columns(part.inputs, before, mine, part.labels)
             judged.append(judge(columns, cut))
             lasts.append(last)
         after = [[tf.concat(parts, 1) for parts in zip(*layers, strict=True)] for layers in zip(*lasts, strict=True)]

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from textgen.config import TrainingConfig
+from textgen.corpus.batch import Batch
 from textgen.model.weights import BACKWARD, ModelWeights
 from textgen.training.coupling import free_gradients, tied_gradients
 from textgen.training.network import Masks, Network, State
@@ -41,9 +42,7 @@ class TwoSidedTrainer(Trainer):
         backward: the backward stack, which is given ids from right to left.
         options: as of `Trainer`.
 
-    `train_step` takes batches `(inputs, targets, reset, following)` and `test_step` `(inputs, targets, weights, reset,
-    following)`, where `following` is `(batch, time + context)`, the ids after each target and further ones. Of a model
-    with labels both take the label sets of the targets and of the following ids last.
+    Batches are as those of `Trainer`, with what follows their targets.
     """
 
     _others: tuple[keras.metrics.Mean, ...] = ()
@@ -87,25 +86,21 @@ class TwoSidedTrainer(Trainer):
     def _no_loss(self) -> Tensor | float:
         return tf.zeros(len(HEADS))
 
-    def _learn(
-        self, inputs: Tensor, targets: Tensor, state: State, part: Tensor | int = 0, more: Sequence[Tensor] = ()
-    ) -> tuple[Tensor, Tensor]:
+    def _learn(self, batch: Batch, state: State, part: Tensor | int = 0) -> tuple[Tensor, Tensor]:
         """Makes one update of both halves; returns the three mean losses and the gradient norm before clipping."""
-        following, labels, following_labels = (*more, None, None)[:3]
         variables = [variable.value for variable in self._variables]
-        masks = self._draws.masks(self.steps_done, inputs.shape[0], part)
-        backward_masks = self.backward.masks(self.steps_done, inputs.shape[0], part)
-        counts = self._counts(targets, tf.ones(targets.shape))
+        streams = batch.inputs.shape[0]
+        masks = self._draws.masks(self.steps_done, streams, part)
+        backward_masks = self.backward.masks(self.steps_done, streams, part)
+        counts = self._counts(batch.targets, tf.ones(batch.targets.shape))
         with tf.GradientTape() as tape:
             negatives = self._draw_negatives(part)
 
             def judge(columns: Tensor, cut: slice) -> list[Tensor]:
-                ahead = None if following_labels is None else following_labels[cut]
-                mine = backward_masks.shard(cut.start, cut.stop)
-                inputs_of_heads = self._columns(columns, following[cut], targets[cut].shape[1], mine, ahead)
-                return self._head_losses(inputs_of_heads, targets[cut], negatives)
+                each = self._columns(columns, batch.cut(cut), backward_masks.shard(cut.start, cut.stop))
+                return self._head_losses(each, batch.targets[cut], negatives)
 
-            sums, after = self._over_shards(inputs, state, masks, judge, labels)
+            sums, after = self._over_shards(batch, state, masks, judge)
             counts = [tf.maximum(count, 1.0) for count in counts]
             forward, backward, joint = (scaled / count for scaled, count in zip(sums[3:], counts, strict=True))
             objective = forward + backward + self._joint_weight * joint
@@ -119,19 +114,18 @@ class TwoSidedTrainer(Trainer):
         self._state.write(after)
         return tf.stack([plain / count for plain, count in zip(sums[:3], counts, strict=True)]), tf.norm(norms)
 
-    def test_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    def test_step(self, batch: Batch) -> dict[str, Tensor]:
         """Scores one batch of the held-out text by each head; `calibrating` at each of `SCALES`, too."""
-        inputs, targets, weights, reset, following, labels, following_labels = (*data, None, None)[:7]
-        counted = [weights, weights, self._joint_weights(targets, weights)]
 
         def judge(columns: Tensor, cut: slice) -> list[Tensor]:
-            ahead = None if following_labels is None else following_labels[cut]
-            each = self._columns(columns, following[cut], targets[cut].shape[1], None, ahead)
+            part = batch.cut(cut)
+            each = self._columns(columns, part, None)
             logits = [self._read_out(*pair) for pair in zip(each, self._heads(), strict=True)]
+            counted = part.weights, part.weights, self._joint_weights(part.targets, part.weights)
 
             def losses(scale: float) -> Tensor:
                 scaled = logits if scale == 1.0 else [scale * one for one in logits]
-                return tf.stack([loss_of(one, targets[cut], w[cut]) for one, w in zip(scaled, counted, strict=True)])
+                return tf.stack([loss_of(one, part.targets, w) for one, w in zip(scaled, counted, strict=True)])
 
             at_scales = tf.cond(
                 self.calibrating,
@@ -140,9 +134,9 @@ class TwoSidedTrainer(Trainer):
             )
             return [losses(1.0), at_scales]
 
-        (totals, at_scales), after = self._over_shards(inputs, self._validation_state.read(reset), None, judge, labels)
+        (totals, at_scales), after = self._over_shards(batch, self._validation_state.read(batch.reset), None, judge)
         self._validation_state.write(after)
-        counts = self._counts(targets, weights)
+        counts = self._counts(batch.targets, batch.weights)
         self.loss_at_scales.assign_add(tf.cast(at_scales, tf.float64))
         self._counted.assign_add(tf.cast(counts, tf.float64))
         return self._means(totals / tf.maximum(tf.stack(counts), 1.0), counts)
@@ -173,24 +167,22 @@ class TwoSidedTrainer(Trainer):
         with self._scaled(dict(zip(HEADS, (scale, *self._other_scales), strict=True))):
             yield
 
-    def _columns(
-        self, columns: Tensor, following: Tensor, time: int, masks: Masks | None, labels: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _columns(self, columns: Tensor, batch: Batch, masks: Masks | None) -> tuple[Tensor, Tensor, Tensor]:
         """The inputs of the three heads at every target, `(features, time * batch)`, time-major.
 
         Args:
             columns: that of the forward head.
-            following: `(batch, time + context)` ids.
-            time: the number of targets of a stream.
+            batch: with what follows the targets.
             masks: of the backward stack's dropout; None for none.
-            labels: `(batch, time + context)` label sets of the following ids; None for none.
         """
-        batch, length = following.shape
-        units = self.backward.config.units
-        ahead = None if labels is None else tf.reverse(labels, [1])
-        read, _ = self.backward.columns(tf.reverse(following, [1]), self.backward.zero_state(batch), masks, ahead)
-        read = tf.reshape(read, (units, length, batch))[:, length - time :]
-        read = tf.reshape(tf.reverse(read, [1]), (units, time * batch))
+        assert batch.following is not None
+        streams, length = batch.following.shape
+        units, time = self.backward.config.units, batch.targets.shape[1]
+        ids = tf.reverse(batch.following, [1])
+        labels = None if batch.following_labels is None else tf.reverse(batch.following_labels, [1])
+        read, _ = self.backward.columns(ids, self.backward.zero_state(streams), masks, labels)
+        read = tf.reshape(read, (units, length, streams))[:, length - time :]
+        read = tf.reshape(tf.reverse(read, [1]), (units, time * streams))
         sides = tf.stop_gradient(columns), read
         before, after = (tf.tanh(_dense(layer, each)) for layer, each in zip(self._factors, sides, strict=True))
         each = tf.concat([*sides, tf.cast(before * after, read.dtype)], 0)

@@ -58,10 +58,10 @@ def test_two_workers_train_by_rounds(text: Path, tmp_path: Path) -> None:
     ids = writer.tokenizer.encode(text.read_text(encoding="utf-8"))[3600:]
     held = HeldOut(ids, streams=2, sequence_length=128)
     total, state = 0.0, writer.engine.initial_state(2)
-    for inputs, targets, weights in held:
-        logits, state = writer.engine.read(inputs, state)
+    for batch in held:
+        logits, state = writer.engine.read(batch.inputs, state)
         logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-        total -= float((np.take_along_axis(logs, targets[..., None], -1)[..., 0] * weights).sum())
+        total -= float((np.take_along_axis(logs, batch.targets[..., None], -1)[..., 0] * batch.weights).sum())
     assert total / held.targets == pytest.approx(last.metrics.best_val_loss, abs=1e-5)
 
 

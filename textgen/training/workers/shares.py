@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from textgen.corpus.batch import Batch
+
 
 class SharedStreams:
     """The part of each batch that one worker computes; the parts of all workers are the batch of one machine.
 
     Args:
-        streams: the batches of all workers together, with `batch(step)`.
+        streams: the batches of all workers together.
         index: which worker this is.
         workers: their number, a divisor of the streams.
 
@@ -32,10 +34,10 @@ class SharedStreams:
         """The number of batches in each epoch."""
         return int(self._streams.batches_per_epoch)
 
-    def batch(self, step: int) -> Any:
+    def batch(self, step: int) -> Batch:
         """What this worker computes of the batch of a step."""
-        whole = self._streams.batch(step)
-        return type(whole)(*(each[self._cut] if isinstance(each, np.ndarray) else each for each in whole))
+        batch: Batch = self._streams.batch(step)
+        return batch.cut(self._cut)
 
 
 class SharedHeldOut:
@@ -69,7 +71,7 @@ class SharedHeldOut:
     def __len__(self) -> int:
         return len(self._held_out)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Batch]:
         for whole in self._held_out:
-            part = type(whole)(*(each[self._own] for each in whole))
+            part = whole.cut(self._own)
             yield part._replace(weights=np.zeros_like(part.weights)) if self._none else part
