@@ -13,7 +13,7 @@ from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine
 from textgen.engine.sides import read_sides
 from textgen.sampling.gaps.filling import fill
-from textgen.sampling.gaps.sides import JOINT, Sides
+from textgen.sampling.gaps.sides import JOINT, NEAR, NEIGHBOURS, Sides
 from textgen.sampling.writer import Writer
 
 SMALL = CharTokenizer("\nabcde")
@@ -38,18 +38,22 @@ def slow_logprob(writer: Writer, ids: list[int], *, backwards: bool = False) -> 
     return float(logprobs[np.arange(len(ids) - 1), ids[1:]].sum())
 
 
-def slow_joint(writer: Writer, middle: tuple[int, ...]) -> float:
-    """The sum of what the joint head says of each id of `middle`."""
+def slow_joint(writer: Writer, middle: tuple[int, ...], near: int = NEAR) -> float:
+    """What the joint head says of each id of `middle` and, by half, of some on each side, but for the outermost."""
     assert writer.backward is not None and writer.joint is not None
+    text = np.array([*BEFORE, *middle, *AFTER])
+    first, last = max(len(BEFORE) - near, 1), len(text) - max(len(AFTER) - near, 1)
     found = read_sides(
         writer.engine,
         writer.backward,
         writer.joint,
-        np.array(middle),
-        before=BEFORE,
-        after=AFTER,  # type: ignore[arg-type]
+        text[first:last],
+        before=text[:first],
+        after=text[last:],  # type: ignore[arg-type]
     )
-    return float(found.joint[np.arange(len(middle)), list(middle)].sum())
+    weights = np.full(last - first, NEIGHBOURS)
+    weights[len(BEFORE) - first :][: len(middle)] = 1.0
+    return float(found.joint[np.arange(last - first), text[first:last]] @ weights)
 
 
 def mean(forwards: float, backwards: float, joint: float, missing: int) -> float:
@@ -58,9 +62,9 @@ def mean(forwards: float, backwards: float, joint: float, missing: int) -> float
     return (1 - weight) / 2 * forwards + (1 - weight) / 2 * backwards + weight * joint
 
 
-@pytest.mark.parametrize("middle", [(2,), (3, 4), (1, 1, 5)])
+@pytest.mark.parametrize("middle", [(), (2,), (3, 4), (1, 1, 5)])
 def test_the_three_heads_say_what_they_say_of_the_whole_text(writer: Writer, middle: tuple[int, ...]) -> None:
-    judged = sides(writer).judge([np.array(middle)], [np.ones(len(middle), np.bool_)], missing=4)
+    judged = sides(writer).judge([np.array(middle)], missing=4)
     whole = [*BEFORE.tolist(), *middle, *AFTER.tolist()]
     left = slow_logprob(writer, whole) - slow_logprob(writer, BEFORE.tolist())
     right = slow_logprob(writer, whole[::-1], backwards=True)
@@ -71,23 +75,30 @@ def test_the_three_heads_say_what_they_say_of_the_whole_text(writer: Writer, mid
     np.testing.assert_allclose(judged.scores, mean(left, right, slow_joint(writer, middle), 4), atol=2e-4)
 
 
-def test_only_what_is_in_reach_counts_and_only_fillings_for_the_joint_head(writer: Writer) -> None:
+@pytest.mark.parametrize("reach", [0, 1, 2])
+def test_only_what_is_in_reach_counts(writer: Writer, reach: int) -> None:
     texts = [np.array([2, 3, 4]), np.array([5, 3])]
-    filled = [np.array([True, False, True]), np.array([False, True])]
-    judged = sides(writer, reach=1).judge(texts, filled, missing=2)
+    judged = sides(writer, reach=reach).judge(texts, missing=2)
     for n, text in enumerate(texts):
-        whole = [*BEFORE.tolist(), *text.tolist(), int(AFTER[0])]
+        whole = [*BEFORE.tolist(), *text.tolist(), *AFTER[:reach].tolist()]
         left = slow_logprob(writer, whole) - slow_logprob(writer, BEFORE.tolist())
         assert judged.forwards[n] == pytest.approx(left, abs=2e-4)
-    joint = read_sides(
-        writer.engine,  # type: ignore[arg-type]
-        writer.backward,  # type: ignore[arg-type]
-        writer.joint,  # type: ignore[arg-type]
-        texts[0],
-        before=BEFORE,
-        after=AFTER,
-    ).joint
-    assert judged.joint[0] == pytest.approx(float(joint[0, 2] + joint[2, 4]), abs=2e-4)
+        assert judged.joint[n] == pytest.approx(slow_joint(writer, tuple(text.tolist()), near=reach), abs=2e-4)
+
+
+def test_the_joint_head_is_not_asked_about_the_end_of_a_record() -> None:
+    writer = random_writer(CharTokenizer("abcde", has_end=True), units=8, sides="both")
+    assert writer.backward is not None and writer.joint is not None
+    end = writer.tokenizer.end_id
+    judged = [
+        Sides(
+            writer.engine, writer.backward, writer.joint, before=np.array(before), after=np.array(after), reach=9
+        ).judge(  # type: ignore[arg-type]
+            [np.array([2, 1])], missing=2
+        )
+        for before, after in (([end, 3], [4, end, 1, 2]), ([1, end, 3], [4, end, 3, 3]))
+    ]
+    assert judged[0].joint[0] == pytest.approx(judged[1].joint[0], abs=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2])
@@ -156,8 +167,9 @@ def test_a_watch_is_called_before_each_step_and_ends_the_search(
     calls.clear()
     assert fill(writer, text, config, count=2, watch=watch) == found
     steps = "".join("." if each == "watch" else each[0] for each in calls).strip(".").split(".")
-    # What both sides say of fillings of one length is read by one network and then by the other.
-    assert set(steps) - {""} == {"s", "r", "oo"}
+    # What both sides say of fillings of one length is read by one network and then by the other, and so are the few
+    # characters next to the gap.
+    assert set(steps) - {""} == {"s", "r", "oo", "roo"}
     for most in (0, 3, len(steps) // 2):
         calls.clear()
         with pytest.raises(KeyError):

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from textgen.config import FillConfig, plain, require
 from textgen.engine import Engine
-from textgen.engine.network import NetworkState
 from textgen.sampling.banned import banned_ids
 from textgen.sampling.gaps.drafts import Drafts, Fills, begun
 from textgen.sampling.gaps.encoding import EncodedGaps, encode_gaps
@@ -130,8 +129,9 @@ class _Gaps:
         for number, (first, last) in enumerate(groups(self._encoded)):
             seed = self._config.seed
             gaps, start = range(first, last), before[-_BEFORE:]
-            state = begun(self._engine, start, self._labels)
-            drafts, sides = Drafts.after(self._engine, start[-1:], state.copy()), self._sides(start, gaps, state)
+            sides = self._sides(start, gaps)
+            state = begun(self._engine, start, self._labels) if sides is None else sides.state.copy()
+            drafts = Drafts.after(self._engine, start[-1:], state)
             if seed is None:
                 ranked = self._from_both_sides(self._search(drafts, gaps), sides, gaps)
                 chosen = 0
@@ -159,7 +159,7 @@ class _Gaps:
             return _Ranked(drafts.fills, _normalised(drafts.scores))
         # From the right only the last gap is filled: what stands behind the others is not known yet.
         *rest, _ = drafts.fills[0]
-        middle, _ = self._between([*rest, ()], gaps)
+        middle = self._between([*rest, ()], gaps)
         found = sides.fill_backwards(self._encoded.gaps[gaps[-1]], middle, allowed=self._allowed, width=self._width)
         # The best of one search, of the other, the second of each, ...: judging more takes longer than finding them.
         turns = zip_longest(drafts.fills, ((*rest, each) for each in found))
@@ -168,7 +168,7 @@ class _Gaps:
         order = np.argsort(-scores, kind="stable")
         return _Ranked([fills[row] for row in order.tolist()], _normalised(scores[order]))
 
-    def _sides(self, before: Ids, gaps: range, state: NetworkState) -> Sides | None:
+    def _sides(self, before: Ids, gaps: range) -> Sides | None:
         """Both sides of a group of gaps; None for a model of one side."""
         backward, joint, engine = self._writer.backward, self._writer.joint, self._writer.engine
         if backward is None or joint is None or not isinstance(engine, Engine) or not self._config.reach:
@@ -183,24 +183,20 @@ class _Gaps:
             reach=reach,
             labels=self._labels,
             watch=self._watch,
-            state=state,
         )
 
     def _judged(self, sides: Sides, fills: Sequence[Fills], gaps: range) -> Judged:
         """What both sides say of fillings of a group."""
-        texts, filled = zip(*(self._between(each, gaps) for each in fills), strict=True)
         missing = sum(self._encoded.gaps[n].most for n in gaps)
-        return sides.judge(texts, filled, missing=missing)
+        return sides.judge([self._between(each, gaps) for each in fills], missing=missing)
 
-    def _between(self, fills: Sequence[tuple[int, ...]], gaps: range) -> tuple[Ids, NDArray[np.bool_]]:
-        """The ids from the first to the last gap of a group, both included, and which of them are fillings."""
+    def _between(self, fills: Sequence[tuple[int, ...]], gaps: range) -> Ids:
+        """The ids from the first to the last gap of a group, both included."""
         ids: list[Ids] = []
-        filled: list[NDArray[np.bool_]] = []
         for n, own in zip(gaps, fills, strict=True):
             behind = self._encoded.behind[n][: 0 if n == gaps[-1] else None]
             ids += [np.array(own, behind.dtype), behind]
-            filled += [np.ones(len(own), np.bool_), np.zeros(len(behind), np.bool_)]
-        return np.concatenate(ids), np.concatenate(filled)
+        return np.concatenate(ids)
 
     def _draw(self, drafts: Drafts, gaps: range, sides: Sides | None, generator: np.random.Generator) -> _Ranked:
         """Weighed fillings; those of each further gap go on with what is drawn from these, as particle filters do."""

@@ -18,11 +18,18 @@ from textgen.sampling.gaps.search import reached, search
 from textgen.sampling.gaps.watched import Watch, watched
 
 Array = NDArray[np.float64]
+Outputs = NDArray[np.float32]
 Ids = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 JOINT = 0.4
 """The weight of what the joint head says where a single character is missing; each side has half of the rest."""
+
+NEAR = 5
+"""Characters on each side of the fillings that the joint head is asked about, too."""
+
+NEIGHBOURS = 0.5
+"""What counts of the log-probability that the joint head gives each of these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +39,8 @@ class Judged:
     Args:
         forwards: of the fillings and of what stands behind them, read from the left.
         backwards: of the fillings and of what stands before them, read from the right.
-        joint: the sum, over all characters of the fillings, of that of each given all others.
+        joint: the sum, over all characters of the fillings, of that of each given all others, and `NEIGHBOURS` times
+            that of the `NEAR` characters on each side.
         missing: how many characters are missing, at most.
     """
 
@@ -61,7 +69,9 @@ class Sides:
         reach: how many characters of both count, up to the end of a record.
         labels: `(labels,)`, the weights of the text's labels; None for none.
         watch: see `watched`.
-        state: of `forward`, before it reads the last of `before`; None to read them here.
+
+    Attributes:
+        state: of `forward`, before it reads the last of `before`; not to be changed.
     """
 
     def __init__(
@@ -75,15 +85,12 @@ class Sides:
         reach: int,
         labels: NDArray[np.float32] | None = None,
         watch: Watch | None = None,
-        state: Any = None,
     ) -> None:
         self._reach, self._watch = reach, watch
         self._forward, self._backward, self._joint = forward, backward, joint
-        self._before, self._after = before, after
-        self._states: tuple[Any, Any] = (
-            begun(watched(forward, watch), before, labels) if state is None else state,
-            begun(watched(backward, watch), after[::-1], labels),
-        )
+        self._before, self._after = before.astype(np.intp), after.astype(np.intp)
+        self.state, self._left = _read_up_to(forward, self._before, labels, watch)
+        self._end, self._right = _read_up_to(backward, self._after[::-1], labels, watch)
 
     def fill_backwards(self, gap: Gap, middle: Ids, *, allowed: Mask, width: int) -> list[tuple[int, ...]]:
         """The best fillings of a gap, by beam search from the right.
@@ -95,17 +102,16 @@ class Sides:
             width: of the beam.
         """
         network = watched(self._backward, self._watch)
-        drafts = Drafts.after(network, self._after[:1], self._states[1].copy())
+        drafts = Drafts.after(network, self._after[:1], self._end.copy())
         ahead = reached(np.concatenate([self._before, middle])[::-1], self._reach, self._backward.end_id)
         found = search(network, drafts, gap, ahead, allowed=allowed, width=width)
         return [fills[-1][::-1] for fills in found.fills]
 
-    def judge(self, texts: Sequence[Ids], filled: Sequence[Mask], *, missing: int) -> Judged:
+    def judge(self, texts: Sequence[Ids], *, missing: int) -> Judged:
         """The log-probabilities of texts between the sides.
 
         Args:
             texts: the ids of each, `(characters,)`: fillings, and what stands between them.
-            filled: which of them are fillings.
             missing: how many characters are missing, at most.
         """
         found = np.empty((3, len(texts)))
@@ -114,18 +120,18 @@ class Sides:
             if self._watch is not None:
                 self._watch()
             rows = np.flatnonzero(lengths == length)
-            ids = np.stack([texts[row] for row in rows.tolist()]).astype(np.intp).reshape(len(rows), length)
-            found[:, rows] = self._judge(ids, np.stack([filled[row] for row in rows.tolist()]))
+            found[:, rows] = self._judge(np.stack([texts[row] for row in rows.tolist()]).astype(np.intp))
         return Judged(found[0], found[1], found[2], missing)
 
-    def _judge(self, ids: NDArray[np.intp], filled: Mask) -> tuple[Array, Array, Array]:
+    def _judge(self, ids: NDArray[np.intp]) -> tuple[Array, Array, Array]:
         """The three log-probabilities of texts of one length, `(texts, characters)`."""
-        before, after, end = self._before.astype(np.intp), self._after.astype(np.intp), self._forward.end_id
+        before, after, end = self._before, self._after, self._forward.end_id
         size, length = ids.shape
+        ahead, back = reached(after, self._reach, end), reached(before[::-1], self._reach, end)
         outputs, logprobs = [], []
         for engine, state, first, own, rest in (
-            (self._forward, self._states[0], before[-1], ids, reached(after, self._reach, end)),
-            (self._backward, self._states[1], after[0], ids[:, ::-1], reached(before[::-1], self._reach, end)),
+            (self._forward, self.state, before[-1], ids, ahead),
+            (self._backward, self._end, after[0], ids[:, ::-1], back),
         ):
             read = np.concatenate([np.full((size, 1), first), own, np.broadcast_to(rest, (size, len(rest)))], axis=1)
             found, _ = engine.outputs(read[:, :-1], state.take([0] * size))
@@ -134,10 +140,38 @@ class Sides:
             chosen = np.take_along_axis(logits, read[:, 1:, None], axis=-1)[..., 0]
             chosen -= np.log(np.exp(logits).sum(axis=-1))
             logprobs.append(chosen.sum(axis=1))
-            outputs.append(found[:, :length])
-        joint = np.zeros(size)
-        if length:
-            between = self._joint(outputs[0], outputs[1][:, ::-1])
-            own = np.take_along_axis(between, ids[..., None], axis=-1)[..., 0].astype(np.float64)
-            joint = np.where(filled, own, 0.0).sum(axis=1)
-        return logprobs[0], logprobs[1], joint
+            outputs.append(found)
+        # The joint head does not predict the end of a record.
+        left, right = (
+            min(len(known), int(np.count_nonzero(near[:NEAR] != end)))
+            for known, near in ((self._left, back), (self._right, ahead))
+        )
+        around = [np.broadcast_to(each, (size, len(each))) for each in (before[len(before) - left :], after[:right])]
+        ids = np.concatenate([around[0], ids, around[1]], axis=1)
+        if not ids.size:
+            return logprobs[0], logprobs[1], np.zeros(size)
+        sides = (
+            _joined(self._left, left, outputs[0][:, : length + right]),
+            _joined(self._right, right, outputs[1][:, : length + left])[:, ::-1],
+        )
+        joint = np.take_along_axis(self._joint(*sides), ids[..., None], axis=-1)[..., 0].astype(np.float64)
+        weights = np.repeat([NEIGHBOURS, 1.0, NEIGHBOURS], [left, length, right])
+        return logprobs[0], logprobs[1], joint @ weights
+
+
+def _read_up_to(
+    engine: Engine, ids: NDArray[np.intp], labels: NDArray[np.float32] | None, watch: Watch | None
+) -> tuple[Any, Outputs]:
+    """The state before the last of `ids` is read, and what the head reads for the last `NEAR`, or all but the first."""
+    cut = max(len(ids) - NEAR, 1)
+    state = begun(watched(engine, watch), ids[:cut], labels)
+    if cut == len(ids):
+        return state, np.empty((0, engine.config.units), np.float32)
+    outputs, state = engine.outputs(ids[None, cut - 1 : -1], state)
+    return state, outputs[0]
+
+
+def _joined(known: Outputs, count: int, outputs: Outputs) -> Outputs:
+    """The last `count` of `known`, `(n, units)`, before `outputs`, `(texts, m, units)`, of each text."""
+    last = known[len(known) - count :]
+    return np.concatenate([np.broadcast_to(last, (len(outputs), *last.shape)), outputs], axis=1)
