@@ -164,7 +164,7 @@ def _read_up_to(
 ) -> tuple[Any, Outputs]:
     """The state before the last of `ids` is read, and what the head reads for the last `NEAR`, or all but the first."""
     cut = max(len(ids) - NEAR, 1)
-    state = begun(watched(engine, watch), ids[:cut], labels)
+    state: Any = begun(watched(engine, watch), ids[:cut], labels)
     if cut == len(ids):
         return state, np.empty((0, engine.config.units), np.float32)
     outputs, state = engine.outputs(ids[None, cut - 1 : -1], state)
