@@ -127,7 +127,7 @@ def main(line: list[str] | None = None) -> None:
         "--corpora", action="append", help="a folder of texts; may be repeated; by default those of TEXTGEN_CORPORA"
     )
     parser.add_argument(
-        "--report", action="store_true", help="train on 90 % of the whole text, judge on its last tenth"
+        "--report", action="store_true", help="train on 90 %% of the whole text, judge on its last tenth"
     )
     arguments = parser.parse_args(line)
     suite = TEXTS

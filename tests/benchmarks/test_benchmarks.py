@@ -79,6 +79,13 @@ def test_no_benchmark_is_left_out() -> None:
     assert programs == {*PROGRAMS, "against"}
 
 
+@pytest.mark.parametrize("name", [*PROGRAMS, "against"])
+def test_every_benchmark_has_its_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        (PROGRAMS | {"against": against})[name].main(["--help"])
+    assert ended.value.code == 0 and "--out" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_benchmark_prints_a_figure_or_a_word_in_each_row_and_names_the_default_cell(
