@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.config import Normalization
+from textgen.config import CorpusConfig, Normalization
 from textgen.corpus.characters import CODE_POINTS, to_code_points
 from textgen.errors import CorpusError
 
@@ -66,6 +66,27 @@ def normalize(pieces: Iterable[str], form: Normalization) -> Iterator[str]:
         held = text[cut:]
     if held:
         yield _normalize(held, _FORMS[form])
+
+
+def as_read(text: str, config: CorpusConfig) -> str:
+    r"""A text with the newlines and characters that it would have if it were read with these settings.
+
+    Raises:
+        CorpusError: as of `normalize`.
+
+    >>> as_read("Cafe\u0301\r\n", CorpusConfig(normalize="nfc"))
+    'Café\n'
+    """
+    if not config.keep_newlines:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text if text.isascii() else "".join(normalize([text], config.normalize))
+
+
+def composed(pattern: str, config: CorpusConfig) -> str:
+    """A pattern composed where `config` normalises texts; it has a syntax, which nothing else may touch."""
+    if pattern.isascii() or config.normalize == "none":
+        return pattern
+    return "".join(normalize([pattern], "nfc"))
 
 
 def _last_start(text: str) -> int:

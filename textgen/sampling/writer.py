@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -18,9 +18,9 @@ from textgen.config import (
     SamplingConfig,
     Unknown,
     keywords,
-    plain,
     require,
 )
+from textgen.corpus.normalization import as_read
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine import Engine, Mixture
 from textgen.engine.mixture import shares
@@ -28,6 +28,7 @@ from textgen.engine.scoring import Score, score_text
 from textgen.model.metadata import Metadata
 from textgen.model.weights import ModelWeights
 from textgen.runs.find import checkpoint_name, resolve_checkpoint
+from textgen.sampling.controls import controls_as_read, controls_of
 from textgen.sampling.labels import Label, as_given, labels_of
 from textgen.sampling.mixing import check_alike, common_reading, mixture_name
 from textgen.sampling.sample import Sample
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from textgen.sampling.gaps.filling import Filling
 
 _ADAPTATION = AdaptationConfig()
-_TEXTS = ("ban", "allow", "starts_with", "ends_with")
 
 
 def load(run: PathLike | None = None) -> Writer:
@@ -194,30 +194,11 @@ class Writer:
     def as_trained(self, text: str) -> str:
         """Normalises a text's newlines and characters as those of the training text were."""
         require(isinstance(text, str), "text", "a string", text)
-        config = self.reading
-        if not config.keep_newlines:
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
-        if config.normalize == "none" or text.isascii():
-            return text
-        from textgen.corpus.normalization import normalize
-
-        return "".join(normalize([text], config.normalize))
+        return as_read(text, self.reading)
 
     def controls_as_trained(self, config: SamplingConfig) -> SamplingConfig:
         """The controls with their texts normalised as by `as_trained`; `match` has a syntax, and is only composed."""
-        match = config.match
-        if self.reading.normalize != "none" and not match.isascii():
-            from textgen.corpus.normalization import normalize
-
-            match = "".join(normalize([match], "nfc"))
-        found: dict[str, Any] = {
-            "match": match,
-            "stop": tuple(map(self.as_trained, config.stop)),
-            "contains": tuple(map(self.as_trained, config.contains)),
-            **{name: self.as_trained(getattr(config, name)) for name in _TEXTS},
-        }
-        changed = {name: value for name, value in found.items() if value != getattr(config, name)}
-        return config.replace(**changed) if changed else config
+        return controls_as_read(config, self.reading)
 
     def __repr__(self) -> str:
         if self._mixed:
@@ -556,15 +537,4 @@ class Writer:
 
     def sampling(self, controls: Mapping[str, object]) -> SamplingConfig:
         """The controls as a configuration, checked, with its texts as the training text was."""
-        values: dict[str, Any] = {name: plain(value) for name, value in controls.items()}
-        if isinstance(values.get("logit_bias"), Mapping):
-            values["logit_bias"] = tuple(f"{each}:{number}" for each, number in values["logit_bias"].items())
-        for name in ("temperature", "stop", "contains", "logit_bias"):
-            if isinstance(values.get(name), Iterable) and not isinstance(values[name], (str, bytes)):
-                values[name] = tuple(values[name])
-        if "label" in values:
-            values["label"] = as_given(values["label"])
-        for name in ("stop", "contains", "logit_bias"):
-            if isinstance(values.get(name), str):
-                values[name] = (values[name],)
-        return self.controls_as_trained(SamplingConfig(**values))
+        return self.controls_as_trained(controls_of(controls))

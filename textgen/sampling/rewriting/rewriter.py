@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Unpack
 
 from textgen.config import ModelConfig, Rewrite, RewriteConfig, Unknown, keywords, plain, require
+from textgen.corpus.normalization import as_read, composed
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.pairs import PairEngine
 from textgen.engine.pairs.engine import ReadTarget
@@ -114,14 +115,7 @@ class Rewriter:
     def as_trained(self, text: str) -> str:
         """Normalises a text's newlines and characters as those of the training pairs were."""
         require(isinstance(text, str), "text", "a string", text)
-        config = self.metadata.corpus.config
-        if not config.keep_newlines:
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
-        if config.normalize == "none" or text.isascii():
-            return text
-        from textgen.corpus.normalization import normalize
-
-        return "".join(normalize([text], config.normalize))
+        return as_read(text, self.metadata.corpus.config)
 
     @keywords(Rewrite, defaults=RewriteConfig)
     def rewrite(self, text: str, *, count: int = 1, **settings: Unpack[Rewrite]) -> list[Rewritten]:
@@ -195,7 +189,7 @@ class Rewriter:
         require(count >= 1, "count", "at least 1", count)
         if config.sample and config.seed is None:
             config = config.replace(seed=secrets.randbits(32))
-        match = self._pattern(config.match)
+        match = composed(config.match, self.metadata.corpus.config)
         return PieceWriter(self.engine, self.tokenizer, self.source_tokenizer, config, count=count, match=match)
 
     def read(self, sources: Sequence[str], targets: Sequence[str], *, unknown: Unknown = "auto") -> list[ReadTarget]:
@@ -227,14 +221,6 @@ class Rewriter:
     def _end(self) -> int:
         assert self.tokenizer.end_id is not None
         return self.tokenizer.end_id
-
-    def _pattern(self, match: str) -> str:
-        """A pattern composed as the training text is; it has a syntax, which nothing else may touch."""
-        if match.isascii() or self.metadata.corpus.config.normalize == "none":
-            return match
-        from textgen.corpus.normalization import normalize
-
-        return "".join(normalize([match], "nfc"))
 
     def _blocks(
         self, texts: Iterator[str], writer: PieceWriter, progress: Progress | None
