@@ -1,17 +1,21 @@
-"""Formats spans copied from a training text, for `novelty` and `sample --check`."""
+"""Finds spans copied from a training text for `sample --check`, and formats them, for `novelty`, too."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from textgen.cli.command import visible
+from textgen.errors import RunError
 
 if TYPE_CHECKING:
-    from textgen.analysis.memorisation import Span
+    from textgen.analysis.memorisation import Span, TrainingText
+    from textgen.sampling.sample import Sample
+    from textgen.sampling.writer import Writer
 
 STAGES = {"reading": ("reading the training text", "B"), "sorting": ("sorting the training text", " char")}
 """Stages of the search for copied spans, for `bars`."""
@@ -20,6 +24,47 @@ _HEAD, _TAIL = 500, 200
 """Characters shown of a longer span, at its start and end."""
 
 _EXCERPT = 60
+
+_COPIES = 3
+"""Number of copied spans that `sample --check` shows."""
+
+
+def read_training(writer: Writer, corpus: Sequence[str]) -> TrainingText:
+    """The training text to search for copies, read first so that errors come before any sample."""
+    from textgen.analysis.memorisation import check_installed, read_training_text
+    from textgen.cli.bars import bars
+    from textgen.sampling.mixing import common_source
+
+    check_installed()
+    try:
+        source = common_source(writer.members)
+    except RunError as error:
+        raise RunError(f"{error} Use --check with one of them.") from error
+    with bars(STAGES) as progress:
+        report = None if progress is None else functools.partial(progress, "reading")
+        return read_training_text(source.metadata.corpus, source.path, source.tokenizer, corpus=corpus, progress=report)
+
+
+def copies_of(training: TrainingText, samples: Sequence[Sample]) -> list[list[dict[str, Any]]]:
+    """For each sample, its copied spans as plain JSON values."""
+    spans = _find(training, samples, each=True)
+    return [[span.to_json() for span in spans if span.sample == n] for n in range(len(samples))]
+
+
+def name_copies(training: TrainingText, samples: Sequence[Sample]) -> None:
+    """Shows the longest copied spans of all samples on standard error."""
+    for line in in_short(_find(training, samples, each=False)):
+        click.echo(line, err=True)
+
+
+def _find(training: TrainingText, samples: Sequence[Sample], *, each: bool) -> list[Span]:
+    """The longest copied spans of all samples, or of each of them."""
+    from textgen.analysis.memorisation import find_spans
+    from textgen.cli.bars import bars
+
+    with bars(STAGES) as progress:
+        report = None if progress is None else functools.partial(progress, "sorting")
+        return find_spans(training, [sample.text for sample in samples], count=_COPIES, each=each, progress=report)
 
 
 def in_place(span: Span, *, colours: bool) -> Iterator[str]:

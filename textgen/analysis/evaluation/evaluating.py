@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.analysis.evaluation.baselines import MOST_TRAINING, Baseline, compress, uniform, unigram
-from textgen.analysis.evaluation.bootstrap import LEAST, block_bootstrap
+from textgen.analysis.evaluation.bootstrap import block_bootstrap
 from textgen.analysis.evaluation.calibration import TemperatureScaling
 from textgen.analysis.evaluation.classifying import classify_records
 from textgen.analysis.evaluation.composing import judge_tunes
 from textgen.analysis.evaluation.evaluation import Evaluation, Protocol
-from textgen.analysis.evaluation.record_text import RunRecords, given_records, held_out_records, own_records, trained_on
+from textgen.analysis.evaluation.record_text import given_records, held_out_records, own_records
+from textgen.analysis.evaluation.remarks import notes_on, warnings_on
 from textgen.analysis.evaluation.scored_text import ScoredText, given, held_out, utf8
 from textgen.analysis.evaluation.sides import score_record_sides, score_text_sides
 from textgen.config import AdaptationConfig, EvaluationConfig, Unknown, require
@@ -27,7 +28,7 @@ from textgen.engine.scoring import score_ids, score_records, score_windows
 from textgen.errors import RunError
 from textgen.runs.find import resolve_checkpoint
 from textgen.runs.provenance import RunText, read_run_text
-from textgen.runs.run import BEST, CHECKPOINTS
+from textgen.runs.run import CHECKPOINTS
 from textgen.sampling.mixing import common_source
 from textgen.sampling.writer import Writer, load
 from textgen.system import PathLike
@@ -37,10 +38,6 @@ Progress = Callable[[str, int, int], None]
 _DEFAULT = EvaluationConfig()
 _PART = 125_000
 _MOST_STREAMS = 64
-_NO_COINCIDENCE = 200
-"""Characters from which on a text does not occur in another by chance."""
-
-_GZIP_WINDOW, _BZ2_BLOCK = 32 << 10, 900_000
 
 
 def evaluate(
@@ -139,8 +136,8 @@ def evaluate(
         calibration=scaling.best(),
         baselines=tuple(baselines),
         seed=config.seed,
-        notes=tuple(_notes(writer, own, problem, scored)),
-        warnings=() if text is None else tuple(_warnings(writer, own, scored, records)),
+        notes=notes_on(writer, own, problem, scored),
+        warnings=() if text is None else warnings_on(writer, own, scored, records),
         classification=classification,
         tunes=tunes,
     )
@@ -314,58 +311,3 @@ def _id_counts(tokenizer: CharTokenizer, counts: Mapping[str, int]) -> NDArray[n
         if place is not None:
             result[place] += count
     return result
-
-
-def _notes(writer: Writer, own: RunText | None, problem: str, scored: ScoredText) -> list[str]:
-    notes = []
-    several = len(writer.members) > 1
-    if scored.split == "held-out" and any(
-        each.path is not None and each.path.name == BEST for each, _ in writer.members
-    ):
-        its = "runs did not train on this text, but selected their best checkpoints" if several else None
-        notes.append(
-            f"The {its or 'run did not train on this text, but selected its best checkpoint'} by the loss on it."
-        )
-    adapted = next((each.adaptation for each, _ in ((writer, 1.0), *writer.members) if each.adaptation), None)
-    if adapted is not None:
-        notes.append(f"The model was adapted to {adapted.characters:,} characters of another text first.")
-    if len(scored.ids) < LEAST:
-        notes.append(f"The text is too short for a confidence interval, which needs {LEAST} characters.")
-    if scored.unknown:
-        notes.append(
-            f"{scored.unknown:,} of the characters are outside the model's vocabulary and were scored as their "
-            "replacement, which is easier to predict; the compressors had to encode them."
-        )
-    if scored.dropped:
-        notes.append(f"{scored.dropped:,} characters outside the model's vocabulary were dropped.")
-    if own is None:
-        notes.append(f"{problem} So the compressors ran without the training text, and there is no unigram baseline.")
-    elif not own.training:
-        notes.append("The run has no training text, so the compressors ran without it.")
-    elif len(own.training) < own.training_bytes:
-        notes.append(
-            f"The compressors were given the last {len(own.training):,} of the training text's "
-            f"{own.training_bytes:,} bytes."
-        )
-    if own is not None and own.training_bytes > _GZIP_WINDOW:
-        blocks = ", bz2's block is 900 KB" if own.training_bytes > _BZ2_BLOCK else ""
-        notes.append(f"gzip's window is 32 KB{blocks}; xz uses all that it was given.")
-    return notes
-
-
-def _warnings(writer: Writer, own: RunText | None, scored: ScoredText, records: RunRecords | None) -> list[str]:
-    """A warning if the model was trained on the text."""
-    biased = "so the results are biased. Leave the file out to score the held-out text."
-    if records is not None:
-        known, count = trained_on(records, scored), int(np.count_nonzero(scored.ids == writer.tokenizer.end_id))
-        return [f"The model was trained on {known:,} of these {count:,} records, {biased}"] if known else []
-    if any(scored.sha256 == each.metadata.corpus.sha256 for each, _ in writer.members):
-        return [f"This is the text that the model was trained on, including the held-out part, {biased}"]
-    if own is None or len(scored.text) < _NO_COINCIDENCE:
-        return []
-    data = utf8(scored.text)
-    if data in own.training:
-        return [f"This text occurs verbatim in the text that the model was trained on, {biased}"]
-    if own.training and len(own.training) == own.training_bytes and own.training in data:
-        return [f"This text contains the whole text that the model was trained on, {biased}"]
-    return []

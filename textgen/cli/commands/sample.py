@@ -25,18 +25,14 @@ from textgen.cli.options import (
     setting,
 )
 from textgen.config import CorpusConfig, SamplingConfig
-from textgen.errors import RunError
 from textgen.system import is_terminal
 
 if TYPE_CHECKING:
-    from textgen.analysis.memorisation import Span, TrainingText
+    from textgen.analysis.memorisation import TrainingText
     from textgen.sampling.sample import Sample
     from textgen.sampling.writer import Writer
 
 SEPARATOR = "-----"
-
-_COPIES = 3
-"""Number of copied spans that `--check` shows."""
 
 _choice = functools.partial(setting, config=SamplingConfig, section="Sampling controls, in order of application")
 _constraint = functools.partial(setting, config=SamplingConfig, section="Constraints")
@@ -177,6 +173,7 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     if options["adapt"] == options["prompt_file"] == "-":
         raise click.UsageError("--adapt and --prompt-file cannot both be standard input.", ctx)
 
+    from textgen.cli.copies import copies_of, name_copies, read_training
     from textgen.cli.hints import hint
     from textgen.cli.reading import adapt, check_characters, load_writer, mixed_runs, note_replaced
     from textgen.cli.records import ONLY, note_missing, refuse_records, show_json, show_records
@@ -194,7 +191,7 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     note_replaced(writer, prompt, options["unknown"])
     controls = SamplingConfig.among(options)
     hint(SamplingConfig(**controls), writer.tokenizer.characters)
-    training = _training_text(writer, options["corpus"] or ()) if options["check"] else None
+    training = read_training(writer, options["corpus"] or ()) if options["check"] else None
     more: dict[str, Any] = {"run": name, **mixed_runs(writer)}
     if options["adapt"] is not None:
         # Report wrong arguments before spending the time.
@@ -213,7 +210,7 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     if options["count"] == 1 and not options["as_json"] and not chosen and options["html"] is None:
         written = _stream(writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
         if training is not None:
-            _name_copies(training, [written])
+            name_copies(training, [written])
         return
     records = None
     if writer.tokenizer.has_end:
@@ -229,7 +226,7 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     with _held_back() as interrupted:
         write()
         if training is not None and options["as_json"]:
-            copies = _copies(training, (records or streams).samples)
+            copies = copies_of(training, (records or streams).samples)
     samples = (records or streams).samples
     if options["as_json"]:
         show_json(samples, more, lambda n: {} if copies is None else {"copies": copies[n]})
@@ -245,7 +242,7 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     if interrupted:
         raise KeyboardInterrupt
     if training is not None and copies is None:
-        _name_copies(training, samples)
+        name_copies(training, samples)
 
 
 def _write_towards(
@@ -260,19 +257,20 @@ def _write_towards(
     training: TrainingText | None,
 ) -> None:
     """Writes texts that come to an ending."""
+    from textgen.cli.copies import copies_of, name_copies
     from textgen.cli.reading import note_replaced
     from textgen.cli.records import show_json
 
     note_replaced(writer, options["ending"], options["unknown"])
     samples = writer.generate_towards(options["ending"], prompt=prompt, count=options["count"], **controls)
-    copies = _copies(training, samples) if training is not None and options["as_json"] else None
+    copies = copies_of(training, samples) if training is not None and options["as_json"] else None
     if options["as_json"]:
         show_json(samples, more, lambda n: {} if copies is None else {"copies": copies[n]})
     else:
         _show(samples, prompt * options["echo"], shown)
     _report(samples[0].seed, name)
     if training is not None and copies is None:
-        _name_copies(training, samples)
+        name_copies(training, samples)
 
 
 def _show(samples: Sequence[Sample], prompt: str, shown: Callable[[str], str]) -> None:
@@ -321,48 +319,6 @@ def _held_back() -> Iterator[list[KeyboardInterrupt]]:
         yield interrupted
     except KeyboardInterrupt as error:
         interrupted.append(error)
-
-
-def _training_text(writer: Writer, corpus: Sequence[str]) -> TrainingText:
-    """The training text to search for copies, read first so that errors come before any sample."""
-    from textgen.analysis.memorisation import check_installed, read_training_text
-    from textgen.cli.bars import bars
-    from textgen.cli.copies import STAGES
-    from textgen.sampling.mixing import common_source
-
-    check_installed()
-    try:
-        source = common_source(writer.members)
-    except RunError as error:
-        raise RunError(f"{error} Use --check with one of them.") from error
-    with bars(STAGES) as progress:
-        report = None if progress is None else functools.partial(progress, "reading")
-        return read_training_text(source.metadata.corpus, source.path, source.tokenizer, corpus=corpus, progress=report)
-
-
-def _find_copies(training: TrainingText, samples: Sequence[Sample], *, each: bool) -> list[Span]:
-    """The longest copied spans of all samples, or of each of them."""
-    from textgen.analysis.memorisation import find_spans
-    from textgen.cli.bars import bars
-    from textgen.cli.copies import STAGES
-
-    with bars(STAGES) as progress:
-        report = None if progress is None else functools.partial(progress, "sorting")
-        return find_spans(training, [sample.text for sample in samples], count=_COPIES, each=each, progress=report)
-
-
-def _copies(training: TrainingText, samples: Sequence[Sample]) -> list[list[dict[str, Any]]]:
-    """For each sample, its copied spans as plain JSON values."""
-    spans = _find_copies(training, samples, each=True)
-    return [[span.to_json() for span in spans if span.sample == n] for n in range(len(samples))]
-
-
-def _name_copies(training: TrainingText, samples: Sequence[Sample]) -> None:
-    """Shows the copied spans."""
-    from textgen.cli.copies import in_short
-
-    for line in in_short(_find_copies(training, samples, each=False)):
-        click.echo(line, err=True)
 
 
 def _report(seed: int, name: str) -> None:
