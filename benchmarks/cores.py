@@ -33,7 +33,7 @@ import numpy as np
 from benchmarks import harness
 from benchmarks.harness import DEFAULT_CELL, VOCAB
 from textgen.config import SIZES, ModelConfig, TrainingConfig
-from textgen.training.shards import MEASURED, Costs, amounts, choose_shards, step_seconds
+from textgen.training.shards import MEASURED, Costs, amounts, choose_shards, sharded_seconds
 
 LENGTH = 64
 SHARD = ("operation", "step", "value", "spill", "copy")
@@ -152,7 +152,7 @@ Row = dict[str, Any]
 
 def predicted(row: Row, costs: Costs) -> float:
     """Seconds of a step by the model."""
-    return step_seconds(
+    return sharded_seconds(
         model_config(row["size"]), row["batch"], LENGTH, shards=row["shards"], cores=row["cores"], costs=costs
     )
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textgen.config import CELLS, SIZES, ModelConfig
-from textgen.training.shards import MEASURED, Costs, amounts, choose_shards, divisors, step_seconds
+from textgen.training.shards import MEASURED, Costs, amounts, choose_shards, divisors, sharded_seconds
 
 SMALL = ModelConfig(vocab_size=65, **SIZES["small"])
 NOTHING = Costs(**{field.name: 0.0 for field in fields(Costs)})
@@ -43,7 +43,7 @@ def test_a_product_of_a_time_step_is_at_least_as_wide_as_a_register() -> None:
 
 def test_each_cost_is_divided_among_the_cores_or_is_not() -> None:
     def seconds(cost: str, shards: int, cores: int) -> float:
-        return step_seconds(SMALL, 64, 64, shards=shards, cores=cores, costs=replace(NOTHING, **{cost: 1.0}))
+        return sharded_seconds(SMALL, 64, 64, shards=shards, cores=cores, costs=replace(NOTHING, **{cost: 1.0}))
 
     for cost in ("operation", "value"):
         assert seconds(cost, 2, 1) == seconds(cost, 1, 1) == 2 * seconds(cost, 2, 2) == 4 * seconds(cost, 4, 8)
@@ -55,7 +55,7 @@ def test_each_cost_is_divided_among_the_cores_or_is_not() -> None:
 
 def test_each_further_busy_core_slows_all() -> None:
     costs = replace(NOTHING, step=1.0, contention=0.1)
-    found = [step_seconds(SMALL, 32, 64, shards=n, cores=4, costs=costs) for n in (1, 2, 4, 8)]
+    found = [sharded_seconds(SMALL, 32, 64, shards=n, cores=4, costs=costs) for n in (1, 2, 4, 8)]
     assert found == pytest.approx([128, 128 * 1.1, 128 * 1.3, 2 * 128 * 1.3])
 
 
@@ -69,7 +69,7 @@ def test_up_to_four_cores_the_number_is_what_it_always_was(batch: int, cores: in
 @given(batch=st.integers(1, 128), cores=st.integers(5, 64), size=st.sampled_from(list(SIZES)))
 def test_on_more_cores_it_is_nearly_the_quickest_of_all_that_are_allowed(batch: int, cores: int, size: str) -> None:
     def seconds(shards: int) -> float:
-        return step_seconds(model(size), batch, 64, shards=shards, cores=cores)
+        return sharded_seconds(model(size), batch, 64, shards=shards, cores=cores)
 
     chosen = choose_shards(model(size), batch, 64, cores)
     allowed = [n for n in range(1, cores + 1) if batch % n == 0 and (n == 1 or batch // n >= 4)]

@@ -99,7 +99,7 @@ def amounts(model: ModelConfig, batch_size: int, length: int, shards: int, *, ne
     )
 
 
-def step_seconds(
+def sharded_seconds(
     model: ModelConfig,
     batch_size: int,
     length: int,
@@ -109,7 +109,9 @@ def step_seconds(
     negatives: int = 0,
     costs: Costs = MEASURED,
 ) -> float:
-    """The predicted seconds of a training step.
+    """The predicted seconds of a training step in shards on some cores, to compare numbers of shards.
+
+    `recipe.step_seconds` estimates a step before its shards are known.
 
     Args:
         model: the network's shape.
@@ -122,7 +124,7 @@ def step_seconds(
 
     Example:
         >>> small = ModelConfig(vocab_size=65, layers=2, units=256)
-        >>> one, two = (step_seconds(small, 32, 64, shards=n, cores=2) for n in (1, 2))
+        >>> one, two = (sharded_seconds(small, 32, 64, shards=n, cores=2) for n in (1, 2))
         >>> one > two > one / 2
         True
     """
@@ -166,7 +168,9 @@ def choose_shards(
         return fitting[-1]
     chosen, least = 1, float("inf")
     for count in fitting:
-        seconds = step_seconds(model, batch_size, length, shards=count, cores=cores, negatives=negatives, costs=costs)
+        seconds = sharded_seconds(
+            model, batch_size, length, shards=count, cores=cores, negatives=negatives, costs=costs
+        )
         if seconds < _WORTH * least:
             chosen, least = count, seconds
     return chosen
@@ -185,7 +189,8 @@ def speed_up(model: ModelConfig, batch_size: int, length: int, *, shards: int, c
     if cores <= FEW_CORES:
         return float(min(shards, cores))
     one, several = (
-        step_seconds(model, batch_size, length, shards=count, cores=cores, negatives=negatives) for count in (1, shards)
+        sharded_seconds(model, batch_size, length, shards=count, cores=cores, negatives=negatives)
+        for count in (1, shards)
     )
     return one / several
 
