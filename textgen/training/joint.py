@@ -35,7 +35,6 @@ from textgen.training.recipe import Recipe
 from textgen.training.saving import CheckpointCallback, Interrupted, InterruptionCallback
 from textgen.training.session import Session
 from textgen.training.share import Share
-from textgen.training.summary import summarize
 from textgen.training.tensorboard import EventWriter
 from textgen.training.workers.collectives import FAILURES, Collectives
 from textgen.training.workers.exchange import Rounds
@@ -190,11 +189,7 @@ class JointSession(Session):
         if not self.team.leads:
             self.reporter.joined(worker=self.team.index, run=self.run.name)
             return
-        left = max((self.config.time or 0.0) - self.progress.seconds, 0.0)
-        told = summarize(
-            self.encoded, self.held_out, self.recipe, device=self.device, run=str(self.run.path), left=left
-        )
-        self.reporter.started(dataclasses.replace(told, workers=self._in_words()))
+        self.reporter.started(dataclasses.replace(self._summary(), workers=self._in_words()))
 
     def _in_words(self) -> str:
         exchange = self.exchange

@@ -29,11 +29,9 @@ from textgen.model.results import Metrics, Validation
 from textgen.model.transfer import transfer, transfer_pairs
 from textgen.model.weights import ModelWeights
 from textgen.model.write import write_checkpoint
-from textgen.runs.events import Reporter
+from textgen.runs.events import Reporter, Summary
 from textgen.runs.find import run_argument
 from textgen.runs.run import Run
-from textgen.sampling.rewriting.rewriter import Rewriter
-from textgen.sampling.writer import Writer
 from textgen.system import Interruption, counting_stops, interruptible
 from textgen.training.data import Validation as Held
 from textgen.training.data import count_ids, known_hashes, open_held_out
@@ -46,6 +44,7 @@ from textgen.training.planning import Planning
 from textgen.training.progress import Progress
 from textgen.training.recipe import Recipe
 from textgen.training.recovery import DivergenceRecovery
+from textgen.training.samples import write_sample
 from textgen.training.saving import CheckpointCallback, Interrupted, InterruptionCallback
 from textgen.training.schedule import Plan
 from textgen.training.share import Share
@@ -54,10 +53,6 @@ from textgen.training.tensorboard import EventWriter
 from textgen.training.time_budget import TimeBudget
 from textgen.training.trainers import make_trainer
 from textgen.training.workers.shares import SharedHeldOut, SharedStreams
-
-SAMPLE_LENGTH = 240
-REWRITTEN = 3
-"""How many sources are rewritten as a sample."""
 
 _WHOLE_TIME = 0.1
 """Share of a time budget that scoring the whole validation text at the end may take; otherwise only the part is."""
@@ -214,11 +209,13 @@ class Session:
 
     def _tell(self) -> None:
         """Describes the run before its first step."""
+        self.reporter.started(self._summary())
+
+    def _summary(self) -> Summary:
         left = max((self.config.time or 0.0) - self.progress.seconds, 0.0)
-        told = summarize(
+        return summarize(
             self.encoded, self.held_out, self.recipe, device=self.device, run=str(self.run.path), left=left
         )
-        self.reporter.started(told)
 
     def _saving(self, due: Callable[[], bool] | None = None) -> CheckpointCallback:
         return CheckpointCallback(
@@ -293,29 +290,7 @@ class Session:
         assign_arrays(self.model, self.model_config, arrays)
 
     def _sample(self, step: int) -> str:
-        if isinstance(self.encoded, EncodedPairs):
-            return self._rewritten(self.encoded)
-        config, weights = self.model_config.forwards, self._weights().forwards
-        writer = Writer(config=config, weights=weights, tokenizer=self.encoded.tokenizer)
-        if self.encoded.records is not None:
-            count = min(max(round(SAMPLE_LENGTH * len(self.encoded.records) / self.encoded.characters), 1), 20)
-            samples = writer.generate_many("", count=count, max_new_tokens=SAMPLE_LENGTH, temperature=0.8, seed=step)
-            return "\n".join(each.text for each in samples)
-        return writer.generate("", max_new_tokens=SAMPLE_LENGTH, temperature=0.8, seed=step).text
-
-    def _rewritten(self, encoded: EncodedPairs) -> str:
-        """What the model makes of the first held-out sources, or where none are held out, of the first ones."""
-        rewriter = Rewriter(
-            config=self.model_config,
-            weights=PairWeights.from_arrays(self._model_arrays(), self.model_config),
-            tokenizer=encoded.tokenizer,
-            source_tokenizer=encoded.source_tokenizer,
-        )
-        first = encoded.pairs.training % len(encoded.pairs)
-        sources = [encoded.pair(n)[0] for n in range(first, min(first + REWRITTEN, len(encoded.pairs)))]
-        # The simplest search will do: an untrained model finds no good target with any.
-        found = [rewriter.rewrite(source, beam=1, unknown="replace")[0].text for source in sources]
-        return "\n".join(f"{source} -> {written}" for source, written in zip(sources, found, strict=True))
+        return write_sample(self._model_arrays(), self.model_config, self.encoded, seed=step)
 
     def _back_to_best(self) -> None:
         """Restores the best weights so far, or the initial ones."""
