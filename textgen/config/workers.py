@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from textgen.config.base import Config
 from textgen.config.fields import require, setting
@@ -18,6 +19,9 @@ ROUND = 20
 
 OVERLAP = 0
 """Steps of the next round in which the changes are sent: each costs some loss, which a fast link need not pay."""
+
+
+_RECORDED = ("exchange", "round", "overlap", "outer_rate", "outer_momentum", "exchange_precision")
 
 
 class WorkersConfig(Config):
@@ -129,6 +133,20 @@ class WorkersConfig(Config):
         (0, 3)
         """
         return min(self.overlap, self.round - 1)
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """How the workers exchange, as a run records it."""
+        return {name: getattr(self, name) for name in _RECORDED}
+
+    def as_before(self, recorded: Mapping[str, Any]) -> WorkersConfig:
+        """The settings of a run that is continued: those that it recorded, where they have their defaults here.
+
+        >>> WorkersConfig(round=5).as_before(WorkersConfig(round=9, overlap=3).recorded).recorded["overlap"]
+        3
+        """
+        unchanged = {name for name in _RECORDED if getattr(self, name) == self.declared[name].default}
+        return self.replace(**{name: recorded[name] for name in unchanged & set(recorded)})
 
     def momentum(self, workers: int) -> float:
         """The outer momentum of a number of workers.

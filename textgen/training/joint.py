@@ -44,7 +44,6 @@ from textgen.training.workers.shares import SharedHeldOut, SharedStreams
 from textgen.training.workers.team import Team
 from textgen.training.workers.together import STATE, AgreedEnd, AgreedInterruption, Decisions, Together, packed
 
-_EXCHANGE = ("exchange", "round", "overlap", "outer_rate", "outer_momentum", "exchange_precision")
 _SEEDS = 7919
 """Between the seeds of the workers' dropout masks."""
 
@@ -156,7 +155,7 @@ class JointSession(Session):
         job = {
             "model": self.model_config.to_json(),
             "training": self.config.to_json(),
-            "exchange": {name: getattr(self.exchange, name) for name in _EXCHANGE},
+            "exchange": self.exchange.recorded,
             "progress": self._saved_progress().to_json(),
             "history": [row.to_json() for row in self.progress.history],
             "parts": self.parts,
@@ -302,7 +301,7 @@ class JointSession(Session):
         self._saved_step = self.progress.step
 
     def _saved_progress(self) -> SavedProgress:
-        kept = {"count": self.team.size} | {name: getattr(self.exchange, name) for name in _EXCHANGE}
+        kept = {"count": self.team.size} | self.exchange.recorded
         if self.parts:
             kept["parts"] = self.parts
         return dataclasses.replace(super()._saved_progress(), workers=kept)
@@ -319,13 +318,6 @@ class JointSession(Session):
     def _metadata(self) -> Metadata:
         metadata = super()._metadata()
         return metadata if self._described is None else dataclasses.replace(metadata, corpus=self._described)
-
-
-def settled(config: WorkersConfig, saved: SavedProgress) -> WorkersConfig:
-    """The settings of a run that is continued: those that it had, where the defaults are not changed."""
-    before = saved.workers or {}
-    kept = {n: before[n] for n in _EXCHANGE if n in before and getattr(config, n) == config.declared[n].default}
-    return config.replace(**kept)
 
 
 def follow(

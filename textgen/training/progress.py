@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from textgen.model.progress import SavedPlan, SavedProgress
-from textgen.model.results import Validation
+from textgen.model.results import Metrics, Validation
 from textgen.system import stopped
 from textgen.training.schedule import Plan
 
@@ -68,7 +67,6 @@ class Progress:
         sources: Sequence[str],
         created: str,
         tensorboard: str | bool,
-        workers: Mapping[str, Any] | None = None,
     ) -> SavedProgress:
         """The counters as a checkpoint stores them; the history is stored separately."""
         return SavedProgress(
@@ -82,7 +80,25 @@ class Progress:
             sources=tuple(sources),
             created=created,
             tensorboard=tensorboard,
-            workers=workers,
+        )
+
+    def metrics(self, *, batches_per_epoch: int, characters_per_step: int) -> Metrics:
+        """What a checkpoint says of the run so far."""
+        row = self.history[-1] if self.history else Validation(step=0)
+        judged = row if self.whole_val_loss is None else dataclasses.replace(row, val_loss=self.whole_val_loss)
+        return Metrics(
+            step=self.step,
+            epoch=self.step / batches_per_epoch,
+            loss=row.loss,
+            val_loss=row.val_loss,
+            whole_val_loss=self.whole_val_loss,
+            logit_scale=self.logit_scale,
+            best_val_loss=self.best if math.isfinite(self.best) else None,
+            bits_per_character=judged.bits_per_character,
+            seconds=round(self.seconds, 1),
+            characters_seen=self.step * characters_per_step,
+            val_backward_loss=row.val_backward_loss,
+            val_joint_loss=row.val_joint_loss,
         )
 
     @classmethod

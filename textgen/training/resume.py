@@ -98,7 +98,7 @@ def resume(
         )
     run = find_run(name, checkpoints=checkpoints)
     with default_framework():
-        from textgen.training.joint import JointSession, settled
+        from textgen.training.joint import JointSession
         from textgen.training.placement import enough_memory, place
         from textgen.training.session import Session
         from textgen.training.workers.joining import joined
@@ -117,7 +117,7 @@ def resume(
             parts, before = cluster is not None and workers.text_part, progress.workers or {}
             if cluster is not None:
                 check_as_before(before, parts=parts)
-                workers = settled(workers, progress)
+                workers = workers.as_before(before)
             # One that does not follow from this text, as that of several workers' parts.
             vocabulary = last.tokenizer if corpus.min_count is None and not corpus.by_record else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import math
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
@@ -25,7 +24,7 @@ from textgen.model.metadata import Metadata
 from textgen.model.pair_weights import PairWeights
 from textgen.model.progress import SavedProgress
 from textgen.model.read import Checkpoint, PairCheckpoint, read_any_checkpoint
-from textgen.model.results import Metrics, Validation
+from textgen.model.results import Validation
 from textgen.model.transfer import transfer, transfer_pairs
 from textgen.model.weights import ModelWeights
 from textgen.model.write import write_checkpoint
@@ -345,29 +344,17 @@ class Session:
             self._assign(now)
 
     def _metadata(self) -> Metadata:
-        progress, config = self.progress, self.config
-        row = progress.history[-1] if progress.history else Validation(step=0)
-        judged = row if progress.whole_val_loss is None else replace(row, val_loss=progress.whole_val_loss)
+        config = self.config
         return Metadata(
             model=self.model_config,
             tokenizer=self.encoded.tokenizer,
             training=config.to_json(),
             corpus=CorpusDescription.of(self.encoded),
-            metrics=Metrics(
-                step=progress.step,
-                epoch=progress.step / self.streams.batches_per_epoch,
-                loss=row.loss,
-                val_loss=row.val_loss,
-                whole_val_loss=progress.whole_val_loss,
-                logit_scale=progress.logit_scale,
-                best_val_loss=progress.best if math.isfinite(progress.best) else None,
-                bits_per_character=judged.bits_per_character,
-                seconds=round(progress.seconds, 1),
-                characters_seen=progress.step * self.workers * config.batch_size * config.sequence_length,
-                val_backward_loss=row.val_backward_loss,
-                val_joint_loss=row.val_joint_loss,
+            metrics=self.progress.metrics(
+                batches_per_epoch=self.streams.batches_per_epoch,
+                characters_per_step=self.workers * config.batch_size * config.sequence_length,
             ),
-            history=tuple(progress.history),
+            history=tuple(self.progress.history),
             created=self.created,
             source_tokenizer=self.encoded.source_tokenizer if isinstance(self.encoded, EncodedPairs) else None,
         )
