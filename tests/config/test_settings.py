@@ -166,6 +166,14 @@ def test_the_controls_of_a_writer_are_the_fields_of_its_configuration() -> None:
     assert all(get_type_hints(Controls)[name] == get_type_hints(SamplingConfig)[name] for name in same)
 
 
+@pytest.mark.parametrize("name", ["Adapt", "Fill", "Rewrite"])
+def test_the_keywords_of_a_task_are_the_fields_of_its_configuration(name: str) -> None:
+    found = next(each for each in CONFIGS if each.__name__ in (f"{name}Config", f"{name}ationConfig"))
+    hints = {each: hint for each, hint in get_type_hints(found).items() if each in found.declared}
+    more = {"label": get_type_hints(Controls)["label"]} if name == "Fill" else {}
+    assert get_type_hints(getattr(config, name)) == hints | more
+
+
 @pytest.mark.parametrize("name", [*REACHABLE, *CorpusConfig.declared])
 def test_every_setting_of_a_run_is_an_option_with_the_declared_help(name: str) -> None:
     train = cli.get_command(click.Context(cli), "train")

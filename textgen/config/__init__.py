@@ -4,7 +4,7 @@ Each field's default, range, unit and help are declared here and nowhere else: t
 docs are generated from them.
 """
 
-from textgen.config.adaptation import AdaptationConfig
+from textgen.config.adaptation import Adapt, AdaptationConfig
 from textgen.config.analysis import EvaluationConfig, InsightConfig, NoveltyConfig, ProofConfig
 from textgen.config.base import Config
 from textgen.config.cells import CELLS, Cell, cell_name
@@ -23,6 +23,7 @@ __all__ = [
     "CELLS",
     "CONSTRAINTS",
     "SIZES",
+    "Adapt",
     "AdaptationConfig",
     "Cell",
     "Config",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from textgen.config.base import Config
 from textgen.config.fields import setting
 
@@ -50,3 +52,14 @@ class AdaptationConfig(Config):
     longest: int = setting(
         default=1_000_000, ge=1, le=10**9, unit="characters", help="The most characters that a writer adapts to."
     )
+
+
+class Adapt(TypedDict, total=False):
+    """The fields of `AdaptationConfig` as keywords."""
+
+    segment: int
+    learning_rate: float
+    decay: float
+    epsilon: float
+    sample: int
+    longest: int

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from textgen.config import (
+    Adapt,
     AdaptationConfig,
     Controls,
     CorpusConfig,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from textgen.sampling.adapting import Adaptation, Progress
     from textgen.sampling.classifying import Classified
     from textgen.sampling.gaps.filling import Filling
-
-_ADAPTATION = AdaptationConfig()
 
 
 def load(run: PathLike | None = None) -> Writer:
@@ -454,19 +453,15 @@ class Writer:
 
         return classify(self, texts, uniform=uniform, unknown=unknown)
 
+    @keywords(Adapt, defaults=AdaptationConfig)
     def adapt(
         self,
         text: str,
         *,
-        segment: int = _ADAPTATION.segment,
-        learning_rate: float = _ADAPTATION.learning_rate,
-        decay: float = _ADAPTATION.decay,
-        epsilon: float = _ADAPTATION.epsilon,
-        sample: int = _ADAPTATION.sample,
-        longest: int = _ADAPTATION.longest,
         unknown: Unknown = "auto",
         corpus: PathLike | Sequence[PathLike] = (),
         progress: Progress | None = None,
+        **settings: Unpack[Adapt],
     ) -> Writer:
         """A writer adapted to a text, so that it predicts the text's names and style better.
 
@@ -476,17 +471,13 @@ class Writer:
 
         Args:
             text: at least one character; a few pages have a clear effect, a few lines hardly any.
-            segment: characters for each update, in [1, 1000].
-            learning_rate: the step of a weight whose gradient has its root mean square size, in [0, 1]; higher
-                learns faster, until the model diverges.
-            decay: decay of a weight towards its trained value, for each segment, at least 0.
-            epsilon: added to a weight's root mean square gradient before dividing by it, as a share of the average one.
-            sample: characters of the training text for the gradient statistics. Where that text is not available,
-                `text` itself is used, and the new writer's `adaptation.problem` says why.
-            longest: maximum length of `text` in characters.
             unknown: how characters that the model never saw are treated: see `CharTokenizer.encode`.
-            corpus: current paths of the training text, files or folders; empty takes the recorded ones.
+            corpus: current paths of the training text, files or folders; empty takes the recorded ones. Where the text
+                is not available, the gradient statistics are those of `text`, and the new writer's
+                `adaptation.problem` says why.
             progress: called with the stage ("reading", "statistics" or "adapting"), the amount done and the total.
+            **settings: any field of `textgen.config.AdaptationConfig`, such as `learning_rate`, `segment` or `decay`;
+                `help` of it says what they do and which values they take.
 
         Returns:
             Another writer, which describes the text in `adaptation`.
@@ -505,17 +496,10 @@ class Writer:
         """
         from textgen.sampling.adapting import adapt_members
 
-        settings = AdaptationConfig(
-            segment=segment,
-            learning_rate=learning_rate,
-            decay=decay,
-            epsilon=epsilon,
-            sample=sample,
-            longest=longest,
-        )
+        config = AdaptationConfig(**settings)
         sources = [os.fspath(each) for each in ([corpus] if isinstance(corpus, (str, os.PathLike)) else corpus)]
         found, whole = adapt_members(
-            self.members, self.as_trained(text), settings, corpus=sources, unknown=unknown, progress=progress
+            self.members, self.as_trained(text), config, corpus=sources, unknown=unknown, progress=progress
         )
         adapted = [
             Writer(
