@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
@@ -35,7 +34,7 @@ from textgen.sampling.mixing import check_alike, common_reading, mixture_name
 from textgen.sampling.sample import Sample
 from textgen.sampling.sampler import Stream, Streams, write_samples
 from textgen.sampling.suggestions import Suggestion, suggest
-from textgen.system import PathLike
+from textgen.system import PathLike, path_list
 
 if TYPE_CHECKING:
     from textgen.engine import Network
@@ -497,9 +496,8 @@ class Writer:
         from textgen.sampling.adapting import adapt_members
 
         config = AdaptationConfig(**settings)
-        sources = [os.fspath(each) for each in ([corpus] if isinstance(corpus, (str, os.PathLike)) else corpus)]
         found, whole = adapt_members(
-            self.members, self.as_trained(text), config, corpus=sources, unknown=unknown, progress=progress
+            self.members, self.as_trained(text), config, corpus=path_list(corpus), unknown=unknown, progress=progress
         )
         adapted = [
             Writer(

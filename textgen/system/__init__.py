@@ -12,6 +12,7 @@ from textgen.system.files import (
     flush_folder,
     flush_to_disk,
     open_regular,
+    path_list,
     remove_leftovers,
 )
 from textgen.system.folders import downloads_folder
@@ -56,6 +57,7 @@ __all__ = [
     "is_dumb",
     "is_terminal",
     "open_regular",
+    "path_list",
     "physical_memory",
     "remove_leftovers",
     "stop_job",

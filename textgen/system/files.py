@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,6 +38,15 @@ _REMEDIES: Mapping[int, str] = {
 }
 if hasattr(errno, "EDQUOT"):
     _REMEDIES = {**_REMEDIES, errno.EDQUOT: "your disk quota is used up. Free some space"}
+
+
+def path_list(paths: PathLike | Iterable[PathLike]) -> list[str]:
+    """One path or several as a list of strings.
+
+    >>> path_list("poems.txt"), path_list([Path("a"), "b"])
+    (['poems.txt'], ['a', 'b'])
+    """
+    return [os.fspath(each) for each in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
 
 
 def open_regular(path: PathLike, flags: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,18 +19,18 @@ from textgen.analysis.evaluation.record_text import given_records, held_out_reco
 from textgen.analysis.evaluation.remarks import notes_on, warnings_on
 from textgen.analysis.evaluation.scored_text import ScoredText, given, held_out, utf8
 from textgen.analysis.evaluation.sides import score_record_sides, score_text_sides
+from textgen.analysis.passage import open_writer
 from textgen.config import AdaptationConfig, EvaluationConfig, Unknown, require
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.label_scoring import score_labelled
 from textgen.engine.mixture import mix_logprobs
 from textgen.engine.scoring import score_ids, score_records, score_windows
 from textgen.errors import RunError
-from textgen.runs.find import resolve_checkpoint
 from textgen.runs.provenance import RunText, read_run_text
 from textgen.runs.run import CHECKPOINTS
 from textgen.sampling.mixing import common_source
-from textgen.sampling.writer import Writer, load
-from textgen.system import PathLike
+from textgen.sampling.writer import Writer
+from textgen.system import PathLike, path_list
 
 Progress = Callable[[str, int, int], None]
 
@@ -89,7 +88,7 @@ def evaluate(
         print(found.carried.bits, found.carried.interval, found.verdict)
     """
     config = EvaluationConfig(windows=windows, streams=streams, dynamic=dynamic, seed=seed, unknown=unknown)
-    writer = run if isinstance(run, Writer) else load(resolve_checkpoint(run, checkpoints=checkpoints))
+    writer = open_writer(run, checkpoints)
     report = progress or (lambda *_: None)
     by_record = writer.tokenizer.has_end
     own, counts, classification, records, tunes = None, None, None, None, None
@@ -225,11 +224,10 @@ def _own_text(
     writer: Writer, corpus: PathLike | Sequence[PathLike], progress: Callable[[int, int], None]
 ) -> tuple[RunText | None, str]:
     """The text that a model was trained on, or why it cannot be read; an error if `corpus` is given and is not it."""
-    sources = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
+    sources = path_list(corpus)
     try:
-        paths = [os.fspath(source) for source in sources]
         source = common_source(writer.members)
-        own = read_run_text(source.metadata.corpus, source.path, keep=MOST_TRAINING, sources=paths, progress=progress)
+        own = read_run_text(source.metadata.corpus, source.path, keep=MOST_TRAINING, sources=sources, progress=progress)
         return own, ""
     except RunError as error:
         if sources:

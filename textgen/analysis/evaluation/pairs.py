@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ from textgen.errors import RunError
 from textgen.runs.provenance import OwnTextError, find_run_text
 from textgen.sampling.rewriting.rewriter import Rewriter
 from textgen.sampling.rewriting.rewritten import Rewritten
-from textgen.system import PathLike
+from textgen.system import PathLike, path_list
 
 Pair = tuple[str, str]
 
@@ -191,14 +190,13 @@ def _held_out(
     rewriter: Rewriter, corpus: PathLike | Sequence[PathLike], progress: Callable[[int, int], None]
 ) -> tuple[list[Pair], str]:
     """The held-out pairs of a run, and what they are in words."""
-    places = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
     description = rewriter.metadata.corpus
 
     def read(found: Corpus) -> EncodedCorpus:
         return encode_corpus(found, progress=progress, seed=description.seed)
 
     try:
-        encoded = find_run_text(description, rewriter.path, read, sources=[os.fspath(each) for each in places])
+        encoded = find_run_text(description, rewriter.path, read, sources=path_list(corpus))
     except OwnTextError as error:
         raise RunError(f"{error} Name the place of its pairs with corpus, or give other pairs.") from error
     assert isinstance(encoded, EncodedPairs)

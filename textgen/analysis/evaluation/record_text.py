@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from textgen.errors import CorpusError, RunError
 from textgen.runs.provenance import RunText, find_run_text
 from textgen.sampling.mixing import common_source
 from textgen.sampling.writer import Writer
-from textgen.system import PathLike
+from textgen.system import PathLike, path_list
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -53,7 +52,7 @@ def own_records(
     Raises:
         RunError: `corpus` is given and is not what the run was trained on.
     """
-    sources = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
+    sources = path_list(corpus)
     try:
         source = common_source(writer.members)
         description = source.metadata.corpus
@@ -61,7 +60,7 @@ def own_records(
         def read(found: Corpus) -> EncodedCorpus:
             return encode_corpus(found, tokenizer=writer.tokenizer, progress=progress, seed=description.seed)
 
-        encoded = find_run_text(description, source.path, read, sources=[os.fspath(each) for each in sources])
+        encoded = find_run_text(description, source.path, read, sources=sources)
     except RunError as error:
         if sources:
             raise

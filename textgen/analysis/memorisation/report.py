@@ -19,15 +19,15 @@ from textgen.analysis.memorisation.matches import find_matches
 from textgen.analysis.memorisation.spans import Passages, Span, show_spans
 from textgen.analysis.memorisation.suffixes import check_installed
 from textgen.analysis.memorisation.training_text import TrainingText, read_training_text
+from textgen.analysis.passage import open_writer
 from textgen.config import NoveltyConfig, SamplingConfig
 from textgen.corpus.known_records import hash_records, is_known
 from textgen.corpus.record_text import cut_records
 from textgen.errors import CorpusError
-from textgen.runs.find import resolve_checkpoint
 from textgen.runs.run import CHECKPOINTS
 from textgen.sampling.mixing import common_source
 from textgen.sampling.sample import Sample
-from textgen.sampling.writer import Writer, load
+from textgen.sampling.writer import Writer
 from textgen.system import PathLike
 
 NGRAMS = (8, 16, 32)
@@ -199,7 +199,7 @@ def novelty(
         print(report.verdict, report.spans[0].text)
     """
     config = NoveltyConfig(count=count, max_new_tokens=max_new_tokens, spans=spans)
-    writer = run if isinstance(run, Writer) else load(resolve_checkpoint(run, checkpoints=checkpoints))
+    writer = open_writer(run, checkpoints)
     report = progress or (lambda *_: None)
     check_installed()
     source = common_source(writer.members)

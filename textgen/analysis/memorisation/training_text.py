@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from textgen.errors import RunError
 from textgen.model.description import CorpusDescription
 from textgen.runs.provenance import find_run_text
 from textgen.runs.run import BEST, LAST
-from textgen.system import PathLike
+from textgen.system import PathLike, path_list
 from textgen.system.mapping import release_pages
 
 _BLOCK = 1 << 22
@@ -117,13 +116,12 @@ def read_training_text(
     """
     kept_by_run = path is not None and path.name in (BEST, LAST)
     cache = path.parent.parent / ".cache" if path is not None and kept_by_run else None
-    sources = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
 
     def read(found: Corpus) -> TrainingText:
         return TrainingText(found, encode_corpus(found, cache=cache, progress=progress, seed=description.seed))
 
     try:
-        text = find_run_text(description, path, read, sources=[os.fspath(source) for source in sources])
+        text = find_run_text(description, path, read, sources=path_list(corpus))
         if text.encoded.tokenizer != tokenizer:
             raise RunError("The model's vocabulary is not that of the text that it records as its training text.")
     except RunError as error:
