@@ -19,6 +19,7 @@ RAISED_IN = {
     "textgen/analysis/evaluation/": ("eval",),
     "textgen/analysis/memorisation/": ("sample", "novelty"),
     "textgen/analysis/ranking.py": ("score",),
+    "textgen/cli/copies.py": ("sample",),
     "textgen/cli/hints.py": ("sample",),
     "textgen/cli/records.py": ("sample",),
     "textgen/cli/reading.py": ("sample", "fill", "proofread", "complete", "score", "eval"),

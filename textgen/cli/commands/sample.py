@@ -28,8 +28,9 @@ from textgen.config import CorpusConfig, SamplingConfig
 from textgen.system import is_terminal
 
 if TYPE_CHECKING:
-    from textgen.analysis.memorisation import TrainingText
+    from textgen.sampling.records import RecordDraws
     from textgen.sampling.sample import Sample
+    from textgen.sampling.sampler import Streams
     from textgen.sampling.writer import Writer
 
 SEPARATOR = "-----"
@@ -203,31 +204,31 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
         more["adapt"] = options["adapt"]
         name = f"{name}, adapted"
     shown: Callable[[str], str] = visible if is_terminal(sys.stdout) else str
-    chosen = any(options[each] for each in ONLY)
-    if options["ending"] is not None:
-        _write_towards(writer, prompt, controls, options, shown=shown, name=name, more=more, training=training)
-        return
-    if options["count"] == 1 and not options["as_json"] and not chosen and options["html"] is None:
+    whole = any(options[each] for each in ("as_json", *ONLY)) or options["html"] is not None
+    if options["count"] == 1 and not whole and options["ending"] is None:
         written = _stream(writer, prompt, controls, shown=shown, echo=options["echo"], name=name)
         if training is not None:
             name_copies(training, [written])
         return
-    records = None
-    if writer.tokenizer.has_end:
+    draws: RecordDraws | Streams | None = None
+    records, towards = None, []
+    if options["ending"] is not None:
+        note_replaced(writer, options["ending"], options["unknown"])
+        towards = writer.generate_towards(options["ending"], prompt=prompt, count=options["count"], **controls)
+    elif writer.tokenizer.has_end:
         from textgen.sampling.records import draw_records
 
         selection = {each: options[each] for each in ("unique", "new", "any_label", "logprobs")}
-        records = draw_records(writer, writer.sampling(controls), options["count"], prompt=prompt, **selection)
-        write, seed = records.run, records.seed
+        draws = records = draw_records(writer, writer.sampling(controls), options["count"], prompt=prompt, **selection)
     else:
-        streams = writer.stream_many(prompt, count=options["count"], logprobs=options["logprobs"], **controls)
-        write, seed = streams.run, streams.samples[0].seed
+        draws = writer.stream_many(prompt, count=options["count"], logprobs=options["logprobs"], **controls)
     copies = None
     with _held_back() as interrupted:
-        write()
+        if draws is not None:
+            draws.run()
         if training is not None and options["as_json"]:
-            copies = copies_of(training, (records or streams).samples)
-    samples = (records or streams).samples
+            copies = copies_of(training, towards if draws is None else draws.samples)
+    samples = towards if draws is None else draws.samples
     if options["as_json"]:
         show_json(samples, more, lambda n: {} if copies is None else {"copies": copies[n]})
     elif records is not None:
@@ -238,37 +239,9 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
         write_tunes(options["html"], samples, name)
     if records is not None and not interrupted:
         note_missing(records, options["count"])
-    _report(seed, name)
+    _report(samples[0].seed if records is None else records.seed, name)
     if interrupted:
         raise KeyboardInterrupt
-    if training is not None and copies is None:
-        name_copies(training, samples)
-
-
-def _write_towards(
-    writer: Writer,
-    prompt: str,
-    controls: dict[str, Any],
-    options: dict[str, Any],
-    *,
-    shown: Callable[[str], str],
-    name: str,
-    more: dict[str, Any],
-    training: TrainingText | None,
-) -> None:
-    """Writes texts that come to an ending."""
-    from textgen.cli.copies import copies_of, name_copies
-    from textgen.cli.reading import note_replaced
-    from textgen.cli.records import show_json
-
-    note_replaced(writer, options["ending"], options["unknown"])
-    samples = writer.generate_towards(options["ending"], prompt=prompt, count=options["count"], **controls)
-    copies = copies_of(training, samples) if training is not None and options["as_json"] else None
-    if options["as_json"]:
-        show_json(samples, more, lambda n: {} if copies is None else {"copies": copies[n]})
-    else:
-        _show(samples, prompt * options["echo"], shown)
-    _report(samples[0].seed, name)
     if training is not None and copies is None:
         name_copies(training, samples)
 
