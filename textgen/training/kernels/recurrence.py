@@ -236,8 +236,8 @@ def _products(
     d_inputs = _product(layer.factor(weights.kernel), d_projected)
     return (
         tf.reshape(d_inputs, (layer.features, layer.time, layer.batch)),
-        _product(columns_in, d_projected, transpose_b=True),
-        _product(h_before, d_inner, transpose_b=True),
+        _outer(columns_in, d_projected),
+        _outer(h_before, d_inner),
         tf.reduce_sum(tf.cast(d_projected, tf.float32), 1),
         tf.reduce_sum(tf.cast(d_inner, tf.float32), 1),
         d_peephole,
@@ -246,6 +246,12 @@ def _products(
 
 def _product(a: Tensor, b: Tensor, **options: bool) -> Tensor:
     return tf.cast(tf.matmul(a, b, **options), tf.float32)
+
+
+def _outer(columns: Tensor, d_product: Tensor) -> Tensor:
+    """A kernel's gradient, `(features, rows)`, from its factor and the gradient with respect to its product."""
+    # With the more rows first and the small result transposed, a product takes half as long on a CPU.
+    return tf.transpose(_product(d_product, columns, transpose_b=True))
 
 
 def _unstacked(keep: Tensor, units: int) -> Any:
