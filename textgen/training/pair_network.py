@@ -33,9 +33,27 @@ class PairMasks(NamedTuple):
     encoder: Masks
     decoder: Masks
 
-    def cut(self, start: int, stop: int) -> PairMasks:
-        """The masks of the pairs from `start` up to `stop`."""
-        return PairMasks(self.encoder.shard(start, stop), self.decoder.shard(start, stop))
+
+class Reading(NamedTuple):
+    """What an encoder makes of sources.
+
+    Attributes:
+        outputs: `(units, source_time, batch)`, with the padding first.
+        ends: for each layer the tensors of its state at the end, `(units, batch)` each.
+        padding: `(batch, source_time)`, 1 for padding and 0 for what was read.
+    """
+
+    outputs: Tensor
+    ends: list[list[Tensor]]
+    padding: Tensor
+
+    def parts(self, count: int) -> list[Reading]:
+        """The same in equal parts of the batch."""
+        outputs, padding = tf.split(self.outputs, count, 2), tf.split(self.padding, count)
+        ends = [[tf.split(tensor, count, 1) for tensor in layer] for layer in self.ends]
+        return [
+            Reading(outputs[n], [[tensor[n] for tensor in layer] for layer in ends], padding[n]) for n in range(count)
+        ]
 
 
 class PairNetwork(Network):
@@ -98,36 +116,47 @@ class PairNetwork(Network):
         Returns:
             `(units, time * batch)` of the compute type, time-major.
         """
-        read, ends = self._read(sources, lengths, masks and masks.encoder)
-        written = self._written(inputs, ends, masks and masks.decoder)
-        units, batch = self.config.units, inputs.shape[0]
-        keys = tf.reshape(self._product(self._keys, tf.reshape(read, (units, -1))), (units, -1, batch))
-        query, keys, values = (tf.transpose(each, (2, 1, 0)) for each in (written, keys, read))
-        padding = 1.0 - tf.sequence_mask(lengths, tf.shape(sources)[1], tf.float32)
-        scores = tf.matmul(query, keys, transpose_b=True) + _FAR * padding[:, None]
-        context = tf.transpose(tf.matmul(tf.nn.softmax(scores), values), (2, 1, 0))
-        joined = tf.reshape(tf.concat([context, written], 0), (2 * units, -1))
-        return tf.cast(tf.tanh(self._product(self._attended, joined)), self.compute_dtype)
+        return self.write(self.read(sources, lengths, masks and masks.encoder), inputs, masks and masks.decoder)
 
-    def _read(self, sources: Tensor, lengths: Tensor, masks: Masks | None) -> tuple[Tensor, list[list[Tensor]]]:
-        """The encoder's outputs, `(units, source_time, batch)`, and the state at the end of each layer."""
+    def read(self, sources: Tensor, lengths: Tensor, masks: Masks | None = None) -> Reading:
+        """What the encoder makes of sources; the arguments are those of `attended`, the masks the encoder's."""
         batch, time = sources.shape[0], tf.shape(sources)[1]
         masks = masks or Masks(None, [None] * len(self._encoder), [None] * (2 * len(self._encoder)))
         starts = tf.one_hot(time - lengths, time, on_value=0.0, off_value=1.0, axis=0)[:, None]
-        flow = masked(tf.transpose(tf.gather(self._source_embedding.value, sources), (2, 1, 0)), masks.inputs)
+
+        def turned(flow: Tensor) -> Tensor:
+            """The sources from end to start, each in its place: what one direction reads, for the other."""
+            return tf.reverse(tf.reverse_sequence(tf.reverse(flow, [1]), lengths, seq_axis=1, batch_axis=2), [1])
+
+        def embedded(ids: Tensor) -> Tensor:
+            return masked(tf.transpose(tf.gather(self._source_embedding.value, ids), (2, 1, 0)), masks.inputs)
+
+        # Each direction has its own order, with the padding first.
+        forwards = embedded(tf.reverse(tf.reverse_sequence(sources, lengths, seq_axis=1), [1]))
+        backwards = embedded(tf.reverse(sources, [1]))
         total, ends = None, []
         for n, (layer, mask) in enumerate(zip(self._encoder, masks.outputs, strict=True)):
             nothing = [tf.zeros((self.config.units // 2, batch)) for _ in range(self.states_per_layer)]
-            # Both have the padding first: reversed as a whole, and that with each source reversed in its place before.
-            forwards = tf.reverse(tf.reverse_sequence(flow, lengths, seq_axis=1, batch_axis=2), [1])
             one, end = self._layer(layer.forward_layer, forwards, nothing, masks.recurrent[2 * n], starts)
-            backwards = tf.reverse(flow, [1])
             other, start = self._layer(layer.backward_layer, backwards, nothing, masks.recurrent[2 * n + 1], starts)
-            one = tf.reverse_sequence(tf.reverse(one, [1]), lengths, seq_axis=1, batch_axis=2)
-            flow = masked(tf.concat([one, tf.reverse(other, [1])], 0), mask)
-            total = flow if total is None or not self.config.skip else total + flow
+            forwards = masked(tf.concat([one, turned(other)], 0), mask)
+            if n + 1 < len(self._encoder):
+                backwards = masked(tf.concat([turned(one), other], 0), mask)
+            total = forwards if total is None or not self.config.skip else total + forwards
             ends.append([tf.concat(both, 0) for both in zip(end, start, strict=True)])
-        return total, ends
+        padding = 1.0 - tf.reverse(tf.sequence_mask(lengths, time, tf.float32), [1])
+        return Reading(total, ends, padding)
+
+    def write(self, read: Reading, inputs: Tensor, masks: Masks | None = None) -> Tensor:
+        """The head's input, as `attended`, for what the encoder has read; the masks are the decoder's."""
+        written = self._written(inputs, read.ends, masks)
+        units, batch = self.config.units, inputs.shape[0]
+        keys = tf.reshape(self._product(self._keys, tf.reshape(read.outputs, (units, -1))), (units, -1, batch))
+        query, keys, values = (tf.transpose(each, (2, 1, 0)) for each in (written, keys, read.outputs))
+        scores = tf.matmul(query, keys, transpose_b=True) + _FAR * read.padding[:, None]
+        context = tf.transpose(tf.matmul(tf.nn.softmax(scores), values), (2, 1, 0))
+        joined = tf.reshape(tf.concat([context, written], 0), (2 * units, -1))
+        return tf.cast(tf.tanh(self._product(self._attended, joined)), self.compute_dtype)
 
     def _written(self, inputs: Tensor, ends: Sequence[Sequence[Tensor]], masks: Masks | None) -> Tensor:
         """The decoder's outputs, `(units, time, batch)`."""
