@@ -28,7 +28,7 @@ from dataclasses import dataclass, fields
 from textgen.config import ModelConfig
 
 FEW_CORES = 4
-"""Up to this number of cores a shard keeps `WIDE` streams, as it always has: runs repeat what former ones computed."""
+"""Up to this number of cores a shard keeps `WIDE` streams, as it always has: a resumed run has the same shards."""
 
 WIDE, NARROW = 8, 4
 """The fewest streams of a shard on few cores, and on more."""
