@@ -17,7 +17,7 @@ import onnxruntime
 import pytest
 from exported_models import Arrays, as_onnx, calls, random_checkpoint
 from front_door import judge, nothing_left_in, run
-from onnx_runtimes import Runtime, onnxruntime_of, reference_of
+from onnx_runtimes import Runtime, in_javascript, onnxruntime_of, reference_of
 
 import textgen
 from textgen.config import CELLS, ModelConfig
@@ -70,33 +70,12 @@ def test_segments_and_steps_give_the_engine_s_logits_and_states(
 def test_onnxruntime_in_javascript_gives_the_engine_s_logits_and_states(
     models: dict[str, tuple[Checkpoint, bytes]], tmp_path: Path
 ) -> None:
-    installed = os.environ.get("TEXTGEN_ONNXRUNTIME_WEB", "")
-    if not (installed and shutil.which("node")):
-        pytest.skip("TEXTGEN_ONNXRUNTIME_WEB names no folder where npm installed onnxruntime-web, or there is no node")
-    expected = {name: calls(checkpoint, SEGMENTS) for name, (checkpoint, _) in models.items()}
-    cases = []
-    for n, (name, (_, data)) in enumerate(models.items()):
-        path = tmp_path / f"{n}.onnx"
-        path.write_bytes(data)
-        told = [
-            {
-                "inputs": {key: [_type(array), array.shape, array.ravel().tolist()] for key, array in c.inputs.items()},
-                "carried": c.carried,
-            }
-            for c in expected[name]
-        ]
-        cases.append({"model": str(path), "calls": told})
-    script = ROOT / "tests" / "support" / "onnxruntime_web.cjs"
-    line = ["node", str(script), installed]
-    done = subprocess.run(line, input=json.dumps(cases), capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    for results, wanted in zip(json.loads(done.stdout), expected.values(), strict=True):
+    expected = [calls(checkpoint, SEGMENTS) for checkpoint, _ in models.values()]
+    told = [[(each.inputs, each.carried) for each in wanted] for wanted in expected]
+    found = in_javascript([data for _, data in models.values()], told, tmp_path)
+    for results, wanted in zip(found, expected, strict=True):
         for got, each in zip(results, wanted, strict=True):
-            agree({name: np.array(v, np.float32).reshape(dims) for name, (dims, v) in got.items()}, each.outputs)
-
-
-def _type(array: np.ndarray) -> str:
-    return {"i": "int64", "f": "float32"}[array.dtype.kind]
+            agree(got, each.outputs)
 
 
 def test_a_model_of_both_sides_has_the_file_of_its_forward_stack() -> None:

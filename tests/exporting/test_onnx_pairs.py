@@ -2,16 +2,16 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from front_door import judge, run
-from onnx_runtimes import Runtime, onnxruntime_of, reference_of
+from onnx_runtimes import Runtime, in_javascript, onnxruntime_of, reference_of
 from small_pairs import SHAPE, random_pair_weights
 
 import textgen
@@ -44,6 +44,51 @@ def checkpoint_of(**shape: Any) -> PairCheckpoint:
     return PairCheckpoint(Path("random.keras"), random_pair_weights(config, seed=3, scale=2.0), metadata, source)
 
 
+class Call(NamedTuple):
+    """A call of a model: its inputs, those that are outputs of the call before, and what the engine gives."""
+
+    inputs: Arrays
+    carried: Mapping[str, str]
+    outputs: Arrays
+
+
+def calls(checkpoint: PairCheckpoint, lengths: Sequence[int]) -> list[Call]:
+    """Calls that read sources of some lengths, their ends included, and then write three, one and two characters."""
+    config, states = checkpoint.model, ["h", "c"][: checkpoint.model.facts.states]
+    rng = np.random.default_rng(0)
+    sources = [np.append(rng.integers(0, 5, length - 1), 5) for length in lengths]
+    padded = np.zeros((len(lengths), max(lengths)), np.int64)
+    for row, source in zip(padded, sources, strict=True):
+        row[: len(source)] = source + 1
+    engine = PairEngine(config, checkpoint.weights)
+    read = engine.encode(sources)
+    decoder = engine.decoder(read)
+    zero = np.zeros((config.layers, len(lengths), config.units), np.float32)
+    first: Arrays = {"encoded": np.zeros((len(lengths), 1, config.units), np.float32), **dict.fromkeys(states, zero)}
+    made = []
+    for n, segment in enumerate((3, 1, 2)):
+        ids = rng.integers(0, 6, (len(lengths), segment))
+        if n == 0:
+            ids[:, 0] = 6
+        steps = [decoder.step(each) for each in ids.T]
+        # The decoder's own state is not shown: that it is right shows in what follows.
+        outputs = {
+            "logits": np.concatenate([each[0] for each in steps], axis=1),
+            "attention": np.concatenate([each[1] for each in steps], axis=1),
+            "next_encoded": read.outputs,
+        }
+        inputs = {"source": padded, "ids": ids, "begin": np.array(n == 0), **({} if n else first)}
+        made.append(Call(inputs, {key: f"next_{key}" for key in first} if n else {}, outputs))
+    return made
+
+
+def agree(found: Arrays, expected: Arrays, config: ModelConfig) -> None:
+    assert set(found) == {*expected, *["next_h", "next_c"][: config.facts.states]}
+    for key, array in expected.items():
+        assert found[key].dtype == np.float32
+        np.testing.assert_allclose(found[key], array, atol=1e-5, rtol=0, err_msg=key)
+
+
 def as_onnx(checkpoint: PairCheckpoint) -> bytes:
     return onnx_bytes(checkpoint, Export(name="random", weights="float32"))
 
@@ -61,33 +106,23 @@ def test_targets_and_steps_give_the_engine_s_logits_attention_and_states(
     models: dict[str, tuple[PairCheckpoint, bytes]], name: str, runtime: Runtime, lengths: tuple[int, ...]
 ) -> None:
     checkpoint, data = models[name]
-    call, rng = runtime(data), np.random.default_rng(0)
-    config, states = checkpoint.model, ["h", "c"][: checkpoint.model.facts.states]
-    sources = [np.append(rng.integers(0, 5, length - 1), 5) for length in lengths]
-    padded = np.zeros((len(lengths), max(lengths)), np.int64)
-    for row, source in zip(padded, sources, strict=True):
-        row[: len(source)] = source + 1
-    engine = PairEngine(config, checkpoint.weights)
-    read = engine.encode(sources)
-    decoder = engine.decoder(read)
-    zero = np.zeros((config.layers, len(lengths), config.units), np.float32)
-    given: Arrays = {"encoded": np.zeros((len(lengths), 1, config.units), np.float32), **dict.fromkeys(states, zero)}
-    for n, segment in enumerate((3, 1, 2)):
-        ids = rng.integers(0, 6, (len(lengths), segment))
-        if n == 0:
-            ids[:, 0] = 6
-        found = call({"source": padded, "ids": ids, "begin": np.array(n == 0), **given})
-        steps = [decoder.step(each) for each in ids.T]
-        expected = {
-            "logits": np.concatenate([each[0] for each in steps], axis=1),
-            "attention": np.concatenate([each[1] for each in steps], axis=1),
-            "next_encoded": read.outputs,
-        }
-        assert set(found) == {*expected, *(f"next_{state}" for state in states)}
-        for key, array in expected.items():
-            assert found[key].dtype == np.float32
-            np.testing.assert_allclose(found[key], array, atol=1e-5, rtol=0, err_msg=f"{key} of call {n}")
-        given = {key.removeprefix("next_"): found[key] for key in found if key.startswith("next_")}
+    call = runtime(data)
+    found: Arrays = {}
+    for each in calls(checkpoint, lengths):
+        found = call({**each.inputs, **{key: found[output] for key, output in each.carried.items()}})
+        agree(found, each.outputs, checkpoint.model)
+
+
+@pytest.mark.slow
+def test_onnxruntime_in_javascript_gives_them_too(
+    models: dict[str, tuple[PairCheckpoint, bytes]], tmp_path: Path
+) -> None:
+    expected = [calls(checkpoint, (4, 1, 6)) for checkpoint, _ in models.values()]
+    told = [[(each.inputs, each.carried) for each in wanted] for wanted in expected]
+    found = in_javascript([data for _, data in models.values()], told, tmp_path)
+    for results, wanted, (checkpoint, _) in zip(found, expected, models.values(), strict=True):
+        for got, each in zip(results, wanted, strict=True):
+            agree(got, each.outputs, checkpoint.model)
 
 
 @pytest.mark.parametrize("name", ["coupled", "gru"])

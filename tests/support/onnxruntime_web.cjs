@@ -11,8 +11,14 @@ const ort = require(require.resolve("onnxruntime-web", { paths: [process.argv[2]
 
 ort.env.wasm.numThreads = 1;
 
+const ARRAYS = {
+  bool: (values) => Uint8Array.from(values),
+  int64: (values) => BigInt64Array.from(values.map(BigInt)),
+  float32: (values) => Float32Array.from(values),
+};
+
 function tensor([type, dims, values]) {
-  return new ort.Tensor(type, type === "int64" ? BigInt64Array.from(values.map(BigInt)) : Float32Array.from(values), dims);
+  return new ort.Tensor(type, ARRAYS[type](values), dims);
 }
 
 async function run({ model, calls }) {
