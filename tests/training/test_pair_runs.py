@@ -24,6 +24,7 @@ from textgen.training.pair_recipe import recommend_pairs
 from textgen.training.recipe import step_seconds
 
 PAIRS = CorpusConfig(pairs=True)
+TWO = textgen.WorkersConfig(workers="localhost:4001,localhost:4002", worker=0)
 SMALL: dict[str, Any] = {
     "layers": 1,
     "encoder_layers": 1,
@@ -165,6 +166,7 @@ def test_a_run_on_one_text_is_not_read_as_one_on_pairs(home: Path) -> None:
         ({"units": 15}, "units must be even"),
         ({"cell": "peephole"}, "cell must be one of lstm, gru, rnn, coupled where there is an encoder"),
         ({"sequence_length": 32}, "sequence_length has no meaning for pairs"),
+        ({"workers": TWO}, "workers must be left out with pairs: one process trains a run on pairs"),
     ],
 )
 def test_settings_that_pairs_have_no_use_for_are_refused(
