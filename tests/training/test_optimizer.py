@@ -4,7 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from textgen.training.optimizer import CautiousAdamW
+from textgen.config import ModelConfig
+from textgen.config.cells import CELLS, Cell
+from textgen.model.weights import BACKWARD
+from textgen.training.keras_model import build_model
+from textgen.training.optimizer import CautiousAdamW, ScaledAdamW, reads_outputs
 
 RATE, BETA_1, BETA_2, EPSILON, DECAY = 0.01, 0.9, 0.99, 1e-7, 0.1
 
@@ -91,3 +95,35 @@ def test_it_can_be_written_and_read_as_keras_objects_are() -> None:
     assert isinstance(again, CautiousAdamW)
     assert float(again.learning_rate) == 0.5
     assert again.beta_2 == 0.9
+
+
+@pytest.mark.parametrize("kind", [ScaledAdamW, CautiousAdamW])
+def test_scaled_arrays_take_steps_as_much_longer_and_decay_as_before(kind: type[ScaledAdamW]) -> None:
+    drawn = np.random.default_rng(2)
+    gradients = [[drawn.normal(size=(7, 5)).astype("float32") for _ in range(2)] for _ in range(3)]
+
+    def moves(factor: float, decay: float) -> list[np.ndarray]:
+        optimizer = kind(**{**settings(), "weight_decay": decay})
+        variables = [keras.Variable(start(), name="kernel") for _ in range(2)]
+        optimizer.build(variables)
+        optimizer.scale_rates(variables[:1], factor)
+        for pair in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(each) for each in pair], variables)
+        return [np.asarray(variable) - start() for variable in variables]
+
+    usual, other = moves(1.0, 0.0)
+    longer, same = moves(3.0, 0.0)
+    np.testing.assert_allclose(longer, 3.0 * usual, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(same, other)
+    decayed = moves(3.0, DECAY)[0] - longer
+    np.testing.assert_allclose(decayed, -3 * RATE * DECAY * start(), rtol=0.2, atol=2e-4)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_kernels_that_read_outputs_are_found_in_both_stacks(cell: Cell) -> None:
+    model = build_model(ModelConfig(vocab_size=5, cell=cell, layers=2, units=3, embedding=2, sides="both"))
+    found = [variable.path for variable in model.weights if reads_outputs(variable.path)]
+    # Of each stack two recurrent kernels, the upper layer's kernel and the head's.
+    assert [sum(path.startswith(BACKWARD) == backward for path in found) for backward in (False, True)] == [4, 4]
+    first = [path for path in found if "recurrent_1/" in path]
+    assert len(first) == 2 and all(path.endswith("/recurrent_kernel") for path in first)

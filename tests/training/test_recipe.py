@@ -138,3 +138,21 @@ def test_only_what_is_left_open_is_fitted() -> None:
     assert (training.batch_size, training.sequence_length) == (50, 5)
     training = recommend(300, 10, training={"sequence_length": 60}).training
     assert (training.batch_size, training.sequence_length) == (4, 60)
+
+
+@pytest.mark.parametrize(
+    ("raised", "vocab_size", "model", "training"),
+    [
+        (True, 80, {}, {"epochs": 2.0}),
+        (False, 80, {}, {"epochs": 4.0}),
+        (False, 80, {"layers": 2, "units": 384}, {"epochs": 2.0}),
+        (False, 80, {}, {"epochs": 2.0, "batch_size": 8}),
+        (False, 5_000, {}, {"epochs": 2.0}),
+        (False, 80, {}, {"epochs": 2.0, "hidden_rate": 1.0}),
+    ],
+)
+def test_kernels_that_read_outputs_learn_faster_in_short_runs_of_small_models(
+    raised: bool, vocab_size: int, model: dict[str, int], training: dict[str, float]
+) -> None:
+    recipe = recommend(10**6, vocab_size, size="small", model=model, training=training)
+    assert (recipe.training.hidden_rate > 1.0) == raised

@@ -39,6 +39,15 @@ class TrainingConfig(Config):
         otherwise="by passes over the text",
         help="Adam's peak learning rate, after the warm-up.",
     )
+    hidden_rate: float = setting(
+        default=1.0,
+        gt=0,
+        le=100,
+        off=1.0,
+        otherwise="3 in short runs of small models",
+        help="Factor on the learning rate of the kernels that read layers' outputs.",
+        details="Those of the recurrent state, of the layers above the first and of the head.",
+    )
     beta_2: float = setting(default=0.99, ge=0, lt=1, help="Adam's decay of the second moment.")
     cautious: bool = setting(
         default=False,
@@ -248,6 +257,7 @@ class TrainingSettings(TypedDict, total=False):
     batch_size: int | None
     sequence_length: int | None
     learning_rate: float | None
+    hidden_rate: float | None
     beta_2: float | None
     cautious: bool | None
     clip_norm: float | None

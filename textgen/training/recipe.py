@@ -45,6 +45,12 @@ _EMBEDDING = 256
 _VALIDATED = 2**17
 """Characters that a validation scores before the end, divided by the vocabulary's multiple of the large one."""
 
+_HIDDEN_RATE = 3.0
+"""`hidden_rate` of short runs of small models, the only ones for which it has been measured."""
+
+_SHORT, _NARROW, _USUAL = 3.0, 256, 2048
+"""Passes below which a run is short, units up to which a model is small, and characters of a batch, at least."""
+
 _SMALLEST_STREAM = 8
 _SHORTEST_HALVED = 32
 
@@ -198,6 +204,7 @@ def recommend(
         characters,
         # Of a large vocabulary's embedding and head, which are rows of their own for each character, only few are used.
         weights=shape(size).forwards.weights - vocab_size * (shape(size).embedding + shape(size).units + 1),
+        scaled=shape(size).units <= _NARROW and config.batch_size * config.sequence_length >= _USUAL,
         halved=config.sequence_length >= _SHORTEST_HALVED and config.sequence_length % 2 == 0,
         estimated=config.negatives > 0,
     )
@@ -246,7 +253,7 @@ def _by_vocabulary(vocab_size: int) -> dict[str, Any]:
 
 
 def _by_passes(
-    epochs: float, characters: int, *, weights: int, halved: bool, estimated: bool
+    epochs: float, characters: int, *, weights: int, scaled: bool, halved: bool, estimated: bool
 ) -> dict[str, dict[str, Any]]:
     """The hyperparameters that depend on the number of passes over the text.
 
@@ -258,9 +265,11 @@ def _by_passes(
         epochs: passes over the text.
         characters: length of the text.
         weights: those of the recurrent layers.
+        scaled: whether `hidden_rate` is chosen for a short run.
         halved: whether a batch can be halved in time.
         estimated: whether the softmax is estimated, where computing it with and without the scale costs most.
     """
+    seen = epochs * max(characters / _PASS, 1.0)
     learned = epochs * min(max(weights, _PASS) / max(characters, 1), 1.0)
     often = math.log2(max(learned / 5.0, 1.0))
     dropout = min(0.015 * learned, 0.075) + min(0.09 * often, 0.4)
@@ -269,7 +278,8 @@ def _by_passes(
         "model": {"dropout": round(dropout, 2), "input_dropout": 0.05 if learned >= 1.5 else 0.0},
         "training": {
             "weight_drop": round(weight_drop, 2),
-            "learning_rate": 1.2e-2 if epochs * max(characters / _PASS, 1.0) < 8.0 else 1e-2,
+            "learning_rate": 1.2e-2 if seen < 8.0 else 1e-2,
+            "hidden_rate": _HIDDEN_RATE if scaled and seen < _SHORT and not estimated else 1.0,
             "cautious": True,
             "calibrate": True,
             "decay_fraction": 0.9,

@@ -21,7 +21,7 @@ from textgen.corpus.pair_batches import PairBatch
 from textgen.model.keras_file import layer_variables
 from textgen.training.coupling import free_gradients, tied_gradients
 from textgen.training.network import CarriedState, Masks, Network, State
-from textgen.training.optimizer import CautiousAdamW
+from textgen.training.optimizer import CautiousAdamW, ScaledAdamW, reads_outputs
 from textgen.training.sampled_softmax import Negatives, SampledSoftmax
 from textgen.training.share import Share, SharedDraws
 
@@ -84,7 +84,7 @@ class Trainer(keras.Model):
         self._clip_norm = config.clip_norm
         self._state_reset = config.state_reset
         self.built = True
-        optimizer = (CautiousAdamW if config.cautious else keras.optimizers.AdamW)(
+        optimizer = (CautiousAdamW if config.cautious else ScaledAdamW)(
             learning_rate=float(config.learning_rate), weight_decay=config.weight_decay, beta_2=config.beta_2
         )
         spared = [
@@ -95,6 +95,8 @@ class Trainer(keras.Model):
         optimizer.exclude_from_weight_decay(var_list=spared)
         self.compile(optimizer=optimizer, jit_compile=False)
         optimizer.build(self._variables)
+        reading = [variable for variable in self._variables if reads_outputs(variable.path)]
+        optimizer.scale_rates(reading, config.hidden_rate)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
