@@ -15,6 +15,7 @@ from textgen.training.resume import resume
 from textgen.training.start import train
 
 OWN: dict[str, Any] = {
+    "learning_rate": 1.2e-2,
     "hidden_rate": 2.0,
     "beta_2": 0.95,
     "cautious": False,

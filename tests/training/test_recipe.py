@@ -1,5 +1,7 @@
 """The rules that fit a model and its training to a text and a budget."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,18 +143,26 @@ def test_only_what_is_left_open_is_fitted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "vocab_size", "model", "training"),
+    ("rate", "vocab_size", "model"),
     [
-        (True, 80, {}, {"epochs": 2.0}),
-        (False, 80, {}, {"epochs": 4.0}),
-        (False, 80, {"layers": 2, "units": 384}, {"epochs": 2.0}),
-        (False, 80, {}, {"epochs": 2.0, "batch_size": 8}),
-        (False, 5_000, {}, {"epochs": 2.0}),
-        (False, 80, {}, {"epochs": 2.0, "hidden_rate": 1.0}),
+        (3.0, 80, {"units": 64}),
+        (3.0, 80, {"units": 128}),
+        (1.5, 80, {}),
+        (1.0, 80, {"units": 384}),
+        (0.75, 80, {"units": 512}),
+        (3.0, 5_000, {}),
+        (1.0, 80, {"cell": "rnn"}),
     ],
 )
-def test_kernels_that_read_outputs_learn_faster_in_short_runs_of_small_models(
-    raised: bool, vocab_size: int, model: dict[str, int], training: dict[str, float]
+def test_kernels_that_read_outputs_learn_the_faster_the_fewer_units_they_read(
+    rate: float, vocab_size: int, model: dict[str, Any]
 ) -> None:
-    recipe = recommend(10**6, vocab_size, size="small", model=model, training=training)
-    assert (recipe.training.hidden_rate > 1.0) == raised
+    chosen = {"epochs": 2.0}
+    assert recommend(10**6, vocab_size, size="small", model=model, training=chosen).training.hidden_rate == rate
+    given = recommend(10**6, vocab_size, model=model, training={**chosen, "hidden_rate": 0.5}).training
+    assert given.hidden_rate == 0.5
+
+
+def test_weights_of_another_run_learn_at_one_rate() -> None:
+    fresh, grown = (recommend(10**6, 80, training={"epochs": 2.0}, fresh=fresh).training for fresh in (True, False))
+    assert grown.hidden_rate == 1.0 and grown.learning_rate < fresh.learning_rate

@@ -44,7 +44,7 @@ class TrainingConfig(Config):
         gt=0,
         le=100,
         off=1.0,
-        otherwise="3 in short runs of small models",
+        otherwise="by the units of a layer",
         help="Factor on the learning rate of the kernels that read layers' outputs.",
         details="Those of the recurrent state, of the layers above the first and of the head.",
     )

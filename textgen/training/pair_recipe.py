@@ -36,6 +36,7 @@ def recommend_pairs(
     model: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     speed: float = SPEED,
+    fresh: bool = True,
 ) -> Recipe:
     """Recommends a model and its training settings for pairs.
 
@@ -46,6 +47,7 @@ def recommend_pairs(
         training: fields of `TrainingConfig` that the user gave. `sequence_length`, by which steps are counted in
             characters, is the mean length of a target.
         speed: multiply-adds per second that training may reach on this machine.
+        fresh: whether the weights are new, rather than those of another run.
 
     Raises:
         ConfigError: a field is out of its range.
@@ -54,12 +56,13 @@ def recommend_pairs(
     pairs, characters = encoded.pairs.training, len(encoded.training)
     enough = max(_FEWEST, min(_BATCH, _CHARACTERS * pairs // characters))
     batch = 2 ** int(math.log2(max(2, min(enough, pairs // _BATCHES))))
-    chosen: dict[str, Any] = {"batch_size": batch, "hidden_rate": 1.0, **(training or {})}
+    chosen: dict[str, Any] = {"batch_size": batch, **(training or {})}
     fixed = {"halved_fraction": 0.0, "negatives": 0, "state_reset": 0.0, "label_drop": 0.0}
     chosen |= {**fixed, "sequence_length": max(1, round(characters / pairs))}
     layers, source_vocab_size = encoder_layers(encoded), encoded.source_tokenizer.vocab_size
     shape = {"encoder_layers": layers, "source_vocab_size": source_vocab_size, **(model or {})}
-    return recommend(characters, encoded.tokenizer.vocab_size, size=size, model=shape, training=chosen, speed=speed)
+    vocab_size = encoded.tokenizer.vocab_size
+    return recommend(characters, vocab_size, size=size, model=shape, training=chosen, speed=speed, fresh=fresh)
 
 
 def _check_given(training: Mapping[str, Any]) -> None:

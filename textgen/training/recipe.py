@@ -45,11 +45,11 @@ _EMBEDDING = 256
 _VALIDATED = 2**17
 """Characters that a validation scores before the end, divided by the vocabulary's multiple of the large one."""
 
-_HIDDEN_RATE = 3.0
-"""`hidden_rate` of short runs of small models, the only ones for which it has been measured."""
+_READING = 384
+"""`hidden_rate` times the units of a layer: a sum over more outputs moves as far in smaller steps."""
 
-_SHORT, _NARROW, _USUAL = 3.0, 256, 2048
-"""Passes below which a run is short, units up to which a model is small, and characters of a batch, at least."""
+_FASTEST = 3.0
+"""The highest `hidden_rate`: no narrower layers were measured."""
 
 _SMALLEST_STREAM = 8
 _SHORTEST_HALVED = 32
@@ -148,6 +148,7 @@ def recommend(
     speed: float = SPEED,
     overhead: float = STEP_OVERHEAD,
     workers: int = 1,
+    fresh: bool = True,
 ) -> Recipe:
     """Recommends a model and its training settings for a text.
 
@@ -160,6 +161,7 @@ def recommend(
         speed: multiply-adds per second that training may reach on this machine.
         overhead: seconds of a layer's time step besides its products.
         workers: machines that train together, each with a batch of its own.
+        fresh: whether the weights are new, rather than those of another run: only then the rates follow the width.
 
     Returns:
         The configurations and their reasons.
@@ -204,7 +206,7 @@ def recommend(
         characters,
         # Of a large vocabulary's embedding and head, which are rows of their own for each character, only few are used.
         weights=shape(size).forwards.weights - vocab_size * (shape(size).embedding + shape(size).units + 1),
-        scaled=shape(size).units <= _NARROW and config.batch_size * config.sequence_length >= _USUAL,
+        units=shape(size).units if fresh and shape(size).cell != "rnn" else None,
         halved=config.sequence_length >= _SHORTEST_HALVED and config.sequence_length % 2 == 0,
         estimated=config.negatives > 0,
     )
@@ -253,7 +255,7 @@ def _by_vocabulary(vocab_size: int) -> dict[str, Any]:
 
 
 def _by_passes(
-    epochs: float, characters: int, *, weights: int, scaled: bool, halved: bool, estimated: bool
+    epochs: float, characters: int, *, weights: int, units: int | None, halved: bool, estimated: bool
 ) -> dict[str, dict[str, Any]]:
     """The hyperparameters that depend on the number of passes over the text.
 
@@ -265,7 +267,7 @@ def _by_passes(
         epochs: passes over the text.
         characters: length of the text.
         weights: those of the recurrent layers.
-        scaled: whether `hidden_rate` is chosen for a short run.
+        units: those of a layer, if the learning rates follow them.
         halved: whether a batch can be halved in time.
         estimated: whether the softmax is estimated, where computing it with and without the scale costs most.
     """
@@ -278,8 +280,7 @@ def _by_passes(
         "model": {"dropout": round(dropout, 2), "input_dropout": 0.05 if learned >= 1.5 else 0.0},
         "training": {
             "weight_drop": round(weight_drop, 2),
-            "learning_rate": 1.2e-2 if seen < 8.0 else 1e-2,
-            "hidden_rate": _HIDDEN_RATE if scaled and seen < _SHORT and not estimated else 1.0,
+            **_rates(seen, units, estimated=estimated),
             "cautious": True,
             "calibrate": True,
             "decay_fraction": 0.9,
@@ -287,6 +288,22 @@ def _by_passes(
             "logit_scale": 1.0 if estimated else round(1.0 + min(0.043 * math.log2(1.0 + learned), 0.25), 2),
         },
     }
+
+
+def _rates(seen: float, units: int | None, *, estimated: bool) -> dict[str, float]:
+    """The learning rate, and the factor of the kernels that read outputs, after Yang et al. (2022).
+
+    They are in inverse proportion to the units that are read, while all other arrays have one rate for all widths.
+
+    Args:
+        seen: passes over the text, or over a million characters of a longer one.
+        units: those of a layer; None for rates that do not follow them.
+        estimated: whether the softmax is estimated: of a large vocabulary most rows have few gradients.
+    """
+    if units is None:
+        return {"learning_rate": 1.2e-2 if seen < 8.0 else 1e-2, "hidden_rate": 1.0}
+    reading = _READING * (2 if estimated else 1) / units
+    return {"learning_rate": 1.8e-2 if seen < 8.0 else 1.5e-2, "hidden_rate": round(min(reading, _FASTEST), 2)}
 
 
 def _batch(characters: int, training: dict[str, Any]) -> dict[str, Any]:

@@ -183,9 +183,7 @@ def train(
                 ModelConfig(vocab_size=vocab_size, **wanted_model), TrainingConfig(**wanted_training)
             )
             chosen: dict[str, Any] = {"size": size, "model": wanted_model, "training": wanted_training, "speed": speed}
-            if base is not None:
-                # Its weights have grown already.
-                chosen["training"] = {"hidden_rate": 1.0, **wanted_training}
+            chosen["fresh"] = base is None
             if isinstance(encoded, EncodedPairs):
                 recipe = recommend_pairs(encoded, **chosen)
             else:
