@@ -13,7 +13,7 @@ from textgen.config.workers import OVERLAP, ROUND
 
 Costs = dict[str, float]
 
-COSTS: Costs = {"fixed": 3e-3, "byte": 1e-8, "trips": 4.0}
+COSTS: Costs = {"fixed": 3.5e-3, "byte": 5.6e-9, "trips": 1.4}
 """Of an exchange: seconds at least, seconds of a byte on the processor, and ways there and back for each step of the
 ring beside the one that the data takes."""
 
