@@ -50,6 +50,9 @@ class ScaledAdamW(keras.optimizers.AdamW):
         >>> optimizer.scale_rates([variable], 3.0)
     """
 
+    _scaled: tuple[int, ...] = ()
+    _factor = 1.0
+
     def scale_rates(self, variables: Sequence[Any], factor: float) -> None:
         """Multiplies the learning rate of some of the variables that the optimizer was built with."""
         self._scaled = tuple(self._get_variable_index(variable) for variable in variables)
@@ -57,9 +60,9 @@ class ScaledAdamW(keras.optimizers.AdamW):
 
     def rate_of(self, variable: Any, learning_rate: Tensor) -> Tensor:
         """The learning rate of a variable."""
-        if getattr(self, "_factor", 1.0) == 1.0 or self._get_variable_index(variable) not in self._scaled:
-            return learning_rate
-        return learning_rate * self._factor
+        if self._factor != 1.0 and self._get_variable_index(variable) in self._scaled:
+            return learning_rate * self._factor
+        return learning_rate
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         """Updates one array.

@@ -206,7 +206,8 @@ def recommend(
         characters,
         # Of a large vocabulary's embedding and head, which are rows of their own for each character, only few are used.
         weights=shape(size).forwards.weights - vocab_size * (shape(size).embedding + shape(size).units + 1),
-        units=shape(size).units if fresh and shape(size).cell != "rnn" else None,
+        # Without gates the state itself is multiplied by the kernel at every step, and larger steps did harm.
+        units=shape(size).units if fresh and shape(size).facts.sigmoid else None,
         halved=config.sequence_length >= _SHORTEST_HALVED and config.sequence_length % 2 == 0,
         estimated=config.negatives > 0,
     )

@@ -182,8 +182,8 @@ def train(
             speed = placement.speed(
                 ModelConfig(vocab_size=vocab_size, **wanted_model), TrainingConfig(**wanted_training)
             )
-            chosen: dict[str, Any] = {"size": size, "model": wanted_model, "training": wanted_training, "speed": speed}
-            chosen["fresh"] = base is None
+            asked: dict[str, Any] = {"size": size, "model": wanted_model, "training": wanted_training}
+            chosen = {**asked, "speed": speed, "fresh": base is None}
             if isinstance(encoded, EncodedPairs):
                 recipe = recommend_pairs(encoded, **chosen)
             else:
