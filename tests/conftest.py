@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sqlite3  # noqa: F401  # Before TensorFlow, whose own SQLite, without full-text search, `llm` would get otherwise.
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
