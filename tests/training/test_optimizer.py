@@ -9,6 +9,7 @@ from textgen.config.cells import CELLS, Cell
 from textgen.model.weights import BACKWARD
 from textgen.training.keras_model import build_model
 from textgen.training.optimizer import CautiousAdamW, ScaledAdamW, reads_outputs
+from textgen.training.pair_model import build_pair_model
 
 RATE, BETA_1, BETA_2, EPSILON, DECAY = 0.01, 0.9, 0.99, 1e-7, 0.1
 
@@ -127,3 +128,17 @@ def test_kernels_that_read_outputs_are_found_in_both_stacks(cell: Cell) -> None:
     assert [sum(path.startswith(BACKWARD) == backward for path in found) for backward in (False, True)] == [4, 4]
     first = [path for path in found if "recurrent_1/" in path]
     assert len(first) == 2 and all(path.endswith("/recurrent_kernel") for path in first)
+
+
+def test_kernels_that_read_outputs_are_found_in_an_encoder_too() -> None:
+    config = ModelConfig(
+        vocab_size=5, source_vocab_size=4, encoder_layers=2, cell="lstm", layers=1, units=4, embedding=2
+    )
+    found = [variable.path for variable in build_pair_model(config).weights if reads_outputs(variable.path)]
+    layers_and_kernels = [(path.split("/")[0], path.split("/")[-1]) for path in found]
+    assert layers_and_kernels == [
+        *[("encoder_1", "recurrent_kernel")] * 2,
+        *[("encoder_2", "kernel"), ("encoder_2", "recurrent_kernel")] * 2,
+        ("recurrent_1", "recurrent_kernel"),
+        ("head", "kernel"),
+    ]

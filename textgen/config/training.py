@@ -46,7 +46,7 @@ class TrainingConfig(Config):
         off=1.0,
         otherwise="by the units of a layer",
         help="Factor on the learning rate of the kernels that read layers' outputs.",
-        details="Those of the recurrent state, of the layers above the first and of the head.",
+        details="Those of the recurrent state, of the layers above the first and of the head, in an encoder, too.",
     )
     beta_2: float = setting(default=0.99, ge=0, lt=1, help="Adam's decay of the second moment.")
     cautious: bool = setting(
