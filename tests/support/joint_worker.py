@@ -2,10 +2,11 @@
 
     python joint_worker.py ADDRESSES TEXT FOLDER RUN...
 
-Runs, in FOLDER/checkpoints: `short`, by rounds; `steps`, exchanging in every step; `whole`, by rounds, where worker 1
-has a part of the text of its own, part.txt beside TEXT; `cut`, the same, which worker 1 interrupts; `again` continues
-it, and is interrupted in a round that ends with a validation; `continued` continues it. Then one process by itself:
-`one` is what `steps` must be equal to, and `alone` continues a copy of `cut`.
+Runs, in FOLDER/checkpoints: `short`, by rounds, which TF_CONFIG starts in a thread, as Ray Train has it; `steps`,
+exchanging in every step; `whole`, by rounds, where worker 1 has a part of the text of its own, part.txt beside TEXT;
+`cut`, the same, which worker 1 interrupts; `again` continues it, and is interrupted in a round that ends with a
+validation; `continued` continues it. Then one process by itself: `one` is what `steps` must be equal to, and `alone`
+continues a copy of `cut`.
 Each process writes into FOLDER/INDEX.json what became of its runs, that one as 2.
 """
 
@@ -14,7 +15,9 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -61,15 +64,26 @@ class Told(Reporter):
         self.warnings.append(message)
 
 
+def as_by_ray(begin: Callable[[], object], index: int, addresses: str) -> None:
+    """Calls a function as Ray Train does: outside the main thread, where no signal can be handled."""
+    cluster = {"worker": addresses.split(",")}
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(begin).result()
+    del os.environ["TF_CONFIG"], os.environ["TF_USE_LEGACY_KERAS"]
+
+
 def work(index: int, addresses: str, text: str, folder: Path, names: Sequence[str]) -> None:
     """Trains as one of the workers."""
     checkpoints = folder / "checkpoints" if index == 0 else folder / "nothing"
     told, outcomes = Told(), {}
     for name in names:
         parts = name not in SETTINGS
+        threaded = name == "short"
         workers = WorkersConfig(
-            workers=addresses,
-            worker=index,
+            workers=None if threaded else addresses,
+            worker=None if threaded else index,
             text_part=parts,
             exchange="steps" if name == "steps" else "rounds",
             round=5,
@@ -83,13 +97,18 @@ def work(index: int, addresses: str, text: str, folder: Path, names: Sequence[st
             if name in ("again", "continued") and index == 0:
                 resume("cut", reporter=told, **common)
             else:
-                train(
+                begin = partial(
+                    train,
                     own,
                     name="cut" if name in ("again", "continued") else name,
                     reporter=told,
                     **common,
                     **SETTINGS.get(name, PARTS),
                 )
+                if threaded:
+                    as_by_ray(begin, index, addresses)
+                else:
+                    begin()
             outcomes[name] = "done"
         except KeyboardInterrupt:
             outcomes[name] = "interrupted"

@@ -43,7 +43,7 @@ def together(text: Path, folder: Path, *runs: str) -> tuple[Path, list[dict[str,
     return folder / "checkpoints", [json.loads(each.read_text()) for each in sorted(folder.glob("*.json"))]
 
 
-def test_two_workers_train_by_rounds(text: Path, tmp_path: Path) -> None:
+def test_two_workers_that_tf_config_starts_in_a_thread_train_by_rounds(text: Path, tmp_path: Path) -> None:
     checkpoints, told = together(text, tmp_path, "short")
     assert [each["files"] for each in told] == [True, False], "only worker 0 writes files"
     run = Run(checkpoints / "short")
