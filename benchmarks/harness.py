@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from textgen.config import ModelConfig
+from textgen.system import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 VOCAB, EMBEDDING = 65, 64
@@ -180,5 +181,16 @@ def report(name: str, text: str, results: Mapping[str, Any], out: str | None) ->
     """Prints the table and writes the JSON."""
     print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in machine().items()))
     print(text)
-    if out:
-        Path(out).write_text(json.dumps({"benchmark": name, "machine": machine(), **results}, indent=2) + "\n")
+    write(name, results, out)
+
+
+def write(name: str, results: Mapping[str, Any], out: str | None) -> None:
+    """Writes the JSON, as a whole or not at all; nothing where `out` is None."""
+    if not out:
+        return
+    text = json.dumps({"benchmark": name, "machine": machine(), **results}, indent=2) + "\n"
+    if Path(out).exists() and not Path(out).is_file():
+        Path(out).write_text(text)  # A device or a pipe.
+        return
+    with atomic_write(out, follow_link=True) as file:
+        file.write(text.encode())

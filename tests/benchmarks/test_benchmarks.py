@@ -188,6 +188,12 @@ def test_the_large_table_is_read_as_it_is_made(tmp_path: Path) -> None:
     assert encode.contender("new", settings)["records"] == len(lines)
 
 
+FIGURES = {
+    "vocab_size": 7, "model": "1 x 8", "steps": 1, "epochs": 1.0, "characters/s": 1.0, "budget": 60.0, "clock": 1.0,
+    "windows": 1.0, "carried": 1.0, "temperature": 1.0, "xz": 1.0, "bz2": 1.0, "ngrams": 1.0,
+}  # fmt: skip
+
+
 def test_the_suite_s_texts_are_found_in_several_folders_and_a_missing_one_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,15 +205,11 @@ def test_the_suite_s_texts_are_found_in_several_folders_and_a_missing_one_is_lef
         digests[name] = hashlib.sha256(data.encode()).hexdigest()
     (tmp_path / "second" / "first.txt").write_text("another text of that name, in a later folder")
     suite = [Text(f"{name}.txt", chooses=False, sha256=digests.get(name, "")) for name in ("first", "second", "third")]
-    figures = {
-        "vocab_size": 7, "model": "1 x 8", "steps": 1, "epochs": 1.0, "characters/s": 1.0, "clock": 1.0, "windows": 1.0,
-        "carried": 1.0, "temperature": 1.0, "xz": 1.0, "bz2": 1.0, "ngrams": 1.0,
-    }  # fmt: skip
     read: dict[str, str] = {}
 
     def measure(text: Text, path: Path, *_: object, **__: object) -> dict[str, Any]:
         read[text.file] = path.read_text()
-        return {**figures, "text": text.file}
+        return {**FIGURES, "text": text.file, "seed": 1}
 
     monkeypatch.setattr(recipe, "TEXTS", tuple(suite))
     monkeypatch.setattr(recipe, "measure", measure)
@@ -223,6 +225,80 @@ def test_the_suite_s_texts_are_found_in_several_folders_and_a_missing_one_is_lef
     (tmp_path / "second" / "second.txt").write_text("not the text")
     with pytest.raises(SystemExit, match=r"second\.txt is not the suite's text: its SHA-256 begins with \w{12}, not "):
         recipe.main([])
+
+
+SUITE = (Text("first.txt", chooses=False), Text("second.txt", chooses=True))
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The texts and seeds that the suite of two texts was trained on; the third training is interrupted."""
+    calls: list[tuple[str, int]] = []
+
+    def measure(text: Text, path: Path, budget: str, seed: int, *_: object, **__: object) -> dict[str, Any]:
+        calls.append((text.file, seed))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return {**FIGURES, "text": text.file, "seed": seed, "carried": float(len(calls))}
+
+    for text in SUITE:
+        (tmp_path / text.file).write_text("a text " * 10)
+    monkeypatch.setattr(recipe, "TEXTS", SUITE)
+    monkeypatch.setattr(recipe, "measure", measure)
+    return calls
+
+
+def test_a_suite_that_was_interrupted_goes_on_with_what_is_left(
+    tmp_path: Path, trained: list[tuple[str, int]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+    line = ["--corpora", str(tmp_path), "--out", str(out), "--time", "default"]
+    with pytest.raises(KeyboardInterrupt):
+        recipe.main([*line, "--seeds", "1,2"])
+    assert [(each["text"], each["seed"]) for each in json.loads(out.read_text())["runs"]] == trained[:2]
+    assert trained == [("first.txt", 1), ("first.txt", 2), ("second.txt", 1)]
+    capsys.readouterr()
+    recipe.main([*line, "--seeds", "2,3"])
+    assert trained[3:] == [("first.txt", 3), ("second.txt", 2), ("second.txt", 3)]
+    shown = capsys.readouterr()
+    assert f"first.txt, seed 2: is in {out}, not trained again" in shown.err
+    # Means of the seeds that were asked for: of the second and fourth training, of the fifth and sixth.
+    assert [row.split(" | ")[8] for row in shown.out.splitlines() if ".txt" in row] == ["3.0000", "5.5000"]
+    assert len(json.loads(out.read_text())["runs"]) == 5, "what is not asked for is kept"
+
+
+def test_runs_of_another_time_or_of_another_benchmark_are_not_mixed_with_these(
+    tmp_path: Path, trained: list[tuple[str, int]]
+) -> None:
+    out = tmp_path / "out.json"
+    line = ["--corpora", str(tmp_path), "--out", str(out), "--texts", "first.txt"]
+    recipe.main([*line, "--time", "1m"])
+    kept = out.read_bytes()
+    for other in (["--time", "2m"], ["--time", "1m", "--report"]):
+        with pytest.raises(SystemExit, match=r"holds other runs .*: name another file"):
+            recipe.main([*line, *other])
+    assert out.read_bytes() == kept
+    for text in ("[]", "no JSON", '{"benchmark": "cells", "runs": []}'):
+        out.write_text(text)
+        with pytest.raises(SystemExit, match="holds no runs of this benchmark"):
+            recipe.main(line)
+    assert trained == [("first.txt", 1)]
+
+
+@pytest.mark.parametrize(("time", "given"), [("default", []), ("90s", ["--time", "90s"])])
+def test_the_default_time_is_left_to_the_text(
+    time: str, given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Trained(Exception):
+        pass
+
+    def command(*words: object, **_: object) -> None:
+        raise Trained(*words)
+
+    monkeypatch.setattr(harness, "command", command)
+    with pytest.raises(Trained) as caught:
+        recipe.measure(SUITE[0], tmp_path / "first.txt", time, 1, tmp_path, smoke=False)
+    assert list(caught.value.args[:-6]) == ["train", tmp_path / "first.txt", *given, "--name"]
 
 
 def test_both_halves_of_the_suite_have_texts_of_each_kind(shared_corpora: Path) -> None:
