@@ -210,9 +210,9 @@ def speeds(arguments: Any, there: str) -> tuple[str, list[dict[str, Any]]]:
 
 
 def measured_speed(arguments: Any, there: str) -> tuple[float, float]:
-    """Operations a second and overhead of a time step, as `step_seconds` has them, by the steps of three sizes."""
+    """Operations a second and overhead of a time step, as `step_seconds` has them, by the steps of several sizes."""
     default = TrainingConfig()
-    sizes = ["1x8", "1x16", "2x8"] if arguments.smoke else ["small", "medium", "large"]
+    sizes = ["1x8", "1x16", "2x8"] if arguments.smoke else ["small", "medium", "large", "huge"]
     table, seconds = [], []
     for size in sizes:
         settings = {
@@ -265,7 +265,7 @@ def main(line: list[str] | None = None) -> None:
     parser.add_argument("--size", default="small", help="of the losses")
     parser.add_argument("--epochs", type=float, default=4.0, help="of the losses")
     parser.add_argument("--seeds", default="1,2,3")
-    parser.add_argument("--sizes", default="small,medium,large,2x1024", help="of the speeds")
+    parser.add_argument("--sizes", default="small,medium,large,huge,2x1024", help="of the speeds")
     parser.add_argument("--batches", default="32,64,128,256")
     parser.add_argument("--time-steps", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=3.0, help="of measuring, for each speed")

@@ -34,7 +34,7 @@ def test_a_longer_text_never_gets_less_time(one: int, other: int) -> None:
     assert default_time(min(one, other)) <= default_time(max(one, other))
 
 
-@given(st.integers(20_000, 10**7), st.floats(30, 7200), st.floats(30, 7200))
+@given(st.integers(20_000, 10**8), st.floats(30, 30_000), st.floats(30, 30_000))
 def test_more_time_never_chooses_a_smaller_model(characters: int, one: float, other: float) -> None:
     less, more = sorted((one, other))
     small, large = (recommend(characters, 80, training={"time": t}).model for t in (less, more))
@@ -45,6 +45,51 @@ def test_more_time_never_chooses_a_smaller_model(characters: int, one: float, ot
 def test_a_longer_text_never_gets_a_smaller_model_in_the_same_time(one: int, other: int, time: float) -> None:
     short, long = (recommend(n, 80, training={"time": time}).model for n in sorted((one, other)))
     assert short.weights <= long.weights
+
+
+BUDGETS = (15, 60, 180, 600, 1800, 3600, 4 * 3600, 8 * 3600)
+UNITS = {
+    1_000: (128, 128, 128, 128, 128, 128, 128, 128),
+    20_000: (128, 128, 128, 128, 128, 128, 128, 128),
+    100_000: (256, 256, 256, 256, 256, 256, 256, 256),
+    400_000: (128, 384, 384, 384, 384, 384, 384, 384),
+    1_000_000: (128, 256, 384, 384, 512, 512, 512, 512),
+    4_000_000: (128, 256, 384, 384, 512, 512, 512, 512),
+    19_999_999: (128, 256, 384, 384, 512, 512, 512, 512),
+    20_000_000: (128, 256, 384, 384, 512, 512, 768, 768),
+    100_000_000: (128, 256, 384, 384, 512, 512, 768, 768),
+}
+"""The units of a layer by the characters of the text and by the budget, at the speed that is assumed.
+
+They are what they were before the size "huge" wherever that is not chosen.
+"""
+
+
+@pytest.mark.parametrize("characters", UNITS)
+def test_the_sizes_by_text_and_time(characters: int) -> None:
+    found = [recommend(characters, 65, training={"time": float(time)}).model.units for time in BUDGETS]
+    assert tuple(found) == UNITS[characters]
+
+
+@given(st.integers(1_000, 19_999_999), st.floats(15, 30_000), st.floats(1e10, 1e14))
+def test_the_largest_size_is_for_long_texts_only(characters: int, time: float, speed: float) -> None:
+    assert recommend(characters, 65, training={"time": time}, speed=speed).model.units <= SIZES["large"]["units"]
+
+
+@pytest.mark.parametrize(
+    ("characters", "vocab_size", "time", "speed"),
+    [(10**8, 100, 8 * 3600.0, 3e11), (25_000_000, 5_000, 4 * 3600.0, 3e11), (10**8, 100, 1800.0, 5e12)],
+)
+def test_the_largest_size_sees_many_characters_and_says_that_it_was_not_measured(
+    characters: int, vocab_size: int, time: float, speed: float
+) -> None:
+    recipe = recommend(characters, vocab_size, training={"time": time}, speed=speed)
+    assert recipe.reason.startswith("huge, because") and recipe.reason.endswith("by extrapolation, not measured")
+    large = recommend(characters, vocab_size, size="large", training={"time": time}).model
+    recurrent = large.weights - vocab_size * (large.embedding + large.units + 1)
+    learning = 0.94 * (time - 10.0) / step_seconds(large, 32, 64, speed=speed, negatives=recipe.training.negatives)
+    assert learning * 32 * 64 > 30 * recurrent
+    assert "measured" not in recommend(characters, vocab_size, size="large", training={"time": time}).reason
 
 
 @given(st.integers(20_000, 10**8), st.integers(20_000, 10**8), st.floats(0.1, 100), st.sampled_from(sorted(SIZES)))

@@ -9,7 +9,7 @@ from textgen.config.base import Config
 from textgen.config.cells import FACTS, Cell, CellFacts
 from textgen.config.fields import require, setting
 
-Size = Literal["tiny", "small", "medium", "large"]
+Size = Literal["tiny", "small", "medium", "large", "huge"]
 Sides = Literal["forwards", "both"]
 
 
@@ -198,5 +198,6 @@ SIZES: Mapping[Size, Mapping[str, int]] = {
     "small": {"layers": 2, "units": 256, "embedding": 64},
     "medium": {"layers": 2, "units": 384, "embedding": 64},
     "large": {"layers": 2, "units": 512, "embedding": 64},
+    "huge": {"layers": 2, "units": 768, "embedding": 64},
 }
 """The size presets. `textgen train` chooses one, and the other settings, by the corpus and the time budget."""

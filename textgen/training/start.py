@@ -77,7 +77,7 @@ def train(
             with one. With `CorpusConfig(records="files")` each string is a record, or a pair of one and its label or
             labels. `resume` needs the same texts again.
         name: the run's name, a folder in `checkpoints`; None takes the corpus's name, numbered if taken.
-        size: a preset for the shape: "tiny", "small", "medium" or "large".
+        size: a preset for the shape: "tiny", "small", "medium", "large" or "huge".
         start_from: a run or a checkpoint to fine-tune, for pairs one on pairs. Its shape is kept; characters that it
             does not know get freshly initialised weights, and so do the backward stack and the joint head where only
             the new model has both sides.
