@@ -144,8 +144,8 @@ def resume(
             streams = open_streams(encoded, training, workers=1 if parts else several, both=last.model.both)
             events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
             users = as_callbacks(callbacks)
-            given, seed = _settings_of(last), training.seed
-            with joined(cluster, workers, reporter, encoded=encoded, given=given, seed=seed, resumed=True) as team:
+            own: dict[str, Any] = {"encoded": encoded, "given": _settings_of(last), "gpu": not placement.kernels}
+            with joined(cluster, workers, reporter, **own, seed=training.seed, resumed=True) as team:
                 if team is None:
                     session = Session(run, encoded, recipe, reporter, users, placement, streams, events)
                     if progress.workers is not None:

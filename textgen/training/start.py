@@ -169,8 +169,9 @@ def train(
         placement = place(
             wanted.get("device", "auto"), wanted.get("precision", "auto"), least_threads=min(several, _EXCHANGING)
         )
+        gpu = not placement.kernels
         given = {**wanted, "size": size, "from": None if base is None else base.metadata.created}
-        with joined(cluster, workers, reporter, encoded=encoded, given=given, seed=seed) as team:
+        with joined(cluster, workers, reporter, encoded=encoded, given=given, seed=seed, gpu=gpu) as team:
             told: list[Part] = []
             if team is not None and parts:
                 # Without a `min_count`: the vocabulary does not follow from this text.

@@ -153,6 +153,7 @@ def test_a_port_in_use_is_told() -> None:
 SAME: dict[str, Any] = {
     "versions": {"textgen": "1", "TensorFlow": "2"},
     "seed": 0,
+    "device": "a CPU",
     "text": "ab" * 32,
     "corpus": {"encoding": "utf-8"},
     "vocabulary": {"characters": "ab"},
@@ -166,6 +167,7 @@ SAME: dict[str, Any] = {
     [
         ({"versions": {"textgen": "0", "TensorFlow": "2"}}, "has textgen 0 where worker 0 has 1"),
         ({"seed": 3}, "has seed 3 where worker 0 has seed 0"),
+        ({"device": "a GPU"}, "has a GPU where worker 0 has a CPU. Give all workers the same --device."),
         ({"text": "cd" * 32}, "has another text"),
         ({"corpus": {"encoding": "latin-1"}}, "has encoding latin-1 where worker 0 has encoding utf-8"),
         ({"given": {"units": 64}}, "has units 64 where worker 0 has units 32"),

@@ -19,7 +19,9 @@ _MACHINE = ("device", "shards", "precision", "epochs", "time", "save_every", "sa
 """Settings that only worker 0's count of, in which others may differ."""
 
 
-def fingerprint(encoded: EncodedCorpus, given: Mapping[str, Any], config: WorkersConfig, *, seed: int) -> Print:
+def fingerprint(
+    encoded: EncodedCorpus, given: Mapping[str, Any], config: WorkersConfig, *, seed: int, gpu: bool
+) -> Print:
     """What one worker has, to be compared with worker 0's.
 
     Args:
@@ -27,11 +29,13 @@ def fingerprint(encoded: EncodedCorpus, given: Mapping[str, Any], config: Worker
         given: the settings of model and training that its user gave.
         config: its settings as a worker.
         seed: the seed.
+        gpu: whether it trains on a GPU.
     """
     versions = loaded_versions()
     return {
         "versions": {"textgen": VERSION, "TensorFlow": versions.get("tensorflow"), "Keras": versions.get("keras")},
         "seed": seed,
+        "device": "a GPU" if gpu else "a CPU",
         # Of parts, the vocabulary is made of what all have, and nothing is compared.
         "text": "" if config.text_part else encoded.sha256,
         "corpus": {
@@ -73,7 +77,7 @@ def difference(first: Print, other: Print, *, started: bool = False) -> str | No
     """How a worker differs from worker 0, as the end of a sentence and what to do; None where it does not.
 
     >>> same = {"versions": {"textgen": "1"}, "text": "ab", "seed": 0, "corpus": {}, "vocabulary": {},
-    ...         "given": {"units": 32}, "exchange": {}}
+    ...         "device": "a CPU", "given": {"units": 32}, "exchange": {}}
     >>> difference(same, same), difference(same, {**same, "seed": 1})
     (None, 'seed 1 where worker 0 has seed 0. Give all workers the same --seed.')
     >>> difference(same, {**same, "given": {}})
@@ -82,6 +86,8 @@ def difference(first: Print, other: Print, *, started: bool = False) -> str | No
     for name, value in first["versions"].items():
         if other["versions"].get(name) != value:
             return f"{name} {other['versions'].get(name)} where worker 0 has {value}. Install the same on all machines."
+    if other["device"] != first["device"]:
+        return f"{other['device']} where worker 0 has {first['device']}. Give all workers the same --device."
     if other["seed"] != first["seed"]:
         return f"seed {other['seed']} where worker 0 has seed {first['seed']}. Give all workers the same --seed."
     for part, advice in (("corpus", "settings of the text"), ("given", "settings"), ("exchange", "settings")):

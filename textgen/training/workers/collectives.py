@@ -33,7 +33,10 @@ _PATIENCE = 5.0
 """A collective that takes this many times the timeout has failed. The watch over the workers notices most losses long
 before; this one is for two workers that both reach worker 0, but not each other."""
 
-_GROUP, _GRADIENTS, _CHANGES, _NUMBER = 1, 1, 2, 3
+_GROUPS = {"/CPU:0": 1, "/GPU:0": 2}
+"""The group of workers by the device: TensorFlow refuses one whose members are on devices of different kinds."""
+
+_GRADIENTS, _CHANGES, _NUMBER = 1, 2, 3
 
 _joined: Cluster | None = None
 
@@ -100,7 +103,7 @@ class Collectives:
     Args:
         workers: their number.
         timeout: the seconds of silence after which a worker counts as lost.
-        gpu: sum on the GPU.
+        gpu: sum on the GPU, in a group of its own.
         precision: the type in which `total` sends.
         key: names the vectors of `total`, which all have one length.
     """
@@ -110,7 +113,7 @@ class Collectives:
     ) -> None:
         self.workers = workers
         self._timeout = _PATIENCE * timeout
-        self._hint = "nccl" if gpu else "ring"
+        self._device, self._hint = ("/GPU:0", "nccl") if gpu else ("/CPU:0", "ring")
         self._type, self._key = tf.as_dtype(precision), key
         self._total = tf.function(self._summed_changes, autograph=False)
 
@@ -123,10 +126,11 @@ class Collectives:
         try:
             with quiet_errors():
                 found = tf.function(lambda: self._reduce(tf.ones(2), _NUMBER), autograph=False)().numpy()
-        except FAILURES as error:
+        except tf.errors.OpError as error:
+            otherwise = " If they do, train on CPUs: give all workers --device cpu." if self._hint == "nccl" else ""
             raise TrainingError(
                 f"The workers cannot exchange with one another ({_first_line(error)}). Each must reach the address of "
-                "each other one, not only worker 0's."
+                f"each other one, not only worker 0's.{otherwise}"
             ) from error
         if float(found[0]) != self.workers:
             raise TrainingError("The workers cannot exchange with one another: their sums are wrong.")
@@ -151,17 +155,19 @@ class Collectives:
         return tf.cast(self._reduce(tf.cast(vector, self._type), self._key), tf.float32)
 
     def _reduce(self, vector: Tensor, key: int) -> Tensor:
-        return tf.raw_ops.CollectiveReduceV2(
-            input=vector,
-            group_size=self.workers,
-            group_key=_GROUP,
-            instance_key=key,
-            ordering_token=[],
-            merge_op="Add",
-            final_op="Id",
-            communication_hint=self._hint,
-            timeout_seconds=self._timeout,
-        )
+        # The device is not the caller's: a thread in the background has none.
+        with tf.device(self._device):
+            return tf.raw_ops.CollectiveReduceV2(
+                input=vector,
+                group_size=self.workers,
+                group_key=_GROUPS[self._device],
+                instance_key=key,
+                ordering_token=[],
+                merge_op="Add",
+                final_op="Id",
+                communication_hint=self._hint,
+                timeout_seconds=self._timeout,
+            )
 
 
 def _first_line(error: Exception) -> str:

@@ -7,8 +7,6 @@ import time as clock
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import tensorflow as tf
-
 from textgen.config import WorkersConfig
 from textgen.corpus import EncodedCorpus
 from textgen.errors import TextgenError
@@ -28,6 +26,7 @@ def joined(
     encoded: EncodedCorpus,
     given: Mapping[str, Any],
     seed: int,
+    gpu: bool,
     resumed: bool = False,
 ) -> Iterator[Team | None]:
     """Connects the workers of a run, compares what they have, and makes them one TensorFlow cluster.
@@ -39,6 +38,7 @@ def joined(
         encoded: the text.
         given: the settings of model and training that the user gave.
         seed: the seed.
+        gpu: whether this worker trains on a GPU.
         resumed: whether this worker continues a run.
 
     Yields:
@@ -55,12 +55,10 @@ def joined(
     team = Team(cluster, config, reporter.waiting)
     team.waited = clock.monotonic() - waited
     try:
-        agree(team, fingerprint(encoded, given, config, seed=seed), started=resumed)
+        agree(team, fingerprint(encoded, given, config, seed=seed, gpu=gpu), started=resumed)
         join(cluster)
         team.when_lost(abort)
-        collectives = Collectives(cluster.size, timeout=config.worker_timeout)
-        with tf.device("/CPU:0"):
-            collectives.check()
+        Collectives(cluster.size, timeout=config.worker_timeout, gpu=gpu).check()
         yield team
     except BaseException as error:
         team.leave(f"{LEFT}{str(error).rstrip('.')}" if isinstance(error, TextgenError) else "it was interrupted")
