@@ -1,11 +1,13 @@
 """`textgen train` of several workers: what it asks for, and how it starts again after a loss."""
 
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from front_door import judge, run
 
 from textgen.cli import cli
 from textgen.config import WorkersConfig
@@ -38,10 +40,23 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return seen
 
 
-def test_worker_0_or_which_is_asked_for(bundled_corpus: Path) -> None:
-    done = CliRunner().invoke(cli, ["train", str(bundled_corpus / "marrow_haven.txt"), "--workers", TWO])
-    assert done.exit_code == 1
-    assert "--worker must be given on each machine, with the same --workers: 0 on host1:4001" in done.stderr
+@pytest.mark.parametrize("options_end", [False, True])
+def test_the_command_of_each_worker_is_told_where_it_is_not_said_which_one_this_is(
+    options_end: bool, tmp_path: Path, calls: dict[str, Any]
+) -> None:
+    text = tmp_path / "two words.txt"
+    text.write_text("The sea, the sea. " * 100)
+    words = ["train", "--workers", TWO, "--round", "40", *["--"] * options_end, str(text)]
+    told = judge(run(*words), 1).err
+    assert told.startswith("Error: --worker must say which of the --workers each machine is")
+    commands = told.rstrip("\n").partition(" Run ")[2].split("; ")
+    for index, (command, host) in enumerate(zip(commands, TWO.split(","), strict=True)):
+        where, _, line = command.partition(": ")
+        assert where == f"on {host}"
+        own = shlex.split(line)
+        assert own[0] == "textgen" and [word for word in own[1:] if word not in ("--worker", str(index))] == words
+        assert "Worker 1 (host2:4001) was lost" in judge(run(*own[1:]), 1).err, "it is a command that trains"
+        assert calls["workers"] == WorkersConfig(workers=TWO, worker=index, round=40)
 
 
 def test_the_settings_reach_training_and_a_loss_is_an_error(calls: dict[str, Any], bundled_corpus: Path) -> None:
