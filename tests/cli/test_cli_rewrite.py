@@ -60,6 +60,7 @@ def test_samples_are_json_and_their_seed_is_said(rewriter: Rewriter) -> None:
         (("--seed", "3"), 2, "--seed needs --sample."),
         (("--sample", "--beam", "3"), 2, "--beam and --sample cannot be given together."),
         (("--match", "(q"), 1, "--match"),
+        (("--match", "a", "--copy-unknown"), 1, "--copy-unknown must be left out with --match;"),
         (("--beam", "0"), 1, "--beam must be"),
         (("missing.txt",), 1, "missing.txt"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 from typing import Any
@@ -121,6 +122,64 @@ def test_a_run_on_sentences_gets_each_by_itself_and_white_space_stays() -> None:
     piece = by_sentence.rewrite("ab.", longest=5)[0].text
     assert whole.rewrite(LONG, longest=5)[0].text == f"{piece} " * 60
     assert whole.rewrite(" \t", longest=5)[0].text == " \t"
+
+
+PIECES = ["ab.", "  b. ab. ca. ", "ab. " * 51, " "]
+
+
+@pytest.mark.parametrize("settings", [{}, {"beam": 1}, {"count": 4}, {"sample": True, "seed": 3, "count": 3}], ids=str)
+@pytest.mark.parametrize("corpus", [CorpusConfig(task="case"), None], ids=["by sentence", "long lines"])
+def test_all_that_is_written_for_a_text_in_pieces_matches(
+    settings: dict[str, Any], corpus: CorpusConfig | None
+) -> None:
+    tokenizer = CharTokenizer(" .abc", has_end=True)
+    rewriter = random_rewriter(tokenizer, tokenizer, seed=1, corpus=corpus)
+    # An odd number of a, and at most one b: what one piece holds decides what the next may hold.
+    odd, even = r"[^ab]*a([^ab]*a[^ab]*a)*[^ab]*", r"([^ab]*a[^ab]*a)*[^ab]*"
+    pattern = f"{odd}|{odd}b{even}|{even}b{odd}"
+    for text, found in zip(PIECES, rewriter.stream(PIECES, match=pattern, longest=9, **settings), strict=True):
+        if text.strip():
+            assert len(found) == settings.get("count", 1)
+            assert all(re.fullmatch(pattern, each.text) for each in found), found
+            assert len({each.text for each in found}) == len(found) or "sample" in settings
+        else:
+            assert [each.text for each in found] == [text]
+
+
+def test_alternatives_of_a_text_in_pieces_are_the_best_that_match() -> None:
+    tokenizer = CharTokenizer(" .abc", has_end=True)
+    rewriter = random_rewriter(tokenizer, tokenizer, seed=1, corpus=CorpusConfig(task="case"))
+    texts = ["".join(each) for n in range(3) for each in itertools.product("abc", repeat=n)]
+    known = [{text: slow_logprob(rewriter, source, text) for text in texts} for source in ("ab.", "ca.")]
+    both = [(a, b) for a in texts for b in texts if re.fullmatch(r"a* a*|[bc]* [bc]?", f"{a} {b}")]
+    best = sorted(both, key=lambda pair: -known[0][pair[0]] - known[1][pair[1]])[:5]
+    match = r"a{0,2} a{0,2}|[bc]{0,2} [bc]?"
+    found = rewriter.rewrite("ab. ca.", match=match, count=5, beam=81, length_penalty=0.0)
+    assert [each.text for each in found] == [" ".join(pair) for pair in best]
+    expected = [known[0][a] + known[1][b] for a, b in best]
+    assert [each.logprob for each in found] == pytest.approx(expected, abs=1e-4)
+
+
+def test_white_space_that_a_pattern_does_not_allow_is_refused(
+    rewriter: Rewriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = CharTokenizer(" .abc", has_end=True)
+    by_sentence = random_rewriter(tokenizer, tokenizer, corpus=CorpusConfig(task="case"))
+    assert re.fullmatch("[abc]{3}", by_sentence.rewrite("ab.", match="[abc]{3}")[0].text)
+    shown = {"ab. ca.": "for 'ab. ca.' with the white space that stays in it (' '); nothing does. "}
+    shown |= {"ab.\t\tca. ": "('\\t\\t', ' ')", "\tab.": "('\\t')"}
+    for text, expected in shown.items():
+        with pytest.raises(ConfigError) as refused:
+            by_sentence.rewrite(text, match="[abc]{3}")
+        assert expected in str(refused.value)
+    # Each of the many sentences leaves another number of characters to the rest.
+    assert len(by_sentence.rewrite("ab. " * 70, match="[abc. ]{300}", beam=1)[0].text) == 300
+    with monkeypatch.context() as patched:
+        patched.setattr("textgen.sampling.rewriting.matching._STEPS", 10_000)
+        with pytest.raises(ConfigError, match="match must have fewer cases to tell apart in a text of so many"):
+            by_sentence.rewrite("ab. " * 70, match="[abc. ]{300}")
+    with pytest.raises(ConfigError, match="copy_unknown must be left out with match"):
+        rewriter.rewrite("ab", match="w", copy_unknown=True)
 
 
 def test_unknown_characters_are_treated_as_everywhere(rewriter: Rewriter) -> None:

@@ -1,5 +1,6 @@
 """A run on pairs answers completions with what `textgen rewrite` makes of the prompt, beside the texts of others."""
 
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,8 +32,14 @@ def rewriter() -> Rewriter:
 
 @pytest.fixture(scope="module")
 def pairs(rewriter: Rewriter) -> Iterator[Served]:
-    with served({"pairs": rewriter, "prose": random_writer(seed=2)}) as made:
+    with served({"pairs": rewriter, "prose": random_writer(seed=2), "spaced": spaced()}) as made:
         yield made
+
+
+def spaced() -> Rewriter:
+    """One that writes the white space, too, which stands between sentences."""
+    tokenizer = CharTokenizer(" .abcd", has_end=True)
+    return random_rewriter(tokenizer, tokenizer, seed=1, corpus=CorpusConfig(task="case"))
 
 
 def test_an_answer_is_the_best_text_that_rewrite_finds(pairs: Served, rewriter: Rewriter) -> None:
@@ -63,6 +70,23 @@ def test_alternatives_of_several_prompts_come_the_best_first(pairs: Served, rewr
     fewer = pairs.post(prompt="abc", n=3, match="w|xyz")["choices"]
     assert [each["text"] for each in fewer] == [each.text for each in rewriter.rewrite("abc", count=3, match="w|xyz")]
     assert len(fewer) == 2
+
+
+@pytest.mark.parametrize("settings", [{}, {"n": 3, "beam": 3}, {"n": 2, "temperature": 1.3, "seed": 5}], ids=str)
+def test_all_sentences_of_an_answer_match_together(pairs: Served, settings: dict[str, Any]) -> None:
+    match, prompt = r"[^a]{0,9}(a[^a]{0,3}){3}", "abc. dab."
+    asked = {"model": "spaced", "prompt": [prompt, "ab."], "match": match, **settings}
+    texts = [each["text"] for each in pairs.post(**asked)["choices"]]
+    same = {"count" if name == "n" else name: value for name, value in settings.items()}
+    drawn = {"sample": True} if "seed" in settings else {}
+    found = spaced().stream([prompt, "ab."], match=match, **same, **drawn)
+    assert texts == [each.text for some in found for each in some]
+    assert all(re.fullmatch(match, text) for text in texts)
+    events = pairs.events(**{**asked, "prompt": prompt})
+    told = ["".join(c["text"] for event in events for c in event["choices"] if c["index"] == n) for n in range(3)]
+    assert told[: settings.get("n", 1)] == texts[: settings.get("n", 1)]
+    refused = pairs.refused(**{**asked, "match": "[abc]+"})
+    assert "white space" in refused["message"] and refused["param"] == "match"
 
 
 def test_a_temperature_draws_what_rewrite_draws(pairs: Served, rewriter: Rewriter) -> None:

@@ -54,7 +54,8 @@ class RewriteConfig(Config):
         default="",
         expected="a regular expression",
         help="Write a text that matches this regular expression as a whole.",
-        details="In the syntax of `SamplingConfig.match`. A text that is cut into sentences has each of them match.",
+        details="In the syntax of `SamplingConfig.match`. Of a text that is cut into sentences all that is written "
+        "matches, with the white space between them, which stays.",
     )
     copy_unknown: bool = setting(
         default=False,
@@ -71,6 +72,14 @@ class RewriteConfig(Config):
             "auto or replace with copy_unknown",
             self.unknown,
             others=("copy_unknown",),
+        )
+        require(
+            not (self.copy_unknown and self.match),
+            "copy_unknown",
+            "left out with match",
+            self.copy_unknown,
+            "A character that is copied need not match.",
+            others=("match",),
         )
 
 

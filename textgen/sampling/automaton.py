@@ -64,7 +64,12 @@ class Automaton:
         before, columns = np.nonzero(self.table >= 0)
         pairs = np.unique(self.table[before, columns].astype(np.int64) * len(self.table) + before)
         self._after, self._before = np.divmod(pairs, len(self.table))
-        self.distance = self._distances(accepting)
+        self.distance = self.distances(accepting)
+
+    @property
+    def steps(self) -> int:
+        """How many pairs of states a character leads from one to the other."""
+        return len(self._after)
 
     def one_earlier(self, states: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which states some character leads on to one of `states`, `(states,)`."""
@@ -139,7 +144,8 @@ class Automaton:
             following |= pattern.follow[each]
         return following
 
-    def _distances(self, accepting: NDArray[np.bool_]) -> NDArray[np.int32]:
+    def distances(self, accepting: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """As `distance`, `(states,)`, were these the accepting states."""
         distance = np.where(accepting, 0, UNREACHABLE).astype(np.int32)
         starts = np.searchsorted(self._after, np.arange(len(accepting) + 1)).tolist()
         before = self._before.tolist()

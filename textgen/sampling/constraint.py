@@ -11,9 +11,10 @@ all but does not fit: drawing it ends the text before it. A text ends by itself 
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,15 +68,54 @@ class Constraint:
         # The class of each id, one of its own for those that are no characters, in a list that is read faster.
         others = size - len(characters)
         self._classes: list[int] = self._automaton.classes.tolist() + others * [self._table.shape[1]]
-        reachable = self._automaton.distance[self._automaton.distance < UNREACHABLE]
+        self._aim(self._automaton.distance)
+        if not self._fits(0)[0]:
+            raise _impossible(config, self._automaton)
+
+    def _aim(self, distance: NDArray[np.int32]) -> None:
+        """Sets how far each state is from where a text may end."""
+        self._distance = distance
+        reachable = distance[distance < UNREACHABLE]
         self._farthest = int(reachable.max()) if len(reachable) else 0
         self._below, self._repeated = self._below_least()
         self._nexts: dict[tuple[int, bool], dict[int, _Next | None]] = {}
         # Texts of a batch are of one length: what may come next after it, by state.
         self._recent: tuple[int, dict[int, _Next | None]] = (-1, {})
         self._known = 0
-        if not self._fits(0)[0]:
-            raise _impossible(config, self._automaton)
+
+    @property
+    def ends(self) -> Mask:
+        """`(states,)`, in which a text of an allowed length may end."""
+        ends: Mask = self._distance == 0
+        return ends
+
+    @property
+    def begins(self) -> Mask:
+        """`(states,)`, from which a text of an allowed length can come to an end."""
+        return self._fits(0)
+
+    @property
+    def steps(self) -> int:
+        """What `ending` costs, in steps between states."""
+        return self._automaton.steps
+
+    def ending(self, ends: Mask) -> Constraint:
+        """The same constraint with other states in which a text may end, `(states,)`."""
+        other = copy.copy(self)
+        other._aim(self._automaton.distances(ends))
+        return other
+
+    def leading_to(self, states: Mask, character: int) -> Mask:
+        """Which states an id of a character leads on to one of `states`, `(states,)`."""
+        after: NDArray[np.int32] = self._table[:, self._classes[character]]
+        return (after >= 0) & states[after]
+
+    def read(self, state: int, ids: Iterable[int]) -> int:
+        """The state after ids of characters; -1 where nothing that begins with them fits."""
+        for each in ids:
+            if state >= 0:
+                state = self._table.item(state, self._classes[each])
+        return state
 
     def walk(self) -> Walk:
         """A text that is about to begin."""
@@ -105,14 +145,14 @@ class Constraint:
     def is_whole(self, state: int) -> bool:
         """Whether nothing can follow in a state, whatever the length."""
         after = self._table[state]
-        return not (self._automaton.distance[after[after >= 0]] < UNREACHABLE).any()
+        return not (self._distance[after[after >= 0]] < UNREACHABLE).any()
 
     def _next(self, state: int, length: int) -> _Next | None:
         after = self._table[state]
         fits = (after >= 0) & self._fits(length + 1)[after]
         if length >= self._most or not fits.any():
             return None
-        ends = length >= self._least and self._automaton.distance[state] == 0
+        ends = length >= self._least and self._distance[state] == 0
         bias = np.full(self._size, -np.inf)
         bias[np.flatnonzero(fits[self._automaton.classes])] = 0.0
         if ends:
@@ -128,7 +168,7 @@ class Constraint:
     def _fits(self, length: int) -> Mask:
         """`(states,)`, from which an accepted text of an allowed length can be reached after so many characters."""
         if length >= self._least:
-            return self._automaton.distance <= min(self._most - length, self._farthest)
+            return self._distance <= min(self._most - length, self._farthest)
         return self._below[self._row(length)]
 
     def _row(self, length: int) -> int:

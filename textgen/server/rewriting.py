@@ -49,7 +49,7 @@ class RewriteJob(Job):
     @property
     def open(self) -> Source | None:
         """The first source that has pieces which are not being written."""
-        return next((each for each in self.sources if not each.done and each.begun < len(each.pieces)), None)
+        return next((each for each in self.sources if each.open), None)
 
 
 Taken = tuple[RewriteJob, Source, int]
@@ -143,10 +143,10 @@ class RewriteQueue:
         taken = self._take()
         if taken:
             writer = taken[0][1].writer
-            cores = [source.pieces[place][1] for _, source, place in taken]
-            written = writer.write(cores, [(source.number, place) for _, source, place in taken])
-            for (_, source, _), found in zip(taken, written, strict=True):
-                source.written.append(found)
+            asked = [source.asked(place) for _, source, place in taken]
+            written = iter(writer.write(*zip(*(each for some in asked for each in some), strict=True)))
+            for (_, source, _), some in zip(taken, asked, strict=True):
+                source.take([next(written) for _ in some])
         for job in list(self._jobs):
             first = not any(source.sent for source in job.sources)
             if pieces := [piece for source in job.sources for piece in known_pieces(source)]:

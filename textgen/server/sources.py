@@ -11,7 +11,10 @@ from typing import Any
 
 from textgen.config import RewriteConfig, SamplingConfig
 from textgen.sampling.ending import FinishReason
-from textgen.sampling.rewriting.piece_writer import PieceWriter, Written
+from textgen.sampling.rewriting.chain import Chain
+from textgen.sampling.rewriting.piece_writer import PieceWriter
+from textgen.sampling.rewriting.rewritten import Written
+from textgen.sampling.rewriting.writable import Place
 from textgen.server.errors import RequestError
 from textgen.server.fields import REWRITING
 from textgen.server.job import Piece
@@ -75,6 +78,7 @@ class Source:
         writer: writes them.
         count: the texts to write.
         most: the most characters of each; None for no limit.
+        chain: what makes its pieces be written one after the other; None where they need not be.
 
     Attributes:
         written: what was written for the first pieces.
@@ -91,6 +95,7 @@ class Source:
     writer: PieceWriter
     count: int
     most: int | None
+    chain: Chain | None = None
     scores: Sequence[Any] = ()
     written: list[list[Written]] = field(default_factory=list)
     begun: int = 0
@@ -118,6 +123,25 @@ class Source:
     def done(self) -> bool:
         """Whether nothing is left to write."""
         return len(self.written) == len(self.pieces) or (self.by_piece and len(self.ended) == self.count)
+
+    @property
+    def open(self) -> bool:
+        """Whether a piece can be written that is not being written."""
+        following = self.begun < len(self.pieces) and (self.chain is None or self.begun == len(self.written))
+        return following and not self.done
+
+    def asked(self, place: int) -> list[tuple[str, tuple[int, int], tuple[Place, ...]]]:
+        """What `PieceWriter.write` takes to write a piece."""
+        core, key = self.pieces[place][1], (self.number, place)
+        return [(core, key, places) for places in ([()] if self.chain is None else self.chain.asked())]
+
+    def take(self, found: Sequence[list[Written]]) -> None:
+        """Adds what was written for the next piece, as it was asked for."""
+        if self.chain is None:
+            self.written += found
+        else:
+            self.chain.take(found)
+            self.written.append([some[-1] for some in self.chain.chosen])
 
     def piece(self, index: int, text: str, *, whole: bool = True, last: bool = False) -> Piece:
         """The next part of a text, which counts as handed over; what comes after the most characters is left out.
@@ -156,8 +180,9 @@ def begin_rewriting(model: PairModel, request: CompletionRequest) -> list[Source
     texts = [str(each) for each in request.prompts]
     pieces = [model.rewriter.pieces(text) for text in texts]
     writer.check([core for each in pieces for _, core, _ in each])
+    most = controls.get("max_new_tokens")
     return [
-        Source(text=text, number=n, pieces=each, writer=writer, count=request.n, most=controls.get("max_new_tokens"))
+        Source(text=text, number=n, pieces=each, writer=writer, count=request.n, most=most, chain=writer.chain(each))
         for n, (text, each) in enumerate(zip(texts, pieces, strict=True))
     ]
 
@@ -170,7 +195,8 @@ def known_pieces(source: Source) -> list[Piece]:
     if not source.by_piece:
         if len(source.written) < last or source.ended:
             return []
-        found = source.writer.join(source.text, source.pieces, source.written)
+        chosen = source.writer.alternatives(source.written) if source.chain is None else source.chain.chosen
+        found = source.writer.join(source.text, source.pieces, chosen)
         return [
             source.piece(n, each.text, whole=each.finish_reason == "end", last=True) for n, each in enumerate(found)
         ]

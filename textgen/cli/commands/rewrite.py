@@ -71,7 +71,7 @@ def rewrite(
     of the text given its source. With --sample the texts are drawn.
 
     A long line is cut at the ends of sentences; a run on sentences (--task) gets each sentence by itself. What is
-    written for the pieces is joined again.
+    written for the pieces is joined again, with the white space between them; with --match the line matches as a whole.
     """
     for name in ("temperature", "seed"):
         if not options["sample"] and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:

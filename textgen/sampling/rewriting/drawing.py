@@ -30,7 +30,7 @@ def draw(
         engine: the model.
         sources: each `(ids,)` with its end last, of like lengths.
         limits: the most characters for each.
-        writable: what may be written.
+        writable: what may be written, for each target.
         end_id: the id of a target's end.
         temperature: more than 0; the logits are divided by it.
         generators: for each source as many as targets are wanted.
@@ -43,7 +43,7 @@ def draw(
     logprobs = np.zeros(len(rows))
     whole = [False] * len(rows)
     is_open = np.ones(len(rows), bool)
-    states = [0] * len(rows)
+    states = writable.first or [0] * len(rows)
     last = np.full(len(rows), end_id)
     length = 0
     while (is_open := is_open & (most > length)).any():

@@ -13,21 +13,23 @@ from numpy.typing import NDArray
 from textgen.config import RewriteConfig, Unknown
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.pairs import PairEngine
+from textgen.sampling.rewriting.chain import Chain
 from textgen.sampling.rewriting.copying import copy_unknown
 from textgen.sampling.rewriting.drawing import draw
+from textgen.sampling.rewriting.matching import Matching
 from textgen.sampling.rewriting.pieces import joined
-from textgen.sampling.rewriting.rewritten import Hypothesis, Rewritten
+from textgen.sampling.rewriting.rewritten import Hypothesis, Rewritten, Written
 from textgen.sampling.rewriting.search import search
-from textgen.sampling.rewriting.writable import Writable
+from textgen.sampling.rewriting.writable import Place, Writable, plain_bias
 
 ROWS = 256
 """The most targets that are written at once, of all sources together."""
 
 _MATCHED = 500
-"""The most characters of a text that fits a pattern, unless given: the same for all, since they share the automaton."""
+"""The most characters of a piece where there is a pattern, unless given: the same for all, which share constraints."""
 
 Progress = Callable[[int, int], None]
-Written = tuple[Hypothesis, str]
+Places = Sequence[Place]
 
 
 class PieceWriter:
@@ -58,12 +60,8 @@ class PieceWriter:
         assert tokenizer.end_id is not None
         self.engine, self.tokenizer, self.source_tokenizer = engine, tokenizer, source_tokenizer
         self.config, self.count, self._end = config, count, tokenizer.end_id
-        self._writable = Writable(
-            tokenizer,
-            match=match,
-            longest=config.longest or _MATCHED,
-            unknown=config.copy_unknown and not match,
-        )
+        self._plain = plain_bias(tokenizer, unknown=config.copy_unknown)
+        self._matching = Matching(tokenizer, match=match, longest=config.longest or _MATCHED) if match else None
 
     @property
     def width(self) -> int:
@@ -78,45 +76,87 @@ class PieceWriter:
         """
         self.source_tokenizer.encode("".join(texts), unknown=self._reading)
 
+    def chain(self, pieces: Sequence[tuple[str, str, str]]) -> Chain | None:
+        """The pieces of a text, to be written one after the other; None where they can be written in any order.
+
+        Raises:
+            ConfigError: no text with the white space between the pieces fits the pattern.
+        """
+        if self._matching is None:
+            return None
+        config = self.config
+        return Chain(
+            self._matching, pieces, count=self.count, sample=config.sample, length_penalty=config.length_penalty
+        )
+
+    def write_chains(self, chains: Sequence[tuple[int, Chain]], *, progress: Progress | None = None) -> None:
+        """Writes all pieces of texts, the first of each at once, then the second of each, ...
+
+        Args:
+            chains: the texts' numbers and their chains.
+            progress: as for `write`.
+        """
+        while waiting := [(number, chain) for number, chain in chains if not chain.done]:
+            asked = [(number, chain, places) for number, chain in waiting for places in chain.asked()]
+            written = self.write(
+                [chain.core for _, chain, _ in asked],
+                [(number, chain.place) for number, chain, _ in asked],
+                [places for _, _, places in asked],
+                progress=progress,
+            )
+            found = iter(written)
+            for _, chain in waiting:
+                chain.take([next(found) for _ in chain.asked()])
+
     def write(
-        self, texts: Sequence[str], keys: Sequence[tuple[int, int]], *, progress: Progress | None = None
+        self,
+        texts: Sequence[str],
+        keys: Sequence[tuple[int, int]],
+        places: Sequence[Places] | None = None,
+        *,
+        progress: Progress | None = None,
     ) -> list[list[Written]]:
         """What is written for each piece; of pieces that are alike it is looked for once.
 
         Args:
             texts: the pieces.
             keys: for each the number of its text and its place in it, which its draws follow from, with the seed.
+            places: for each where its targets begin in the pattern, as its chain asks; None without a pattern.
             progress: called now and then with the pieces done and the total.
         """
         config = self.config
         encoded = [ended(self.source_tokenizer, text, self._reading) for text in texts]
-        places: dict[object, list[int]] = {}
+        starts = places or [()] * len(texts)
+        alike: dict[object, list[int]] = {}
         for n, text in enumerate(texts):
-            places.setdefault(n if config.sample else text, []).append(n)
-        order = sorted((each[0] for each in places.values()), key=lambda n: len(encoded[n]))
+            alike.setdefault(n if config.sample else (text, starts[n]), []).append(n)
+        order = sorted((each[0] for each in alike.values()), key=lambda n: len(encoded[n]))
         found: list[list[Written]] = [[] for _ in texts]
         done = 0
         for part in groups(order, max(1, ROWS // self.width)):
-            made = self._made([encoded[n] for n in part], [keys[n] for n in part])
+            made = self._made([encoded[n] for n in part], [keys[n] for n in part], [starts[n] for n in part])
             for n, hypotheses in zip(part, made, strict=True):
                 shown = self._shown(texts[n], encoded[n], hypotheses)
-                for place in places[n if config.sample else texts[n]]:
+                for place in alike[n if config.sample else (texts[n], starts[n])]:
                     found[place] = shown
             done += len(part)
             if progress is not None:
                 progress(done, len(order))
         return found
 
-    def _made(self, sources: Sequence[NDArray[Any]], keys: Sequence[tuple[int, int]]) -> list[list[Hypothesis]]:
+    def _made(
+        self, sources: Sequence[NDArray[Any]], keys: Sequence[tuple[int, int]], starts: Sequence[Places]
+    ) -> list[list[Hypothesis]]:
         """The targets of some sources of like lengths."""
         config = self.config
+        writable = Writable(self._plain, self._end, [place for each in starts for place in each])
         limits = [self._limit(len(each) - 1) for each in sources]
         if not config.sample:
             return search(
                 self.engine,
                 sources,
                 limits,
-                self._writable,
+                writable,
                 end_id=self._end,
                 beam=self.width,
                 count=self.count,
@@ -131,43 +171,46 @@ class PieceWriter:
             self.engine,
             sources,
             limits,
-            self._writable,
+            writable,
             end_id=self._end,
             temperature=config.temperature,
             generators=drawn,
         )
 
+    def alternatives(self, written: Sequence[Sequence[Written]]) -> list[tuple[Written, ...]]:
+        """The alternatives of a text from those of its pieces, which `write` returned for each."""
+        if self.config.sample:
+            return [tuple(each[k] for each in written) for k in range(self.count)]
+        chosen: list[tuple[Written, ...]] = [()]
+        for each in written:
+            chosen = heapq.nlargest(
+                self.count,
+                ((*some, one) for some in chosen for one in each),
+                key=lambda some: sum(hypothesis.score(self.config.length_penalty) for hypothesis, _ in some),
+            )
+        return chosen
+
     def join(
-        self, text: str, pieces: Sequence[tuple[str, str, str]], written: Sequence[Sequence[Written]]
+        self, text: str, pieces: Sequence[tuple[str, str, str]], chosen: Sequence[tuple[Written, ...]]
     ) -> list[Rewritten]:
-        """The alternatives of a text from those of its pieces.
+        """The alternatives of a text, with the white space between its pieces.
 
         Args:
             text: the text.
             pieces: what `cut` made of it.
-            written: what `write` returned for each.
+            chosen: for each alternative what was written for the pieces.
         """
-        config, count = self.config, self.count
+        seed = self.config.seed if self.config.sample else None
         if not pieces:
-            return [Rewritten(source=text, text=text, logprob=0.0, seed=config.seed if config.sample else None)]
-        if config.sample:
-            chosen = [tuple(each[k] for each in written) for k in range(count)]
-        else:
-            chosen = [()]
-            for each in written:
-                chosen = heapq.nlargest(
-                    count,
-                    ((*some, one) for some in chosen for one in each),
-                    key=lambda some: sum(h.score(config.length_penalty) for h, _ in some),
-                )
+            return [Rewritten(source=text, text=text, logprob=0.0, seed=seed)]
         return [
             Rewritten(
                 source=text,
                 text=joined(pieces, [each for _, each in some]),
-                logprob=math.fsum(h.logprob for h, _ in some),
-                finish_reason="end" if all(h.whole for h, _ in some) else "length",
+                logprob=math.fsum(hypothesis.logprob for hypothesis, _ in some),
+                finish_reason="end" if all(hypothesis.whole for hypothesis, _ in some) else "length",
                 index=n,
-                seed=config.seed if config.sample else None,
+                seed=seed,
             )
             for n, some in enumerate(chosen)
         ]

@@ -123,7 +123,7 @@ class Rewriter:
 
         A model that learned from sentences gets each sentence by itself; of others a text is cut at the ends of
         sentences if it is longer than 200 characters. What is written for the pieces is joined again, with the white
-        space between them.
+        space between them; with `match` all of it matches, a text of white space alone excepted.
 
         Args:
             text: the text.
@@ -135,7 +135,7 @@ class Rewriter:
             for, in the order in which they were drawn, which may be alike.
 
         Raises:
-            ConfigError: a setting is out of its range, or no text fits `match`.
+            ConfigError: a setting is out of its range, or no text fits `match`, with the white space between pieces.
             UnknownCharacterError: the text holds characters that the model never saw, and `unknown` refuses them.
         """
         return next(self.stream([text], count=count, **settings))
@@ -230,8 +230,14 @@ class Rewriter:
             pieces = [self.pieces(text) for text in block]
             cores = [core for each in pieces for _, core, _ in each]
             writer.check(cores)
-            keys = [(first + n, place) for n, each in enumerate(pieces) for place in range(len(each))]
-            written = iter(writer.write(cores, keys, progress=progress))
-            for text, each in zip(block, pieces, strict=True):
-                yield writer.join(text, each, [next(written) for _ in each])
+            chains = [chain for each in pieces if (chain := writer.chain(each)) is not None]
+            if chains:
+                writer.write_chains(list(enumerate(chains, first)), progress=progress)
+                chosen = [chain.chosen for chain in chains]
+            else:
+                keys = [(first + n, place) for n, each in enumerate(pieces) for place in range(len(each))]
+                written = iter(writer.write(cores, keys, progress=progress))
+                chosen = [writer.alternatives([next(written) for _ in each]) for each in pieces]
+            for text, each, some in zip(block, pieces, chosen, strict=True):
+                yield writer.join(text, each, some)
             first += len(block)

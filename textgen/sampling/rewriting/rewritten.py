@@ -61,6 +61,10 @@ class Hypothesis:
         return normalized(self.logprob, len(self.ids), length_penalty)
 
 
+Written = tuple[Hypothesis, str]
+"""A target, and its text, in which unknown characters may have been copied."""
+
+
 def normalized(logprob: float, length: int, length_penalty: float) -> float:
     """A log-probability for a length in characters, without the end, which counts as one."""
     return logprob / (length + 1) ** length_penalty if length_penalty else logprob

@@ -38,7 +38,7 @@ def search(
         engine: the model.
         sources: each `(ids,)` with its end last, of like lengths.
         limits: the most characters for each.
-        writable: what may be written.
+        writable: what may be written; all targets of a source begin in one place.
         end_id: the id of a target's end.
         beam: how many beginnings are kept, at least `count`.
         count: how many targets are wanted.
@@ -55,7 +55,7 @@ def search(
     scores = np.full((len(lines), beam), -np.inf)
     scores[:, 0] = 0.0
     texts = np.zeros((len(lines), beam, int(most.max())), np.int32)
-    states = np.zeros((len(lines), beam), np.int64)
+    states = np.repeat(np.array(writable.first or [0] * len(lines), np.int64)[:, None], beam, axis=1)
     last = np.full((len(lines), beam), end_id)
     found: list[list[Hypothesis]] = [[] for _ in sources]
     length = 0
