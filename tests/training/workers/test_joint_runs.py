@@ -43,8 +43,15 @@ def together(text: Path, folder: Path, *runs: str) -> tuple[Path, list[dict[str,
     return folder / "checkpoints", [json.loads(each.read_text()) for each in sorted(folder.glob("*.json"))]
 
 
-def test_two_workers_that_tf_config_starts_in_a_thread_train_by_rounds(text: Path, tmp_path: Path) -> None:
-    checkpoints, told = together(text, tmp_path, "short")
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory, text: Path) -> dict[str, Any]:
+    """What two workers did in a few seconds, and the folder of their runs."""
+    checkpoints, told = together(text, tmp_path_factory.mktemp("quick"), "short", "timed")
+    return {"told": told, "checkpoints": checkpoints}
+
+
+def test_two_workers_that_tf_config_starts_in_a_thread_train_by_rounds(text: Path, quick: dict[str, Any]) -> None:
+    checkpoints, told = quick["checkpoints"], quick["told"]
     assert [each["files"] for each in told] == [True, False], "only worker 0 writes files"
     run = Run(checkpoints / "short")
     last = read_checkpoint(run.last).metadata
@@ -63,6 +70,61 @@ def test_two_workers_that_tf_config_starts_in_a_thread_train_by_rounds(text: Pat
         logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
         total -= float((np.take_along_axis(logs, batch.targets[..., None], -1)[..., 0] * batch.weights).sum())
     assert total / held.targets == pytest.approx(last.metrics.best_val_loss, abs=1e-5)
+
+
+def test_a_budget_of_time_goes_by_worker_0s_clock_on_all(quick: dict[str, Any]) -> None:
+    """Worker 1's clock goes three times as fast, and only worker 0 has the budget."""
+    last = read_checkpoint(Run(quick["checkpoints"] / "timed").last).metadata
+    assert last.progress is not None and last.progress.plan.steps == last.metrics.step
+    left = joint_worker.BUDGET - last.metrics.step * joint_worker.SECOND
+    assert 0.0 <= left <= joint_worker.SECOND, "as many steps as fit"
+    first, second = (each["seen"]["timed"]["rates"] for each in quick["told"])
+    assert first == second and len(first) == last.metrics.step
+    assert first[-1] < 0.2 * max(first), "the rate falls to the end"
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory, text: Path) -> dict[str, Any]:
+    """What became of two workers of which one diverges, or which learn nothing, and of two that Slurm starts."""
+    checkpoints, told = together(text, tmp_path_factory.mktemp("troubled"), "idle", "poisoned", "slurm")
+    return {"told": told, "checkpoints": checkpoints}
+
+
+@pytest.mark.slow
+def test_all_stop_early_where_worker_0_has_no_better_loss(troubled: dict[str, Any]) -> None:
+    run = Run(troubled["checkpoints"] / "idle")
+    assert "No better loss in 2 validations: stopped early." in troubled["told"][0]["ends"]
+    steps = run.history[-1].step
+    assert steps < 100 and steps % 5 == 0, "of 1,400, after a validation"
+    assert [len(each["seen"]["idle"]["rates"]) for each in troubled["told"]] == [steps, steps]
+
+
+@pytest.mark.slow
+def test_where_one_worker_diverges_all_go_back_at_the_end_of_the_round_and_lower_the_rate(
+    troubled: dict[str, Any],
+) -> None:
+    for told in troubled["told"]:
+        (warning,) = told["warnings"]
+        assert "diverged at step 20; training continues from the best weights with 0.5 of the learning rate" in warning
+    run = Run(troubled["checkpoints"] / "poisoned")
+    progress = read_checkpoint(run.last).metadata.progress
+    assert progress is not None and (progress.step, progress.rescues, progress.rate_factor) == (28, 1, 0.5)
+    assert (
+        all(np.isfinite(each).all() for each in weights(run)) and np.isfinite([r.val_loss for r in run.history]).all()
+    )
+    first, second = (each["seen"]["poisoned"]["rates"] for each in troubled["told"])
+    assert first == second and len(first) == 28
+    assert 0.4 < first[20] / first[19] < 0.5, "half, and what the schedule takes"
+
+
+@pytest.mark.slow
+def test_slurms_tasks_are_the_workers(troubled: dict[str, Any]) -> None:
+    run = Run(troubled["checkpoints"] / "slurm")
+    last = read_checkpoint(run.last).metadata
+    assert last.metrics.step == 28 and last.metrics.characters_seen == 28 * 2 * 4 * 16
+    assert last.progress is not None and last.progress.workers is not None and last.progress.workers["count"] == 2
+    assert "workers/0001" in read_training_state(run.last)
+    assert not (troubled["checkpoints"].parent / "nothing").exists(), "only worker 0 writes files"
 
 
 @pytest.fixture(scope="module")
