@@ -7,8 +7,8 @@ from statistics import median_low
 _OUTLIER, _TRUSTED = 4.0, 5
 """Multiple of a step's average seconds that one step counts as at most, once this number of steps has been measured."""
 
-_FEWEST = 3
-"""Number of steps that the average is taken over at least."""
+_FEWEST = 6
+"""Number of steps that the average is taken over at least: of fewer, one that was held up would move the end."""
 
 _SCORING = 0.35
 """Time to score a character, as a share of the time to train on one, before a validation has been measured."""
