@@ -142,13 +142,13 @@ def test_a_run_of_a_few_dozen_steps_ends_with_its_budget_to_a_step(
     assert progress.step < 200
 
 
-@pytest.mark.parametrize("load", ["steady", "faster"])
+@pytest.mark.parametrize("noise", [0.0, 0.5], ids=["even", "noisy"])
 @pytest.mark.parametrize("seconds", [15.0, 20.0, 30.0, 60.0])
 def test_a_start_that_takes_most_of_the_budget_is_allowed_for(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, load: str
+    monkeypatch: pytest.MonkeyPatch, seconds: float, noise: float
 ) -> None:
     monkeypatch.setattr(sys.modules[__name__], "GRAPH", 2.9)
-    machine = Machine(monkeypatch, seconds, load, 0.2)
+    machine = Machine(monkeypatch, seconds, "steady", noise)
     machine.run(step=0.15, validation=0.1, start=7.3)
     assert machine.holds(slack=machine.longest), machine.now
     assert not machine.warnings
