@@ -288,12 +288,22 @@ def rejoin(pair: Pair, chance: random.Random) -> Outcome:
     """Kills one of two workers that run with --rejoin, starts it again, and sees whether the run goes on."""
     victim = chance.randrange(2)
     with judged(f"kill -9 of worker {victim}, --rejoin", pair) as outcome:
+        time.sleep(chance.uniform(0.0, 2.0))
         before = pair.step()
         pair.kill(victim)
         time.sleep(chance.uniform(0.0, 1.0))
         os.waitpid(pair.processes[victim] or 0, 0)
+        own = pair.step()
         pair.start_program(victim)
         outcome.problems += pair.wait_for_saves(before)
+        kept = pair.step(pair.homes[1])
+        outcome.said = [line for line in pair.log(0).read_text().splitlines() if "has kept the run up to" in line][-1:]
+        if (
+            victim == 0
+            and kept > own
+            and f"up to step {kept:,}, and step {own:,} is saved" not in "".join(outcome.said)
+        ):
+            outcome.problems.append(f"step {kept} was kept, and the run went on from step {own}: {outcome.said}")
         outcome.saved = before, pair.step()
     return outcome
 

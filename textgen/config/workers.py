@@ -87,7 +87,7 @@ class WorkersConfig(Config):
         help="Silence after which a worker counts as lost; then the others save and leave.",
     )
     rejoin: bool = setting(
-        default=False, help="After a loss start again, wait for the lost worker, and go on from what is saved."
+        default=False, help="After a loss start again, wait for the lost worker, and go on from the last round."
     )
     start_timeout: float = setting(
         default=600.0, ge=1, le=1e6, unit="seconds", help="How long workers wait for one another at the start."

@@ -21,6 +21,7 @@ from textgen.model.description import CorpusDescription
 from textgen.model.metadata import Metadata
 from textgen.model.pair_weights import PairWeights
 from textgen.model.progress import SavedProgress
+from textgen.model.read import read_metadata
 from textgen.model.results import Validation
 from textgen.model.weights import ModelWeights
 from textgen.runs.events import Reporter
@@ -142,7 +143,9 @@ class JointSession(Session):
         super().restore(weights, arrays, progress, history, started)
         self._arrays = arrays
         self._same = (progress.workers or {}).get("count") == self.team.size
-        self._saved_step = self._begun = self.progress.step
+        self._begun = self.progress.step
+        # Less where another worker had kept a newer state.
+        self._saved_step = getattr(read_metadata(self.run.last).progress, "step", None)
         if not self._same:
             before = (progress.workers or {}).get("count", 1)
             self.reporter.warned(

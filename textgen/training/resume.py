@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textgen.config import CorpusConfig, Device, TrainingConfig, WorkersConfig
@@ -31,6 +32,7 @@ from textgen.training.disk_space import check_disk_space
 from textgen.training.framework import default_framework
 from textgen.training.recipe import Recipe
 from textgen.training.workers.cluster import find_cluster
+from textgen.training.workers.keeping import newest
 from textgen.training.workers.parts import Part, check_as_before, check_part, share_vocabulary
 
 if TYPE_CHECKING:
@@ -145,6 +147,7 @@ def resume(
             events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
             users = as_callbacks(callbacks)
             own: dict[str, Any] = {"encoded": encoded, "given": _settings_of(last), "gpu": not placement.kernels}
+            arrays = read_training_state(run.last)
             with joined(cluster, workers, reporter, **own, seed=training.seed, resumed=True) as team:
                 if team is None:
                     session = Session(run, encoded, recipe, reporter, users, placement, streams, events)
@@ -154,7 +157,9 @@ def resume(
                             "not repeat what they would have done."
                         )
                 else:
-                    told: list[Part] = []
+                    newer, told = newest(team, Path(checkpoints), run, reporter.warned), list[Part]()
+                    if newer is not None:
+                        last, arrays, progress = newer
                     if parts:
                         known = before["parts"] if before.get("count") == several else None
                         encoded, told = share_vocabulary(
@@ -164,7 +169,7 @@ def resume(
                         team, workers, run, encoded, recipe, reporter, users, placement, events, told
                     )
                 started += 0.0 if team is None else team.waited
-                session.restore(last.weights, read_training_state(run.last), progress, last.metadata.history, started)
+                session.restore(last.weights, arrays, progress, last.metadata.history, started)
                 if epochs is not None or time is not None:
                     session.extend()
                 session.fit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from textgen.config import (
@@ -43,6 +44,7 @@ from textgen.training.framework import default_framework
 from textgen.training.pair_recipe import encoder_layers, recommend_pairs
 from textgen.training.recipe import Recipe, least_memory, recommend
 from textgen.training.workers.cluster import find_cluster
+from textgen.training.workers.keeping import newest
 from textgen.training.workers.parts import Part, check_part, share_vocabulary
 
 if TYPE_CHECKING:
@@ -172,6 +174,8 @@ def train(
         gpu = not placement.kernels
         given = {**wanted, "size": size, "from": None if base is None else base.metadata.created}
         with joined(cluster, workers, reporter, encoded=encoded, given=given, seed=seed, gpu=gpu) as team:
+            if team is not None:
+                newest(team, Path(checkpoints))
             told: list[Part] = []
             if team is not None and parts:
                 # Without a `min_count`: the vocabulary does not follow from this text.
