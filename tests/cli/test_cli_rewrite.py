@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from front_door import Outcome, judge, run
+from small_checkpoints import forge, setting
 
 import textgen
 from textgen.runs.run import Run
@@ -79,6 +80,24 @@ def test_unknown_characters_are_refused_or_copied(rewriter: Rewriter) -> None:
     assert "--unknown skip" in done.err
     (found,) = rewriter.rewrite("a ☃ b", copy_unknown=True)
     assert rewrite("--copy-unknown", stdin="a ☃ b\n".encode()).out == f"{found.text}\n"
+
+
+def test_runs_on_pairs_are_marked_with_their_task(rewriter: Rewriter, tmp_path: Path) -> None:
+    written = tmp_path / "checkpoints" / "old_spelling" / "best.keras"
+    (tmp_path / "runs" / "spaced").mkdir(parents=True)
+    forge(
+        written,
+        tmp_path / "runs" / "spaced" / "best.keras",
+        change=setting("corpus", "settings", value={"task": "noise", "noise_rate": 0.2, "strip": "none"}),
+    )
+    for folder, shape, task in (("checkpoints", "coupled LSTM, pairs", None), ("runs", "LSTM, pairs (noise)", "noise")):
+        listed = judge(run("runs", "--checkpoints", folder), 0).out
+        assert f"{shape}  " in listed
+        told = json.loads(judge(run("runs", "--checkpoints", folder, "--json"), 0).out)
+        assert (told["pairs"], told["task"]) == (True, task)
+    shown = judge(run("info", "--checkpoints", "runs"), 0).out
+    assert "LSTM, pairs (noise), embedding 8" in shown
+    assert "encoder layers" in shown and "0.2" in shown
 
 
 def test_a_run_on_one_text_is_refused_and_others_name_the_command(rewriter: Rewriter, home: Path) -> None:

@@ -493,7 +493,8 @@ def test_a_table_is_refused_until_its_fields_are_named_or_it_is_to_be_read_as_it
     assert (result.exit_code, result.stdout, recorder.calls) == (1, "", [])
     assert result.stderr == (
         "Error: poems.csv is a table with the fields 'text' and 'kind'. Pass --text-field NAME to learn the text of "
-        "each row as a record of its own, or --records none to learn the file as it is.\n"
+        "each row as a record of its own, --pairs to learn to turn the first field into the second, or --records none "
+        "to learn the file as it is.\n"
     )
     for options, config in (
         (["--records", "none"], {"records": "none"}),

@@ -59,6 +59,16 @@ def test_the_command_of_each_worker_is_told_where_it_is_not_said_which_one_this_
         assert calls["workers"] == WorkersConfig(workers=TWO, worker=index, round=40)
 
 
+def test_pairs_are_refused_in_a_sentence_whatever_else_is_given(calls: dict[str, Any], bundled_corpus: Path) -> None:
+    pairs = ["train", str(bundled_corpus / "old_spelling.tsv"), "--pairs"]
+    task = ["train", str(bundled_corpus / "marrow_haven.txt"), "--task", "case"]
+    for words in (*(["--workers", TWO, *more] for more in ([], ["--worker", "1"])), ["--workers", "slurm"]):
+        for text in (pairs, task):
+            told = "--workers must be left out with pairs, and TF_CONFIG unset: one process trains a run on pairs."
+            assert judge(run(*text, *words), 1).err == f"Error: {told}\n"
+    assert not calls
+
+
 def test_the_settings_reach_training_and_a_loss_is_an_error(calls: dict[str, Any], bundled_corpus: Path) -> None:
     words = ["train", str(bundled_corpus / "marrow_haven.txt"), "--workers", TWO, "--worker", "0", "--round", "40"]
     done = CliRunner().invoke(cli, words)

@@ -170,6 +170,7 @@ def test_a_table_is_refused_where_nobody_said_how_to_read_it(tmp_path: Path, nam
     with pytest.raises(CorpusError, match=f"is a table{fields}") as caught:
         refuse_table(open_corpus(tmp_path / name))
     assert "--text-field NAME" in str(caught.value)
+    assert ("--pairs" in str(caught.value)) == (name == "a.csv" and ";" not in text)
     for config in (CorpusConfig(records="none"), CorpusConfig(records="lines"), CorpusConfig(text_field="text")):
         refuse_table(open_corpus(tmp_path / name, config=config))
     # It is told that it is empty.

@@ -91,11 +91,25 @@ def test_what_cannot_be_read_as_pairs_is_named(
         ({"pairs": True, "records": "lines"}, "records must be given without pairs"),
         ({"task": "case", "text_field": "text"}, "text_field must be given without task"),
         ({"task": "case", "noise_rate": 0.0}, "noise_rate must be in"),
+        (
+            {"task": "case", "noise_rate": 0.3},
+            "noise_rate must be given with task noise; got 0.3. Nothing else is damaged.",
+        ),
+        ({"pairs": True, "noise_rate": 0.3}, "noise_rate must be given with task noise"),
+        ({"noise_rate": 0.3}, "noise_rate must be given with task noise"),
+        ({"pairs": True, "unwrap": True}, "unwrap must be given without pairs"),
+        ({"source_field": "a", "target_field": "b", "strip": "gutenberg"}, "strip must be given without pairs"),
     ],
 )
 def test_settings_that_exclude_each_other_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         CorpusConfig(**settings)
+
+
+def test_a_rate_of_noise_that_was_ignored_once_is_read_as_none() -> None:
+    written = {**CorpusConfig(task="case").to_json(), "noise_rate": 0.3}
+    assert CorpusConfig.from_json(written) == CorpusConfig(task="case")
+    assert CorpusConfig.from_json({**written, "task": "noise"}).noise_rate == 0.3
 
 
 def test_no_source_trains_and_validates_and_several_targets_stay_together(tmp_path: Path) -> None:

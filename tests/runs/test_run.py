@@ -47,6 +47,7 @@ class TestTelling:
             "units": 8,
             "sides": "forwards",
             "pairs": False,
+            "task": None,
             "weights": CONFIG.weights,
             "epochs": 4.5,
             "steps": 90,

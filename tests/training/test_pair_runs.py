@@ -22,6 +22,7 @@ from textgen.model.read import read_checkpoint, read_pair_checkpoint, read_train
 from textgen.runs.run import Run
 from textgen.training.pair_recipe import recommend_pairs
 from textgen.training.recipe import step_seconds
+from textgen.training.summary import summarize
 
 PAIRS = CorpusConfig(pairs=True)
 TWO = textgen.WorkersConfig(workers="localhost:4001,localhost:4002", worker=0)
@@ -76,6 +77,26 @@ def test_a_run_on_pairs_says_what_it_learns_from(whole: tuple[Run, Recorder]) ->
     assert summary.vocabulary == "4 characters, of both sides"
     assert " pairs train, " in summary.split
     assert summary.model.startswith("1 bidirectional and 1 x 16 coupled LSTM with attention, ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"task": "diacritics"}, "diacritics: combining marks are taken from the sources"),
+        ({"task": "case"}, "case: capitals are made small in the sources"),
+        ({"task": "spaces"}, "spaces: white space is taken from the sources"),
+        ({"task": "noise"}, "noise: 10 % of the sources' characters are damaged, on average"),
+        ({"task": "noise", "noise_rate": 0.25}, "noise: 25 % of the sources' characters are damaged, on average"),
+        ({"pairs": True}, ""),
+    ],
+)
+def test_what_a_task_does_to_the_sources_is_said(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
+    path = tmp_path / ("a.tsv" if "pairs" in settings else "a.txt")
+    path.write_text("The calm\tsea.\nThe ship\tis here.\n" * 20, encoding="utf-8")
+    encoded = encode_corpus(open_corpus(path, config=CorpusConfig(**settings, validation=0)))
+    assert isinstance(encoded, EncodedPairs)
+    recipe = recommend_pairs(encoded)
+    assert summarize(encoded, None, recipe, device="", run="", left=0.0).task == told
 
 
 def test_held_out_sources_are_rewritten_at_each_validation(whole: tuple[Run, Recorder]) -> None:
@@ -143,6 +164,11 @@ def test_a_run_on_pairs_goes_on_only_with_the_same_pairs(whole: tuple[Run, Recor
         textgen.resume("whole", checkpoints=whole[0].path.parent, sources=other, epochs=3.0)
 
 
+def test_several_workers_do_not_go_on_with_a_run_on_pairs(whole: tuple[Run, Recorder]) -> None:
+    with pytest.raises(ConfigError, match="workers must be left out with pairs"):
+        textgen.resume("whole", checkpoints=whole[0].path.parent, epochs=3.0, workers=TWO)
+
+
 def test_what_reads_one_text_refuses_a_run_on_pairs(whole: tuple[Run, Recorder]) -> None:
     with pytest.raises(CheckpointError, match="turns one text into another"):
         textgen.load(whole[0].path)
@@ -166,7 +192,8 @@ def test_a_run_on_one_text_is_not_read_as_one_on_pairs(home: Path) -> None:
         ({"units": 15}, "units must be even"),
         ({"cell": "peephole"}, "cell must be one of lstm, gru, rnn, coupled where there is an encoder"),
         ({"sequence_length": 32}, "sequence_length has no meaning for pairs"),
-        ({"workers": TWO}, "workers must be left out with pairs: one process trains a run on pairs"),
+        ({"joint_weight": 2.0}, "joint_weight has no meaning for pairs"),
+        ({"workers": TWO}, "workers must be left out with pairs, and TF_CONFIG unset: one process trains a run on"),
     ],
 )
 def test_settings_that_pairs_have_no_use_for_are_refused(

@@ -24,7 +24,7 @@ from textgen.system import abandon_output, colours, is_terminal, stopped, width
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_LABELS = ("corpus", "labels", "vocabulary", "split", "model", "device", "workers", "budget", "run")
+_LABELS = ("corpus", "task", "labels", "vocabulary", "split", "model", "device", "workers", "budget", "run")
 _REFRESH = 0.1
 _SAMPLE_LINES = 4
 

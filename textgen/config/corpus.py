@@ -150,15 +150,17 @@ class CorpusConfig(Config):
         self._check_pairs()
 
         row = f"given without {'text_field' if self.records is None else f'records {self.records}'}"
-        by_row = self.text_field is not None or self.records in ("lines", "tunes")
-        require(not (self.unwrap and by_row), "unwrap", row, self.unwrap, "It joins the lines of paragraphs.")
+        row = "given without pairs" if self.from_table else row
+        by_row = self.text_field is not None or self.records in ("lines", "tunes") or self.from_table
+        remedy = "It joins the lines of paragraphs."
+        require(not (self.unwrap and by_row), "unwrap", row, self.unwrap, remedy, others=("pairs",))
         require(
-            self.strip in (None, "none") or self.text_field is None,
+            self.strip in (None, "none") or not (self.text_field is not None or self.from_table),
             "strip",
-            "given without text_field",
+            f"given without {'pairs' if self.from_table else 'text_field'}",
             self.strip,
             "A table has no header of this kind.",
-            others=("text_field",),
+            others=("text_field", "pairs"),
         )
 
     def _check_pairs(self) -> None:
@@ -178,6 +180,14 @@ class CorpusConfig(Config):
             "It makes pairs from a plain text.",
             others=("pairs",),
         )
+        require(
+            self.task == "noise" or self.noise_rate == self.declared["noise_rate"].default,
+            "noise_rate",
+            "given with task noise",
+            self.noise_rate,
+            "Nothing else is damaged.",
+            others=("task",),
+        )
         for name in ("records", "text_field", "label_field"):
             value = getattr(self, name)
             alone = f"given without {'task' if self.task else 'pairs'}"
@@ -190,7 +200,12 @@ class CorpusConfig(Config):
         >>> CorpusConfig(task="case").by_pair, CorpusConfig(pairs=True).by_pair, CorpusConfig().by_pair
         (True, True, False)
         """
-        return self.pairs or self.source_field is not None or self.task is not None
+        return self.from_table or self.task is not None
+
+    @property
+    def from_table(self) -> bool:
+        """Whether the corpus is made of pairs that are the rows of tables."""
+        return self.pairs or self.source_field is not None
 
     @property
     def label_fields(self) -> tuple[str, ...]:
@@ -208,12 +223,17 @@ class CorpusConfig(Config):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The configuration that `to_json` wrote; one of an earlier version, which knew no `strip`, has none.
+        """The configuration that `to_json` wrote.
+
+        One of an earlier version, which knew no `strip`, has none; a rate of noise where there is none is left out.
 
         Raises:
             ConfigError: a field is missing, unknown or out of range.
         """
-        return super().from_json({"strip": "none", **values} if isinstance(values, Mapping) else values)
+        if not isinstance(values, Mapping):
+            return super().from_json(values)
+        kept = {name: value for name, value in values.items() if name != "noise_rate" or values.get("task") == "noise"}
+        return super().from_json({"strip": "none", **kept})
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain JSON values, without values that earlier versions do not know and that change nothing."""

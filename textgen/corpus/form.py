@@ -8,7 +8,7 @@ from textwrap import shorten
 
 from textgen.corpus.gutenberg import may_begin
 from textgen.corpus.lists import looks_like_list
-from textgen.corpus.pair_reading import read_pairs
+from textgen.corpus.pair_reading import may_be_pairs, read_pairs
 from textgen.corpus.reading import Corpus
 from textgen.corpus.record_reading import RecordReader
 from textgen.corpus.rows import show_names
@@ -46,9 +46,10 @@ def refuse_table(corpus: Corpus) -> None:
         kind = table_kind(source.location)
         if kind is not None and source.size:
             names = field_names(kind, pieces)
+            pairs = " --pairs to learn to turn the first field into the second," if may_be_pairs(kind, names) else ""
             raise CorpusError(
                 f"{source.name} is a table{_with(names)}. Pass --text-field NAME to learn the text of each row as a "
-                "record of its own, or --records none to learn the file as it is."
+                f"record of its own,{pairs} or --records none to learn the file as it is."
             )
 
 

@@ -45,6 +45,15 @@ def read_pairs(corpus: Corpus, on_read: OnRead = lambda _: None) -> Iterator[tup
             yield from _read(source, pieces, config)
 
 
+def may_be_pairs(kind: Kind, names: Sequence[str]) -> bool:
+    """Whether a table can be read as pairs without naming its fields.
+
+    >>> may_be_pairs("tsv", ["haue", "have"]), may_be_pairs("jsonl", ["old", "new"])
+    (True, False)
+    """
+    return [each.lower() for each in names] == [SOURCE, TARGET] or (kind != "jsonl" and len(names) == 2)
+
+
 def _made(source: Source, pieces: Iterator[str], config: CorpusConfig) -> Iterator[tuple[list[str], list[str]]]:
     """The pairs that a task makes of a plain text."""
     if table_kind(source.location) is not None:

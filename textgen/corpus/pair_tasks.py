@@ -64,6 +64,21 @@ def damage(text: str, task: PairTask, *, rate: float = 0.1, seed: int = 0) -> st
     return _TAKEN_AWAY[task](text)
 
 
+def told(task: PairTask, rate: float) -> str:
+    """What a task does to the sources, in words.
+
+    Args:
+        task: see `textgen.config.CorpusConfig`.
+        rate: the share of characters that noise damages.
+
+    >>> told("spaces", 0.1), told("noise", 0.125)
+    ('white space is taken from the sources', "12.5 % of the sources' characters are damaged, on average")
+    """
+    if task == "noise":
+        return f"{100 * rate:g} % of the sources' characters are damaged, on average"
+    return _TOLD[task]
+
+
 def _without_diacritics(text: str) -> str:
     if text.isascii():
         return text
@@ -79,6 +94,13 @@ _TAKEN_AWAY: Mapping[str, Callable[[str], str]] = {
     "diacritics": _without_diacritics,
     "case": str.lower,
     "spaces": _without_spaces,
+}
+
+
+_TOLD: Mapping[str, str] = {
+    "diacritics": "combining marks are taken from the sources",
+    "case": "capitals are made small in the sources",
+    "spaces": "white space is taken from the sources",
 }
 
 

@@ -66,15 +66,22 @@ def age(seconds: float) -> str:
 
 
 def size(model: Mapping[str, Any]) -> str:
-    """A model's size: layers, units and cell, and whether there is as much again for the other side.
+    """A model's size: layers, units and cell; whether there is as much again for the other side, or it is of pairs.
+
+    Args:
+        model: the fields of `ModelConfig`, or what `Run.summary` tells, with the task that made the pairs.
 
     >>> size({"layers": 2, "units": 384, "cell": "lstm"})
     '2 x 384 LSTM'
     >>> size({"layers": 2, "units": 384, "cell": "gru", "sides": "both"})
     '2 x 384 GRU, both sides'
+    >>> size({"layers": 1, "units": 256, "cell": "coupled", "pairs": True, "task": "spaces"})
+    '1 x 256 coupled LSTM, pairs (spaces)'
     """
-    both = ", both sides" if model.get("sides") == "both" else ""
-    return f"{model.get('layers')} x {model.get('units')} {cell_name(model.get('cell'))}{both}"
+    kind = ", both sides" if model.get("sides") == "both" else ""
+    if model.get("pairs") or model.get("encoder_layers"):
+        kind = ", pairs" + (f" ({model['task']})" if model.get("task") else "")
+    return f"{model.get('layers')} x {model.get('units')} {cell_name(model.get('cell'))}{kind}"
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from textgen.config import cell_name
-from textgen.display.format import duration
+from textgen.display.format import duration, size
 from textgen.display.plots import Chart, Curve, inline_svg
 from textgen.display.plots.chart import writable
 
@@ -38,7 +37,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if summary["problem"]:
         return [("run", summary["name"]), ("problem", summary["problem"])]
     characters, weights = summary["characters"], summary["weights"]
-    shape = f"{summary['layers']} x {summary['units']} {cell_name(summary['cell'])}"
+    shape = size(summary)
     pairs = [
         ("run", summary["name"] + (", training now" if summary["live"] else "")),
         ("model", shape + (f", {weights:,} weights" if weights is not None else "")),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from textgen.config import CorpusConfig
+from textgen.config.corpus import PairTask
 from textgen.corpus.encoded import EncodedCorpus
 from textgen.corpus.records import Records
 from textgen.model.values import count, is_texts, not_as_written, text
@@ -137,6 +138,11 @@ class CorpusDescription:
         """
         known = {each.name for each in dataclasses.fields(CorpusConfig)}
         return CorpusConfig.from_json({name: value for name, value in self.settings.items() if name in known})
+
+    @property
+    def task(self) -> PairTask | None:
+        """The task that made pairs of the text; None without one that this version knows."""
+        return next((each for each in get_args(PairTask) if each == self.settings.get("task")), None)
 
     def to_json(self) -> dict[str, Any]:
         """The description as plain JSON values; `records` only where there are any."""

@@ -18,6 +18,7 @@ class Summary:
     Args:
         corpus: name, characters, files and SHA-256.
         workers: how many machines train together, and how they exchange; "" for one.
+        task: what makes pairs of the text, and what it does to the sources; "" without a task.
         labels: the records' labels with their numbers; "" if there are none.
         vocabulary: the number of distinct characters.
         split: the sizes of the training and the validation text.
@@ -35,6 +36,7 @@ class Summary:
     device: str
     budget: str
     run: str
+    task: str = ""
     labels: str = ""
     workers: str = ""
     problems: Sequence[str] = ()

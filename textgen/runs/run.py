@@ -129,9 +129,9 @@ class Run:
         """The run in one row, as JSON values; None where a value is unknown.
 
         Returns:
-            name, path, corpus, characters, cell, layers, units, sides, pairs (whether the run is on pairs), weights,
-            epochs, steps, val_loss (nats per character, of the best model), bits_per_character, seconds (of training),
-            created, age (seconds since the last save), live, problem.
+            name, path, corpus, characters, cell, layers, units, sides, pairs (whether the run is on pairs), task (which
+            made them of a text), weights, epochs, steps, val_loss (nats per character, of the best model),
+            bits_per_character, seconds (of training), created, age (seconds since the last save), live, problem.
         """
         from textgen.model.description import CorpusDescription
 
@@ -151,6 +151,7 @@ class Run:
             "units": model and model.units,
             "sides": model and model.sides,
             "pairs": model and model.has_encoder,
+            "task": corpus.task,
             "weights": model and model.weights,
             "epochs": latest.epoch,
             "steps": latest.step,

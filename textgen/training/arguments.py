@@ -17,6 +17,7 @@ from textgen.corpus.pair_batches import PairBatches
 from textgen.corpus.pairs import EncodedPairs
 from textgen.corpus.record_batches import RecordStreams
 from textgen.corpus.strings import Text
+from textgen.errors import ConfigError
 from textgen.runs.run import check_folder
 
 Source = str | Path
@@ -51,6 +52,19 @@ def check_one_side(sides: object) -> None:
         ConfigError: it has both sides.
     """
     require(sides != "both", "sides", "forwards where several workers train", sides, "Train it on one machine.")
+
+
+def check_one_process(corpus: CorpusConfig) -> None:
+    """Checks that several workers can train on a corpus.
+
+    Raises:
+        ConfigError: it is made of pairs.
+    """
+    if corpus.by_pair:
+        raise ConfigError(
+            "workers must be left out with pairs, and TF_CONFIG unset: one process trains a run on pairs.",
+            field="workers",
+        )
 
 
 def cache_folder(checkpoints: Source) -> Path:

@@ -71,6 +71,7 @@ def _check_given(training: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: one is given.
     """
-    for name in ("sequence_length", "halved_fraction", "negatives", "state_reset", "label_drop"):
+    names = ("sequence_length", "halved_fraction", "negatives", "state_reset", "label_drop")
+    for name in (*names, "right_context", "joint_weight"):
         if training.get(name) not in (None, TrainingConfig.declared[name].off):
             raise ConfigError(f"{name} has no meaning for pairs; got {training[name]}. Leave it out.", field=name)

@@ -22,6 +22,7 @@ from textgen.training.arguments import (
     Source,
     as_callbacks,
     cache_folder,
+    check_one_process,
     check_one_side,
     events_folder,
     is_given,
@@ -141,6 +142,7 @@ def resume(
             several = 1 if cluster is None else cluster.size
             if cluster is not None:
                 check_one_side(last.model.sides)
+                check_one_process(corpus)
             check_disk_space(run, recipe.model, training.batch_size, workers=several)
             placement = place(training.device, training.precision, least_threads=min(several, 2))
             streams = open_streams(encoded, training, workers=1 if parts else several, both=last.model.both)

@@ -34,6 +34,7 @@ from textgen.training.arguments import (
     Source,
     as_callbacks,
     cache_folder,
+    check_one_process,
     check_one_side,
     events_folder,
     open_streams,
@@ -228,9 +229,8 @@ def _check_pairs(corpus: CorpusConfig, model: Mapping[str, Any], *, several: boo
                 f"{model['encoder_layers']}.",
                 field="encoder_layers",
             )
-        return
-    if several:
-        raise ConfigError("workers must be left out with pairs: one process trains a run on pairs.", field="workers")
+    elif several:
+        check_one_process(corpus)
 
 
 def _check_memory(recipe: Recipe) -> None:

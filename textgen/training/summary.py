@@ -8,6 +8,7 @@ from typing import Any
 from textgen.config import cell_name
 from textgen.corpus import EncodedCorpus
 from textgen.corpus.pair_batches import HeldOutPairs
+from textgen.corpus.pair_tasks import told
 from textgen.corpus.pairs import LONGEST, EncodedPairs
 from textgen.corpus.record_batches import HeldOutRecords
 from textgen.runs.events import Summary
@@ -36,6 +37,7 @@ def summarize(encoded: EncodedCorpus, held_out: Any, recipe: Recipe, *, device: 
     end = datetime.datetime.now() + datetime.timedelta(seconds=left)
     return Summary(
         corpus=f"{_text(encoded)} (sha256 {encoded.sha256[:12]})",
+        task=_task(encoded),
         labels=_labels(encoded),
         vocabulary=encoded.vocabulary,
         split=_split(encoded, held_out),
@@ -73,6 +75,12 @@ def _pairs(encoded: EncodedPairs, where: str) -> str:
         f"{sources.mean():.1f} characters on average and at most {sources.max():,}, targets of {targets.mean():.1f} "
         f"and {targets.max():,}, {again:,} of them duplicate{'s' if again != 1 else ''}, in {where}{dropped}{long}"
     )
+
+
+def _task(encoded: EncodedCorpus) -> str:
+    """The task that made pairs of a text, in words; "" without one."""
+    config = encoded.config
+    return "" if config.task is None else f"{config.task}: {told(config.task, config.noise_rate)}"
 
 
 def _labels(encoded: EncodedCorpus) -> str:

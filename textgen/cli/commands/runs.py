@@ -127,7 +127,8 @@ def _sections(path: Path, metadata: Metadata, run: Run | None) -> list[tuple[str
             ("state", "training now" if run is not None and run.live else ""),
         ]),
         ("Model", [
-            ("shape", f"{size(model.to_json())}, embedding {model.embedding}"),
+            ("shape", f"{size({**model.to_json(), 'task': corpus.task})}, embedding {model.embedding}"),
+            ("encoder layers", _plain(model.encoder_layers or None)),
             ("weights", f"{model.weights:,}"),
             ("skip", _plain(model.skip)),
             ("dropout", _plain(model.dropout)),

@@ -219,8 +219,11 @@ def _check_early(
     from textgen.runs.find import find_run, resolve_checkpoint
     from textgen.runs.naming import check_name
     from textgen.runs.run import check_folder
+    from textgen.training.arguments import check_one_process
     from textgen.training.workers.cluster import find_cluster
 
+    if workers.workers:
+        check_one_process(corpus)
     if workers.addresses and workers.worker is None:
         raise ConfigError(_command_of_each(workers.addresses))
     cluster = None if workers.workers == SLURM else find_cluster(workers)
