@@ -367,6 +367,46 @@ def test_the_runs_own_text_tells_how_large_gradients_are(trained: Writer, home: 
     np.testing.assert_array_equal(adapted.weights.head_kernel, learner.weights.head_kernel)
 
 
+def test_both_halves_adapt_each_from_its_side() -> None:
+    writer = random_writer(sides="both", units=12)
+    adapted = writer.adapt(PLAY)
+    assert adapted.backward is not None and adapted.weights.backward is not None and writer.weights.backward is not None
+    config = writer.config.forwards
+    for found, half, text in (
+        (adapted.weights.forwards, writer.weights.forwards, PLAY),
+        (adapted.weights.backward, writer.weights.backward, PLAY[::-1]),
+    ):
+        expected = Writer(config=config, weights=half, tokenizer=writer.tokenizer).adapt(text).weights
+        for mine, other in zip(found.arrays(), expected.arrays(), strict=True):
+            np.testing.assert_array_equal(mine, other)
+    assert adapted.weights.joint is writer.weights.joint
+    members = Writer.mix([writer, writer]).adapt(PLAY).members
+    assert [each.weights.joint for each, _ in members] == [None, None]
+
+
+def test_a_backward_half_has_the_statistics_of_the_text_from_right_to_left() -> None:
+    writer = random_writer()
+    own: Any = type("Own", (), {"training": PLAY.encode()})()
+    usual = training_statistics(
+        writer.config, writer.weights, writer.tokenizer, own, AdaptationConfig(), backwards=True
+    )
+    turned = gather_statistics(writer.config, writer.weights, writer.tokenizer.encode(PLAY[::-1]), AdaptationConfig())
+    assert usual is not None
+    np.testing.assert_array_equal(usual.total, turned.total)
+
+
+def test_what_is_done_is_reported_for_both_halves_together() -> None:
+    said: list[tuple[str, int, int]] = []
+    random_writer(sides="both", units=8).adapt(PLAY, progress=lambda *each: said.append(each))
+    stages = list(dict.fromkeys(stage for stage, _, _ in said))
+    assert stages == ["statistics", "adapting"]
+    for stage in stages:
+        done = [each for name, each, _ in said if name == stage]
+        totals = {total for name, _, total in said if name == stage}
+        assert done == sorted(done)
+        assert totals == {done[-1]}
+
+
 def test_a_text_cut_within_a_character_still_gives_statistics() -> None:
     from textgen.corpus.tokenizer import CharTokenizer
 

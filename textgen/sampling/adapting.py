@@ -70,6 +70,9 @@ def adapt_weights(
 ) -> tuple[ModelWeights, Adaptation, NDArray[np.float64]]:
     """Adapts a model's weights to a text.
 
+    Of a model of both sides each half adapts by itself, the backward one to the text from right to left; the joint head
+    keeps its weights.
+
     Args:
         config: the model's shape.
         weights: its weights, which are not changed.
@@ -83,8 +86,8 @@ def adapt_weights(
         progress: called with the stage ("reading", "statistics" or "adapting"), the amount done and the total.
 
     Returns:
-        The new weights, what they were adapted to, and `(characters,)`: the log-probability of each character of the
-        text, before the weights learned from it.
+        The new weights, what they were adapted to, and `(characters,)`: the forward half's log-probability of each
+        character of the text, before the weights learned from it.
 
     Raises:
         UnknownCharacterError: the text holds characters that the model never saw, and `unknown` refuses them.
@@ -117,19 +120,36 @@ def adapt_weights(
         if corpus:
             raise
         problem = str(error)
-    whole = np.concatenate([context_ids(tokenizer, ids[:0]), ids])
-    usual = training_statistics(config, weights, tokenizer, own, settings, progress=progress)
-    if usual is None:
-        problem = problem or "The training text is too short."
-        usual = gather_statistics(
-            config, weights, whole, settings, progress=lambda done, all_: report("statistics", done, all_)
+    start = context_ids(tokenizer, ids[:0])
+    halves = [(weights.forwards, np.concatenate([start, ids]))]
+    if weights.backward is not None:
+        halves.append((weights.backward, np.concatenate([start, ids[::-1]])))
+
+    def part(stage: str, number: int) -> Callable[[int, int], None]:
+        """Reports what is done on one half as a part of what is done on all."""
+        return lambda done, all_: report(stage, done + number * all_, len(halves) * all_)
+
+    statistics, learners, logprobs = [], [], []
+    for number, (half, whole) in enumerate(halves):
+        progress_of = part("statistics", number)
+        usual = training_statistics(
+            config.forwards, half, tokenizer, own, settings, backwards=number > 0, progress=progress_of
         )
-    learner = Learner(config, weights, settings, statistics=usual)
-    logprobs = learner.read(whole, progress=lambda done, all_: report("adapting", done, all_))
+        if usual is None:
+            problem = problem or "The training text is too short."
+            usual = gather_statistics(config.forwards, half, whole, settings, progress=progress_of)
+        statistics.append(usual)
+    for number, ((half, whole), usual) in enumerate(zip(halves, statistics, strict=True)):
+        learner = Learner(config.forwards, half, settings, statistics=usual)
+        logprobs.append(learner.read(whole, progress=part("adapting", number)))
+        learners.append(learner)
     adaptation = Adaptation(
-        characters=len(ids), nats_per_character=-float(logprobs.mean()), settings=settings, problem=problem
+        characters=len(ids), nats_per_character=-float(logprobs[0].mean()), settings=settings, problem=problem
     )
-    return learner.weights, adaptation, logprobs
+    adapted, *others = (learner.weights for learner in learners)
+    if others:
+        adapted = replace(adapted, backward=others[0], joint=weights.joint)
+    return adapted, adaptation, logprobs[0]
 
 
 def adapt_members(
@@ -143,13 +163,16 @@ def adapt_members(
 ) -> tuple[list[tuple[ModelWeights, Adaptation]], Adaptation]:
     """Adapts the models of a mixture to a text, each for itself; the arguments are those of `adapt_weights`.
 
+    Of several models the forward halves adapt, which are all that a mixture reads with.
+
     Returns:
         The weights of each and what it was adapted to; and the same of the mixture, with its own log-probabilities.
     """
+    several = len(members) > 1
     found = [
         adapt_weights(
-            writer.config.forwards,
-            writer.weights.forwards,
+            writer.config.forwards if several else writer.config,
+            writer.weights.forwards if several else writer.weights,
             writer.tokenizer,
             text,
             settings,
@@ -174,7 +197,8 @@ def training_statistics(
     own: RunText | None,
     settings: AdaptationConfig,
     *,
-    progress: Progress | None = None,
+    backwards: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> GradientStatistics | None:
     """The gradient statistics of a run's training text.
 
@@ -184,7 +208,8 @@ def training_statistics(
         tokenizer: its vocabulary.
         own: the run's own text; None if it is not available.
         settings: the hyperparameters.
-        progress: called now and then with "statistics", the characters done and the total.
+        backwards: read the text from right to left, with the weights of a backward half.
+        progress: called now and then with the characters done and the total.
 
     Returns:
         None where there is no training text, or less than two characters.
@@ -195,7 +220,4 @@ def training_statistics(
     ids = tokenizer.encode(data[first:].decode("utf-8", "surrogatepass"), unknown="replace")
     if len(ids) < 2:
         return None
-    report = progress or (lambda *_: None)
-    return gather_statistics(
-        config, weights, ids, settings, progress=lambda done, all_: report("statistics", done, all_)
-    )
+    return gather_statistics(config, weights, ids[::-1] if backwards else ids, settings, progress=progress)

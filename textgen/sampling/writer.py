@@ -466,7 +466,8 @@ class Writer:
 
         Dynamic evaluation (Krause et al. 2018): one pass over the text, with an update of the weights after each
         segment; see `textgen.engine.adaptation.rule`. This writer is not changed. Each member of a mixture adapts for
-        itself.
+        itself. Of a model of both sides each half adapts, the backward one to the text from right to left, and the
+        joint head stays as it is, so that it takes twice as long; of a member of a mixture the forward half.
 
         Args:
             text: at least one character; a few pages have a clear effect, a few lines hardly any.
@@ -487,8 +488,6 @@ class Writer:
             RunError: `corpus` is given and is not the training text.
             TrainingError: the model diverged because the learning rate is too high.
 
-        Of a model of both sides the forward half adapts, and the new writer has that half alone.
-
         Example:
             writer = textgen.load("shakespeare").adapt(Path("my_play.txt").read_text())
             print(writer.generate("MIRA:", temperature=0.7).text)
@@ -501,7 +500,7 @@ class Writer:
         )
         adapted = [
             Writer(
-                config=each.config.forwards,
+                config=each.config if weights.joint is not None else each.config.forwards,
                 weights=weights,
                 tokenizer=each.tokenizer,
                 metadata=each.metadata,

@@ -271,7 +271,9 @@ def _dynamic(
     found = []
     for each, _ in writer.members:
         config_of, weights = each.config.forwards, each.weights.forwards
-        usual = training_statistics(config_of, weights, each.tokenizer, own, settings, progress=report)
+        usual = training_statistics(
+            config_of, weights, each.tokenizer, own, settings, progress=functools.partial(report, "statistics")
+        )
         found.append(score_dynamic(config_of, weights, ids, settings, statistics=usual, progress=progress))
     logprobs = mix_logprobs(found, np.log([share for _, share in writer.members]))
     values = settings.to_json()
