@@ -28,10 +28,13 @@ def test_the_text_is_an_argument_a_file_or_standard_input(writer: Writer, tmp_pa
     expected = writer.fill("the [3] sea\n")[0].text
     for done in (
         fill("--file", "gaps.txt"),
-        fill(stdin=b"the [3] sea\r\n"),
         fill("--file", "-", stdin=b"the [3] sea\n"),
     ):
         assert (done.out, done.err) == (expected, "")
+    # Newlines and the end of the text stay as they are.
+    for text in (b"the [3] sea\r\n", b"\r\nthe [3] sea", b"\xef\xbb\xbfthe [3] sea"):
+        read = text.decode("utf-8-sig")
+        assert fill(stdin=text).out == text.decode().removesuffix(read) + writer.fill(read)[0].text
     assert fill("the [3] sea").out == writer.fill("the [3] sea")[0].text + "\n"
 
 

@@ -52,6 +52,18 @@ def test_the_text_is_corrected_on_standard_output(writer: Writer) -> None:
     assert (Path("text.txt").read_text(), done.err) == (TEXT, "")
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_newlines_and_the_end_of_the_file_stay(writer: Writer, mark: str) -> None:
+    line = ("-", "--fix", "--threshold", "0.3", "--noise", "0.02", "--passes", "1")
+    text = TEXT.rstrip().replace("\n", "\r\n")
+    done = command(*line, stdin=(mark + text).encode())
+    proof = proofread(writer, text, threshold=0.3, noise=0.02, passes=1)
+    assert done.out == mark + proof.fixed
+    assert done.out.count("\r\n") == done.out.count("\n") == proof.fixed.count("\n") > 0
+    assert proof.fixed != text
+    assert command("-", "--fix", "--threshold", "1", stdin=text.encode()).out == text
+
+
 def test_json_holds_the_findings(writer: Writer) -> None:
     values = json.loads(command("text.txt", "--json").out)
     assert values == {"file": "text.txt", **proofread(writer, TEXT).to_json(), "run": "poems"}
@@ -74,6 +86,10 @@ def test_the_curve_of_a_given_text(writer: Writer) -> None:
     assert out[3].split()[:4] == ["0.10", str(first.found), f"{first.precision:.3f}", f"{first.recall:.3f}"]
     values = json.loads(command(*line, "--json").out)
     assert values["rows"] == list(curve.to_json()["rows"])
+    more = json.loads(command(*line, "--json", "--threshold", "0.333").out)
+    assert [each for each in more["rows"] if each["threshold"] != 0.333] == values["rows"]
+    assert [each["threshold"] for each in more["rows"]][2:4] == [0.3, 0.333]
+    assert command(*line, "--threshold", "0.333").out.splitlines()[6].split()[0] == "0.333"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +99,10 @@ def test_the_curve_of_a_given_text(writer: Writer) -> None:
         (("text.txt", "--calibrate", "--fix"), 2, "--calibrate cannot be given with --fix or --html."),
         (("text.txt", "--json", "--fix"), 2, "--fix and --json cannot be given together."),
         (("missing.txt",), 1, "missing.txt"),
-        (("text.txt", "--threshold", "2"), 1, "--threshold must be in [0, 1]"),
+        (("text.txt", "--threshold", "2"), 1, "--threshold must be in [0.05, 1]"),
+        (("text.txt", "--calibrate", "--threshold", "0.01"), 1, "--threshold must be in [0.05, 1]"),
+        (("text.txt", "--seed", "1"), 2, "--seed needs --calibrate."),
+        (("text.txt", "--limit", "9"), 2, "--limit needs --calibrate or --html."),
         (("text.txt", "--html", "none/page.html"), 1, "none/page.html"),
         (("--calibrate",), 1, "Give a text without errors as FILE."),
         (("text.txt", "--label", "a"), 1, "--label needs a run whose records have labels"),

@@ -18,7 +18,7 @@ import click
 from click.exceptions import Exit
 
 from textgen.errors import ConfigError, TextgenError, UnknownCharacterError
-from textgen.system import abandon_output, ending, explain, is_closed_pipe
+from textgen.system import abandon_output, ending, explain, is_closed_pipe, is_terminal
 
 _DEBUG, _COMMAND = "textgen.debug", "textgen.command"
 
@@ -212,6 +212,15 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" or not _steers(c) else ascii(c)[1:-1] for c in text)
+
+
+def echo_unchanged(text: str) -> None:
+    """Writes a text to standard output, in UTF-8, with its own newlines and end; on a terminal, fit for one."""
+    if is_terminal(sys.stdout):
+        click.echo(visible(text), nl=not text.endswith("\n"))
+    else:
+        # A text stream would write other newlines on Windows.
+        click.echo(text.encode("utf-8", "backslashreplace"), nl=False)
 
 
 def on_one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import math
 import os
@@ -105,6 +106,32 @@ def read_text(writer: Writer, source: str, *, encoding: str, errors: DecodingErr
         settings = settings.replace(errors=errors)
     with hint_at_waiting([source]):
         return "".join(open_corpus(source, config=settings).pieces())
+
+
+def read_unchanged(
+    writer: Writer, source: str, *, encoding: str, errors: DecodingErrors | None = None
+) -> tuple[str, str]:
+    """Reads a text as `read_text` does, but with its own newlines and characters, to write it again with changes.
+
+    Where the run's own text was stripped or unwrapped, the text is read so, and normalised, as by `read_text`.
+
+    Returns:
+        The byte order mark that the file begins with, or "", and the text without it.
+
+    Raises:
+        CorpusError: as by `read_text`.
+    """
+    from textgen.corpus import open_corpus
+
+    reading = writer.reading
+    if reading.unwrap or reading.strip not in (None, "none"):
+        return "", read_text(writer, source, encoding=encoding, errors=errors)
+    settings = reading.replace(encoding=encoding, keep_newlines=True, normalize="none")
+    heads: list[bytes] = []
+    with hint_at_waiting([source]):
+        corpus = open_corpus(source, config=settings if errors is None else settings.replace(errors=errors))
+        text = "".join(corpus.pieces(on_read=lambda chunk: heads.append(chunk[:3])))
+    return "\ufeff" * (heads[:1] == [codecs.BOM_UTF8]), text
 
 
 def check_characters(writer: Writer, config: SamplingConfig) -> None:

@@ -67,14 +67,19 @@ class InsightConfig(Config):
     unknown: Unknown = setting(default="auto", help=UNKNOWN_HELP, details=UNKNOWN_DETAILS)
 
 
+LEAST = 0.05
+"""The least probability of an error with which a place is noted."""
+
+
 class ProofConfig(Config):
     """How errors are looked for in a text."""
 
     threshold: float = setting(
         default=0.5,
-        ge=0,
+        ge=LEAST,
         le=1,
         help="Show only what is at least so probable: lower finds more, higher raises fewer false alarms.",
+        details="What looks less probable than 0.05 is not followed up, so that no lower one would find all of it.",
     )
     noise: float = setting(
         default=0.01,

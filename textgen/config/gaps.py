@@ -55,7 +55,7 @@ class FillConfig(Config):
         le=1000,
         unit="characters",
         remedy="Use 0 to look at what comes before a gap alone.",
-        help="How far behind a gap the text counts.",
+        help="How far behind a gap the text counts; with a run of both sides also how far before it.",
     )
     sample: bool = setting(default=False, help="Draw the fillings at random instead of taking the most probable.")
     temperature: float = setting(

@@ -111,14 +111,43 @@ def _normalize(text: str, form: _Form) -> str:
         return text
     if len(touched) > _DENSE * len(text):
         return unicodedata.normalize(form, text)
-    starts[0] = True
-    boundaries = np.append(np.flatnonzero(starts), len(text))
-    segments = np.flatnonzero(np.bincount(np.searchsorted(boundaries, touched, side="right") - 1))
     parts, done = [], 0
-    for first, last in zip(boundaries[segments].tolist(), boundaries[segments + 1].tolist(), strict=True):
-        parts += [text[done:first], unicodedata.normalize(form, text[first:last])]
+    for first, last, new in _segments(text, form, starts, touched):
+        parts += [text[done:first], new]
         done = last
     return "".join([*parts, text[done:]])
+
+
+def changed_segments(text: str, form: Literal["nfc", "nfkc"]) -> Iterator[tuple[int, int, str]]:
+    r"""The parts of a text that normalising it changes, each by itself, in their order.
+
+    Yields:
+        Where a part begins and ends, and what it becomes, at least one character.
+
+    Raises:
+        CorpusError: more than `LONGEST_RUN` combining marks follow one another.
+
+    >>> list(changed_segments("Cafe\u0301 ﬁn", "nfkc"))
+    [(3, 5, 'é'), (6, 7, 'fi')]
+    """
+    codes, table = to_code_points(text), _table()
+    starts = table.starts[codes]
+    _reject_long_runs(np.flatnonzero(~starts))
+    touched = np.flatnonzero(~starts | table.changes[_FORMS[form]][codes])
+    if len(touched):
+        for first, last, new in _segments(text, _FORMS[form], starts, touched):
+            if new != text[first:last]:
+                yield first, last, new
+
+
+def _segments(
+    text: str, form: _Form, starts: NDArray[np.bool_], touched: NDArray[np.intp]
+) -> Iterator[tuple[int, int, str]]:
+    """The segments, from one start to the next, that hold one of `touched`, `(n,)`, n > 0, and what they become."""
+    boundaries = np.append(np.flatnonzero(np.append(True, starts[1:])), len(text))
+    segments = np.flatnonzero(np.bincount(np.searchsorted(boundaries, touched, side="right") - 1))
+    for first, last in zip(boundaries[segments].tolist(), boundaries[segments + 1].tolist(), strict=True):
+        yield first, last, unicodedata.normalize(form, text[first:last])
 
 
 def _reject_long_runs(marks: NDArray[np.intp]) -> None:

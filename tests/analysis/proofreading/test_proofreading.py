@@ -192,11 +192,44 @@ def test_a_text_without_errors_has_none(reciter: Writer) -> None:
     assert proof.fixed == SENTENCE * 3
 
 
-def test_a_threshold_of_one_and_of_zero(reciter: Writer) -> None:
+def test_the_highest_and_the_lowest_threshold(reciter: Writer) -> None:
     text = "the sea wqs calm and the ship lay still\n"
     assert proofread(reciter, text, threshold=1.0).findings == ()
-    everything = proofread(reciter, text, threshold=0.0)
+    everything = proofread(reciter, text, threshold=0.05)
     assert everything.findings == everything.noted
+
+
+def test_nothing_that_is_not_shown_is_corrected_before_the_next_reading(writer: Writer) -> None:
+    text = "".join(np.random.default_rng(7).choice(list("abcde"), 300))
+    once = proofread(writer, text, threshold=0.05, passes=1)
+    above = 1.0 - (1.0 - max(each.probability for each in once.noted)) / 2
+    assert sum(each.probability >= 0.5 for each in once.noted) >= 3
+    assert above < 1.0
+    assert proofread(writer, text, threshold=0.05, passes=2).noted != once.noted
+    assert proofread(writer, text, threshold=above, passes=2).noted == once.noted
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r"])
+def test_what_no_correction_touches_stays_as_it_was(reciter: Writer, end: str) -> None:
+    wrong = "the sea wqs calm and the ship lay still"
+    newline = end or "\n"
+    proof = proofread(reciter, f"{wrong}{newline}{SENTENCE.strip()}{end}")
+    assert proof.fixed == f"{SENTENCE.strip()}{newline}{SENTENCE.strip()}{end}"
+    assert proof.text == f"{wrong}\n{SENTENCE.strip()}{end and chr(10)}"
+
+
+def test_only_what_is_corrected_is_normalised() -> None:
+    config = CorpusConfig(normalize="nfc")
+    encoded = textgen.corpus.encode_corpus(textgen.corpus.open_texts(["abcdé\n" * 9], config=config))
+    tokenizer = CharTokenizer("\nabcdé")
+    metadata = Metadata(model=ModelConfig(vocab_size=6), tokenizer=tokenizer, corpus=CorpusDescription.of(encoded))
+    text = "abcde\u0301dabe\u0301bca" * 20
+    proof = proofread(random_writer(tokenizer, units=8, seed=3, metadata=metadata), text, noise=0.3, threshold=0.3)
+    assert proof.text == text.replace("e\u0301", "é")
+    assert 3 <= len(proof.findings) < 100
+    touched = sum(each.stands.count("é") for each in proof.findings)
+    assert proof.fixed.count("e\u0301") == 40 - touched
+    assert proof.fixed.replace("e\u0301", "é") == fixed(proof.text, proof.findings)
 
 
 def test_the_same_text_has_the_same_findings(writer: Writer) -> None:
@@ -208,7 +241,7 @@ def test_the_same_text_has_the_same_findings(writer: Writer) -> None:
 @settings(max_examples=15)
 @given(st.text(alphabet="abcde\n", min_size=1, max_size=60))
 def test_findings_do_not_overlap_and_are_what_stands_there(text: str) -> None:
-    proof = proofread(random_writer(SMALL, units=8, layers=1, seed=3), text, threshold=0.0, noise=0.3)
+    proof = proofread(random_writer(SMALL, units=8, layers=1, seed=3), text, threshold=0.05, noise=0.3)
     done = 0
     for each in proof.findings:
         assert each.start >= done
@@ -256,7 +289,7 @@ def test_what_is_outside_the_vocabulary_is_kept_or_replaced_or_refused(reciter: 
     [
         ("", {}, CorpusError, "There is nothing to proofread: the text is empty."),
         ("É", {"unknown": "skip"}, CorpusError, "none of the text's characters is in the model's vocabulary"),
-        ("a", {"threshold": 1.5}, ConfigError, r"threshold must be in \[0, 1\]"),
+        ("a", {"threshold": 1.5}, ConfigError, r"threshold must be in \[0.05, 1\]"),
         ("a", {"noise": 0.0}, ConfigError, r"noise must be in \(0, 1\)"),
         ("a", {"passes": 0}, ConfigError, "passes must be"),
     ],
@@ -317,6 +350,9 @@ def test_calibration_counts_what_is_found(reciter: Writer) -> None:
     assert (curve.characters, curve.errors) == (800, len(errors))
     assert curve.error_before == edit_distance(noisy, SENTENCE * 20) / 800
     assert [each.threshold for each in curve.rows] == [0.1, 0.5, 0.9]
+    sure = proofread(reciter, noisy, noise=0.03, threshold=0.9)
+    assert (curve.rows[2].right, curve.rows[2].corrected) == match(sure.findings, errors)
+    assert curve.rows[2].error_after == edit_distance(sure.fixed, SENTENCE * 20) / 800
     proof = proofread(reciter, noisy, noise=0.03)
     row = curve.rows[1]
     assert (row.right, row.corrected) == match(proof.findings, errors)
@@ -324,6 +360,20 @@ def test_calibration_counts_what_is_found(reciter: Writer) -> None:
     assert row.recall == row.right / len(errors)
     assert row.error_after == edit_distance(proof.fixed, SENTENCE * 20) / 800 < curve.error_before / 2
     assert all(a.recall >= b.recall for a, b in itertools.pairwise(curve.rows))
+
+
+def test_calibration_shows_of_each_threshold_what_proofreading_with_it_finds(writer: Writer) -> None:
+    text, thresholds = "".join(np.random.default_rng(7).choice(list("abcde"), 300)), (0.05, 0.6, 0.9)
+    said: list[tuple[int, int]] = []
+    curve = calibrate(writer, text, noise=0.1, thresholds=thresholds, seed=2, progress=lambda *each: said.append(each))
+    noisy, _ = add_noise(text, 0.1, characters="\nabcde", seed=2)
+    for row, threshold in zip(curve.rows, thresholds, strict=True):
+        proof = proofread(writer, noisy, noise=0.1, threshold=threshold)
+        assert row.found == len(proof.findings)
+        assert row.error_after == edit_distance(proof.fixed, text) / 300
+    assert all(done <= total for done, total in said)
+    with pytest.raises(ConfigError, match=r"threshold must be in \[0.05, 1\]; got 0.01"):
+        calibrate(writer, text, thresholds=[0.01])
 
 
 def test_calibration_takes_the_held_out_text(uncut: Run) -> None:

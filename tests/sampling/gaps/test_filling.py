@@ -33,6 +33,14 @@ def writer() -> Writer:
     return random_writer(SMALL, units=12, seed=3)
 
 
+def test_newlines_are_those_of_the_text(writer: Writer) -> None:
+    (found,) = writer.fill("ab\r\ne[1]cd\r\n[1]a", allow="\n")
+    assert (found.text, found.gaps) == ("ab\r\ne\r\ncd\r\n\r\na", ("\r\n", "\r\n"))
+    assert [found.text[place:][:2] for place in found.places] == ["\r\n", "\r\n"]
+    (plain,) = writer.fill("ab\ne[1]cd\n[1]a", allow="\n")
+    assert (plain.text, plain.probability) == ("ab\ne\ncd\n\na", found.probability)
+
+
 def logprob(writer: Writer, ids: Sequence[int], labels: Any = None) -> float:
     """The log-probability of the ids after the first, one step at a time in float64, as records or running text."""
     end = writer.tokenizer.end_id

@@ -114,9 +114,22 @@ def test_without_a_prompt_a_model_of_both_sides_writes_backwards() -> None:
     expected = turned.generate_many("\ngij", count=2, **controls)
     assert [each.text for each in found] == [each.text[::-1] + "jig" for each in expected]
     assert {(each.prompt, each.finish_reason, each.seed) for each in found} == {("", "ending", 3)}
-    (line,) = writer.generate_towards("jig", until="line", max_new_tokens=0, seed=1)
-    assert line.text.startswith("\n")
-    assert line.text.endswith("jig")
+    for until, end in (("line", "\n"), ("paragraph", "\n\n")):
+        # The line break before the first line is what ends the writing, and no part of the text.
+        (part,) = writer.generate_towards("jig", until=until, max_new_tokens=0, seed=1, logit_bias=("\n:4",))
+        (turned_part,) = turned.generate_many(
+            "\ngij", count=1, until=until, max_new_tokens=0, seed=1, logit_bias=("\n:4",)
+        )
+        assert turned_part.finish_reason == until
+        assert f"{end}{part.text}" == turned_part.text[::-1] + "jig"
+
+
+def test_a_mixture_is_said_to_write_forwards_only() -> None:
+    writer = random_writer(TOKENIZER, units=12, seed=3, sides="both")
+    with pytest.raises(
+        ConfigError, match=r"several that are mixed write forwards only\. Give a prompt, too, or a single"
+    ):
+        Writer.mix([writer, writer]).generate_towards("jig")
 
 
 def test_a_record_is_written_backwards_to_its_beginning() -> None:

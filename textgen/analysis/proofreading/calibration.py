@@ -11,11 +11,12 @@ from textgen.analysis.passage import open_writer
 from textgen.analysis.proofreading.distance import edit_distance
 from textgen.analysis.proofreading.finding import Finding, fixed
 from textgen.analysis.proofreading.noise import Error, add_noise
-from textgen.analysis.proofreading.proof import proofread
-from textgen.config import ProofConfig, Unknown, require
+from textgen.analysis.proofreading.search import SURE, Search
+from textgen.config import ProofConfig, Unknown
 from textgen.errors import CorpusError, RunError
 from textgen.runs.provenance import read_run_text
 from textgen.runs.run import CHECKPOINTS
+from textgen.sampling.labels import as_given, labels_of
 from textgen.sampling.mixing import common_source
 from textgen.sampling.writer import Writer
 from textgen.system import PathLike
@@ -99,7 +100,8 @@ def calibrate(
         checkpoints: the folder of the run folders.
         limit: the characters that are taken from the text's start, in [1, 10,000,000].
         seed: of the errors.
-        thresholds: probabilities.
+        thresholds: probabilities, in [0.05, 1]. With several passes each above 0.5 costs a reading of its own, since
+            only what reaches the threshold is corrected before.
         noise: how probable an error is at each character, in (0, 1); the same is expected of the text.
         reach: as for `proofread`, like `candidates`, `passes` and `unknown`.
         candidates: as for `proofread`.
@@ -117,17 +119,18 @@ def calibrate(
         noise=noise, reach=reach, candidates=candidates, passes=passes, unknown=unknown, limit=limit, seed=seed
     )
     for each in thresholds:
-        require(0.0 <= each <= 1.0, "threshold", "in [0, 1]", each)
+        config.replace(threshold=each)
     writer = open_writer(run, checkpoints)
     clean = (_held_out(writer) if text is None else writer.as_trained(text))[: config.limit]
     if not clean:
         raise CorpusError("There is nothing to proofread: the text is empty.")
     noisy, errors = add_noise(clean, config.noise, characters=writer.tokenizer.characters, seed=config.seed)
-    settings: dict[str, Any] = {"reach": reach, "candidates": candidates, "passes": passes, "unknown": unknown}
-    proof = proofread(writer, noisy, noise=noise, label=label, progress=progress, **settings)
+    levels = dict.fromkeys(max(each, SURE) for each in thresholds)
+    search = Search(writer, config, labels_of(writer, as_given(label)), progress, levels=len(levels))
+    noted = {each: search.findings(noisy, each) for each in levels}
     rows = tuple(
-        _at(threshold, [each for each in proof.noted if each.probability >= threshold], errors, noisy, clean)
-        for threshold in sorted(thresholds)
+        _at(each, [found for found in noted[max(each, SURE)] if found.probability >= each], errors, noisy, clean)
+        for each in sorted(thresholds)
     )
     return Calibration(
         model=writer.name,

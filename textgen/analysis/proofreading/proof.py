@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from textgen.analysis.passage import open_writer
-from textgen.analysis.proofreading.finding import Finding, fixed
+from textgen.analysis.proofreading.finding import Finding
 from textgen.analysis.proofreading.page import Verdict, write_page
 from textgen.analysis.proofreading.search import Search
 from textgen.config import ProofConfig, Unknown
+from textgen.corpus.alignment import AlignedText, align
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.runs.run import CHECKPOINTS
 from textgen.sampling.labels import as_given, labels_of
@@ -28,8 +29,8 @@ class Proof:
 
     Args:
         model: the run's name.
-        text: the text, normalised as the training text was.
-        noted: all that is at least as probable as `search.LEAST`, in the order of the text; no two touch each other.
+        source: the text, as it was given and normalised as the training text was.
+        noted: all that is at least as probable as `LEAST`, in the order of the text; no two touch each other.
         threshold: the probability from which on a place counts.
         verdicts: what each side says about each character.
         tokenizer: the vocabulary.
@@ -37,12 +38,17 @@ class Proof:
     """
 
     model: str
-    text: str
+    source: AlignedText
     noted: tuple[Finding, ...]
     threshold: float
     verdicts: tuple[Verdict, ...]
     tokenizer: CharTokenizer
     limit: int = _DEFAULT.limit
+
+    @property
+    def text(self) -> str:
+        """The text, normalised as the training text was, in which findings have their positions."""
+        return self.source.text
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -51,8 +57,10 @@ class Proof:
 
     @property
     def fixed(self) -> str:
-        """The text with all findings corrected."""
-        return fixed(self.text, self.findings)
+        """The text as it was given, with all findings corrected: newlines and all that no finding touches stay."""
+        return self.source.replaced(
+            (each.start, each.start + len(each.stands), each.expected) for each in self.findings
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The findings as plain JSON values."""
@@ -98,7 +106,7 @@ def proofread(
         run: a run's name, a run's folder, a `.keras` file, or a writer; None takes the newest run.
         text: the text; for a run on records it is read as records.
         checkpoints: the folder of the run folders.
-        threshold: the probability from which on a place counts, in [0, 1].
+        threshold: the probability from which on a place counts, in [0.05, 1].
         noise: the share of characters expected to be wrong, in (0, 1).
         reach: how many characters around an error count, in [1, 1000].
         candidates: how many of the likeliest characters are tried in each place, in [1, 1000].
@@ -129,12 +137,12 @@ def proofread(
         unknown=unknown,
     )
     writer = open_writer(run, checkpoints)
-    text = writer.as_trained(text)
+    source = align(text, writer.reading)
     search = Search(writer, config, labels_of(writer, as_given(label)), progress)
-    found = search.findings(text)
+    found = search.findings(source.text, config.threshold)
     return Proof(
         model=writer.name,
-        text=text,
+        source=source,
         noted=tuple(found),
         threshold=config.threshold,
         verdicts=search.verdicts,

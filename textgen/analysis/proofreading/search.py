@@ -14,16 +14,14 @@ from textgen.analysis.proofreading.page import Verdict
 from textgen.analysis.proofreading.sides import Sides
 from textgen.analysis.proofreading.text import PlacedText, place_text
 from textgen.config import ProofConfig
+from textgen.config.analysis import LEAST
 from textgen.sampling.writer import Writer
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-LEAST = 0.05
-"""The least probability with which a place is noted."""
-
-_SURE = 0.5
-"""The probability from which on a correction is made before the text is read once more."""
+SURE = 0.5
+"""The probability from which on a correction is made before the text is read once more, if it is shown at all."""
 
 
 class Search:
@@ -34,28 +32,39 @@ class Search:
         config: the settings.
         labels: `(labels,)`, the weights of the text's labels; None for none.
         progress: called with the work done and the total.
+        levels: for how many thresholds above `SURE`, with all others as one more, findings will be asked for.
     """
 
     def __init__(
-        self, writer: Writer, config: ProofConfig, labels: NDArray[np.float32] | None, progress: Progress | None
+        self,
+        writer: Writer,
+        config: ProofConfig,
+        labels: NDArray[np.float32] | None,
+        progress: Progress | None = None,
+        *,
+        levels: int = 1,
     ) -> None:
         self._writer, self._config, self._progress = writer, config, progress
+        self._done, self._readings = 0, 1 + levels * (config.passes - 1)
         self._sides = Sides(writer, config, labels)
+        self._first: tuple[str, tuple[Edits, Array]] | None = None
         self.verdicts: tuple[Verdict, ...] = ()
 
-    def findings(self, text: str) -> list[Finding]:
-        """What was found in a text, in its order; `verdicts` are then those of the text as it stands."""
+    def findings(self, text: str, threshold: float) -> list[Finding]:
+        """What was found in a text, in its order; `verdicts` are then those of the text as it stands.
+
+        Args:
+            text: the text.
+            threshold: the probability from which on a place is shown. No other correction is made between readings, so
+                that what is found depends on it where it is above `SURE`.
+        """
         placed = place_text(self._writer, text, self._config.unknown)
         found: list[Finding] = []
         starts = [0, *(n for n, each in enumerate(text, 1) if each == "\n")]
         for number in range(self._config.passes):
-            self._sides.read(placed)
-            if not number:
-                self.verdicts = self._sides.verdicts(len(text))
-            edits, odds = self._sides.odds(self._report(number))
-            edits, probabilities = _chosen(edits, odds, placed.ids == self._writer.tokenizer.end_id)
+            edits, probabilities = self._read(placed) if number else self._first_reading(text, placed)
             last = number + 1 == self._config.passes
-            kept = probabilities >= (LEAST if last else _SURE)
+            kept = probabilities >= (LEAST if last else max(SURE, threshold))
             if not last and not kept.any():
                 # Another reading would find the same.
                 kept, last = probabilities >= LEAST, True
@@ -69,12 +78,27 @@ class Search:
             placed = placed.applied(edits)
         return _apart(found)
 
+    def _first_reading(self, text: str, placed: PlacedText) -> tuple[Edits, Array]:
+        """What `_read` finds in a text as it stands, which several thresholds share."""
+        if self._first is None or self._first[0] != text:
+            found = self._read(placed)
+            self.verdicts = self._sides.verdicts(len(text))
+            self._first = text, found
+        return self._first[1]
+
+    def _read(self, placed: PlacedText) -> tuple[Edits, Array]:
+        """The likeliest edits of a text that do not touch each other, and their probabilities."""
+        self._sides.read(placed)
+        edits, odds = self._sides.odds(self._report(self._done))
+        self._done += 1
+        return _chosen(edits, odds, placed.ids == self._writer.tokenizer.end_id)
+
     def _report(self, number: int) -> Progress | None:
         """Reports the work done on a reading as a part of that on all."""
         if self._progress is None:
             return None
-        passes, progress = self._config.passes, self._progress
-        return lambda done, total: progress(min(done, total) + number * total, passes * total)
+        readings, progress = self._readings, self._progress
+        return lambda done, total: progress(min(done, total) + number * total, readings * total)
 
     def _finding(
         self, text: str, placed: PlacedText, edits: Edits, which: int, probability: float, starts: list[int]

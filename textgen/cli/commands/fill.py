@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cli.command import command, on_one_line, visible
+from textgen.cli.command import command, echo_unchanged, on_one_line, visible
 from textgen.cli.options import (
     AnyPath,
     Text,
@@ -90,8 +90,11 @@ def fill(
     search finds them. Gaps are filled from left to right, each with what was chosen before; alternatives are ranked
     over all gaps. A probability is the share among all fillings that were considered. With --sample they are drawn.
 
-    A run on records reads the text as records: a gap at the end of one is filled up to its end. Several runs with one
-    vocabulary are mixed, as in textgen sample.
+    Line ends, and all else that is not in a gap, stay as they are in the text.
+
+    A run of both sides (textgen train --sides both) finds and judges fillings from the right, too. A run on records
+    reads the text as records: a gap at the end of one is filled up to its end. Several runs with one vocabulary are
+    mixed, as in textgen sample, and read from the left alone, those of both sides, too.
     """
     if text is not None and file is not None:
         raise click.UsageError("TEXT and --file cannot be given together.", ctx)
@@ -100,7 +103,7 @@ def fill(
             if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
                 raise click.UsageError(f"--{name} needs --sample.", ctx)
     from textgen.cli.reading import adapt as adapt_to
-    from textgen.cli.reading import is_piped, load_writer, mixed_runs, note_replaced, read_text
+    from textgen.cli.reading import is_piped, load_writer, mixed_runs, note_replaced, read_unchanged
     from textgen.sampling.gaps.filling import fill as filled
     from textgen.sampling.gaps.markers import parse_gaps
 
@@ -111,9 +114,10 @@ def fill(
         raise click.UsageError("The text and --adapt cannot both be standard input.", ctx)
     config = FillConfig(**options)
     writer, name = load_writer(runs, checkpoints)
+    mark, typed = "", text is not None
     if text is None:
-        text = read_text(writer, file or "-", encoding=encoding, errors=errors)
-    note_replaced(writer, "".join(parse_gaps(text, config).texts), config.unknown)
+        mark, text = read_unchanged(writer, file or "-", encoding=encoding, errors=errors)
+    note_replaced(writer, writer.as_trained("".join(parse_gaps(text, config).texts)), config.unknown)
     if adapt is not None:
         writer = adapt_to(writer, adapt, encoding=encoding, errors=errors, unknown=config.unknown)
     found = filled(writer, text, config, count=count)
@@ -121,6 +125,8 @@ def fill(
         more = {"run": name, **mixed_runs(writer), **({} if adapt is None else {"adapt": adapt})}
         for each in found:
             click.echo(json.dumps({**each.to_json(), **more}, ensure_ascii=False))
+    elif count == 1 and not typed:
+        echo_unchanged(mark + found[0].text)
     else:
         _show(found, alone=count == 1)
     if config.sample:
@@ -130,10 +136,11 @@ def fill(
 def _show(found: Sequence[Filling], *, alone: bool) -> None:
     """Writes the texts; of several each after its probability, on one line if it is one."""
     shown = visible if is_terminal(sys.stdout) else str
-    several = any("\n" in each.text.rstrip("\n") for each in found)
-    for each in found:
+    lines = [each.text.rstrip("\r\n") for each in found]
+    several = any("\n" in line for line in lines)
+    for each, line in zip(found, lines, strict=True):
         if alone or several:
             head = "" if alone else f"----- {each.probability:.4f}\n"
             click.echo(head + shown(each.text), nl=not each.text.endswith("\n"))
         else:
-            click.echo(f"{each.probability:.4f}\t{shown(on_one_line(each.text.rstrip(chr(10))))}")
+            click.echo(f"{each.probability:.4f}\t{shown(on_one_line(line))}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cli.command import command, on_one_line, visible
+from textgen.cli.command import command, echo_unchanged, on_one_line, visible
 from textgen.cli.options import (
     AnyPath,
     OutputPath,
@@ -56,7 +56,10 @@ if TYPE_CHECKING:
 @setting("--limit", config=ProofConfig, help="With --calibrate or --html: read only so many characters.")
 @setting("--seed", config=ProofConfig, help="With --calibrate: the same seed puts in the same errors.")
 @json_option("Write one JSON object.")
+@click.pass_context
 def proofread(
+    ctx: click.Context,
+    /,
     file: str | None,
     runs: tuple[str, ...],
     checkpoints: Path,
@@ -78,9 +81,17 @@ def proofread(
     tabs between them.
 
     A lower --threshold misses less and raises more false alarms. --calibrate shows how much of both to expect: it puts
-    random errors into the run's held-out text, or into FILE, a text without errors, and counts.
+    random errors into the run's held-out text, or into FILE, a text without errors, and counts, also at the --threshold
+    if one is given.
 
-    A run on records reads each record by itself. Several runs with one vocabulary are mixed, as in textgen sample.
+    With --fix line ends, the end of the file and all that no correction touches stay as they are. Characters that the
+    run reads in another form (textgen train --normalize) are kept unless they are part of a correction, which is
+    written in the run's form. Of a run on texts that were stripped or unwrapped, so is the corrected text. It is
+    written in UTF-8, whatever the --encoding.
+
+    A run of both sides (textgen train --sides both) reads the text from the right, too, and judges by both. A run on
+    records reads each record by itself. Several runs with one vocabulary are mixed, as in textgen sample, and read from
+    the left alone, those of both sides, too.
     """
     if file is None and not calibrate:
         raise click.UsageError("Missing argument 'FILE'.")
@@ -90,18 +101,27 @@ def proofread(
         raise click.UsageError("--calibrate cannot be given with --fix or --html.")
     if fix and as_json:
         raise click.UsageError("--fix and --json cannot be given together.")
+
+    def given(name: str) -> bool:
+        return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+    if given("seed") and not calibrate:
+        raise click.UsageError("--seed needs --calibrate.")
+    if given("limit") and not calibrate and html is None:
+        raise click.UsageError("--limit needs --calibrate or --html.")
     config = ProofConfig(**options)
     from textgen.analysis.proofreading import calibrate as calibrated
     from textgen.analysis.proofreading import proofread as proofed
+    from textgen.analysis.proofreading.calibration import THRESHOLDS
     from textgen.cli.bars import bars
     from textgen.cli.reading import adapt as adapt_to
-    from textgen.cli.reading import load_writer, mixed_runs, read_text
+    from textgen.cli.reading import load_writer, mixed_runs, read_unchanged
     from textgen.cli.watching import check_page, write_page
 
     if html is not None:
         check_page(html)
     writer, name = load_writer(runs, checkpoints)
-    text = None if file is None else read_text(writer, file, encoding=encoding, errors=errors)
+    mark, text = ("", None) if file is None else read_unchanged(writer, file, encoding=encoding, errors=errors)
     if adapt is not None:
         writer = adapt_to(writer, adapt, encoding=encoding, errors=errors, unknown=config.unknown)
     settings = {each: options[each] for each in ("noise", "reach", "candidates", "passes", "limit", "unknown")}
@@ -110,7 +130,8 @@ def proofread(
     with bars({"proofreading": ("proofreading", " char")}) as progress:
         report = None if progress is None else lambda done, total: progress("proofreading", done, total)
         if calibrate:
-            curve = calibrated(writer, text, seed=config.seed, progress=report, **settings)
+            thresholds = sorted({*THRESHOLDS, *([config.threshold] if given("threshold") else [])})
+            curve = calibrated(writer, text, seed=config.seed, thresholds=thresholds, progress=report, **settings)
         else:
             assert text is not None
             proof = proofed(writer, text, threshold=config.threshold, progress=report, **settings)
@@ -120,7 +141,7 @@ def proofread(
         lines = [json.dumps({"file": file, **proof.to_json(), **more}, ensure_ascii=False)]
     elif fix:
         lines = []
-        click.echo(proof.fixed, nl=not proof.fixed.endswith("\n"))
+        echo_unchanged(mark + proof.fixed)
     else:
         lines = _list(proof.findings)
     for line in lines:
@@ -154,7 +175,7 @@ def _curve(curve: Calibration) -> list[str]:
     rows = [("threshold", "found", "precision", "recall", "corrected", "error after")]
     rows += [
         (
-            f"{each.threshold:.2f}",
+            f"{each.threshold:.2f}" if each.threshold == round(each.threshold, 2) else f"{each.threshold:g}",
             f"{each.found:,}",
             f"{each.precision:.3f}",
             f"{each.recall:.3f}",

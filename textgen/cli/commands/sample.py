@@ -140,7 +140,8 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     at its end is dropped. The text goes to standard output, the seed to standard error.
 
     With --adapt the model is first adapted to a text in one pass (dynamic evaluation), so that it picks up its names
-    and style; the text should resemble the training text. The run is not changed. To learn a text thoroughly, or
+    and style; the text should resemble the training text. The run is not changed. Of a run of both sides each half is
+    adapted, in twice the time. To learn a text thoroughly, or
     another language, fine-tune: textgen train FILE --from RUN.
 
     A run on records writes a record for each sample, one a line unless records hold line breaks; tunes have an empty
@@ -148,8 +149,11 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     characters.
 
     With --ending the text is written from the prompt to this ending: of many ways to write its last characters, one is
-    drawn after which the ending follows well. At most --length characters come before it. Without a prompt a run with
-    both sides (textgen train --sides both) writes backwards from the ending, with --until line to a line's beginning.
+    drawn after which the ending follows well. At most --length characters come before it. Without a prompt a run of
+    both sides (textgen train --sides both) writes backwards from the ending, with --until line to a line's beginning,
+    whose line break is left out; several runs that are mixed write forwards only. With it go all controls of which
+    characters are drawn, and --label, --seed, --count, --json, --check and --adapt; the constraints, --stop, --trim,
+    --logprobs, --html, --csv, --unique, --new and --any-label do not, nor --until after a prompt.
 
     With --html the tunes of a run on tunes (textgen train FILE --records tunes) are also written to a page of one file
     that draws them as notation, plays them, and saves each as an ABC or a MIDI file; it needs no network. What is not

@@ -123,7 +123,8 @@ def score(
     per character, its line (of a table, its record) and its text, with tabs between them. A run on records scores each
     part by itself as a record; a run on running text scores it where it stands, after all that comes before it.
 
-    Several runs with one vocabulary are mixed, as in textgen sample.
+    A run of both sides scores with its forward half; textgen eval says what each of its heads predicts. Several runs
+    with one vocabulary are mixed, as in textgen sample.
     """
     if adapt == file == "-":
         raise click.UsageError("FILE and --adapt cannot both be standard input.")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import FillConfig, plain, require
+from textgen.corpus.alignment import line_end_of
 from textgen.engine import Engine
 from textgen.sampling.banned import banned_ids
 from textgen.sampling.gaps.drafts import Drafts, Fills, begun
@@ -48,7 +49,7 @@ class Filling:
     """A text whose gaps are filled.
 
     Args:
-        text: the whole text.
+        text: the whole text, whose newlines and characters are those of the text with gaps.
         gaps: what stands in each gap.
         places: the position of the first character of each in `text`.
         probability: that of these fillings among all that were considered.
@@ -99,8 +100,8 @@ def fill(writer: Writer, text: str, config: FillConfig, *, count: int = 1, watch
     count = plain(count)
     require(isinstance(count, int) and 1 <= count <= MOST, "count", f"a whole number in [1, {MOST:,}]", count)
     parsed = parse_gaps(text, config)
-    parsed = GappedText(tuple(map(writer.as_trained, parsed.texts)), parsed.gaps)
-    encoded = encode_gaps(writer.tokenizer, parsed, writer.reading, unknown=config.unknown)
+    read = GappedText(tuple(map(writer.as_trained, parsed.texts)), parsed.gaps)
+    encoded = encode_gaps(writer.tokenizer, read, writer.reading, unknown=config.unknown)
     seed = (secrets.randbits(32) if config.seed is None else config.seed) if config.sample else None
     ranked = _Gaps(writer, encoded, config.replace(seed=seed), width=max(config.candidates, count), watch=watch).fill()
     chosen = _best_of_all(ranked, count) if seed is None else _draws_of_all(ranked, count, seed)
@@ -281,7 +282,8 @@ def _normalised(logs: Array) -> Array:
 
 
 def _written(writer: Writer, parsed: GappedText, fills: Fills, probability: float, seed: int | None) -> Filling:
-    texts = tuple(map(writer.tokenizer.decode, fills))
+    line_end = line_end_of("".join(parsed.texts), writer.reading)
+    texts = tuple(writer.tokenizer.decode(each).replace("\n", line_end) for each in fills)
     lengths = [len(each) for pair in zip(parsed.texts[:-1], texts, strict=True) for each in pair]
     places = tuple(itertools.accumulate(lengths))[::2]
     return Filling(text=parsed.filled(texts), gaps=texts, places=places, probability=probability, seed=seed)

@@ -68,9 +68,14 @@ def write_towards(
     if backwards is not None:
         return _write_backwards(writer, backwards, ending, config, count)
     if not prompt:
+        several = len(writer.members) > 1
         raise ConfigError(
-            "An ending without a prompt needs a run that writes backwards, and this one only writes forwards. Give a "
-            "prompt, too, or train a run with textgen train --sides both"
+            "An ending without a prompt needs a run that writes backwards, and "
+            + (
+                "several that are mixed write forwards only. Give a prompt, too, or a single run of both sides."
+                if several
+                else "this one only writes forwards. Give a prompt, too, or train a run with textgen train --sides both"
+            )
         )
     config = config.replace(seed=secrets.randbits(32) if config.seed is None else config.seed)
     return _Between(writer, prompt, ending, config).write(count)
@@ -85,10 +90,12 @@ def _write_backwards(writer: Writer, backward: Engine, ending: str, config: Samp
         turned = turned if ending.endswith(end) else end + turned
     labels = labels_of(writer, config.label)
     samples = write_samples(backward, writer.tokenizer, turned, config, count=count, labels=labels)
-    return [
-        dataclasses.replace(each, text=each.text[::-1] + ending, prompt="", finish_reason="ending", config=each.config)
-        for each in samples
-    ]
+    found = []
+    for each in samples:
+        # The end of the line or paragraph before is where it stops, and not a part of the text.
+        before = each.text.removesuffix({"line": "\n", "paragraph": "\n\n"}.get(each.finish_reason, ""))
+        found.append(dataclasses.replace(each, text=before[::-1] + ending, prompt="", finish_reason="ending"))
+    return found
 
 
 class _Between:
