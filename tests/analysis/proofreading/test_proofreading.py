@@ -363,14 +363,14 @@ def test_calibration_counts_what_is_found(reciter: Writer) -> None:
 
 
 def test_calibration_shows_of_each_threshold_what_proofreading_with_it_finds(writer: Writer) -> None:
-    text, thresholds = "".join(np.random.default_rng(7).choice(list("abcde"), 300)), (0.05, 0.6, 0.9)
+    text, thresholds = "".join(np.random.default_rng(7).choice(list("abcde"), 100)), (0.05, 0.6, 0.9)
     said: list[tuple[int, int]] = []
     curve = calibrate(writer, text, noise=0.1, thresholds=thresholds, seed=2, progress=lambda *each: said.append(each))
     noisy, _ = add_noise(text, 0.1, characters="\nabcde", seed=2)
     for row, threshold in zip(curve.rows, thresholds, strict=True):
         proof = proofread(writer, noisy, noise=0.1, threshold=threshold)
         assert row.found == len(proof.findings)
-        assert row.error_after == edit_distance(proof.fixed, text) / 300
+        assert row.error_after == edit_distance(proof.fixed, text) / 100
     assert all(done <= total for done, total in said)
     with pytest.raises(ConfigError, match=r"threshold must be in \[0.05, 1\]; got 0.01"):
         calibrate(writer, text, thresholds=[0.01])
