@@ -100,6 +100,9 @@ def test_a_text_is_written_backwards_from_an_ending(both: Writer) -> None:
     of_a_line = command(*line[:3], "--length", "0", "--seed", "4", "--until", "line").out
     assert of_a_line.endswith(" the sea\n")
     assert of_a_line[0] != "\n"
+    assert command(*line, "--starts-with", "a ship").out.startswith("a ship")
+    error = command(*line, "--match", "a+", code=1).err
+    assert error.startswith("Error: --match must be left out where a text is written towards an ending")
 
 
 def test_both_halves_are_adapted(both: Writer) -> None:

@@ -357,7 +357,9 @@ class Writer:
             prompt: how each begins; without one a model of both sides writes from the ending to the beginning.
             count: the number of texts, in [1, 65536]; text k depends on the seed and k alone.
             **controls: as for `generate`, without constraints and what says where a text ends; at most
-                `max_new_tokens` characters come before the ending.
+                `max_new_tokens` characters come before the ending. Without a prompt `starts_with`, `contains`,
+                `min_length` and `max_length` are of what comes before the ending, and `stop`, `include_stop` and
+                `until` say where it begins.
 
         Returns:
             The texts, which have the ending and not the prompt in `text`.

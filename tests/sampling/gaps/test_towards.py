@@ -124,6 +124,50 @@ def test_without_a_prompt_a_model_of_both_sides_writes_backwards() -> None:
         assert f"{end}{part.text}" == turned_part.text[::-1] + "jig"
 
 
+@pytest.mark.parametrize(
+    ("given", "turned_given"),
+    [
+        ({"stop": ("ei", "c\n")}, {"stop": ("ie", "\nc")}),
+        ({"stop": ("ab", "cd"), "include_stop": True}, {"stop": ("ba", "dc"), "include_stop": True}),
+        ({"starts_with": "abc", "max_length": 30}, {"ends_with": "cba", "max_length": 30}),
+        ({"contains": ("ab", "hd"), "min_length": 20}, {"contains": ("ba", "dh"), "min_length": 20}),
+    ],
+)
+def test_backwards_what_a_text_is_and_where_it_begins_can_be_said(
+    given: dict[str, Any], turned_given: dict[str, Any]
+) -> None:
+    writer = random_writer(TOKENIZER, units=12, seed=3, sides="both")
+    turned = Writer(config=writer.config.forwards, weights=writer.weights.backward, tokenizer=TOKENIZER)  # type: ignore[arg-type]
+    more: dict[str, Any] = {"max_new_tokens": 60, "seed": 3, "temperature": 1.5}
+    found = writer.generate_towards("jig", count=3, **more, **given)
+    expected = turned.generate_many("\ngij", count=3, **more, **turned_given)
+    assert [each.text for each in found] == [each.text[::-1] + "jig" for each in expected]
+    plain = writer.generate_towards("jig", count=3, **more)
+    assert [each.text for each in found] != [each.text for each in plain]
+    for each in found:
+        assert each.config == SamplingConfig(**more, **given)
+        before = each.text.removesuffix("jig")
+        assert before.startswith(given.get("starts_with", ""))
+        assert all(part in before for part in given.get("contains", ()))
+        assert given.get("min_length", 0) <= len(before) <= given.get("max_length", 60)
+        if "include_stop" in given and len(before) < 60:
+            assert before.startswith(("ab", "cd"))
+
+
+@pytest.mark.parametrize(
+    ("controls", "sentence"),
+    [
+        ({"match": "a+"}, "match must be left out"),
+        ({"ends_with": "a"}, "ends_with must be left out"),
+        ({"trim": "sentence"}, "trim must be left out"),
+        ({"starts_with": "aQ"}, "^starts_with must .*'Q'"),
+    ],
+)
+def test_what_is_not_possible_backwards_is_refused(controls: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        random_writer(TOKENIZER, units=12, seed=3, sides="both").generate_towards("jig", **controls)
+
+
 def test_a_mixture_is_said_to_write_forwards_only() -> None:
     writer = random_writer(TOKENIZER, units=12, seed=3, sides="both")
     with pytest.raises(

@@ -151,9 +151,11 @@ def sample(ctx: click.Context, /, runs: tuple[str, ...], checkpoints: Path, **op
     With --ending the text is written from the prompt to this ending: of many ways to write its last characters, one is
     drawn after which the ending follows well. At most --length characters come before it. Without a prompt a run of
     both sides (textgen train --sides both) writes backwards from the ending, with --until line to a line's beginning,
-    whose line break is left out; several runs that are mixed write forwards only. With it go all controls of which
-    characters are drawn, and --label, --seed, --count, --json, --check and --adapt; the constraints, --stop, --trim,
-    --logprobs, --html, --csv, --unique, --new and --any-label do not, nor --until after a prompt.
+    whose line break is left out, and with --stop to what comes after a text; --starts-with, --contains, --min-length
+    and --max-length are of what comes before the ending. Several runs that are mixed write forwards only. All controls
+    of which characters are drawn go with --ending, and --label, --seed, --count, --json, --check and --adapt. What does
+    not: after a prompt --until, --stop and all constraints, and always --match, --ends-with, --trim, --logprobs,
+    --html, --csv, --unique, --new and --any-label.
 
     With --html the tunes of a run on tunes (textgen train FILE --records tunes) are also written to a page of one file
     that draws them as notation, plays them, and saves each as an ABC or a MIDI file; it needs no network. What is not

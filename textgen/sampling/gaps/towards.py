@@ -21,6 +21,7 @@ from textgen.corpus.context import context_ids
 from textgen.errors import ConfigError
 from textgen.sampling.banned import banned_ids
 from textgen.sampling.batch_sampler import BatchSampler
+from textgen.sampling.constraint import constraint_of
 from textgen.sampling.gaps.drafts import Drafts
 from textgen.sampling.gaps.search import follow
 from textgen.sampling.labels import labels_of
@@ -45,8 +46,11 @@ _REACH = 100
 _WIDTH = 32
 """Places that are compared over all of them."""
 
-_FORWARDS_ONLY = ("stop", "until", "trim", "include_stop")
+_ENDS = ("stop", "until", "trim", "include_stop")
 """Controls that say where a text ends that has no ending."""
+
+_BACKWARDS = ("stop", "until", "include_stop", "starts_with", "contains", "min_length", "max_length")
+"""Those of them, and the constraints, that can say where a text begins which is written backwards, and what it is."""
 
 
 def write_towards(
@@ -58,9 +62,9 @@ def write_towards(
     ending, prompt = writer.as_trained(ending), writer.as_trained(prompt)
     require(ending != "", "ending", "a text of at least one character", ending)
     backwards = writer.backward if not prompt else None
-    # Backwards, a text begins at the beginning of a line as it ends at the end of one forwards.
-    for name in (*config.constraints, *(each for each in _FORWARDS_ONLY if backwards is None or each != "until")):
-        if getattr(config, name) != config.declared[name].default:
+    for name in (*config.constraints, *_ENDS):
+        possible = backwards is not None and name in _BACKWARDS
+        if not possible and getattr(config, name) != config.declared[name].default:
             raise ConfigError(
                 f"{name} must be left out where a text is written towards an ending. Choose one of the two.",
                 field=name,
@@ -82,19 +86,30 @@ def write_towards(
 
 
 def _write_backwards(writer: Writer, backward: Engine, ending: str, config: SamplingConfig, count: int) -> list[Sample]:
-    """Texts that are written from the ending to their beginning."""
+    """Texts that are written from the ending to their beginning; the constraints are of what comes before it."""
+    # What no text fits is told in the words of the controls as they were given.
+    constraint_of(writer.tokenizer, config, banned_ids(writer.tokenizer, config))
     turned = ending[::-1]
     if not writer.tokenizer.has_end:
         # The end of a text is what stands for the beginning of one, too.
         end = writer.tokenizer.decode(context_ids(writer.tokenizer, np.empty(0, writer.tokenizer.dtype)))
         turned = turned if ending.endswith(end) else end + turned
     labels = labels_of(writer, config.label)
-    samples = write_samples(backward, writer.tokenizer, turned, config, count=count, labels=labels)
+    given = {"starts_with": config.starts_with, "contains": config.contains, "stop": config.stop}
+    controls = config.replace(
+        starts_with="",
+        ends_with=config.starts_with[::-1],
+        contains=tuple(each[::-1] for each in config.contains),
+        stop=tuple(each[::-1] for each in config.stop),
+    )
+    samples = write_samples(backward, writer.tokenizer, turned, controls, count=count, labels=labels)
     found = []
     for each in samples:
         # The end of the line or paragraph before is where it stops, and not a part of the text.
         before = each.text.removesuffix({"line": "\n", "paragraph": "\n\n"}.get(each.finish_reason, ""))
-        found.append(dataclasses.replace(each, text=before[::-1] + ending, prompt="", finish_reason="ending"))
+        controls = each.config.replace(ends_with="", **given)
+        text = before[::-1] + ending
+        found.append(dataclasses.replace(each, text=text, prompt="", finish_reason="ending", config=controls))
     return found
 
 
