@@ -77,7 +77,10 @@ def test_what_cannot_be_done_is_refused(
 def test_unknown_characters_are_refused_or_copied(rewriter: Rewriter) -> None:
     done = rewrite(stdin="a ☃ b\n".encode(), code=1)
     assert "never saw: '☃'" in done.err
-    assert "--unknown skip" in done.err
+    advice = (
+        "Remove it, or pass --copy-unknown to copy it, --unknown skip to drop it or --unknown replace to replace it."
+    )
+    assert advice in done.err
     (found,) = rewriter.rewrite("a ☃ b", copy_unknown=True)
     assert rewrite("--copy-unknown", stdin="a ☃ b\n".encode()).out == f"{found.text}\n"
 

@@ -13,6 +13,7 @@ from textgen.corpus.pair_batches import PairBatch
 from textgen.model.keras_file import layer_arrays
 from textgen.model.pair_weights import PairWeights
 from textgen.training.keras_model import assign_arrays
+from textgen.training.optimizer import reads_outputs
 from textgen.training.pair_model import build_pair_model
 from textgen.training.pair_network import PairNetwork
 from textgen.training.pair_trainer import PairTrainer
@@ -92,6 +93,23 @@ def test_its_gradients_are_those_of_keras(batch: PairBatch) -> None:
     assert float(trainer.last_loss) == pytest.approx(float(loss), abs=1e-5)
     for path, gradient in expected.items():
         np.testing.assert_allclose(seen[path], gradient, atol=1e-5, err_msg=path)
+
+
+def test_kernels_that_read_outputs_have_a_rate_of_their_own(batch: PairBatch) -> None:
+    config = SHAPES[1]
+    moved = []
+    for rate in (1.0, 3.0):
+        model = build_pair_model(config, seed=3)
+        before = [each.numpy() for each in model.trainable_variables]
+        chosen = TrainingConfig(batch_size=4, hidden_rate=rate, learning_rate=1e-3, weight_decay=0.0, cautious=False)
+        trainer = PairTrainer(PairNetwork(model, config), model, chosen, shards=1)
+        trainer.optimizer.learning_rate = 1e-3
+        trainer.train_step(tuple(map(tf.constant, batch)))
+        changes = zip(model.trainable_variables, before, strict=True)
+        moved.append([np.abs(each.numpy() - start).sum() for each, start in changes])
+    scaled = [reads_outputs(each.path) for each in model.trainable_variables]
+    assert 5 < sum(scaled) < len(scaled)
+    np.testing.assert_allclose(np.divide(moved[1], moved[0]), np.where(scaled, 3.0, 1.0), rtol=1e-3)
 
 
 def test_padding_and_pairs_without_weight_change_nothing(batch: PairBatch) -> None:

@@ -13,15 +13,16 @@ from slow_pairs import slow_pair_probabilities
 
 import textgen
 from textgen.cli import cli
-from textgen.config import CorpusConfig, ModelConfig
+from textgen.config import SIZES, CorpusConfig, ModelConfig
 from textgen.corpus import encode_corpus, open_corpus
 from textgen.corpus.pairs import EncodedPairs
 from textgen.engine.pairs import PairEngine
 from textgen.errors import CheckpointError, ConfigError, RunError
 from textgen.model.read import read_checkpoint, read_pair_checkpoint, read_training_state
 from textgen.runs.run import Run
+from textgen.training import progress as progress_module
 from textgen.training.pair_recipe import recommend_pairs
-from textgen.training.recipe import step_seconds
+from textgen.training.recipe import default_time, recommend, step_seconds
 from textgen.training.summary import summarize
 
 PAIRS = CorpusConfig(pairs=True)
@@ -157,6 +158,43 @@ def test_a_run_on_pairs_goes_on_bit_for_bit(whole: tuple[Run, Recorder], tmp_pat
     assert everything(run) == everything(whole[0])
 
 
+@pytest.mark.slow
+def test_a_run_on_pairs_ends_with_its_time_and_saves_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, now, saved = table(tmp_path, 400), [0.0], set[int]()
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
+
+    class Clock(Recorder):
+        """A step takes a tenth of a second, a validation half of one."""
+
+        def stepped(self, *, step: int, share: float, **others: Any) -> None:
+            super().stepped(step=step, **others)
+            now[0] += 0.1
+            shares.append(share)
+            if step % 20 == 0 and (tmp_path / "timed" / "last.keras").exists():
+                saved.add(read_pair_checkpoint(tmp_path / "timed" / "last.keras").metadata.metrics.step or 0)
+
+        def validated(self, row: Any, *, best: bool) -> None:
+            super().validated(row, best=best)
+            now[0] += 0.5
+
+    shares: list[float] = []
+    reporter, settings = Clock(), {**SMALL, "validate_every": 40, "save_every": 5.0, "time": 30.0}
+    run = textgen.train(path, name="timed", checkpoints=tmp_path, corpus=PAIRS, reporter=reporter, **settings)
+    assert 28.0 < now[0] <= 30.5
+    assert shares[-1] == pytest.approx(1.0)
+    steps = run.history[-1].step
+    assert len(shares) == steps and 230 < steps < 290
+    assert len(saved) > 3 and max(saved) < steps
+    assert read_pair_checkpoint(run.last).metadata.metrics.step == steps
+    assert [row.step for row in run.history[:3]] == [40, 80, 120] and all(" -> " in row.sample for row in run.history)
+    assert run.history[-1].learning_rate < 0.1 * run.history[0].learning_rate
+    # It has come to its end.
+    textgen.resume("timed", checkpoints=tmp_path, reporter=reporter)
+    assert len(shares) == steps
+
+
 def test_a_run_on_pairs_goes_on_only_with_the_same_pairs(whole: tuple[Run, Recorder], tmp_path: Path) -> None:
     other = table(tmp_path)
     other.write_text(other.read_text().replace("a\n", "b\n", 1))
@@ -247,6 +285,42 @@ def test_a_batch_of_long_pairs_has_fewer_of_them(tmp_path: Path) -> None:
         encoded = encode_corpus(open_corpus(path, config=PAIRS))
         assert isinstance(encoded, EncodedPairs)
         assert recommend_pairs(encoded).training.batch_size == expected
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> EncodedPairs:
+    """Pairs whose targets have as many characters as a text that all sizes are measured on."""
+    path = tmp_path_factory.mktemp("many") / "many.tsv"
+    path.write_text("".join(f"{n}\t{n:06} {'sea' * 6}\n" for n in range(40_000)), encoding="utf-8")
+    encoded = encode_corpus(open_corpus(path, config=PAIRS))
+    assert isinstance(encoded, EncodedPairs)
+    return encoded
+
+
+def test_pairs_get_a_size_by_their_characters_and_the_time(many: EncodedPairs) -> None:
+    assert recommend_pairs(many).training.time == default_time(len(many.training)) == 180.0
+    found = [recommend_pairs(many, training={"time": time}) for time in (20.0, 120.0, 900.0, 8 * 3600.0)]
+    sizes = [each.model.layers * each.model.units for each in found]
+    assert sizes == sorted(sizes) and len(set(sizes)) >= 3
+    for each in found:
+        assert each.reason.partition(",")[0] in SIZES
+        assert f"{len(many.training):,} characters and training passes over them" in each.reason
+    # A short text has nothing for the larger ones to learn, whatever the time.
+    few = recommend_pairs(many, training={"epochs": 300.0})
+    assert few.training.weight_drop > recommend_pairs(many, training={"epochs": 1.0}).training.weight_drop
+
+
+def test_rates_of_pairs_follow_the_passes_and_the_width_as_those_of_a_text(many: EncodedPairs) -> None:
+    for epochs, units in ((1.0, 128), (40.0, 256), (40.0, 512)):
+        given: dict[str, Any] = {"model": {"layers": 2, "units": units}, "training": {"epochs": epochs}}
+        pairs = recommend_pairs(many, **given).training
+        text = recommend(len(many.training), many.tokenizer.vocab_size, **given).training
+        assert (pairs.learning_rate, pairs.hidden_rate) == (text.learning_rate, text.hidden_rate)
+        assert pairs.hidden_rate == min(384 / units, 3.0)
+        grown = recommend_pairs(many, **given, fresh=False).training
+        assert grown.hidden_rate == 1.0 and grown.learning_rate < pairs.learning_rate
+    asked = recommend_pairs(many, training={"epochs": 1.0, "hidden_rate": 0.5, "learning_rate": 0.01}).training
+    assert (asked.hidden_rate, asked.learning_rate) == (0.5, 0.01)
 
 
 def test_a_step_of_pairs_costs_the_encoder_and_the_update_of_all_weights_too() -> None:

@@ -198,7 +198,8 @@ def told(error: BaseException, command: click.Command | None) -> str:
     if isinstance(error, UnknownCharacterError) and error.remedy:
         them = "them" if len(error.characters) > 1 else "it"
         flag = options.get("unknown")
-        others = f", or pass {flag} skip to drop {them} or {flag} replace to replace {them}" if flag else ""
+        copied = f" {options['copy_unknown']} to copy {them}," if "copy_unknown" in options else ""
+        others = f", or pass{copied} {flag} skip to drop {them} or {flag} replace to replace {them}" if flag else ""
         return f"{error.message} Remove {them}{others}."
     return str(error)
 
