@@ -1,5 +1,6 @@
 """Workers send each other messages, watch one another, and name the one that is lost; here as threads."""
 
+import contextlib
 import socket
 import struct
 import threading
@@ -98,6 +99,33 @@ def test_loss_frees_what_waits_elsewhere() -> None:
         return freed.wait(10.0)
 
     assert as_threads(3, act) == [True, None, True]
+
+
+def test_two_workers_that_both_reach_worker_0_but_not_each_other_are_noticed() -> None:
+    def act(team: Team) -> Any:
+        freed = threading.Event()
+        team.when_lost(lambda sentence: freed.set())
+        with contextlib.ExitStack() as stack:
+            if team.index == 1:
+                # Stands for TensorFlow's server.
+                stack.enter_context(socket.create_server(("127.0.0.1", team.cluster.port)))
+            team.agree("joined", 0, sum)
+            team.watch_neighbour()
+            time.sleep(2.0)
+            assert team.lost is None, "it can be reached"
+        return freed.wait(10.0) and team.sentence
+
+    outcomes = as_threads(3, act)
+    for sentence in outcomes:
+        assert sentence.startswith("Worker 1 (127.0.0.1:") and sentence.endswith("worker 2 cannot connect to it.")
+
+
+def test_whoever_comes_first_waits_longer_than_the_timeout_for_the_last() -> None:
+    def late(known: tuple[str, ...]) -> tuple[str, ...]:
+        time.sleep(3.0)
+        return known
+
+    assert as_threads(3, lambda team: team.agree("start", team.index, sum), {2: late}) == [3, 3, 3]
 
 
 def test_slow_work_is_no_loss() -> None:

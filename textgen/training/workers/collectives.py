@@ -30,8 +30,10 @@ FAILURES = (
 """What a collective raises that another worker does not take part in any more."""
 
 _PATIENCE = 5.0
-"""A collective that takes this many times the timeout has failed. The watch over the workers notices most losses long
-before; this one is for two workers that both reach worker 0, but not each other."""
+"""A collective that takes this many times the timeout has failed. The watch over the workers notices most before that;
+this one is for what it cannot see."""
+
+REACH = "Each must reach the address of each other one, not only worker 0's."
 
 _GROUPS = {"/CPU:0": 1, "/GPU:0": 2}
 """The group of workers by the device: TensorFlow refuses one whose members are on devices of different kinds."""
@@ -129,8 +131,7 @@ class Collectives:
         except tf.errors.OpError as error:
             otherwise = " If they do, train on CPUs: give all workers --device cpu." if self._hint == "nccl" else ""
             raise TrainingError(
-                f"The workers cannot exchange with one another ({_first_line(error)}). Each must reach the address of "
-                f"each other one, not only worker 0's.{otherwise}"
+                f"The workers cannot exchange with one another ({_first_line(error)}). {REACH}{otherwise}"
             ) from error
         if float(found[0]) != self.workers:
             raise TrainingError("The workers cannot exchange with one another: their sums are wrong.")

@@ -9,11 +9,11 @@ from typing import Any
 
 from textgen.config import WorkersConfig
 from textgen.corpus import EncodedCorpus
-from textgen.errors import TextgenError
+from textgen.errors import TextgenError, TrainingError
 from textgen.runs.events import Reporter
 from textgen.training.workers.agreement import agree, fingerprint
 from textgen.training.workers.cluster import Cluster
-from textgen.training.workers.collectives import Collectives, abort, check_port, join
+from textgen.training.workers.collectives import REACH, Collectives, abort, check_port, join
 from textgen.training.workers.team import LEFT, Team
 
 
@@ -58,7 +58,15 @@ def joined(
         agree(team, fingerprint(encoded, given, config, seed=seed, gpu=gpu), started=resumed)
         join(cluster)
         team.when_lost(abort)
-        Collectives(cluster.size, timeout=config.worker_timeout, gpu=gpu).check()
+        # From here on each can be connected to.
+        team.agree("joined", None, lambda _: None)
+        team.watch_neighbour()
+        try:
+            Collectives(cluster.size, timeout=config.worker_timeout, gpu=gpu).check()
+        except TrainingError as error:
+            if team.lost is None:
+                raise
+            raise TrainingError(f"{team.sentence} {REACH}") from error
         yield team
     except BaseException as error:
         team.leave(f"{LEFT}{str(error).rstrip('.')}" if isinstance(error, TextgenError) else "it was interrupted")

@@ -55,6 +55,8 @@ class Team:
         self._lock = threading.Lock()
         self._channels: dict[int, Channel] = {}
         self._ended = threading.Event()
+        # Those who are there hear of worker 0 while it waits for the others.
+        threading.Thread(target=self._watch, name="textgen workers", daemon=True).start()
         try:
             if self.leads:
                 self._accept(waiting)
@@ -63,7 +65,6 @@ class Team:
         except BaseException as error:
             self.leave(f"{LEFT}before the start: {error}" if str(error) else "it was interrupted before the start")
             raise
-        threading.Thread(target=self._watch, name="textgen workers", daemon=True).start()
 
     @property
     def leads(self) -> bool:
@@ -153,6 +154,14 @@ class Team:
                 channel.send(message, check=partial(_give_up, deadline))
         for channel in self._channels.values():
             channel.close()
+
+    def watch_neighbour(self) -> None:
+        """Sees from now on that this worker can connect to the one before it, from which its part of each sum comes.
+
+        No message goes from one worker to another, unless one of them is worker 0: their silence would not be noticed.
+        """
+        if self.index > 1:
+            threading.Thread(target=self._try_neighbour, name="textgen neighbour", daemon=True).start()
 
     # The start
 
@@ -297,6 +306,28 @@ class Team:
                     channel.seen = now
                 elif time.monotonic() - channel.seen > self.config.worker_timeout:
                     self._lose(n, f"nothing was heard of it for {self.config.worker_timeout:g} s")
+
+    def _try_neighbour(self) -> None:
+        """Connects again and again to the port of the worker before this one, until it has failed for the timeout."""
+        other, timeout = self.index - 1, self.config.worker_timeout
+        host, _, port = self.cluster.addresses[other].rpartition(":")
+        failing: float | None = None
+        while not self._ended.wait(min(max(timeout / 6.0, 0.1), 5.0)):
+            started = time.monotonic()
+            left = timeout if failing is None else failing + timeout - started
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=min(max(left, 0.1), 10.0)).close()
+                failing = None
+            except OSError:
+                failing = started if failing is None else failing
+            if failing is not None and time.monotonic() - failing >= timeout:
+                reason = f"worker {self.index} cannot connect to it"
+                self._lose(other, reason)
+                deadline = time.monotonic() + _OTHERS
+                with contextlib.suppress(ClosedError):
+                    lost: Message = {"kind": LOST, "values": [other, reason]}
+                    self._channels[0].send(lost, check=partial(_give_up, deadline))
+                return
 
 
 def _give_up(deadline: float) -> None:
