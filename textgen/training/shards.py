@@ -15,9 +15,9 @@ their clipping, is not divided among the cores. The constants are fitted to meas
 (`python -m benchmarks.cores`). For more cores it is a prediction, which the same program checks where they are. Only
 ratios count in the choice, so that a slower or quicker machine of the same kind gets the same number of shards.
 
-The batch size is not chosen here: what the loss would be at larger batches and the rates that go with them has not been
-measured. Neither are the large products shared out among more threads: their sums would be rounded otherwise, and what
-a run computes would depend on its number of cores.
+The batch size is not chosen here: larger batches have lower losses at equal steps and one rate, but the rates that go
+with them have not been measured. Neither are the large products shared out among more threads: their sums would be
+rounded otherwise, and what a run computes would depend on its number of cores.
 """
 
 from __future__ import annotations

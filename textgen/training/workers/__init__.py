@@ -9,6 +9,6 @@ collectives   TensorFlow's cluster, and the sum of a vector over all workers
 shares        each worker's share of a batch and of the held-out text
 joining       the start: all of that before the first step
 exchange      rounds: the workers' changes averaged, with an outer Nesterov step
-keeping       where another worker saves the run when worker 0 is lost
+keeping       where another worker saves the run when worker 0 is lost, and how worker 0 gets it back
 together      Keras callback that exchanges, and has all workers do what worker 0 decides
 """
