@@ -25,6 +25,7 @@ RAISED_IN = {
     "textgen/cli/reading.py": ("sample", "fill", "proofread", "complete", "score", "eval"),
     "textgen/cli/tables.py": ("eval", "classify"),
     "textgen/cli/tune_page.py": ("sample",),
+    "textgen/cli/worker_commands.py": ("train",),
     "textgen/corpus/batches.py": ("train",),
     "textgen/corpus/cells.py": ("train", "eval", "classify"),
     "textgen/corpus/form.py": ("train",),

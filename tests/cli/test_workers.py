@@ -69,6 +69,22 @@ def test_pairs_are_refused_in_a_sentence_whatever_else_is_given(calls: dict[str,
     assert not calls
 
 
+def test_of_a_run_that_goes_on_only_worker_0_is_told_to_resume_it(home: Path, calls: dict[str, Any]) -> None:
+    words = ["train", "--resume", "tiny", "--checkpoints", str(home / "checkpoints"), "--workers", TWO, "--text-part"]
+    told = (
+        judge(run(*words), 1)
+        .err.rstrip("\n")
+        .removesuffix(", each with the run's text and what the run was told of it")
+    )
+    first, second = (shlex.split(each.partition(": ")[2]) for each in told.partition(" Run ")[2].split("; "))
+    assert first == ["textgen", *words, "--worker", "0"]
+    assert second == ["textgen", "train", "TEXT", "--text-part", "--workers", TWO, "--worker", "1"]
+    second[2] = str(home / "haven.txt")
+    for index, line in enumerate((first, second)):
+        assert "Worker 1 (host2:4001) was lost" in judge(run(*line[1:]), 1).err, "it is a command that trains"
+        assert calls["workers"] == WorkersConfig(workers=TWO, worker=index, text_part=True)
+
+
 def test_the_settings_reach_training_and_a_loss_is_an_error(calls: dict[str, Any], bundled_corpus: Path) -> None:
     words = ["train", str(bundled_corpus / "marrow_haven.txt"), "--workers", TWO, "--worker", "0", "--round", "40"]
     done = CliRunner().invoke(cli, words)

@@ -25,6 +25,7 @@ from textgen.cli.options import (
     optional_settings,
     run_names,
 )
+from textgen.cli.worker_commands import commands_of_workers
 from textgen.config import SIZES, CorpusConfig, ModelConfig, TrainingConfig, WorkersConfig
 from textgen.config.workers import SLURM
 from textgen.errors import ConfigError, WorkerLostError
@@ -225,7 +226,7 @@ def _check_early(
     if workers.workers:
         check_one_process(corpus)
     if workers.addresses and workers.worker is None:
-        raise ConfigError(_command_of_each(workers.addresses))
+        raise ConfigError(commands_of_workers(workers, options))
     cluster = None if workers.workers == SLURM else find_cluster(workers)
     saves = workers.workers != SLURM and (cluster is None or cluster.index == 0)
     shape = ModelConfig.among(given)
@@ -282,17 +283,6 @@ def _check_length(opened: Corpus, given: Mapping[str, Any]) -> None:
     else:
         recipe = recommend(len(encoded.training), encoded.tokenizer.vocab_size, training=chosen)
     open_streams(encoded, recipe.training)
-
-
-def _command_of_each(addresses: Sequence[str]) -> str:
-    """What to run on the machine of each worker, where this command does not say which of them it is."""
-    words = ["textgen", *sys.argv[1:]]
-    end = words.index("--") if "--" in words else len(words)
-    each = [
-        f"on {address}: {shlex.join([*words[:end], '--worker', str(index), *words[end:]])}"
-        for index, address in enumerate(addresses)
-    ]
-    return f"--worker must say which of the --workers each machine is; worker 0 saves the run. Run {'; '.join(each)}"
 
 
 def _command_again(ctx: click.Context, progress: Progress) -> list[str]:
