@@ -37,6 +37,9 @@ def encoded(path: Path, text: str, config: CorpusConfig = PAIRS, *, seed: int = 
         ("a.csv", "haue;have\nvp, on;up\n", PAIRS),
         ("a.tsv", "Source\tTarget\nhaue\thave\nvp, on\tup\n", PAIRS),
         ("a.jsonl", '{"source": "haue", "target": "have"}\n{"source": "vp, on", "target": "up"}\n', PAIRS),
+        ("a.jsonl", '{"target": "have", "id": 1, "source": "haue"}\n{"source": "vp, on", "target": "up"}\n', PAIRS),
+        ("a.tsv", "Target\tSource\nhave\thaue\nup\tvp, on\n", PAIRS),
+        ("a.csv", 'id,source,target\n1,haue,have\n2,"vp, on",up\n', PAIRS),
         ("a.csv", 'id,new,old\n1,have,haue\n2,up,"vp, on"\n', FIELDS),
         ("a.jsonl", '{"new": "have", "old": "haue"}\n\n{"old": "vp, on", "new": "up", "id": 3}\n', FIELDS),
     ],
@@ -56,7 +59,7 @@ def test_pairs_are_read_from_tables_of_every_kind(tmp_path: Path, name: str, tex
             "a.tsv",
             "one\ttwo\tthree\n",
             PAIRS,
-            "has the fields 'one', 'two' and 'three', not 'source' and 'target'. Name",
+            "has the fields 'one', 'two' and 'three', not two columns, or 'source' and 'target'. Call the two",
         ),
         ("a.tsv", "one\n", PAIRS, "has the field 'one', not"),
         ("a.jsonl", '{"old": "haue", "new": "have"}\n', PAIRS, "has the fields 'old' and 'new', not"),
@@ -69,6 +72,14 @@ def test_pairs_are_read_from_tables_of_every_kind(tmp_path: Path, name: str, tex
         ),
         ("a.csv", "olden,new\na,b\n", FIELDS, "Name one of them with --source-field"),
         ("a.jsonl", '{"old": "a"}\n', FIELDS, "has no field 'new'.* name another one with --target-field"),
+        ("a.jsonl", '{"source": 1, "target": "one"}\n', PAIRS, "name another field with --source-field"),
+        ("a.jsonl", '["one", "1"]\n', PAIRS, "Line 1 of .* is no JSON object"),
+        (
+            "a.txt",
+            "The sea.\n",
+            CorpusConfig(task="diacritics"),
+            r"task diacritics changes nothing in .*a\.txt: each source is",
+        ),
         ("a.txt", "haue have\n", PAIRS, "is not named as a table"),
         ("a.tsv", "a\tb\n", CorpusConfig(task="case"), "is a table, but --task makes pairs from a plain text"),
         ("a.tsv", "a\t\n", PAIRS, "has no pair with a target"),
@@ -81,6 +92,13 @@ def test_what_cannot_be_read_as_pairs_is_named(
 ) -> None:
     with pytest.raises(CorpusError, match=message):
         encoded(tmp_path / name, text, config)
+
+
+def test_a_folder_without_texts_is_told_what_it_has(tmp_path: Path) -> None:
+    for name in ("a.tsv", "b.tsv", "c.log"):
+        (tmp_path / name).write_text("a\tb\n")
+    with pytest.raises(CorpusError, match=r"for instance --glob '\*\.tsv'"):
+        open_corpus(tmp_path, config=PAIRS)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +115,7 @@ def test_what_cannot_be_read_as_pairs_is_named(
         ),
         ({"pairs": True, "noise_rate": 0.3}, "noise_rate must be given with task noise"),
         ({"noise_rate": 0.3}, "noise_rate must be given with task noise"),
+        ({"source_field": "a", "target_field": "a"}, "target_field must be another one than source_field; got 'a'"),
         ({"pairs": True, "unwrap": True}, "unwrap must be given without pairs"),
         ({"source_field": "a", "target_field": "b", "strip": "gutenberg"}, "strip must be given without pairs"),
     ],
@@ -138,6 +157,9 @@ def test_sides_with_the_same_characters_share_a_vocabulary(tmp_path: Path) -> No
     apart = encoded(tmp_path / "b.tsv", "one\t1\n", CorpusConfig(pairs=True, validation=0.0))
     assert (apart.source_tokenizer.characters, apart.tokenizer.characters) == ("eno", "1")
     assert apart.vocabulary == "3 characters of the sources, 1 of the targets"
+    assert encoded(tmp_path / "c.tsv", "o\t1\n", CorpusConfig(pairs=True, validation=0.0)).vocabulary.startswith(
+        "1 character of the sources, "
+    )
 
 
 def test_a_task_makes_pairs_of_sentences(tmp_path: Path) -> None:

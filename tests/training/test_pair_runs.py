@@ -83,21 +83,22 @@ def test_a_run_on_pairs_says_what_it_learns_from(whole: tuple[Run, Recorder]) ->
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"task": "diacritics"}, "diacritics: combining marks are taken from the sources"),
-        ({"task": "case"}, "case: capitals are made small in the sources"),
-        ({"task": "spaces"}, "spaces: white space is taken from the sources"),
-        ({"task": "noise"}, "noise: 10 % of the sources' characters are damaged, on average"),
-        ({"task": "noise", "noise_rate": 0.25}, "noise: 25 % of the sources' characters are damaged, on average"),
+        ({"task": "diacritics"}, "diacritics: combining marks are taken from the sources; 25 % of them differ from"),
+        ({"task": "case"}, "case: capitals are made small in the sources; 50 % of them"),
+        ({"task": "spaces"}, "spaces: white space is taken from the sources; 100 % of them"),
+        ({"task": "noise"}, "noise: 10 % of the sources' characters are damaged, on average; "),
+        ({"task": "noise", "noise_rate": 0.25}, "noise: 25 % of the sources' characters are damaged, on average; "),
         ({"pairs": True}, ""),
     ],
 )
 def test_what_a_task_does_to_the_sources_is_said(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
     path = tmp_path / ("a.tsv" if "pairs" in settings else "a.txt")
-    path.write_text("The calm\tsea.\nThe ship\tis here.\n" * 20, encoding="utf-8")
+    path.write_text("The calm\tseá.\nthe ship\tis.\nno sea\tat all\nNo\tno.\n" * 20, encoding="utf-8")
     encoded = encode_corpus(open_corpus(path, config=CorpusConfig(**settings, validation=0)))
     assert isinstance(encoded, EncodedPairs)
     recipe = recommend_pairs(encoded)
-    assert summarize(encoded, None, recipe, device="", run="", left=0.0).task == told
+    said = summarize(encoded, None, recipe, device="", run="", left=0.0).task
+    assert said.startswith(told) and bool(said) == bool(told)
 
 
 def test_held_out_sources_are_rewritten_at_each_validation(whole: tuple[Run, Recorder]) -> None:

@@ -173,6 +173,13 @@ class CorpusConfig(Config):
             others=("target_field",),
         )
         require(
+            self.source_field is None or self.source_field != self.target_field,
+            "target_field",
+            "another one than source_field",
+            self.target_field,
+            others=("source_field",),
+        )
+        require(
             self.task is None or not (self.pairs or self.source_field),
             "task",
             "given without pairs, source_field and target_field",

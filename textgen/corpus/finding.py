@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -137,9 +138,11 @@ def _files(path: str | os.PathLike[str], patterns: Sequence[Pattern]) -> list[tu
         files = sorted(_matches(Path(path), patterns), key=lambda found: found[1].as_posix())
         if not files:
             globs = " or ".join(repr(pattern.glob) for pattern in patterns)
+            kinds = Counter(Path(found[0]).suffix for found in _matches(Path(path), [Pattern("*")]))
+            there = next((kind for kind, _ in kinds.most_common() if kind), ".md")
             raise CorpusError(
                 f"The folder {shown} has no file that matches {globs}. "
-                "Choose another pattern, for instance --glob '*.md'."
+                f"Choose another pattern, for instance --glob '*{there}'."
             )
         return files
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):

@@ -51,7 +51,7 @@ def may_be_pairs(kind: Kind, names: Sequence[str]) -> bool:
     >>> may_be_pairs("tsv", ["haue", "have"]), may_be_pairs("jsonl", ["old", "new"])
     (True, False)
     """
-    return [each.lower() for each in names] == [SOURCE, TARGET] or (kind != "jsonl" and len(names) == 2)
+    return _named(names) is not None or (kind != "jsonl" and len(names) == 2)
 
 
 def _made(source: Source, pieces: Iterator[str], config: CorpusConfig) -> Iterator[tuple[list[str], list[str]]]:
@@ -73,8 +73,8 @@ def _read(source: Source, pieces: Iterator[str], config: CorpusConfig) -> Iterat
     kind = guess_kind(text[0] if text else "") if source.location == STANDARD_INPUT else table_kind(source.location)
     if kind is None:
         raise CorpusError(
-            f"{source.name} is not named as a table, but pairs are read from .csv, .tsv and .jsonl files. Rename it, "
-            "or make pairs from a plain text with --task."
+            f"{source.name} is not named as a table, but pairs are read from .csv, .tsv and .jsonl files. Rename it; "
+            "textgen train --task makes pairs from a plain text."
         )
     fields = _fields(source.name, kind, text, config)
     sides = [read_table(kind, source.name, text, each, errors=config.errors) for each in fields]
@@ -90,16 +90,27 @@ def _fields(name: str, kind: Kind, text: Sequence[str], config: CorpusConfig) ->
     if source is not None and target is not None:
         return Fields(source, option="--source-field"), Fields(target, option="--target-field")
     found = keys(text) if kind == "jsonl" else header(SEPARATORS[kind], text)
-    if [each.lower() for each in found] == [SOURCE, TARGET]:
-        return Fields(found[0]), Fields(found[1])
-    if kind == "jsonl" or (found and len(found) != 2):
-        kept = " and ".join(map(repr, (SOURCE, TARGET)))
+    sides = _named(found) or (SOURCE, TARGET)
+    names = () if kind == "jsonl" or _named(found) else sides
+    # Of a file without an object the reader says what is wrong.
+    if found and not _named(found) and (kind == "jsonl" or len(found) != 2):
+        kept = " and ".join(map(repr, sides))
+        either = "" if kind == "jsonl" else "two columns, or "
+        there = f"the field{'s' if len(found) != 1 else ''} {show_names(found)}"
         raise CorpusError(
-            f"{name} has the field{'s' if len(found) != 1 else ''} {show_names(found)}, not {kept}. Name the two of a "
-            "pair with --source-field and --target-field."
+            f"{name} has {there}, not {either}{kept}. Call the two of a pair so, or name them in textgen train with "
+            "--source-field and --target-field."
         )
-    names = (SOURCE, TARGET)
-    return Fields(SOURCE, names=names), Fields(TARGET, names=names)
+    return (
+        Fields(sides[0], option="--source-field", names=names),
+        Fields(sides[1], option="--target-field", names=names),
+    )
+
+
+def _named(names: Sequence[str]) -> tuple[str, str] | None:
+    """The fields that are called source and target, in small letters or capitals; None where one is missing."""
+    known = {each.lower(): each for each in names}
+    return (known[SOURCE], known[TARGET]) if {SOURCE, TARGET} <= known.keys() else None
 
 
 def _normalized(texts: list[str], config: CorpusConfig) -> list[str]:

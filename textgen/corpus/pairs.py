@@ -37,12 +37,14 @@ class EncodedPairs(EncodedCorpus):
         source_ids: the sources' ids one after the other, in the order of the records, each with `end_id` last.
         source_starts: `(pairs + 1,)`, int64: the position of each source's first id, and their number.
         too_long: how many pairs were left out because a side is longer than `LONGEST`.
+        alike: the pairs whose sides are the same.
     """
 
     source_tokenizer: CharTokenizer
     source_ids: NDArray[Any]
     source_starts: NDArray[np.int64]
     too_long: int = 0
+    alike: int = 0
 
     @property
     def pairs(self) -> Records:
@@ -58,10 +60,11 @@ class EncodedPairs(EncodedCorpus):
     @property
     def vocabulary(self) -> str:
         """The size of the vocabulary or of both in words."""
-        if self.source_tokenizer == self.tokenizer:
-            return f"{len(self.tokenizer.characters):,} characters, of both sides"
         sizes = len(self.source_tokenizer.characters), len(self.tokenizer.characters)
-        return f"{sizes[0]:,} characters of the sources, {sizes[1]:,} of the targets"
+        first = f"{sizes[0]:,} character{'s' if sizes[0] != 1 else ''}"
+        if self.source_tokenizer == self.tokenizer:
+            return f"{first}, of both sides"
+        return f"{first} of the sources, {sizes[1]:,} of the targets"
 
     def pair(self, number: int) -> tuple[str, str]:
         """The source and the target of a pair, counted from 0; those that train come first."""
@@ -110,6 +113,12 @@ def encode_pairs(corpus: Corpus, *, progress: Report | None = None, seed: int = 
     sources, targets = list(compress(sources, short)), list(compress(targets, short))
     if not targets:
         raise CorpusError(f"All pairs of {corpus.title} are longer than {LONGEST} characters. Cut them into sentences.")
+    alike = sum(map(str.__eq__, sources, targets))
+    if alike == len(targets) and corpus.config.task is not None:
+        raise CorpusError(
+            f"The task {corpus.config.task} changes nothing in {corpus.title}: each source is as its target. Give a "
+            "text that has what the task takes away."
+        )
     duplicates = len(targets) - len(set(zip(sources, targets, strict=True)))
     held_out = is_held_out(record_hashes(map(_bytes, sources), seed=seed), validation=corpus.config.validation)
     order = np.argsort(held_out, kind="stable")
@@ -146,6 +155,7 @@ def encode_pairs(corpus: Corpus, *, progress: Report | None = None, seed: int = 
         source_ids=source_ids,
         source_starts=source_starts,
         too_long=too_long,
+        alike=alike,
     )
 
 

@@ -80,7 +80,10 @@ def _pairs(encoded: EncodedPairs, where: str) -> str:
 def _task(encoded: EncodedCorpus) -> str:
     """The task that made pairs of a text, in words; "" without one."""
     config = encoded.config
-    return "" if config.task is None else f"{config.task}: {told(config.task, config.noise_rate)}"
+    if config.task is None or not isinstance(encoded, EncodedPairs):
+        return ""
+    changed = 100 * (1 - encoded.alike / len(encoded.pairs))
+    return f"{config.task}: {told(config.task, config.noise_rate)}; {changed:.0f} % of them differ from their targets"
 
 
 def _labels(encoded: EncodedCorpus) -> str:
