@@ -33,6 +33,12 @@ _START = 10.0
 _LEARNING = 0.94
 """The share of the rest that is spent in training steps; the others are validations, samples and saves."""
 
+_SOONEST = 0.3
+"""The share of a budget that is expected to be left after the start, at least."""
+
+_FEWEST = 500_000
+"""Characters that a larger size than the smallest sees in a time budget at least; with fewer, that one learned more."""
+
 _PASS = 1_000_000
 """Characters of a longer text that count as much as a pass over a shorter one."""
 
@@ -192,11 +198,12 @@ def recommend(
             overhead=overhead,
         )
         time = config.time or 0.0
-        learning = _LEARNING * max(time - _START, 0.5 * time)
+        learning = _LEARNING * max(time - _START, _SOONEST * time)
         return learning / pace * workers * config.batch_size * config.sequence_length / max(characters, 1)
 
     if size is None:
-        size, reason = _size(characters, {name: epochs(name) for name in SIZES})
+        fewest = _FEWEST if config.epochs is None else 0
+        size, reason = _size(characters, {name: epochs(name) for name in SIZES}, fewest=fewest)
     else:
         reason = "as you asked"
     # A preset whose shape is the user's own in full has only lent its hyperparameters.
@@ -222,10 +229,11 @@ def recommend(
     return Recipe(model=final_model, training=final_training, reason=reason, budget=budget)
 
 
-def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
+def _size(characters: int, epochs: Mapping[Size, float], *, fewest: int) -> tuple[Size, str]:
     """The largest preset that sees enough characters in the time and is not too large for the text.
 
-    Enough are some passes over a text of up to a million characters, and as many characters of a longer one.
+    Enough are some passes over a text of up to a million characters, and as many characters of a longer one, but not
+    less than `fewest`.
 
     Where "huge" begins is extrapolated: it then sees as many characters for each of its weights as "large" does where
     that begins, 6.4, and "large" in its stead nearly 30.
@@ -234,7 +242,9 @@ def _size(characters: int, epochs: Mapping[Size, float]) -> tuple[Size, str]:
     enough: Mapping[Size, float] = {"tiny": 0.0, "small": 1.0, "medium": 3.0, "large": 16.0, "huge": 35.0}
     chosen: Size = "tiny"
     for name in SIZES:
-        if characters >= fits[name] and epochs[name] * max(characters / _PASS, 1.0) >= enough[name]:
+        seen = epochs[name] * characters
+        passes = max(epochs[name], seen / _PASS)
+        if name == "tiny" or (characters >= fits[name] and passes >= enough[name] and seen >= fewest):
             chosen = name
     reason = f"because the text has {characters:,} characters and training passes over them {epochs[chosen]:.1f} times"
     return chosen, f"{reason}; by extrapolation, not measured" if chosen == "huge" else reason
