@@ -238,7 +238,7 @@ def _size(characters: int, epochs: Mapping[Size, float], *, fewest: int) -> tupl
     Where "huge" begins is extrapolated: it then sees as many characters for each of its weights as "large" does where
     that begins, 6.4, and "large" in its stead nearly 30.
     """
-    fits: Mapping[Size, int] = {"tiny": 0, "small": 30_000, "medium": 400_000, "large": 800_000, "huge": 20_000_000}
+    fits: Mapping[Size, int] = {"tiny": 0, "small": 70_000, "medium": 400_000, "large": 800_000, "huge": 20_000_000}
     enough: Mapping[Size, float] = {"tiny": 0.0, "small": 1.0, "medium": 3.0, "large": 16.0, "huge": 35.0}
     chosen: Size = "tiny"
     for name in SIZES:
