@@ -66,6 +66,9 @@ def test_without_pairs_those_held_out_are_judged(
     lines = judge(run("eval", str(pairs_run.path), "given.tsv"), 0).out.splitlines()
     assert [line[:28].rstrip() for line in lines[5:9]] == REPORT
     assert "The most certain wrong ones:" in lines
+    (tmp_path / "long.tsv").write_text(f"{'a' * 90}\t{'b' * 71}\n", encoding="utf-8")
+    shown = judge(run("eval", str(pairs_run.path), "long.tsv"), 0).out
+    assert f"  {'a' * 70} ..." in shown and f"  {'b' * 70} ...\n" in shown and "a" * 71 not in shown
     assert "--windows has no meaning" in judge(run("eval", str(pairs_run.path), "--windows", "3"), 2).err
     (tmp_path / "empty.tsv").write_text("a\t\n")
     assert "has no pair with a target" in judge(run("eval", str(pairs_run.path), "empty.tsv"), 1).err

@@ -25,6 +25,9 @@ _STAGES = {
     "scoring": ("scoring", " pair"),
 }
 
+_LONGEST = 70
+"""Characters of a text that are shown; `--json` has all of them."""
+
 
 def eval_pairs(
     path: Path,
@@ -125,9 +128,14 @@ def _report(found: PairEvaluation) -> list[str]:
 def _wrong(found: Sequence[WrongText]) -> list[str]:
     rows = [("errors", "probability", "source", "written", "target")]
     for each in found:
-        texts = (on_one_line(text) for text in (each.source, each.text, each.target))
+        texts = (_shortened(on_one_line(text)) for text in (each.source, each.text, each.target))
         rows.append((f"{each.errors:,}", f"{each.probability:.4f}", *texts))  # type: ignore[arg-type]
     return table(rows, right=(0, 1))
+
+
+def _shortened(text: str) -> str:
+    """The start of a long text: with all of it the table would be too wide to read."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def _row(title: str, rate: Rate, *, share: bool) -> tuple[str, str, str]:
