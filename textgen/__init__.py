@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     )
     from textgen.exporting.formats import export
     from textgen.runs.run import Run
+    from textgen.sampling.loading import load
     from textgen.sampling.rewriting.rewriter import Rewriter, load_rewriter
     from textgen.sampling.rewriting.rewritten import Rewritten
-    from textgen.sampling.writer import Writer, load
+    from textgen.sampling.writer import Writer
     from textgen.system.versions import VERSION as __version__  # noqa: N811
     from textgen.training.resume import resume
     from textgen.training.start import train
@@ -70,7 +71,7 @@ _HOME = {
     "calibrate": "analysis.proofreading",
     "evaluate": "analysis.evaluation",
     "export": "exporting.formats",
-    "load": "sampling.writer",
+    "load": "sampling.loading",
     "load_rewriter": "sampling.rewriting.rewriter",
     "named_corpus": "corpus.named",
     "neurons": "analysis.neurons",

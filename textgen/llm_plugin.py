@@ -103,7 +103,7 @@ class _Run:
         controls = prompt.options.model_dump(exclude_none=True)
         with _explained():
             if self._writer is None:
-                from textgen.sampling.writer import load
+                from textgen.sampling.loading import load
 
                 self._writer = load(self._run.checkpoint)
             return text, self._writer.stream(text, **controls)

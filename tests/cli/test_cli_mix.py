@@ -13,7 +13,8 @@ import textgen
 from textgen.analysis.evaluation import evaluate
 from textgen.cli import cli
 from textgen.config import CorpusConfig
-from textgen.sampling.writer import Writer, load
+from textgen.sampling.loading import load
+from textgen.sampling.writer import Writer
 from textgen.training.start import train
 
 

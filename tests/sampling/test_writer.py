@@ -24,7 +24,8 @@ from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import ConfigError, UnknownCharacterError
 from textgen.model.description import CorpusDescription
 from textgen.model.metadata import Metadata
-from textgen.sampling.writer import Writer, load
+from textgen.sampling.loading import load
+from textgen.sampling.writer import Writer
 
 WRITER = random_writer()
 

@@ -12,8 +12,9 @@ import pytest
 
 from textgen.errors import RunError
 from textgen.runs.run import Run
+from textgen.sampling.loading import load
 from textgen.sampling.rewriting.rewriter import load_rewriter
-from textgen.sampling.writer import Writer, load
+from textgen.sampling.writer import Writer
 from textgen.server.errors import RequestError
 from textgen.server.loaded import PairModel
 from textgen.server.metrics import Metrics

@@ -14,7 +14,8 @@ from textgen.corpus.context import context_ids
 from textgen.corpus.record_text import encode_given, encode_text, first_characters
 from textgen.errors import CorpusError
 from textgen.runs.find import resolve_checkpoint
-from textgen.sampling.writer import Writer, load
+from textgen.sampling.loading import load
+from textgen.sampling.writer import Writer
 from textgen.system import PathLike
 
 

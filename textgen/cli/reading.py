@@ -18,7 +18,8 @@ from textgen.cli.command import visible
 from textgen.config import SamplingConfig, Unknown
 from textgen.config.corpus import DecodingErrors
 from textgen.runs.find import checkpoint_name, names_run, resolve_checkpoint
-from textgen.sampling.writer import Writer, load
+from textgen.sampling.loading import load
+from textgen.sampling.writer import Writer
 from textgen.system import is_terminal
 
 _ADAPTING = {

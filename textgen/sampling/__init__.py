@@ -12,7 +12,9 @@
     adapting        adapts a model's weights to a text
     gaps            fills the gaps of a text
     drafts          the text that a user and a model write together
-    writer          the public API: `load` and `Writer`
+    trained_model   a model or a mixture: networks, vocabulary, how its text was read
+    writer          the public API: `Writer`, what a trained model can be asked for
+    loading         `load`, the writer of a run or of a checkpoint file
 
 Importing the package imports none of them.
 """

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ from textgen.model.weights import ModelWeights
 from textgen.runs.provenance import RunText, read_run_text
 
 if TYPE_CHECKING:
-    from textgen.sampling.writer import Writer
+    from textgen.sampling.trained_model import TrainedModel
+
+M = TypeVar("M", bound="TrainedModel")
 
 Progress = Callable[[str, int, int], None]
 
@@ -152,8 +154,36 @@ def adapt_weights(
     return adapted, adaptation, logprobs[0]
 
 
+def adapt_model(
+    model: M,
+    text: str,
+    settings: AdaptationConfig,
+    *,
+    corpus: Sequence[str] = (),
+    unknown: Unknown = "auto",
+    progress: Progress | None = None,
+) -> M:
+    """What `Writer.adapt` does, with the same errors; the settings are a configuration, the text normalised."""
+    found, whole = adapt_members(model.members, text, settings, corpus=corpus, unknown=unknown, progress=progress)
+    kind = type(model)
+    adapted = [
+        kind(
+            config=each.config if weights.joint is not None else each.config.forwards,
+            weights=weights,
+            tokenizer=each.tokenizer,
+            metadata=each.metadata,
+            path=each.path,
+            adaptation=adaptation,
+        )
+        for (each, _), (weights, adaptation) in zip(model.members, found, strict=True)
+    ]
+    mixed = kind.mix(adapted, [share for _, share in model.members])
+    mixed.adaptation = whole
+    return mixed
+
+
 def adapt_members(
-    members: Sequence[tuple[Writer, float]],
+    members: Sequence[tuple[TrainedModel, float]],
     text: str,
     settings: AdaptationConfig,
     *,

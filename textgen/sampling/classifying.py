@@ -19,7 +19,7 @@ from textgen.engine.scoring import Progress
 from textgen.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
-    from textgen.sampling.writer import Writer
+    from textgen.sampling.trained_model import TrainedModel
 
 Array = NDArray[np.float64]
 
@@ -61,7 +61,7 @@ class Classified:
 
 
 def classify(
-    writer: Writer,
+    writer: TrainedModel,
     texts: Sequence[str],
     *,
     uniform: bool = False,
@@ -126,7 +126,7 @@ def posterior(logprobs: Array, prior: Array) -> Array:
     return weights / weights.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
 
-def check_labels(writer: Writer, name: str) -> None:
+def check_labels(writer: TrainedModel, name: str) -> None:
     """Refuses a model without labels.
 
     Raises:
@@ -141,7 +141,7 @@ def check_labels(writer: Writer, name: str) -> None:
         )
 
 
-def _counts(writer: Writer) -> Sequence[int]:
+def _counts(writer: TrainedModel) -> Sequence[int]:
     """How many of the training records of a writer's models have each label."""
     found = [each.metadata.corpus.records for each, _ in writer.members]
     counts = [None if each is None else each.label_counts for each in found]

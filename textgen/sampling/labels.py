@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from textgen.errors import ConfigError
 
 if TYPE_CHECKING:
-    from textgen.sampling.writer import Writer
+    from textgen.sampling.trained_model import TrainedModel
 
 Label = str | Sequence[str] | Mapping[str, float]
 """Labels as they are given: one, several, or their weights by name; each may also be NAME:WEIGHT."""
@@ -82,7 +82,7 @@ def _unknown(given: str, labels: Sequence[str]) -> ConfigError:
     )
 
 
-def labels_of(writer: Writer, given: Sequence[str]) -> NDArray[np.float32] | None:
+def labels_of(writer: TrainedModel, given: Sequence[str]) -> NDArray[np.float32] | None:
     """The weights of the labels that a writer is to write; None for none.
 
     Raises:
@@ -101,7 +101,7 @@ def labels_of(writer: Writer, given: Sequence[str]) -> NDArray[np.float32] | Non
     return label_weights(given, description.labels, most or 1)
 
 
-def draw_label(writer: Writer, seed: int, number: int) -> str:
+def draw_label(writer: TrainedModel, seed: int, number: int) -> str:
     """A label for the record of this number, drawn as often as training records have it.
 
     Raises:

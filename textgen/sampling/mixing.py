@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from textgen.corpus.characters import name_characters
 from textgen.errors import ConfigError, RunError
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from textgen.config import CorpusConfig
     from textgen.corpus.tokenizer import CharTokenizer
     from textgen.model.description import CorpusDescription
-    from textgen.sampling.writer import Writer
+    from textgen.sampling.trained_model import TrainedModel
 
-Members = Sequence[tuple["Writer", float]]
+M = TypeVar("M", bound="TrainedModel")
+
+Members = Sequence[tuple["TrainedModel", float]]
 """The models of a mixture, each with its share."""
 
 
-def check_alike(writers: Sequence[Writer]) -> None:
+def check_alike(writers: Sequence[TrainedModel]) -> None:
     """Checks that models read and write the same characters.
 
     Raises:
@@ -43,7 +45,7 @@ def mixture_name(members: Members) -> str:
     return " + ".join(f"{writer.name}:{share:.4g}" for writer, share in members)
 
 
-def common_source(members: Members) -> Writer:
+def common_source(members: Sequence[tuple[M, float]]) -> M:
     """A model that was trained on the text that all were trained on, with the same part of it held out.
 
     Raises:

@@ -20,7 +20,7 @@ from textgen.sampling.sampler import Streams
 if TYPE_CHECKING:
     from textgen.corpus import Corpus, EncodedCorpus
     from textgen.corpus.tokenizer import CharTokenizer
-    from textgen.sampling.writer import Writer
+    from textgen.sampling.trained_model import TrainedModel
 
 Hashes = NDArray[np.uint64]
 
@@ -132,7 +132,7 @@ class RecordDraws:
 
 
 def draw_records(
-    writer: Writer,
+    writer: TrainedModel,
     config: SamplingConfig,
     count: int,
     *,
@@ -164,7 +164,7 @@ def draw_records(
     return RecordDraws(write, count=count, unique=unique, known=known_hashes(writer) if new else ())
 
 
-def known_hashes(writer: Writer) -> list[Hashes]:
+def known_hashes(writer: TrainedModel) -> list[Hashes]:
     """The hashes of the records that the models of a writer were trained on, or that they held out.
 
     They are in the checkpoint; those of more than a million records are computed from the run's text.
@@ -194,7 +194,7 @@ def known_hashes(writer: Writer) -> list[Hashes]:
     return found
 
 
-def check_records(writer: Writer, name: str) -> None:
+def check_records(writer: TrainedModel, name: str) -> None:
     """Refuses a model of running text.
 
     Raises:

@@ -20,10 +20,11 @@ from textgen.model.metadata import Metadata
 from textgen.model.read import read_metadata
 from textgen.runs.find import checkpoint_name
 from textgen.runs.run import Run
+from textgen.sampling.loading import load
 from textgen.sampling.prompt_states import PromptStates
 from textgen.sampling.rewriting.rewriter import load_rewriter
 from textgen.sampling.running_batch import RunningBatch
-from textgen.sampling.writer import Writer, load
+from textgen.sampling.writer import Writer
 from textgen.server.errors import RequestError
 from textgen.server.loaded import Loaded, PairModel, Signature, bytes_of
 from textgen.server.metrics import Metrics

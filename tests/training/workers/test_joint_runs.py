@@ -19,7 +19,7 @@ from tiny_runs import everything
 from textgen.corpus.batches import HeldOut
 from textgen.model.read import read_checkpoint, read_training_state
 from textgen.runs.run import Run
-from textgen.sampling.writer import load
+from textgen.sampling.loading import load
 
 HERE = Path(joint_worker.__file__).parent
 

@@ -26,7 +26,7 @@ from textgen.sampling.gaps.watched import Watch, watched
 from textgen.sampling.labels import labels_of
 
 if TYPE_CHECKING:
-    from textgen.sampling.writer import Writer
+    from textgen.sampling.trained_model import TrainedModel
 
 Array = NDArray[np.float64]
 Ids = NDArray[Any]
@@ -81,7 +81,9 @@ class _Ranked:
     logprobs: Array
 
 
-def fill(writer: Writer, text: str, config: FillConfig, *, count: int = 1, watch: Watch | None = None) -> list[Filling]:
+def fill(
+    writer: TrainedModel, text: str, config: FillConfig, *, count: int = 1, watch: Watch | None = None
+) -> list[Filling]:
     r"""What `Writer.fill` does, with the same errors; the settings are a configuration.
 
     An exception of `watch`, which is called before each step of the search, ends it.
@@ -112,7 +114,7 @@ class _Gaps:
     """The gaps of a text, filled in groups of those that are near each other."""
 
     def __init__(
-        self, writer: Writer, encoded: EncodedGaps, config: FillConfig, *, width: int, watch: Watch | None
+        self, writer: TrainedModel, encoded: EncodedGaps, config: FillConfig, *, width: int, watch: Watch | None
     ) -> None:
         tokenizer, controls = writer.tokenizer, writer.controls_as_trained(config.controls)
         self._allowed = np.ones(tokenizer.vocab_size, np.bool_)
@@ -281,7 +283,7 @@ def _normalised(logs: Array) -> Array:
     return logs - np.logaddexp.reduce(logs)  # type: ignore[no-any-return]
 
 
-def _written(writer: Writer, parsed: GappedText, fills: Fills, probability: float, seed: int | None) -> Filling:
+def _written(writer: TrainedModel, parsed: GappedText, fills: Fills, probability: float, seed: int | None) -> Filling:
     line_end = line_end_of("".join(parsed.texts), writer.reading)
     texts = tuple(writer.tokenizer.decode(each).replace("\n", line_end) for each in fills)
     lengths = [len(each) for pair in zip(parsed.texts[:-1], texts, strict=True) for each in pair]

@@ -30,7 +30,7 @@ from textgen.sampling.sampler import write_samples
 
 if TYPE_CHECKING:
     from textgen.engine import Engine
-    from textgen.sampling.writer import Writer
+    from textgen.sampling.trained_model import TrainedModel
 
 Ids = NDArray[Any]
 
@@ -54,7 +54,7 @@ _BACKWARDS = ("stop", "until", "include_stop", "starts_with", "contains", "min_l
 
 
 def write_towards(
-    writer: Writer, ending: str, config: SamplingConfig, *, prompt: str = "", count: int = 1
+    writer: TrainedModel, ending: str, config: SamplingConfig, *, prompt: str = "", count: int = 1
 ) -> list[Sample]:
     """What `Writer.generate_towards` does, with the same errors; the controls are a configuration."""
     count = plain(count)
@@ -85,7 +85,9 @@ def write_towards(
     return _Between(writer, prompt, ending, config).write(count)
 
 
-def _write_backwards(writer: Writer, backward: Engine, ending: str, config: SamplingConfig, count: int) -> list[Sample]:
+def _write_backwards(
+    writer: TrainedModel, backward: Engine, ending: str, config: SamplingConfig, count: int
+) -> list[Sample]:
     """Texts that are written from the ending to their beginning; the constraints are of what comes before it."""
     # What no text fits is told in the words of the controls as they were given.
     constraint_of(writer.tokenizer, config, banned_ids(writer.tokenizer, config))
@@ -116,7 +118,7 @@ def _write_backwards(writer: Writer, backward: Engine, ending: str, config: Samp
 class _Between:
     """Writes texts from a prompt to an ending."""
 
-    def __init__(self, writer: Writer, prompt: str, ending: str, config: SamplingConfig) -> None:
+    def __init__(self, writer: TrainedModel, prompt: str, ending: str, config: SamplingConfig) -> None:
         tokenizer = writer.tokenizer
         end = [] if tokenizer.end_id is None else [tokenizer.end_id]
         self._engine, self._tokenizer, self._config = writer.engine, tokenizer, config
