@@ -187,7 +187,7 @@ def speed(arguments: Any) -> tuple[str, dict[str, Any]]:
     steps, skipped = (12, 4) if smoke else (arguments.steps, 40)
     settings = {
         "shape": shape, "batch": 4 if smoke else BATCH, "length": 16 if smoke else LENGTH, "steps": steps,
-        "skipped": skipped, "round": 4 if smoke else arguments.round, "exchange": "rounds",
+        "skipped": skipped, "round": 4 if smoke else arguments.round or ROUND, "exchange": "rounds",
         "precision": arguments.precision, "overlap": arguments.overlap,
     }  # fmt: skip
     shapes = {name: each for name, each in LINKS.items() if each is None or (has_links() and not smoke)}
@@ -337,7 +337,8 @@ def _loss(arguments: Any, text: Path, seed: int, *, batch: int, count: int) -> f
         places = ",".join(f"127.0.0.1:{port}" for port in _ports(count))
         started = []
         for index in range(count):
-            more = ["--workers", places, "--worker", str(index), f"--round={arguments.round}"] if count > 1 else []
+            more = ["--workers", places, "--worker", str(index)] if count > 1 else []
+            more += [f"--round={arguments.round}"] if count > 1 and arguments.round else []
             sent = [f"--overlap={arguments.overlap}", f"--exchange-precision={arguments.precision}"]
             more += sent if count > 1 else []
             own = [word.replace(f"{folder}/of", f"{folder}/{index}") for word in words]
@@ -412,7 +413,7 @@ def main(line: list[str] | None = None) -> None:
     parser.add_argument("--size", choices=list(SIZES), default="2 x 384")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--round", type=int, default=ROUND)
+    parser.add_argument("--round", type=int, help=f"steps of a round; of speed {ROUND}, of losses by the workers")
     parser.add_argument("--overlap", type=int, default=OVERLAP)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 4], help="of losses: numbers of workers")

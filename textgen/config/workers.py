@@ -15,7 +15,7 @@ SLURM, ALONE = "slurm", "none"
 _EXPECTED = f"host:port of each worker, separated by commas, {SLURM} or {ALONE}"
 
 ROUND = 20
-"""Steps of a round."""
+"""Steps of a round of two or three workers; four have a higher loss after rounds as long than after shorter ones."""
 
 OVERLAP = 0
 """Steps of the next round in which the changes are sent: each costs some loss, which a fast link need not pay."""
@@ -52,8 +52,13 @@ class WorkersConfig(Config):
         help="When workers exchange: changes of the weights after rounds of steps, or gradients in all steps.",
         details="steps computes what one machine would with as many times the batch and the shards.",
     )
-    round: int = setting(
-        default=ROUND, ge=1, le=10**6, unit="steps", help="Steps that each worker takes by itself between exchanges."
+    round: int | None = setting(
+        default=None,
+        ge=1,
+        le=10**6,
+        unit="steps",
+        otherwise="20 for two or three workers, else 10",
+        help="Steps that each worker takes by itself between exchanges.",
     )
     overlap: int = setting(
         default=OVERLAP,
@@ -125,14 +130,23 @@ class WorkersConfig(Config):
             return ()
         return tuple(each.strip() for each in str(self.workers).split(","))
 
-    @property
-    def ahead(self) -> int:
+    def steps(self, workers: int) -> int:
+        """The steps of a round of a number of workers.
+
+        >>> [WorkersConfig().steps(n) for n in (2, 3, 4, 8)], WorkersConfig(round=5).steps(8)
+        ([20, 20, 10, 10], 5)
+        """
+        if self.round is not None:
+            return self.round
+        return ROUND if workers < 4 else ROUND // 2
+
+    def ahead(self, workers: int) -> int:
         """The steps that are taken while changes are sent, fewer than a round has.
 
-        >>> WorkersConfig().ahead, WorkersConfig(round=4, overlap=5).ahead
+        >>> WorkersConfig().ahead(2), WorkersConfig(round=4, overlap=5).ahead(2)
         (0, 3)
         """
-        return min(self.overlap, self.round - 1)
+        return min(self.overlap, self.steps(workers) - 1)
 
     @property
     def recorded(self) -> dict[str, Any]:

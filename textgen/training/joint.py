@@ -129,7 +129,7 @@ class JointSession(Session):
         return Share(self.team.index * size, self.team.size * size, self._collectives.sum_gradients)
 
     def _multiple(self) -> int:
-        return 1 if self.exchange.exchange == "steps" else self.exchange.round
+        return 1 if self.exchange.exchange == "steps" else self.exchange.steps(self.team.size)
 
     def restore(
         self,
@@ -199,8 +199,8 @@ class JointSession(Session):
         batch = f"{self.team.size} with {self.config.batch_size} streams each{own}"
         if exchange.exchange == "steps":
             return f"{batch}, gradients summed in every step"
-        momentum = exchange.momentum(self.team.size)
-        return f"{batch}, changes averaged every {exchange.round} steps, outer momentum {momentum:g}"
+        steps, momentum = exchange.steps(self.team.size), exchange.momentum(self.team.size)
+        return f"{batch}, changes averaged every {steps} steps, outer momentum {momentum:g}"
 
     def _saving(self, due: Callable[[], bool] | None = None) -> CheckpointCallback:
         return super()._saving(due or (lambda: self.together.saving))
@@ -217,7 +217,7 @@ class JointSession(Session):
             self._recovery(),
             Decisions(save=saving.is_due, asked=lambda: asked.requested, keep=self._keep_best),
             # On a GPU the sum would have to wait for the steps.
-            ahead=self.exchange.ahead if self.placement.kernels else 0,
+            ahead=self.exchange.ahead(self.team.size) if self.placement.kernels else 0,
         )
         last = AgreedEnd(together)
         if not self.team.leads:

@@ -218,4 +218,5 @@ def test_equal_workers_agree_and_need_not_repeat_the_settings_of_a_run_that_goes
     less = {**SAME, "given": {}}
     assert as_threads(2, lambda team: agree(team, less if team.index else SAME, started=True)) == [None, None]
     rounds = {**SAME, "exchange": {"round": 7}}
-    assert as_threads(2, lambda team: agree(team, SAME if team.index else rounds, started=True)) == [None, None]
+    left_out = {**SAME, "exchange": {"round": None}}
+    assert as_threads(2, lambda team: agree(team, left_out if team.index else rounds, started=True)) == [None, None]

@@ -78,7 +78,7 @@ class Together(keras.callbacks.Callback):
         self.states_step: int | None = None
         self.exchanged = self._launched = progress.step
         self._ahead = ahead
-        self._every = config.round if rounds is not None else _BETWEEN
+        self._every = config.steps(team.size) if rounds is not None else _BETWEEN
         self._recovery, self._decisions = recovery, decisions
         self._diverged = False
 
