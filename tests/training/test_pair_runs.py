@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -309,6 +310,24 @@ def test_pairs_get_a_size_by_their_characters_and_the_time(many: EncodedPairs) -
     # A short text has nothing for the larger ones to learn, whatever the time.
     few = recommend_pairs(many, training={"epochs": 300.0})
     assert few.training.weight_drop > recommend_pairs(many, training={"epochs": 1.0}).training.weight_drop
+
+
+def test_in_a_short_time_a_model_of_pairs_is_shallow_unless_the_user_says_how_deep(many: EncodedPairs) -> None:
+    def layers(**given: Any) -> tuple[int, int]:
+        found = recommend_pairs(many, size="small", **given).model
+        return found.encoder_layers, found.layers
+
+    short, long = {"time": 60.0}, {"time": 3600.0}
+    assert (layers(training=short), layers(training=long)) == ((1, 1), (2, 2))
+    # By passes the deeper model is better, however few there are.
+    assert layers(training={"epochs": 1.0}) == (2, 2)
+    assert layers(training=short, model={"layers": 2}) == (1, 2)
+    assert layers(training=short, model={"encoder_layers": 2, "layers": 3}) == (2, 3)
+    passes = [
+        float(re.search(r"over them ([\d.]+) times", recommend_pairs(many, training=short, model=given).reason)[1])
+        for given in ({}, {"encoder_layers": 2, "layers": 2})
+    ]
+    assert passes[0] > 1.3 * passes[1]
 
 
 def test_rates_of_pairs_follow_the_passes_and_the_width_as_those_of_a_text(many: EncodedPairs) -> None:

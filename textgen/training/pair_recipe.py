@@ -60,9 +60,17 @@ def recommend_pairs(
     fixed = {"halved_fraction": 0.0, "negatives": 0, "state_reset": 0.0, "label_drop": 0.0}
     chosen |= {**fixed, "sequence_length": max(1, round(characters / pairs))}
     layers, source_vocab_size = encoder_layers(encoded), encoded.source_tokenizer.vocab_size
-    shape = {"encoder_layers": layers, "source_vocab_size": source_vocab_size, **(model or {})}
-    vocab_size = encoded.tokenizer.vocab_size
-    return recommend(characters, vocab_size, size=size, model=shape, training=chosen, speed=speed, fresh=fresh)
+    given = dict(model or {})
+    return recommend(
+        characters,
+        encoded.tokenizer.vocab_size,
+        size=size,
+        model={"encoder_layers": layers, "source_vocab_size": source_vocab_size, **given},
+        training=chosen,
+        speed=speed,
+        fresh=fresh,
+        shallow={name: 1 for name in ("encoder_layers", "layers") if name not in given},
+    )
 
 
 def _check_given(training: Mapping[str, Any]) -> None:

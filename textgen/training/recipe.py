@@ -57,6 +57,9 @@ _READING = 384
 _FASTEST = 3.0
 """The highest `hidden_rate`: no narrower layers were measured."""
 
+_FEW_PASSES = 5.0
+"""Passes in the time below which a shallow model, which makes more of them, is better."""
+
 _SMALLEST_STREAM = 8
 _SHORTEST_HALVED = 32
 
@@ -155,6 +158,7 @@ def recommend(
     overhead: float = STEP_OVERHEAD,
     workers: int = 1,
     fresh: bool = True,
+    shallow: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Recommends a model and its training settings for a text.
 
@@ -168,6 +172,7 @@ def recommend(
         overhead: seconds of a layer's time step besides its products.
         workers: machines that train together, each with a batch of its own.
         fresh: whether the weights are new, rather than those of another run: only then the rates follow the width.
+        shallow: fields of `ModelConfig` that are better where the time is short for the preset's shape; None for none.
 
     Returns:
         The configurations and their reasons.
@@ -201,11 +206,13 @@ def recommend(
         learning = _LEARNING * max(time - _START, _SOONEST * time)
         return learning / pace * workers * config.batch_size * config.sequence_length / max(characters, 1)
 
+    asked = size is not None
     if size is None:
         fewest = _FEWEST if config.epochs is None else 0
-        size, reason = _size(characters, {name: epochs(name) for name in SIZES}, fewest=fewest)
-    else:
-        reason = "as you asked"
+        size = _size(characters, {name: epochs(name) for name in SIZES}, fewest=fewest)
+    if shallow and config.epochs is None and epochs(size) < _FEW_PASSES:
+        model |= shallow
+    reason = "as you asked" if asked else _reason(size, characters, epochs(size))
     # A preset whose shape is the user's own in full has only lent its hyperparameters.
     reason = "as you asked" if {"layers", "units"} <= model.keys() else f"{size}, {reason}"
     habits = _by_passes(
@@ -229,7 +236,7 @@ def recommend(
     return Recipe(model=final_model, training=final_training, reason=reason, budget=budget)
 
 
-def _size(characters: int, epochs: Mapping[Size, float], *, fewest: int) -> tuple[Size, str]:
+def _size(characters: int, epochs: Mapping[Size, float], *, fewest: int) -> Size:
     """The largest preset that sees enough characters in the time and is not too large for the text.
 
     Enough are some passes over a text of up to a million characters, and as many characters of a longer one, but not
@@ -246,8 +253,13 @@ def _size(characters: int, epochs: Mapping[Size, float], *, fewest: int) -> tupl
         passes = max(epochs[name], seen / _PASS)
         if name == "tiny" or (characters >= fits[name] and passes >= enough[name] and seen >= fewest):
             chosen = name
-    reason = f"because the text has {characters:,} characters and training passes over them {epochs[chosen]:.1f} times"
-    return chosen, f"{reason}; by extrapolation, not measured" if chosen == "huge" else reason
+    return chosen
+
+
+def _reason(size: Size, characters: int, epochs: float) -> str:
+    """Why a preset suits a text and the passes over it, in words."""
+    reason = f"because the text has {characters:,} characters and training passes over them {epochs:.1f} times"
+    return f"{reason}; by extrapolation, not measured" if size == "huge" else reason
 
 
 def _shape(size: Size, vocab_size: int, model: Mapping[str, Any]) -> dict[str, Any]:

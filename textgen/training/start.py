@@ -159,7 +159,6 @@ def train(
         check_part(encoded)
     if isinstance(encoded, EncodedPairs):
         wanted_model |= {"source_vocab_size": encoded.source_tokenizer.vocab_size}
-        wanted_model.setdefault("encoder_layers", encoder_layers(encoded))
     elif encoded.records is not None:
         wanted_model["labels"] = len(encoded.records.labels)
     with default_framework():
@@ -185,8 +184,9 @@ def train(
             if team is not None and not team.leads:
                 return follow(team, workers, encoded, reporter, as_callbacks(callbacks), placement, checkpoints)
             vocab_size = encoded.tokenizer.vocab_size
+            needed = {"encoder_layers": encoder_layers(encoded)} if isinstance(encoded, EncodedPairs) else {}
             speed = placement.speed(
-                ModelConfig(vocab_size=vocab_size, **wanted_model), TrainingConfig(**wanted_training)
+                ModelConfig(vocab_size=vocab_size, **{**needed, **wanted_model}), TrainingConfig(**wanted_training)
             )
             asked: dict[str, Any] = {"size": size, "model": wanted_model, "training": wanted_training}
             chosen = {**asked, "speed": speed, "fresh": base is None}
