@@ -186,6 +186,7 @@ def test_weight_drop_treats_a_coupled_cell_s_two_gates_alike() -> None:
         assert (i != g).any() and (g != o).any()
 
 
+@pytest.mark.slow
 def test_peepholes_start_at_zero_are_learned_and_do_not_decay() -> None:
     shape = config("peephole")
     trainer = make_trainer(shape, weight_decay=100.0)

@@ -81,6 +81,7 @@ def test_a_callback_that_stops_training_in_a_round_gets_a_last_validation(text: 
 IDS = np.array([[1, 2, 3]])
 
 
+@pytest.mark.slow
 def test_callbacks_that_save_the_model_save_the_plain_one(text: Path, tmp_path: Path) -> None:
     class Saving(keras.callbacks.ModelCheckpoint):
         """Keeps the answer to some ids of what it has saved last."""

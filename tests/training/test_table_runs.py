@@ -57,6 +57,7 @@ def test_a_table_whose_fields_nobody_named_is_refused_in_python_too(table: Path)
     assert not (table.parent / "short_texts").exists()
 
 
+@pytest.mark.slow
 def test_labelled_strings_train_and_go_on(tmp_path: Path) -> None:
     texts = [(f"{word} {number}", [word]) for number in range(60) for word in ("sea", "land")]
     run = textgen.train(

@@ -100,6 +100,7 @@ def test_every_step_and_every_validation_is_there_once_with_its_values(told: Run
         assert all(line.startswith("    ") for line in shown.decode().split("\n"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_continues_where_it_was_and_needs_no_asking(told: Run, text: Path, tmp_path: Path) -> None:
     press = at_step(13, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):

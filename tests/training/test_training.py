@@ -119,6 +119,7 @@ def test_a_changed_text_is_refused_with_the_reason(text: Path, tmp_path: Path) -
         resume("own", checkpoints=tmp_path / "runs")
 
 
+@pytest.mark.slow
 def test_a_continuation_finds_a_text_that_moved_with_its_run(text: Path, tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     (old / "data").mkdir(parents=True)

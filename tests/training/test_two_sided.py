@@ -351,11 +351,16 @@ def test_fine_tuning_may_change_the_sides(
         np.testing.assert_allclose(found.weights.joint.hidden_kernel, old.weights.joint.hidden_kernel, atol=1e-5)
 
 
-def test_the_forward_half_adapts_and_leaves_the_other_behind(both: Run) -> None:
+def test_both_halves_adapt_and_the_joint_head_stays(both: Run) -> None:
     writer = textgen.load(both.path)
     adapted = writer.adapt("The sea was calm, and so was Captain Thrupp.")
-    assert (adapted.config.sides, adapted.backward, adapted.joint) == ("forwards", None, None)
-    assert writer.backward is not None
+    assert adapted.config.sides == "both"
+    assert adapted.weights.backward is not None and writer.weights.backward is not None
+    for one, other in ((adapted.weights, writer.weights), (adapted.weights.backward, writer.weights.backward)):
+        assert not np.array_equal(one.head_bias, other.head_bias)
+    assert adapted.weights.joint is not None and writer.weights.joint is not None
+    for mine, its in zip(adapted.weights.joint.arrays(), writer.weights.joint.arrays(), strict=True):
+        np.testing.assert_array_equal(mine, its)
 
 
 @pytest.mark.slow
