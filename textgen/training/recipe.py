@@ -57,7 +57,7 @@ _READING = 384
 _FASTEST = 3.0
 """The highest `hidden_rate`: no narrower layers were measured."""
 
-_FEW_PASSES = 5.0
+_FEW_PASSES = 3.0
 """Passes in the time below which a shallow model, which makes more of them, is better."""
 
 _SMALLEST_STREAM = 8
