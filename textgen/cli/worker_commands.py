@@ -1,12 +1,16 @@
-"""The command of each worker of a run, for a user who has not said which of them a machine is."""
+"""The commands of a run's workers: of each, where a user has not said which one a machine is, and after a loss."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
+import click
+
+from textgen.cli.options import Duration
 from textgen.config import WorkersConfig
 
 
@@ -36,3 +40,27 @@ def commands_of_workers(workers: WorkersConfig, options: Mapping[str, Any]) -> s
         "--worker must say which of the --workers each machine is; worker 0 saves the run. Run "
         f"{'; '.join(commands)}{text}"
     )
+
+
+def command_again(ctx: click.Context, run: Path | None, kept: Collection[str]) -> list[str]:
+    """The arguments after the loss of a worker: on worker 0 those that continue the run, if anything of it is saved.
+
+    Args:
+        ctx: of this command, `textgen train`.
+        run: the run's folder; None on the other workers, and where the run had not begun.
+        kept: the names of the parameters that go with `--resume`.
+    """
+    from textgen.runs.run import Run
+
+    if run is None or not Run(run).last.exists():
+        return sys.argv[1:]
+    words = [*map(str, ctx.params["sources"]), "--resume", str(run)]
+    for param in ctx.command.params:
+        name, value = param.name, ctx.params.get(param.name or "")
+        if name in kept and name not in ("sources", "resume", "epochs", "time") and value is not None:
+            flag = max(param.opts, key=len)
+            if isinstance(value, bool):
+                words += [flag] * value
+            else:
+                words.append(f"{flag}={value}s" if isinstance(param.type, Duration) else f"{flag}={value}")
+    return ["train", *words]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +17,13 @@ from textgen.cli.command import command, visible
 from textgen.cli.named import resolve
 from textgen.cli.options import (
     AnyPath,
-    Duration,
     DurationOrSteps,
     checkpoints_option,
     optional,
     optional_settings,
     run_names,
 )
-from textgen.cli.worker_commands import commands_of_workers
+from textgen.cli.worker_commands import command_again, commands_of_workers
 from textgen.config import SIZES, CorpusConfig, ModelConfig, TrainingConfig, WorkersConfig
 from textgen.config.workers import SLURM
 from textgen.errors import ConfigError, WorkerLostError
@@ -165,7 +163,7 @@ def train(ctx: click.Context, /, **options: Any) -> None:
             raise
         progress.close()
         progress.say(visible(f"{error} Starting again, to wait for it ..."))
-        start_again(_command_again(ctx, progress))
+        start_again(command_again(ctx, progress.run, _WITH_RESUME))
     finally:
         progress.close()
     if progress.follows is not None:
@@ -283,24 +281,6 @@ def _check_length(opened: Corpus, given: Mapping[str, Any]) -> None:
     else:
         recipe = recommend(len(encoded.training), encoded.tokenizer.vocab_size, training=chosen)
     open_streams(encoded, recipe.training)
-
-
-def _command_again(ctx: click.Context, progress: Progress) -> list[str]:
-    """The arguments after the loss of a worker: on worker 0 those that continue the run, if anything of it is saved."""
-    from textgen.runs.run import Run
-
-    if progress.run is None or not Run(progress.run).last.exists():
-        return sys.argv[1:]
-    words = [*map(str, ctx.params["sources"]), "--resume", str(progress.run)]
-    for param in ctx.command.params:
-        name, value = param.name, ctx.params.get(param.name or "")
-        if name in _WITH_RESUME and name not in ("sources", "resume", "epochs", "time") and value is not None:
-            flag = max(param.opts, key=len)
-            if isinstance(value, bool):
-                words += [flag] * value
-            else:
-                words.append(f"{flag}={value}s" if isinstance(param.type, Duration) else f"{flag}={value}")
-    return ["train", *words]
 
 
 def _tell_how_to_go_on(progress: Progress, options: Mapping[str, Any]) -> None:
