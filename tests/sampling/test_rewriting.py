@@ -14,6 +14,7 @@ from slow_pairs import slow_pair_probabilities
 from small_pairs import random_rewriter, slow_logprob
 
 from textgen.config import CorpusConfig
+from textgen.corpus.pair_tasks import damage
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.errors import ConfigError, UnknownCharacterError
 from textgen.sampling.rewriting.rewriter import Rewriter
@@ -109,7 +110,7 @@ def test_what_is_written_and_drawn_matches_a_pattern(rewriter: Rewriter) -> None
 def test_a_run_on_sentences_gets_each_by_itself_and_white_space_stays() -> None:
     tokenizer = CharTokenizer(" .abc", has_end=True)
     whole = random_rewriter(tokenizer, tokenizer, seed=1)
-    by_sentence = random_rewriter(tokenizer, tokenizer, seed=1, corpus=CorpusConfig(task="case"))
+    by_sentence = random_rewriter(tokenizer, tokenizer, seed=1, corpus=CorpusConfig(task="noise"))
     settings: dict[str, Any] = {"count": 2, "longest": 5, "length_penalty": 0.0}
     first, second = (by_sentence.rewrite(each, **settings) for each in ("ab.", "ca b."))
     found = by_sentence.rewrite("  ab.  ca b. ", **settings)
@@ -158,6 +159,49 @@ def test_alternatives_of_a_text_in_pieces_are_the_best_that_match() -> None:
     assert [each.text for each in found] == [" ".join(pair) for pair in best]
     expected = [known[0][a] + known[1][b] for a, b in best]
     assert [each.logprob for each in found] == pytest.approx(expected, abs=1e-4)
+
+
+TASKS = {"diacritics": (" aoäâö.", "oa ao"), "case": ("abAB ςσΣ.", "ba bς"), "spaces": ("ab \u3000.", "abba")}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("settings", [{}, {"beam": 1}, {"sample": True, "seed": 3, "temperature": 4.0}], ids=str)
+def test_a_task_s_run_writes_only_what_the_task_would_make_the_source_of(task: Any, settings: dict[str, Any]) -> None:
+    characters, source = TASKS[task]
+    tokenizer = CharTokenizer("".join(sorted(characters)), has_end=True)
+    rewriter = random_rewriter(tokenizer, tokenizer, seed=2, corpus=CorpusConfig(task=task))
+    lines = [source, source[::-1], source[0], f"{source}. {source}"]
+    for line, found in zip(lines, rewriter.stream(lines, count=3, **settings), strict=True):
+        for each in found:
+            assert sigmas(damage(each.text, task)) == sigmas(damage(line, task))
+            assert each.finish_reason == "end", "room is left for the rest of the source"
+            if ". " not in line:
+                assert each.logprob == pytest.approx(slow_logprob(rewriter, line, each.text), abs=1e-3)
+    assert len({each.text for each in rewriter.rewrite(source, count=3)}) == 3
+
+
+def sigmas(text: str) -> str:
+    return text.replace("ς", "σ")
+
+
+def test_of_all_that_a_task_allows_the_best_is_written() -> None:
+    tokenizer = CharTokenizer("aoâäö", has_end=True)
+    rewriter = random_rewriter(tokenizer, tokenizer, seed=4, corpus=CorpusConfig(task="diacritics"))
+    texts = ["".join(each) for each in itertools.product("oö", "aäâ", "aäâ")]
+    known = {text: slow_logprob(rewriter, "oaa", text) for text in texts}
+    found = rewriter.rewrite("oaa", count=6, beam=32)
+    assert [each.text for each in found] == sorted(texts, key=lambda text: -known[text])[:6]
+    free = random_rewriter(tokenizer, tokenizer, seed=4).rewrite("oaa")[0].text
+    assert damage(free, "diacritics") != "oaa", "the model by itself would write something else"
+
+
+def test_what_no_character_can_stand_for_is_written_as_one_of_any_kind() -> None:
+    reads, writes = CharTokenizer("?ao", has_end=True), CharTokenizer("aoä", has_end=True)
+    rewriter = random_rewriter(reads, writes, seed=4, corpus=CorpusConfig(task="diacritics"))
+    for found in rewriter.rewrite("a?o?", count=5):
+        assert (len(found.text), damage(found.text[::2], "diacritics"), found.finish_reason) == (4, "ao", "end")
+    assert {len(each.text) for each in rewriter.rewrite("a!o", count=5, unknown="skip")} == {2}
+    assert rewriter.rewrite("aa", match="oo")[0].text == "oo", "a pattern says what to write instead"
 
 
 def test_white_space_that_a_pattern_does_not_allow_is_refused(

@@ -1,6 +1,7 @@
 """Turns one text into another with a model of pairs.
 
     writable      which ids may be written next
+    restoring     what may be written where a task took something away
     matching      what the pieces of a text may be, so that all of it fits a pattern
     pieces        a long text in pieces
     rewritten     a text that was written

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.config import RewriteConfig, Unknown
+from textgen.config.corpus import PairTask
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.pairs import PairEngine
 from textgen.sampling.rewriting.chain import Chain
@@ -18,6 +19,7 @@ from textgen.sampling.rewriting.copying import copy_unknown
 from textgen.sampling.rewriting.drawing import draw
 from textgen.sampling.rewriting.matching import Matching
 from textgen.sampling.rewriting.pieces import joined
+from textgen.sampling.rewriting.restoring import Restored, Restoring
 from textgen.sampling.rewriting.rewritten import Hypothesis, Rewritten, Written
 from textgen.sampling.rewriting.search import search
 from textgen.sampling.rewriting.writable import Place, Writable, plain_bias
@@ -42,6 +44,7 @@ class PieceWriter:
         config: the settings; with `sample` it has a seed.
         count: how many alternatives are wanted, at least 1.
         match: `config.match`, composed as the training text is.
+        task: what made the sources of the training pairs; None where they were given.
 
     Raises:
         ConfigError: no text fits the pattern.
@@ -56,12 +59,15 @@ class PieceWriter:
         *,
         count: int,
         match: str = "",
+        task: PairTask | None = None,
     ) -> None:
         assert tokenizer.end_id is not None
         self.engine, self.tokenizer, self.source_tokenizer = engine, tokenizer, source_tokenizer
         self.config, self.count, self._end = config, count, tokenizer.end_id
         self._plain = plain_bias(tokenizer, unknown=config.copy_unknown)
         self._matching = Matching(tokenizer, match=match, longest=config.longest or _MATCHED) if match else None
+        restores = not match and task != "noise"
+        self._restoring = Restoring(tokenizer, task, self._plain) if task and restores else None
 
     @property
     def width(self) -> int:
@@ -134,7 +140,9 @@ class PieceWriter:
         found: list[list[Written]] = [[] for _ in texts]
         done = 0
         for part in groups(order, max(1, ROWS // self.width)):
-            made = self._made([encoded[n] for n in part], [keys[n] for n in part], [starts[n] for n in part])
+            made = self._made(
+                [texts[n] for n in part], [encoded[n] for n in part], [keys[n] for n in part], [starts[n] for n in part]
+            )
             for n, hypotheses in zip(part, made, strict=True):
                 shown = self._shown(texts[n], encoded[n], hypotheses)
                 for place in alike[n if config.sample else (texts[n], starts[n])]:
@@ -145,12 +153,16 @@ class PieceWriter:
         return found
 
     def _made(
-        self, sources: Sequence[NDArray[Any]], keys: Sequence[tuple[int, int]], starts: Sequence[Places]
+        self,
+        texts: Sequence[str],
+        sources: Sequence[NDArray[Any]],
+        keys: Sequence[tuple[int, int]],
+        starts: Sequence[Places],
     ) -> list[list[Hypothesis]]:
         """The targets of some sources of like lengths."""
         config = self.config
-        writable = Writable(self._plain, self._end, [place for each in starts for place in each])
         limits = [self._limit(len(each) - 1) for each in sources]
+        writable = self._writable(texts, limits, [place for each in starts for place in each])
         if not config.sample:
             return search(
                 self.engine,
@@ -176,6 +188,17 @@ class PieceWriter:
             temperature=config.temperature,
             generators=drawn,
         )
+
+    def _writable(self, texts: Sequence[str], limits: Sequence[int], places: Sequence[Place]) -> Writable | Restored:
+        """What may be written for some sources, of each as many targets as begin at once."""
+        if self._restoring is None:
+            return Writable(self._plain, self._end, places)
+        if self._reading == "skip":
+            outside = str.maketrans(dict.fromkeys(self.source_tokenizer.outside("".join(texts))))
+            texts = [text.translate(outside) for text in texts]
+        width = self.count if self.config.sample else 1
+        wanted = [each for each in zip(texts, limits, strict=True) for _ in range(width)]
+        return self._restoring.batch([text for text, _ in wanted], [limit for _, limit in wanted])
 
     def alternatives(self, written: Sequence[Sequence[Written]]) -> list[tuple[Written, ...]]:
         """The alternatives of a text from those of its pieces, which `write` returned for each."""

@@ -123,7 +123,8 @@ class Rewriter:
 
         A model that learned from sentences gets each sentence by itself; of others a text is cut at the ends of
         sentences if it is longer than 200 characters. What is written for the pieces is joined again, with the white
-        space between them; with `match` all of it matches, a text of white space alone excepted.
+        space between them; with `match` all of it matches, a text of white space alone excepted. Without it a model of
+        the task diacritics, case or spaces writes only what the task would make the text of again.
 
         Args:
             text: the text.
@@ -189,8 +190,16 @@ class Rewriter:
         require(count >= 1, "count", "at least 1", count)
         if config.sample and config.seed is None:
             config = config.replace(seed=secrets.randbits(32))
-        match = composed(config.match, self.metadata.corpus.config)
-        return PieceWriter(self.engine, self.tokenizer, self.source_tokenizer, config, count=count, match=match)
+        corpus = self.metadata.corpus.config
+        return PieceWriter(
+            self.engine,
+            self.tokenizer,
+            self.source_tokenizer,
+            config,
+            count=count,
+            match=composed(config.match, corpus),
+            task=corpus.task,
+        )
 
     def read(self, sources: Sequence[str], targets: Sequence[str], *, unknown: Unknown = "auto") -> list[ReadTarget]:
         """How probable targets are given their sources, and where the model looks as it predicts each character.

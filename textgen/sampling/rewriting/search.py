@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from textgen.engine.pairs import PairEngine
 from textgen.engine.pairs.engine import log_softmax
+from textgen.sampling.rewriting.restoring import Restored
 from textgen.sampling.rewriting.rewritten import Hypothesis, normalized
 from textgen.sampling.rewriting.writable import Writable
 
@@ -21,7 +22,7 @@ def search(
     engine: PairEngine,
     sources: Sequence[NDArray[Any]],
     limits: Sequence[int],
-    writable: Writable,
+    writable: Writable | Restored,
     *,
     end_id: int,
     beam: int,

@@ -1,0 +1,121 @@
+"""What may be written where a task took something away: only a text of which the task would make the source again.
+
+A model of diacritics then changes no letter, one of case nothing but case, and one of spaces adds white space alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.config.corpus import PairTask
+from textgen.corpus.pair_tasks import damage
+from textgen.corpus.tokenizer import CharTokenizer
+
+Bias = NDArray[np.float64]
+
+
+class Restoring:
+    """For each place of a source the ids that may be written there.
+
+    They are those of the characters that the task turns into what stands there, and of those of which it leaves
+    nothing, such as combining marks or spaces, as long as there is room for the rest of the source. Where no character
+    of the vocabulary is turned into what stands there, any may be written in its stead. A text ends where all of its
+    source is written.
+
+    Args:
+        tokenizer: the vocabulary of what is written, with an id for a text's end.
+        task: one that takes something away, not noise.
+        plain: `(vocab,)`, what to add to log-probabilities anywhere: `-inf` for ids that are never written.
+
+    >>> tokenizer = CharTokenizer("aeé", has_end=True)
+    >>> batch = Restoring(tokenizer, "diacritics", np.zeros(4)).batch(["ea"], [9])
+    >>> batch.bias(batch.first, 0).tolist(), batch.bias(batch.after(batch.first, [2], 0), 1).tolist()
+    ([[-inf, 0.0, 0.0, -inf]], [[0.0, -inf, -inf, -inf]])
+    """
+
+    def __init__(self, tokenizer: CharTokenizer, task: PairTask, plain: Bias) -> None:
+        assert tokenizer.end_id is not None
+        self._task, self._plain, self._end = task, plain, tokenizer.end_id
+        made = [_made(each, task) for each in tokenizer.characters]
+        self.taken = np.ones(tokenizer.vocab_size, np.int64)
+        """For each id how many of the source's characters it stands for, `(vocab,)`."""
+        self.taken[: len(made)] = [len(each) for each in made]
+        self.taken[self._end] = 0
+        self._longest = max(1, *self.taken)
+        self._ids: dict[str, list[int]] = {}
+        for n, each in enumerate(made):
+            self._ids.setdefault(each, []).append(n)
+        self._rows: dict[str, int] = {}
+        self.biases: list[Bias] = []
+        """What to add to log-probabilities in the places met so far, each `(vocab,)`."""
+
+    def batch(self, sources: Sequence[str], limits: Sequence[int]) -> Restored:
+        """What may be written for some sources at once, of each a text of at most so many characters."""
+        firsts, rows, most = [], list[int](), list[int]()
+        for source, limit in zip(sources, limits, strict=True):
+            left = _made(source, self._task)
+            firsts.append(len(rows))
+            rows += [self._row(left[n : n + self._longest]) for n in range(len(left) + 1)]
+            most += range(limit - len(left), limit + 1)
+        added = (self.taken == 0) & (np.arange(len(self.taken)) != self._end)
+        return Restored(self, firsts, np.array(rows), np.array(most), np.where(added, -np.inf, 0.0))
+
+    def _row(self, rest: str) -> int:
+        """The row of `biases` for what the source goes on with; at its end that is nothing."""
+        if rest not in self._rows:
+            bias = np.full_like(self._plain, -np.inf)
+            for size in range(1, len(rest) + 1):
+                self._allow(bias, self._ids.get(rest[:size], []))
+            if rest and not np.isfinite(bias).any():
+                self._allow(bias, np.flatnonzero(self.taken == 1))
+            if not rest:
+                bias[self._end] = 0.0
+            self._allow(bias, self._ids.get("", []))
+            self._rows[rest] = len(self.biases)
+            self.biases.append(bias)
+        return self._rows[rest]
+
+    def _allow(self, bias: Bias, ids: Any) -> None:
+        bias[ids] = self._plain[ids]
+
+
+class Restored:
+    """What the texts of a batch may be; a text's state is the place of its source that comes next.
+
+    Args:
+        restoring: what may be written in each place.
+        first: for each text the place where its source begins.
+        rows: for the places of all sources and their ends the rows of `restoring.biases`.
+        most: for the same places how long a text may be there, so that the rest of its source has room.
+        full: `(vocab,)`, what to add where it may not become longer first.
+    """
+
+    has_states = True
+
+    def __init__(
+        self, restoring: Restoring, first: list[int], rows: NDArray[Any], most: NDArray[Any], full: Bias
+    ) -> None:
+        self.first, self._most, self._full = first, most, full
+        self._taken, self._rows, self._biases = restoring.taken, rows, np.array(restoring.biases)
+
+    def bias(self, states: Sequence[int], length: int) -> Bias:
+        """As `Writable.bias`."""
+        biases: Bias = self._biases[self._rows[states]]
+        biases[length + 1 >= self._most[states]] += self._full
+        return biases
+
+    def after(self, states: Sequence[int], ids: Sequence[int], length: int) -> list[int]:
+        """As `Writable.after`."""
+        del length
+        after: list[int] = np.minimum(np.array(states) + self._taken[ids], len(self._rows) - 1).tolist()
+        return after
+
+
+def _made(text: str, task: PairTask) -> str:
+    """What the task makes of a text; a final sigma is a sigma, as which case it gets follows from where it stands."""
+    made = damage(text, task)
+    return made.replace("ς", "σ") if task == "case" else made
