@@ -2,6 +2,8 @@
 
     python -m benchmarks.gpu --out gpu.json
     python -m benchmarks.gpu --part speed --sizes medium,2x1024 --batches 32,256
+    python -m benchmarks.gpu --part losses --only cpu --out gpu.json      # the CPU's runs, on any machine
+    python -m benchmarks.gpu --part losses --jobs 8 --out gpu.json        # those that gpu.json lacks, eight at once
     python -m benchmarks.gpu --device cpu --smoke     # all of it on a CPU, to see that it runs
 
 Three tables:
@@ -17,16 +19,20 @@ Three tables:
 
 On Ampere and later, TensorFlow multiplies float32 in TF32 by default, and so does textgen there. Without a GPU the
 program says so and ends with exit code 1. Each contender runs in a process of its own, with nothing else on the GPU.
+With `--out` the losses and parts that FILE already holds are kept, and only what it lacks is trained.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +45,6 @@ from textgen.training.recipe import SPEED, STEP_OVERHEAD, default_time, recommen
 
 CELLS: Sequence[str] = ALL_CELLS
 PARTS = ("losses", "speed", "budgets")
-CONTENDERS = (f"textgen {DEFAULT_CELL}", "textgen lstm", "keras lstm", "torch lstm")
 LENGTHS = (50_000, 250_000, 1_000_000, 5_000_000, 50_000_000)
 
 
@@ -70,16 +75,21 @@ def placed(settings: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def contender(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A figure of "device", "loss CELL", or, as "textgen CELL", "keras lstm" and "torch lstm", of speed."""
+    """The figures of "device" or of "loss CELL"; or of "textgen", "keras" and "torch" the speed of each of "shapes"."""
     program, _, cell = name.partition(" ")
     if program == "device":
         return device()
     if program == "loss":
         return loss(cell, settings)
-    if program == "textgen":
-        return speed(cell, settings)
-    run = train_speed.run_keras(settings) if program == "keras" else train_speed.run_torch(settings, bfloat16=False)
-    return {"characters/s": run * settings["batch"] * settings["time"]}
+    figures = []
+    for each in settings["shapes"]:
+        if program == "textgen":
+            figures.append({**each, **speed({**settings, **each})})
+            continue
+        one = {**settings, **each}
+        rate = train_speed.run_keras(one) if program == "keras" else train_speed.run_torch(one, bfloat16=False)
+        figures.append({**each, "characters/s": rate * each["batch"] * settings["time"]})
+    return {"figures": figures}
 
 
 def device() -> dict[str, Any]:
@@ -109,7 +119,7 @@ def loss(cell: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"steps": row.step, "loss": row.val_loss, "training loss": row.loss}
 
 
-def speed(cell: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def speed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Characters a second of training steps, and whether they run cuDNN's fused layers."""
     import tensorflow as tf
 
@@ -119,7 +129,8 @@ def speed(cell: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     from textgen.training.trainer import Trainer
 
     shape = {name: settings[name] for name in ("layers", "units", "embedding")}
-    config = ModelConfig(vocab_size=VOCAB, cell=cell, dropout=0.1, input_dropout=0.05, **shape)  # type: ignore[arg-type]
+    cell = settings.get("cell", DEFAULT_CELL)
+    config = ModelConfig(vocab_size=VOCAB, cell=cell, dropout=0.1, input_dropout=0.05, **shape)
     training = TrainingConfig(batch_size=settings["batch"], sequence_length=settings["time"], cautious=True)
     with placed(settings) as placement, tf.device(placement.device):
         model = build_model(config)
@@ -139,72 +150,75 @@ def speed(cell: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def run(name: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     """One contender's figures; None where it is not installed."""
-    print(f"  {name} {settings.get('device')} {settings.get('size', '')} {settings.get('seed', '')}", file=sys.stderr)
+    print(f"  {name} {settings.get('device')} {settings.get('seed', '')}", file=sys.stderr)
     return harness.child(__file__, contender, name, settings)
 
 
-def losses(arguments: Any, there: str) -> tuple[str, list[dict[str, Any]]]:
+def losses(arguments: Any, there: str, former: Any) -> tuple[str, list[dict[str, Any]]]:
     """The first table, and its runs."""
-    results, rows = [], []
     train = {"epochs": arguments.epochs, "size": arguments.size}
     if arguments.smoke:
         train = {"epochs": 1e-3, "layers": 1, "units": 8, "embedding": 4, "batch_size": 4, "sequence_length": 16}
         train["validation_characters"] = 500
+    common = {"text": Path(arguments.text).name, "train": train}
+    places = ["cpu", there] if arguments.only is None else [{"cpu": "cpu", "gpu": there}[arguments.only]]
+    seeds = list(map(int, arguments.seeds.split(",")))
+    results = [each for each in former or [] if {name: each[name] for name in common} == common]
+    known = {(each["cell"], each["seed"], each["device"]) for each in results}
+    wanted = [(cell, seed, where) for cell in CELLS for seed in seeds for where in places]
+
+    def trained(each: tuple[str, int, str]) -> dict[str, Any]:
+        cell, seed, where = each
+        settings = {"device": where, "seed": seed, "smoke": arguments.smoke, **common, "text": arguments.text}
+        return {"cell": cell, "seed": seed, "device": where, **common, **(run(f"loss {cell}", settings) or {})}
+
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        results += pool.map(trained, [each for each in wanted if each not in known])
+    rows = []
     for cell in CELLS:
-        for seed in map(int, arguments.seeds.split(",")):
-            for where in ("cpu", there):
-                settings = {"device": where, "seed": seed, "text": arguments.text, "train": train}
-                found = run(f"loss {cell}", {**settings, "smoke": arguments.smoke})
-                results.append({"cell": cell, "seed": seed, "device": where, **(found or {})})
-        cpu, gpu = ([r for r in results if r["cell"] == cell and r["device"] == where] for where in ("cpu", there))
-        values = [[each["loss"] for each in group] for group in (cpu, gpu)]
-        noise = statistics.stdev(values[0]) if len(values[0]) > 1 else 0.0
-        difference = statistics.mean(values[1]) - statistics.mean(values[0])
-        pairs = max(abs(one - other) for one, other in zip(*values, strict=True))
-        rows.append([
-            cell, f"{cpu[0]['steps']:,}", *(f"{statistics.mean(v):.4f} ({min(v):.4f} to {max(v):.4f})" for v in values),
-            f"{difference:+.4f}", f"{noise:.4f}", f"{pairs:.4f}", "yes" if abs(difference) <= noise else "no",
-        ])  # fmt: skip
-    headings = [
-        "cell",
-        "steps",
-        "CPU",
-        there.upper(),
-        "difference of means",
-        "deviation of seeds",
-        "largest of a seed",
-        "the same",
-    ]
+        found = {where: [r for r in results if (r["cell"], r["device"]) == (cell, where)] for where in ("cpu", there)}
+        values = [[each["loss"] for each in sorted(group, key=lambda r: r["seed"])] for group in found.values()]
+        row = [cell, ", ".join(sorted({f"{each['steps']:,}" for group in found.values() for each in group}))]
+        row += [f"{statistics.mean(v):.4f} ({min(v):.4f} to {max(v):.4f})" if v else "" for v in values]
+        if all(values):
+            noise = statistics.stdev(values[0]) if len(values[0]) > 1 else 0.0
+            difference = statistics.mean(values[1]) - statistics.mean(values[0])
+            row += [f"{difference:+.4f}", f"{noise:.4f}", "yes" if abs(difference) <= noise else "no"]
+        rows.append([*row, *[""] * (7 - len(row))])
+    headings = ["cell", "steps", "CPU", there.upper(), "difference of means", "deviation of seeds", "the same"]
     return harness.table(headings, rows), results
 
 
-def speeds(arguments: Any, there: str) -> tuple[str, list[dict[str, Any]]]:
+def speeds(arguments: Any, there: str, _: Any) -> tuple[str, list[dict[str, Any]]]:
     """The second table and that of the cells, and their runs."""
+    common = {"device": there, "time": arguments.time_steps, "seconds": arguments.seconds, "smoke": arguments.smoke}
+    shapes = [
+        {"size": size, "batch": batch, **shape_of(size)}
+        for size in arguments.sizes.split(",")
+        for batch in map(int, arguments.batches.split(","))
+    ]
+    ours = [{"cell": cell, **shape} for shape in shapes for cell in dict.fromkeys((DEFAULT_CELL, "lstm"))]
+    kernels = [{"cell": cell, **shapes[0], "kernels": chosen} for cell in CELLS for chosen in (False, True)]
+    asked = {"textgen": [*ours, *kernels], "keras": shapes, "torch": shapes}
     results, rows, cells = [], [], []
-    base = {"device": there, "time": arguments.time_steps, "seconds": arguments.seconds, "smoke": arguments.smoke}
-    for size in arguments.sizes.split(","):
-        for batch in map(int, arguments.batches.split(",")):
-            settings = {**base, "size": size, "batch": batch, **shape_of(size)}
-            found = {name: run(name, settings) for name in CONTENDERS}
-            results += [{"contender": name, **settings, **(each or {})} for name, each in found.items()]
-            ours = (found.get("textgen lstm") or found[CONTENDERS[0]] or {})["characters/s"]
-            for name, each in found.items():
-                figure = f"{each['characters/s']:,.0f}" if each else "not here"
-                ratio = f"{ours / each['characters/s']:.2f}x" if each else ""
-                rows.append([size, batch, *name.split(), figure, ratio])
-    size, batch = arguments.sizes.split(",")[0], int(arguments.batches.split(",")[0])
+    for name, each in asked.items():
+        found = run(name, {**common, "shapes": each}) or {"figures": []}
+        results += [{"contender": name, "cell": "lstm", **figure} for figure in found["figures"]]
+    whole = [each for each in results if "kernels" not in each]
+    for shape in shapes:
+        group = [each for each in whole if (each["size"], each["batch"]) == (shape["size"], shape["batch"])]
+        base = next(each["characters/s"] for each in group if each["cell"] == "lstm")
+        for each in group:
+            figure = each["characters/s"]
+            rows.append([
+                each["size"], each["batch"], each["contender"], each["cell"], f"{figure:,.0f}", f"{base / figure:.2f}x"
+            ])  # fmt: skip
     for cell in CELLS:
-        line = [cell]
-        for kernels in (False, True):
-            settings = {**base, "size": size, "batch": batch, "kernels": kernels, **shape_of(size)}
-            each = run(f"textgen {cell}", settings) or {}
-            results.append({"contender": f"textgen {cell}", **settings, **each})
-            line.append(f"{each['characters/s']:,.0f}")
-            if not kernels:
-                line.append("yes" if each["fused"] else "no")
-        cells.append(line)
+        layers, own = (each for each in results if each["cell"] == cell and "kernels" in each)
+        fused = "yes" if layers["fused"] else "no"
+        cells.append([cell, f"{layers['characters/s']:,.0f}", fused, f"{own['characters/s']:,.0f}"])
     text = harness.table(["size", "batch", "contender", "cell", "characters/s", "textgen lstm is"], rows)
-    text += f"\n\n{size}, batch {batch}, characters/s:\n\n"
+    text += f"\n\n{shapes[0]['size']}, batch {shapes[0]['batch']}, characters/s:\n\n"
     text += harness.table(["cell", "Keras's layers", "fused by cuDNN", "textgen's kernels"], cells)
     return text, results
 
@@ -213,18 +227,15 @@ def measured_speed(arguments: Any, there: str) -> tuple[float, float]:
     """Operations a second and overhead of a time step, as `step_seconds` has them, by the steps of several sizes."""
     default = TrainingConfig()
     sizes = ["1x8", "1x16", "2x8"] if arguments.smoke else ["small", "medium", "large", "huge"]
-    table, seconds = [], []
+    shapes = [{"size": size, "batch": default.batch_size, **shape_of(size)} for size in sizes]
+    common = {"time": default.sequence_length, "seconds": arguments.seconds, "smoke": arguments.smoke}
+    found = run("textgen", {"device": there, "cell": arguments.cell, "shapes": shapes, **common}) or {}
+    table, seconds = [], [each["seconds"] for each in found["figures"]]
     for size in sizes:
-        settings = {
-            "device": there, "size": size, "batch": default.batch_size, "time": default.sequence_length,
-            "seconds": arguments.seconds, "smoke": arguments.smoke, **shape_of(size),
-        }  # fmt: skip
-        found = run(f"textgen {DEFAULT_CELL}", settings) or {}
-        model = ModelConfig(vocab_size=VOCAB, **shape_of(size))  # type: ignore[arg-type]
+        model = ModelConfig(vocab_size=VOCAB, cell=arguments.cell, **shape_of(size))
         sequence = (model, default.batch_size, default.sequence_length)
         operations = step_seconds(*sequence, speed=1.0, overhead=0.0)
         table.append([operations, model.layers * default.sequence_length])
-        seconds.append(found["seconds"])
     # Of each error the share counts; neither constant may fall below zero.
     scaled = np.array(table) / np.array(seconds)[:, None]
     (each, overhead), *_ = np.linalg.lstsq(scaled, np.ones(len(seconds)), rcond=None)
@@ -235,14 +246,14 @@ def measured_speed(arguments: Any, there: str) -> tuple[float, float]:
     return 1.0 / float(each), float(overhead)
 
 
-def budgets(arguments: Any, there: str) -> tuple[str, dict[str, Any]]:
+def budgets(arguments: Any, there: str, _: Any) -> tuple[str, dict[str, Any]]:
     """The third table, and the speed that it follows from."""
     pace, overhead = measured_speed(arguments, there)
     rows = []
     for characters in LENGTHS:
         row: list[Any] = [f"{characters:,}", f"{default_time(characters):.0f} s"]
         for one, other in ((SPEED, STEP_OVERHEAD), (pace, overhead)):
-            recipe = recommend(characters, VOCAB, speed=one, overhead=other)
+            recipe = recommend(characters, VOCAB, model={"cell": arguments.cell}, speed=one, overhead=other)
             model, training = recipe.model, recipe.training
             shape = (model, training.batch_size, training.sequence_length)
             steps = default_time(characters) / step_seconds(*shape, speed=one, overhead=other)
@@ -252,9 +263,17 @@ def budgets(arguments: Any, there: str) -> tuple[str, dict[str, Any]]:
     headings = ["characters", "default time", "as assumed of a CPU", f"as measured here ({there})"]
     text = harness.table(headings, rows)
     text += (
-        f"\n\n{DEFAULT_CELL} cell. Measured: {pace:.3g} operations/s and {1e6 * overhead:.1f} us a layer's time step."
+        f"\n\n{arguments.cell} cell. Measured: {pace:.3g} operations/s and {1e6 * overhead:.1f} us a layer's time step."
     )
     return text, {"speed": pace, "overhead": overhead}
+
+
+def former(out: str | None) -> dict[str, Any]:
+    """The tables' figures that an earlier call has written to `out`; none where there is no such file."""
+    if out is None or not Path(out).is_file():
+        return {}
+    found = json.loads(Path(out).read_text(encoding="utf-8"))
+    return {name: found[name] for name in PARTS if name in found}
 
 
 def main(line: list[str] | None = None) -> None:
@@ -265,6 +284,9 @@ def main(line: list[str] | None = None) -> None:
     parser.add_argument("--size", default="small", help="of the losses")
     parser.add_argument("--epochs", type=float, default=4.0, help="of the losses")
     parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--only", choices=["cpu", "gpu"], help="train for the losses there alone")
+    parser.add_argument("--jobs", type=int, default=1, help="losses trained at once")
+    parser.add_argument("--cell", choices=CELLS, default=DEFAULT_CELL, help="of the budgets")
     parser.add_argument("--sizes", default="small,medium,large,huge,2x1024", help="of the speeds")
     parser.add_argument("--batches", default="32,64,128,256")
     parser.add_argument("--time-steps", type=int, default=64)
@@ -277,15 +299,16 @@ def main(line: list[str] | None = None) -> None:
         arguments.sizes, arguments.batches, arguments.time_steps = "1x8", "4", 8
     there = "gpu" if arguments.device == "gpu" else "keras"
     found = harness.child(__file__, contender, "device", {"device": arguments.device, "smoke": arguments.smoke}) or {}
-    if there == "gpu" and not found["gpus"]:
+    elsewhere = arguments.part == ["losses"] and arguments.only == "cpu"
+    if there == "gpu" and not found["gpus"] and not elsewhere:
         raise SystemExit(
             "TensorFlow sees no GPU here: run this where it does (pip install 'textgen-chars[gpu]'), or see with "
             "--device cpu --smoke that it runs."
         )
     parts = {"losses": losses, "speed": speeds, "budgets": budgets}
-    texts, results = [], {"device": found}
+    texts, results = [], {**former(arguments.out), "device": found}
     for name in arguments.part or PARTS:
-        table, results[name] = parts[name](arguments, there)
+        table, results[name] = parts[name](arguments, there, results.get(name))
         texts.append(table)
     about = ", ".join(f"{key} {value}" for key, value in found.items())
     harness.report("gpu", f"{about}\n\n" + "\n\n".join(texts), results, arguments.out)

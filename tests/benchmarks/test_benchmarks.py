@@ -34,6 +34,7 @@ from benchmarks import (
     workers,
 )
 from benchmarks.texts import TEXTS, Text
+from textgen.config import CELLS
 from textgen.training.shards import MEASURED
 
 PROGRAMS = {
@@ -124,6 +125,34 @@ def test_without_a_gpu_its_benchmark_says_so_and_fails(monkeypatch: pytest.Monke
     with pytest.raises(SystemExit, match="sees no GPU") as caught:
         gpu.main([])
     assert isinstance(caught.value.code, str), "a text as exit code: printed on standard error, and the code is 1"
+
+
+def test_losses_of_two_machines_come_together_in_one_file_and_none_is_trained_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained: list[tuple[str, str, int]] = []
+
+    def child(_: str, __: Any, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        if name == "device":
+            return {"gpus": int(settings["device"] == "gpu" and has_gpu)}
+        trained.append((name, settings["device"], settings["seed"]))
+        return {"steps": 9, "loss": 1.5 + 0.1 * settings["seed"] + 0.01 * (settings["device"] == "gpu")}
+
+    monkeypatch.setattr(harness, "child", child)
+    out, line = str(tmp_path / "gpu.json"), ["--part", "losses", "--seeds", "1,2", "--jobs", "4"]
+    has_gpu = False
+    gpu.main([*line, "--only", "cpu", "--out", out])
+    assert {device for _, device, _ in trained} == {"cpu"}
+    assert len(trained) == 2 * len(CELLS)
+    has_gpu = True
+    capsys.readouterr()
+    gpu.main([*line, "--out", out])
+    assert {device for _, device, _ in trained[2 * len(CELLS) :]} == {"gpu"}
+    assert len(set(trained)) == len(trained) == 4 * len(CELLS)
+    row = "| lstm | 9 | 1.6500 (1.6000 to 1.7000) | 1.6600 (1.6100 to 1.7100) | +0.0100 | 0.0707 | yes |"
+    assert row in capsys.readouterr().out
+    gpu.main([*line, "--epochs", "2", "--out", out])
+    assert len(trained) == 8 * len(CELLS), "other settings are other runs"
 
 
 def test_the_constants_of_the_costs_are_found_again_in_what_follows_from_them() -> None:

@@ -14,10 +14,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config
 from tiny_runs import TINY, WHOLE, everything
 
 from textgen.errors import TrainingError
 from textgen.runs.run import Run
+from textgen.training.framework import default_framework
 from textgen.training.start import train
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -34,6 +36,11 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object], Any]] = {
     ),
     "eager functions": (tf.config.functions_run_eagerly, tf.config.run_functions_eagerly, True),
     "compiler": (tf.config.optimizer.get_jit, tf.config.optimizer.set_jit, "autoclustering"),
+    "deterministic operations": (
+        config.is_op_determinism_enabled,
+        lambda on: (config.enable_op_determinism if on else config.disable_op_determinism)(),
+        True,
+    ),
     "floating-point errors": (np.geterr, lambda kinds: np.seterr(**kinds), dict.fromkeys(np.geterr(), "raise")),
 }
 
@@ -41,7 +48,7 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object], Any]] = {
 @pytest.fixture(
     params=[
         pytest.param(["policy", "floatx", "epsilon", "image format", "compiler", "floating-point errors"], id="most"),
-        pytest.param(["pure policy", "distribution", "eager functions"], id="the others"),
+        pytest.param(["pure policy", "distribution", "eager functions", "deterministic operations"], id="the others"),
         *(pytest.param([name], id=name, marks=pytest.mark.slow) for name in SETTINGS),
     ]
 )
@@ -75,6 +82,16 @@ def test_a_setting_is_put_back_where_training_fails(uncut: Run, tmp_path: Path) 
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("gpus", [[], ["a GPU"]], ids=["CPU", "GPU"])
+def test_operations_are_deterministic_on_a_gpu_and_as_they_were_afterwards(
+    gpus: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    with default_framework():
+        assert config.is_op_determinism_enabled() == bool(gpus)
+    assert not config.is_op_determinism_enabled()
 
 
 class _Failing(keras.callbacks.Callback):

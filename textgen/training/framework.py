@@ -127,10 +127,16 @@ def _own_settings() -> Iterator[None]:
 
 
 def _settings() -> list[tuple[Any, Callable[[Any], object], Any]]:
-    """What each setting is, how it is set, and its default."""
+    """What each setting is, how it is set, and the value that training needs: the default, but on a GPU."""
     import keras
     import tensorflow as tf
+    from tensorflow.python.framework import config
 
+    def be_deterministic(on: bool) -> None:
+        (config.enable_op_determinism if on else config.disable_op_determinism)()
+
+    with quiet_errors():
+        has_gpu = bool(tf.config.list_physical_devices("GPU"))
     optimizer = tf.config.optimizer
     options = optimizer.get_experimental_options()
     by_default = {name: name not in _OFF if isinstance(value, bool) else value for name, value in options.items()}
@@ -141,6 +147,8 @@ def _settings() -> list[tuple[Any, Callable[[Any], object], Any]]:
         (tf.config.functions_run_eagerly(), tf.config.run_functions_eagerly, False),
         (optimizer.get_jit(), optimizer.set_jit, ""),
         (options, optimizer.set_experimental_options, by_default),
+        # On a GPU sums come out in any order otherwise, and a run could not be continued bit for bit.
+        (config.is_op_determinism_enabled(), be_deterministic, has_gpu),
     ]
 
 

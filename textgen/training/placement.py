@@ -22,7 +22,9 @@ from textgen.training.shards import FEW_CORES, choose_shards, divisors, speed_up
 _UNITS, _COLUMNS = 512, 32
 _SHARE = 0.75
 """The share of the measured product rate that a training step reaches, without its overhead (see `recipe`)."""
-_GPU_SPEED = 5e12
+_GPU_SPEED = 3.6e13
+"""Multiply-adds a second of a GPU, measured on an H100 (`benchmarks/README.md`). In a small model's step they take less
+time than the starts of its operations do, so that a slower GPU makes little difference."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,7 @@ def resume(
     """Continues a run from its last state as if it had never stopped.
 
     Weights, optimizer, recurrent state, position in the text, schedule, best value and counters are restored; on a
-    CPU with the same number of shards the result is bit for bit that of an uninterrupted run.
+    CPU with the same number of shards, or on the same GPU, the result is bit for bit that of an uninterrupted run.
 
     Args:
         name: the run's name or folder.
