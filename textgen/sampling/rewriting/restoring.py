@@ -41,66 +41,70 @@ class Restoring:
         assert tokenizer.end_id is not None
         self._task, self._plain, self._end = task, plain, tokenizer.end_id
         made = [_made(each, task) for each in tokenizer.characters]
-        self.taken = np.ones(tokenizer.vocab_size, np.int64)
-        """For each id how many of the source's characters it stands for, `(vocab,)`."""
-        self.taken[: len(made)] = [len(each) for each in made]
-        self.taken[self._end] = 0
-        self._longest = max(1, *self.taken)
-        self._ids: dict[str, list[int]] = {}
+        # For each id how many of the source's characters it stands for.
+        self._taken = np.ones(tokenizer.vocab_size, np.int64)
+        self._taken[: len(made)] = [len(each) for each in made]
+        self._taken[self._end] = 0
+        self._longest = max(1, *self._taken)
+        self._made: dict[str, list[int]] = {}
         for n, each in enumerate(made):
-            self._ids.setdefault(each, []).append(n)
-        self._rows: dict[str, int] = {}
-        self.biases: list[Bias] = []
-        """What to add to log-probabilities in the places met so far, each `(vocab,)`."""
+            self._made.setdefault(each, []).append(n)
+        self._known: dict[str, NDArray[Any]] = {}
 
     def batch(self, sources: Sequence[str], limits: Sequence[int]) -> Restored:
         """What may be written for some sources at once, of each a text of at most so many characters."""
         firsts, rows, most = [], list[int](), list[int]()
+        rests: dict[str, int] = {}
         for source, limit in zip(sources, limits, strict=True):
             left = _made(source, self._task)
             firsts.append(len(rows))
-            rows += [self._row(left[n : n + self._longest]) for n in range(len(left) + 1)]
+            rows += [rests.setdefault(left[n : n + self._longest], len(rests)) for n in range(len(left) + 1)]
             most += range(limit - len(left), limit + 1)
-        added = (self.taken == 0) & (np.arange(len(self.taken)) != self._end)
-        return Restored(self, firsts, np.array(rows), np.array(most), np.where(added, -np.inf, 0.0))
+        biases = np.full((len(rests), len(self._plain)), -np.inf)
+        for bias, rest in zip(biases, rests, strict=True):
+            allowed = self._allowed(rest)
+            bias[allowed] = self._plain[allowed]
+        added = (self._taken == 0) & (np.arange(len(self._taken)) != self._end)
+        full = np.where(added, -np.inf, 0.0)
+        return Restored(firsts, np.array(rows), np.array(most), biases=biases, full=full, taken=self._taken)
 
-    def _row(self, rest: str) -> int:
-        """The row of `biases` for what the source goes on with; at its end that is nothing."""
-        if rest not in self._rows:
-            bias = np.full_like(self._plain, -np.inf)
-            for size in range(1, len(rest) + 1):
-                self._allow(bias, self._ids.get(rest[:size], []))
-            if rest and not np.isfinite(bias).any():
-                self._allow(bias, np.flatnonzero(self.taken == 1))
-            if not rest:
-                bias[self._end] = 0.0
-            self._allow(bias, self._ids.get("", []))
-            self._rows[rest] = len(self.biases)
-            self.biases.append(bias)
-        return self._rows[rest]
-
-    def _allow(self, bias: Bias, ids: Any) -> None:
-        bias[ids] = self._plain[ids]
+    def _allowed(self, rest: str) -> NDArray[Any]:
+        """The ids that may be written where the source goes on with `rest`; at its end that is nothing."""
+        if rest not in self._known:
+            ids = [n for size in range(1, len(rest) + 1) for n in self._made.get(rest[:size], [])]
+            if rest and not np.isfinite(self._plain[ids]).any():
+                ids = np.flatnonzero(self._taken == 1).tolist()
+            ids += [*self._made.get("", []), *([] if rest else [self._end])]
+            self._known[rest] = np.array(ids, np.intp)
+        return self._known[rest]
 
 
 class Restored:
     """What the texts of a batch may be; a text's state is the place of its source that comes next.
 
     Args:
-        restoring: what may be written in each place.
         first: for each text the place where its source begins.
-        rows: for the places of all sources and their ends the rows of `restoring.biases`.
+        rows: for the places of all sources and their ends the rows of `biases`.
         most: for the same places how long a text may be there, so that the rest of its source has room.
-        full: `(vocab,)`, what to add where it may not become longer first.
+        biases: what to add to log-probabilities, `(rows, vocab)`.
+        full: `(vocab,)`, what to add where a text may not become longer first.
+        taken: `(vocab,)`, for each id how many of the source's characters it stands for.
     """
 
     has_states = True
 
     def __init__(
-        self, restoring: Restoring, first: list[int], rows: NDArray[Any], most: NDArray[Any], full: Bias
+        self,
+        first: list[int],
+        rows: NDArray[Any],
+        most: NDArray[Any],
+        *,
+        biases: Bias,
+        full: Bias,
+        taken: NDArray[Any],
     ) -> None:
-        self.first, self._most, self._full = first, most, full
-        self._taken, self._rows, self._biases = restoring.taken, rows, np.array(restoring.biases)
+        self.first, self._rows, self._most = first, rows, most
+        self._biases, self._full, self._taken = biases, full, taken
 
     def bias(self, states: Sequence[int], length: int) -> Bias:
         """As `Writable.bias`."""
