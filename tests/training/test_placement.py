@@ -52,6 +52,16 @@ def test_auto_takes_bfloat16_where_the_processor_has_it_and_it_is_quicker(
     assert placed(precision="auto").compute_dtype.name == expected
 
 
+@pytest.mark.parametrize(("ratio", "times"), [(0.7, 1 / 0.7), (0.5, 2.0), (0.1, 2.0)])
+def test_a_step_is_at_most_twice_as_quick_for_its_products(
+    ratio: float, times: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(device, "_product_seconds", lambda dtype: ratio if dtype == tf.bfloat16 else 1.0)
+    single = placed(precision="float32").core_speed
+    assert placed(precision="auto").core_speed == pytest.approx(times * single)
+
+
 def test_a_runtime_that_runs_already_keeps_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     def started(count: int) -> None:
         raise RuntimeError("Intra op parallelism cannot be modified after initialization.")
