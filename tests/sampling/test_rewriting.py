@@ -195,6 +195,15 @@ def test_of_all_that_a_task_allows_the_best_is_written() -> None:
     assert damage(free, "diacritics") != "oaa", "the model by itself would write something else"
 
 
+def test_what_a_task_takes_away_is_not_read_where_the_text_has_some_of_it() -> None:
+    reads, writes = CharTokenizer(" .ab", has_end=True), CharTokenizer(" .ABab", has_end=True)
+    rewriter = random_rewriter(reads, writes, seed=4, corpus=CorpusConfig(task="case"))
+    found = rewriter.rewrite("bA. AB.")[0]
+    assert (found.source, found.text) == ("bA. AB.", rewriter.rewrite("ba. ab.")[0].text)
+    with pytest.raises(UnknownCharacterError):
+        random_rewriter(reads, writes, seed=4, corpus=CorpusConfig(task="noise")).rewrite("bA. AB.")
+
+
 def test_what_no_character_can_stand_for_is_written_as_one_of_any_kind() -> None:
     reads, writes = CharTokenizer("?ao", has_end=True), CharTokenizer("aoä", has_end=True)
     rewriter = random_rewriter(reads, writes, seed=4, corpus=CorpusConfig(task="diacritics"))

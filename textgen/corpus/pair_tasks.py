@@ -64,6 +64,15 @@ def damage(text: str, task: PairTask, *, rate: float = 0.1, seed: int = 0) -> st
     return _TAKEN_AWAY[task](text)
 
 
+def takes_away(task: PairTask | None) -> bool:
+    """Whether a task takes something from its targets, so that doing it again changes nothing.
+
+    >>> [takes_away(task) for task in ("diacritics", "noise", None)]
+    [True, False, False]
+    """
+    return task in _TAKEN_AWAY
+
+
 def told(task: PairTask, rate: float) -> str:
     """What a task does to the sources, in words.
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from textgen.config import RewriteConfig, Unknown
 from textgen.config.corpus import PairTask
+from textgen.corpus.pair_tasks import takes_away
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.pairs import PairEngine
 from textgen.sampling.rewriting.chain import Chain
@@ -66,7 +67,7 @@ class PieceWriter:
         self.config, self.count, self._end = config, count, tokenizer.end_id
         self._plain = plain_bias(tokenizer, unknown=config.copy_unknown)
         self._matching = Matching(tokenizer, match=match, longest=config.longest or _MATCHED) if match else None
-        restores = not match and task != "noise"
+        restores = takes_away(task) and not match
         self._restoring = Restoring(tokenizer, task, self._plain) if task and restores else None
 
     @property

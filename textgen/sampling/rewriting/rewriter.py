@@ -10,6 +10,7 @@ from typing import Unpack
 
 from textgen.config import ModelConfig, Rewrite, RewriteConfig, Unknown, keywords, plain, require
 from textgen.corpus.normalization import as_read, composed
+from textgen.corpus.pair_tasks import damage, takes_away
 from textgen.corpus.tokenizer import CharTokenizer
 from textgen.engine.pairs import PairEngine
 from textgen.engine.pairs.engine import ReadTarget
@@ -178,8 +179,15 @@ class Rewriter:
         return self._blocks(iter(texts), self.piece_writer(config, count=count), progress)
 
     def pieces(self, text: str) -> list[tuple[str, str, str]]:
-        """A text in the pieces that are written one by one, each with the white space before and after it."""
-        return cut(self.as_trained(text), always=self.metadata.corpus.config.task is not None)
+        """A text in the pieces that are written one by one, each with the white space before and after it.
+
+        Of a model whose task takes something away the pieces lack it, as what it learned from did.
+        """
+        task = self.metadata.corpus.config.task
+        pieces = cut(self.as_trained(text), always=task is not None)
+        if task is None or not takes_away(task):
+            return pieces
+        return [(before, damage(core, task), after) for before, core, after in pieces]
 
     def piece_writer(self, config: RewriteConfig, *, count: int = 1) -> PieceWriter:
         """Writes pieces with some settings, of which a seed is drawn where one is needed.
