@@ -25,7 +25,6 @@ With `--out` the losses and parts that FILE already holds are kept, and only wha
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 import sys
 import tempfile
@@ -163,7 +162,7 @@ def losses(arguments: Any, there: str, former: Any) -> tuple[str, list[dict[str,
     common = {"text": Path(arguments.text).name, "train": train}
     places = ["cpu", there] if arguments.only is None else [{"cpu": "cpu", "gpu": there}[arguments.only]]
     seeds = list(map(int, arguments.seeds.split(",")))
-    results = [each for each in former or [] if {name: each[name] for name in common} == common]
+    results = [each for each in former or [] if {name: each.get(name) for name in common} == common]
     known = {(each["cell"], each["seed"], each["device"]) for each in results}
     wanted = [(cell, seed, where) for cell in CELLS for seed in seeds for where in places]
 
@@ -268,14 +267,6 @@ def budgets(arguments: Any, there: str, _: Any) -> tuple[str, dict[str, Any]]:
     return text, {"speed": pace, "overhead": overhead}
 
 
-def former(out: str | None) -> dict[str, Any]:
-    """The tables' figures that an earlier call has written to `out`; none where there is no such file."""
-    if out is None or not Path(out).is_file():
-        return {}
-    found = json.loads(Path(out).read_text(encoding="utf-8"))
-    return {name: found[name] for name in PARTS if name in found}
-
-
 def main(line: list[str] | None = None) -> None:
     parser = harness.parser(__doc__)
     parser.add_argument("--device", choices=["gpu", "cpu"], default="gpu", help="cpu: the GPU's way, on a CPU")
@@ -306,7 +297,7 @@ def main(line: list[str] | None = None) -> None:
             "--device cpu --smoke that it runs."
         )
     parts = {"losses": losses, "speed": speeds, "budgets": budgets}
-    texts, results = [], {**former(arguments.out), "device": found}
+    texts, results = [], {**harness.written("gpu", arguments.out), "device": found}
     for name in arguments.part or PARTS:
         table, results[name] = parts[name](arguments, there, results.get(name))
         texts.append(table)

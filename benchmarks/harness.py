@@ -184,6 +184,23 @@ def report(name: str, text: str, results: Mapping[str, Any], out: str | None) ->
     write(name, results, out)
 
 
+def written(name: str, out: str | None) -> dict[str, Any]:
+    """The JSON that an earlier call of the benchmark `name` has written to `out`; empty where there is no such file.
+
+    Raises:
+        SystemExit: the file holds something else.
+    """
+    if out is None or not Path(out).is_file():
+        return {}
+    try:
+        found = json.loads(Path(out).read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or found.get("benchmark") != name:
+        raise SystemExit(f"{out} holds no runs of this benchmark: name another file with --out.")
+    return found
+
+
 def write(name: str, results: Mapping[str, Any], out: str | None) -> None:
     """Writes the JSON, as a whole or not at all; nothing where `out` is None."""
     if not out:

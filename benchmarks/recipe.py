@@ -22,7 +22,6 @@ training text.
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import sys
@@ -117,13 +116,10 @@ def former(out: str | None, suite: dict[str, Any]) -> list[dict[str, Any]]:
     Raises:
         SystemExit: the file holds something else, or runs of another `suite`: of another time, part or machine.
     """
-    if out is None or not Path(out).is_file():
+    found = harness.written("recipe", out)
+    if not found:
         return []
-    try:
-        found = json.loads(Path(out).read_text(encoding="utf-8"))
-        before, runs = found["suite"], list(found["runs"])
-    except (ValueError, KeyError, TypeError):
-        raise SystemExit(f"{out} holds no runs of this benchmark: name another file with --out.") from None
+    before, runs = found["suite"], list(found["runs"])
     other = [f"{name} {before.get(name)}, not {value}" for name, value in suite.items() if before.get(name) != value]
     if other:
         raise SystemExit(f"{out} holds other runs ({'; '.join(other)}): name another file with --out.")

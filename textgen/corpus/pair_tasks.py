@@ -6,6 +6,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from typing import TypeGuard
 
 from textgen.config.corpus import PairTask
 
@@ -64,7 +65,7 @@ def damage(text: str, task: PairTask, *, rate: float = 0.1, seed: int = 0) -> st
     return _TAKEN_AWAY[task](text)
 
 
-def takes_away(task: PairTask | None) -> bool:
+def takes_away(task: PairTask | None) -> TypeGuard[PairTask]:
     """Whether a task takes something from its targets, so that doing it again changes nothing.
 
     >>> [takes_away(task) for task in ("diacritics", "noise", None)]

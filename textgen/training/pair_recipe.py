@@ -46,7 +46,7 @@ def recommend_pairs(
         model: fields of `ModelConfig` that the user gave.
         training: fields of `TrainingConfig` that the user gave. `sequence_length`, by which steps are counted in
             characters, is the mean length of a target.
-        speed: multiply-adds per second that training may reach on this machine.
+        speed: operations per second that training may reach on this machine.
         fresh: whether the weights are new, rather than those of another run.
 
     Raises:

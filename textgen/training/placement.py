@@ -23,7 +23,7 @@ _UNITS, _COLUMNS = 512, 32
 _SHARE = 0.75
 """The share of the measured product rate that a training step reaches, without its overhead (see `recipe`)."""
 _GPU_SPEED = 3.6e13
-"""Multiply-adds a second of a GPU, measured on an H100 (`benchmarks/README.md`). In a small model's step they take less
+"""Operations a second of a GPU, measured on an H100 (`benchmarks/README.md`). In a small model's step they take less
 time than the starts of its operations do, so that a slower GPU makes little difference."""
 
 
@@ -39,7 +39,7 @@ class Placement:
         whole: those of them that are not second hardware threads of others; None where the system does not say.
         threads: operations that run in parallel, each on one thread; 1 where TensorFlow decides.
         compute_dtype: type of the matrix products' factors.
-        core_speed: multiply-adds per second that training may reach on one core, or on the GPU, from a short
+        core_speed: operations per second that training may reach on one core, or on the GPU, from a short
             measurement.
     """
 
@@ -81,7 +81,7 @@ class Placement:
         )
 
     def speed(self, model: ModelConfig, training: TrainingConfig) -> float:
-        """Multiply-adds per second that training may reach with the cores that its shards use."""
+        """Operations per second that training may reach with the cores that its shards use."""
         if self.threads == 1:
             return self.core_speed * self.cores
         return self.core_speed * speed_up(

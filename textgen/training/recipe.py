@@ -15,7 +15,7 @@ from textgen.corpus.rare import LARGE
 from textgen.display.format import short_duration
 
 SPEED = 3e11
-"""Multiply-adds per second that training is assumed to reach where nothing has been measured."""
+"""Operations per second, two in a multiply-add, that training is assumed to reach where nothing has been measured."""
 
 STEP_OVERHEAD = 1.4e-4
 """Seconds of a layer's time step, forward and backward, besides its matrix products."""
@@ -168,7 +168,7 @@ def recommend(
         size: a preset; None for text and time to decide.
         model: fields of `ModelConfig` that the user gave.
         training: fields of `TrainingConfig` that the user gave.
-        speed: multiply-adds per second that training may reach on this machine.
+        speed: operations per second that training may reach on this machine.
         overhead: seconds of a layer's time step besides its products.
         workers: machines that train together, each with a batch of its own.
         fresh: whether the weights are new, rather than those of another run: only then the rates follow the width.

@@ -67,8 +67,7 @@ class PieceWriter:
         self.config, self.count, self._end = config, count, tokenizer.end_id
         self._plain = plain_bias(tokenizer, unknown=config.copy_unknown)
         self._matching = Matching(tokenizer, match=match, longest=config.longest or _MATCHED) if match else None
-        restores = takes_away(task) and not match
-        self._restoring = Restoring(tokenizer, task, self._plain) if task and restores else None
+        self._restoring = Restoring(tokenizer, task, self._plain) if takes_away(task) and not match else None
 
     @property
     def width(self) -> int:

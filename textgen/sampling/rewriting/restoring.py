@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from textgen.config.corpus import PairTask
 from textgen.corpus.pair_tasks import damage
 from textgen.corpus.tokenizer import CharTokenizer
-
-Bias = NDArray[np.float64]
+from textgen.sampling.rewriting.writable import Bias
 
 
 class Restoring:
@@ -40,23 +39,30 @@ class Restoring:
     def __init__(self, tokenizer: CharTokenizer, task: PairTask, plain: Bias) -> None:
         assert tokenizer.end_id is not None
         self._task, self._plain, self._end = task, plain, tokenizer.end_id
-        made = [_made(each, task) for each in tokenizer.characters]
+        made = [_compared(damage(each, task), task) for each in tokenizer.characters]
         # For each id how many of the source's characters it stands for.
         self._taken = np.ones(tokenizer.vocab_size, np.int64)
         self._taken[: len(made)] = [len(each) for each in made]
         self._taken[self._end] = 0
         self._longest = max(1, *self._taken)
-        self._made: dict[str, list[int]] = {}
+        added = (self._taken == 0) & (np.arange(tokenizer.vocab_size) != self._end)
+        self._full = np.where(added, -np.inf, 0.0)
+        self._ids: dict[str, list[int]] = {}
         for n, each in enumerate(made):
-            self._made.setdefault(each, []).append(n)
+            self._ids.setdefault(each, []).append(n)
         self._known: dict[str, NDArray[Any]] = {}
 
     def batch(self, sources: Sequence[str], limits: Sequence[int]) -> Restored:
-        """What may be written for some sources at once, of each a text of at most so many characters."""
+        """What may be written for some sources at once, of each a text of at most so many characters.
+
+        Args:
+            sources: texts that lack what the task takes away.
+            limits: the most characters for each.
+        """
         firsts, rows, most = [], list[int](), list[int]()
         rests: dict[str, int] = {}
         for source, limit in zip(sources, limits, strict=True):
-            left = _made(source, self._task)
+            left = _compared(source, self._task)
             firsts.append(len(rows))
             rows += [rests.setdefault(left[n : n + self._longest], len(rests)) for n in range(len(left) + 1)]
             most += range(limit - len(left), limit + 1)
@@ -64,17 +70,15 @@ class Restoring:
         for bias, rest in zip(biases, rests, strict=True):
             allowed = self._allowed(rest)
             bias[allowed] = self._plain[allowed]
-        added = (self._taken == 0) & (np.arange(len(self._taken)) != self._end)
-        full = np.where(added, -np.inf, 0.0)
-        return Restored(firsts, np.array(rows), np.array(most), biases=biases, full=full, taken=self._taken)
+        return Restored(firsts, np.array(rows), np.array(most), biases=biases, full=self._full, taken=self._taken)
 
     def _allowed(self, rest: str) -> NDArray[Any]:
         """The ids that may be written where the source goes on with `rest`; at its end that is nothing."""
         if rest not in self._known:
-            ids = [n for size in range(1, len(rest) + 1) for n in self._made.get(rest[:size], [])]
+            ids = [n for size in range(1, len(rest) + 1) for n in self._ids.get(rest[:size], [])]
             if rest and not np.isfinite(self._plain[ids]).any():
                 ids = np.flatnonzero(self._taken == 1).tolist()
-            ids += [*self._made.get("", []), *([] if rest else [self._end])]
+            ids += [*self._ids.get("", []), *([] if rest else [self._end])]
             self._known[rest] = np.array(ids, np.intp)
         return self._known[rest]
 
@@ -119,7 +123,6 @@ class Restored:
         return after
 
 
-def _made(text: str, task: PairTask) -> str:
-    """What the task makes of a text; a final sigma is a sigma, as which case it gets follows from where it stands."""
-    made = damage(text, task)
-    return made.replace("ς", "σ") if task == "case" else made
+def _compared(text: str, task: PairTask) -> str:
+    """A text as it is compared: of case both sigmas are one, since where it stands says which a capital becomes."""
+    return text.replace("ς", "σ") if task == "case" else text

@@ -185,7 +185,7 @@ class Rewriter:
         """
         task = self.metadata.corpus.config.task
         pieces = cut(self.as_trained(text), always=task is not None)
-        if task is None or not takes_away(task):
+        if not takes_away(task):
             return pieces
         return [(before, damage(core, task), after) for before, core, after in pieces]
 
