@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from textgen.engine.pairs import PairEngine
 from textgen.engine.pairs.engine import log_softmax
-from textgen.sampling.rewriting.restoring import Restored
 from textgen.sampling.rewriting.rewritten import Hypothesis
 from textgen.sampling.rewriting.writable import Writable
 
@@ -19,7 +18,7 @@ def draw(
     engine: PairEngine,
     sources: Sequence[NDArray[Any]],
     limits: Sequence[int],
-    writable: Writable | Restored,
+    writable: Writable,
     *,
     end_id: int,
     temperature: float,

@@ -20,10 +20,10 @@ from textgen.sampling.rewriting.copying import copy_unknown
 from textgen.sampling.rewriting.drawing import draw
 from textgen.sampling.rewriting.matching import Matching
 from textgen.sampling.rewriting.pieces import joined
-from textgen.sampling.rewriting.restoring import Restored, Restoring
+from textgen.sampling.rewriting.restoring import Restoring
 from textgen.sampling.rewriting.rewritten import Hypothesis, Rewritten, Written
 from textgen.sampling.rewriting.search import search
-from textgen.sampling.rewriting.writable import Place, Writable, plain_bias
+from textgen.sampling.rewriting.writable import Patterned, Place, Writable, plain_bias
 
 ROWS = 256
 """The most targets that are written at once, of all sources together."""
@@ -189,10 +189,10 @@ class PieceWriter:
             generators=drawn,
         )
 
-    def _writable(self, texts: Sequence[str], limits: Sequence[int], places: Sequence[Place]) -> Writable | Restored:
+    def _writable(self, texts: Sequence[str], limits: Sequence[int], places: Sequence[Place]) -> Writable:
         """What may be written for some sources, of each as many targets as begin at once."""
         if self._restoring is None:
-            return Writable(self._plain, self._end, places)
+            return Patterned(self._plain, self._end, places)
         if self._reading == "skip":
             outside = str.maketrans(dict.fromkeys(self.source_tokenizer.outside("".join(texts))))
             texts = [text.translate(outside) for text in texts]

@@ -84,7 +84,7 @@ class Restoring:
 
 
 class Restored:
-    """What the texts of a batch may be; a text's state is the place of its source that comes next.
+    """Texts of which a task would make their sources; a text's state is the place of its source that comes next.
 
     Args:
         first: for each text the place where its source begins.
@@ -94,8 +94,6 @@ class Restored:
         full: `(vocab,)`, what to add where a text may not become longer first.
         taken: `(vocab,)`, for each id how many of the source's characters it stands for.
     """
-
-    has_states = True
 
     def __init__(
         self,
@@ -109,6 +107,11 @@ class Restored:
     ) -> None:
         self.first, self._rows, self._most = first, rows, most
         self._biases, self._full, self._taken = biases, full, taken
+
+    @property
+    def has_states(self) -> bool:
+        """As `Writable.has_states`."""
+        return True
 
     def bias(self, states: Sequence[int], length: int) -> Bias:
         """As `Writable.bias`."""

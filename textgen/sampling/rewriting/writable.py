@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,20 +28,42 @@ class Place(NamedTuple):
     state: int
 
 
-class Writable:
+class Writable(Protocol):
     """What the texts of a batch may be, by what was written of them: each is in a state.
+
+    Attributes:
+        first: for each text its state before its first character; none where there is one state only.
+    """
+
+    first: list[int]
+
+    @property
+    def has_states(self) -> bool:
+        """Whether what may be written depends on what was."""
+
+    def bias(self, states: Sequence[int], length: int) -> Bias:
+        """What to add to the log-probabilities, `(texts, vocab)`, or `(1, vocab)` where it is the same for all.
+
+        Args:
+            states: those of the texts.
+            length: their characters so far.
+        """
+
+    def after(self, states: Sequence[int], ids: Sequence[int], length: int) -> list[int]:
+        """The states after one more id of each text; that of an id that may not be written means nothing."""
+
+
+class Patterned:
+    """All texts without unknown characters, or those that match a pattern.
 
     Args:
         plain: `(vocab,)`, what to add to log-probabilities where there is no pattern.
         end_id: the id of a text's end.
         places: for each text where it begins; none without a pattern.
 
-    Attributes:
-        first: for each text its state before its first character; none without a pattern.
-
     >>> tokenizer = CharTokenizer("ab", has_end=True)
     >>> constraint = Constraint("ab", (), SamplingConfig(match="ab?"), size=3, end=2)
-    >>> writable = Writable(plain_bias(tokenizer), 2, [Place(constraint, 0)])
+    >>> writable = Patterned(plain_bias(tokenizer), 2, [Place(constraint, 0)])
     >>> writable.bias(writable.first, 0).tolist(), writable.after(writable.first, [0], 0)
     ([[0.0, -inf, -inf]], [1])
     >>> writable.bias([1], 1).tolist()
@@ -60,23 +82,18 @@ class Writable:
 
     @property
     def has_states(self) -> bool:
-        """Whether what may be written depends on what was."""
+        """As `Writable.has_states`."""
         return bool(self._constraints)
 
     def bias(self, states: Sequence[int], length: int) -> Bias:
-        """What to add to the log-probabilities, `(texts, vocab)`, or `(1, vocab)` where it is the same for all.
-
-        Args:
-            states: those of the texts.
-            length: their characters so far.
-        """
+        """As `Writable.bias`."""
         if not self._constraints:
             return self._plain[None]
         nexts = [self._constraints[each // self._states].next(each % self._states, length) for each in states]
         return np.stack([self._end if each is None else each.bias for each in nexts])
 
     def after(self, states: Sequence[int], ids: Sequence[int], length: int) -> list[int]:
-        """The states after one more id of each text; that of an id that may not be written means nothing."""
+        """As `Writable.after`."""
         if not self._constraints:
             return list(states)
         found = []
