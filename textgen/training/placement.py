@@ -120,7 +120,7 @@ class Placement:
         return f"{self.name}, {count} core{'s'[: self.cores != 1]}: {parts}"
 
 
-def place(device: Device, precision: Precision, *, least_threads: int = 1) -> Placement:
+def place(device: Device, precision: Precision) -> Placement:
     """Chooses the device and its settings, and sets TensorFlow's threads where that is still possible.
 
     On a CPU each shard of a batch runs on one thread, so that shards never wait for one another inside a small
@@ -130,7 +130,6 @@ def place(device: Device, precision: Precision, *, least_threads: int = 1) -> Pl
         device: "auto" takes a GPU if TensorFlow has one.
         precision: "auto" takes bfloat16 where the processor has the instructions and a short measurement shows
             it to be faster.
-        least_threads: operations that must be able to run at once, however few cores there are.
 
     Raises:
         ConfigError: a GPU was asked for and TensorFlow has none.
@@ -159,7 +158,7 @@ def place(device: Device, precision: Precision, *, least_threads: int = 1) -> Pl
             compute_dtype=dtype,
             core_speed=_GPU_SPEED,
         )
-    own = _one_thread_an_operation(least_threads)
+    own = _one_thread_an_operation()
     dtypes = {"float32": [tf.float32], "bfloat16": [tf.bfloat16]}.get(precision, [tf.float32, tf.bfloat16])
     if len(dtypes) > 1 and not has_bfloat16():
         dtypes = [tf.float32]
@@ -236,11 +235,11 @@ def enough_memory() -> Iterator[None]:
         ) from error
 
 
-def _one_thread_an_operation(least: int) -> bool:
+def _one_thread_an_operation() -> bool:
     """Gives each operation one thread and runs one operation per core; False if the runtime has started."""
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(max(cores(), least))
+        tf.config.threading.set_inter_op_parallelism_threads(cores())
     except RuntimeError:
         return bool(tf.config.threading.get_intra_op_parallelism_threads() == 1)
     return True

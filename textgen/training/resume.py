@@ -144,7 +144,7 @@ def resume(
                 check_one_side(last.model.sides)
                 check_one_process(corpus)
             check_disk_space(run, recipe.model, training.batch_size, workers=several)
-            placement = place(training.device, training.precision, least_threads=min(several, 2))
+            placement = place(training.device, training.precision)
             streams = open_streams(encoded, training, workers=1 if parts else several, both=last.model.both)
             events = _events_before(run, progress) if tensorboard is None else events_folder(tensorboard)
             users = as_callbacks(callbacks)

@@ -51,9 +51,6 @@ from textgen.training.workers.parts import Part, check_part, share_vocabulary
 if TYPE_CHECKING:
     import keras
 
-_EXCHANGING = 2
-"""Operations that must run at once where workers exchange: one of them waits for the others."""
-
 
 @keywords(TrainSettings)
 def train(
@@ -168,9 +165,7 @@ def train(
         from textgen.training.workers.joining import joined
 
         several = 1 if cluster is None else cluster.size
-        placement = place(
-            wanted.get("device", "auto"), wanted.get("precision", "auto"), least_threads=min(several, _EXCHANGING)
-        )
+        placement = place(wanted.get("device", "auto"), wanted.get("precision", "auto"))
         gpu = not placement.kernels
         given = {**wanted, "size": size, "from": None if base is None else base.metadata.created}
         with joined(cluster, workers, reporter, encoded=encoded, given=given, seed=seed, gpu=gpu) as team:

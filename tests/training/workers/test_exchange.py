@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from textgen.config import ModelConfig
 from textgen.training.workers.exchange import OWN, VELOCITY, Rounds
@@ -17,22 +18,18 @@ class Model:
     """Stands for a Keras model."""
 
     def __init__(self, seed: int) -> None:
-        self.weights = [np.random.default_rng(seed).standard_normal(shape).astype(np.float32) for shape in ((4, 3), 3)]
-
-    def get_weights(self) -> list[Any]:
-        return [each.copy() for each in self.weights]
-
-    def set_weights(self, weights: list[Any]) -> None:
-        self.weights = [np.array(each) for each in weights]
+        draws = np.random.default_rng(seed)
+        self.weights = [tf.Variable(draws.standard_normal(shape).astype(np.float32)) for shape in ((4, 3), 3)]
 
     def learn(self, *seeds: int) -> None:
         for seed in seeds:
             draws = np.random.default_rng(seed)
-            self.weights = [each + draws.standard_normal(each.shape).astype(np.float32) for each in self.weights]
+            for each in self.weights:
+                each.assign_add(draws.standard_normal(each.shape).astype(np.float32))
 
     @property
     def flat(self) -> Any:
-        return np.concatenate([each.ravel() for each in self.weights])
+        return np.concatenate([each.numpy().ravel() for each in self.weights])
 
 
 class Sums:
@@ -100,7 +97,8 @@ def test_a_round_cut_while_changes_are_sent_goes_on_to_the_last_bit(pair: tuple[
     in_both(rounds, "complete")
     again = Model(0)
     with rounds[1].common():
-        again.set_weights(models[1].get_weights())
+        for variable, common in zip(again.weights, models[1].weights, strict=True):
+            variable.assign(common)
     other = Rounds(again, CONFIG, Sums(), rate=RATE, momentum=MOMENTUM)  # type: ignore[arg-type]
     other.restore({**rounds[1].capture(), **rounds[1].own()})
     assert other.pending

@@ -15,6 +15,7 @@ The changes can be summed while the first steps of the next round are taken (as 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -30,6 +31,7 @@ from textgen.training.coupling import free_weights, tied_gradients
 from textgen.training.workers.collectives import Collectives
 
 Vector = NDArray[np.float32]
+Tensor = Any
 
 VELOCITY = "workers/velocity"
 """The name of the velocity among the arrays of a checkpoint."""
@@ -54,7 +56,10 @@ class Rounds:
     ) -> None:
         self._model, self._config, self._collectives = model, config, collectives
         self._rate, self._momentum = np.float32(rate), np.float32(momentum)
-        self._shapes = [tuple(each.shape) for each in self._free(model.get_weights())]
+        self._shapes = [each.shape for each in self._free()]
+        # Graphs: one pass over the weights each, where eager operations and Keras's own copies take several.
+        self._read = tf.function(self._joined, autograph=False)
+        self._write = tf.function(self._divided, autograph=False)
         self.start = self._flat()
         self.velocity: Vector = np.zeros_like(self.start)
         self._sent: Vector | None = None
@@ -146,25 +151,39 @@ class Rounds:
             self._assign(self._sent)
 
     def _step(self, total: Vector, *, last: bool = False) -> None:
-        """The outer step, by the sum of all workers' changes."""
-        change: Any = total / np.float32(self._collectives.workers)
+        """The outer step, by the sum of all workers' changes, whose array is used up."""
+        change = np.divide(total, np.float32(self._collectives.workers), out=total)
         if last:
             self.start = self.start + change
-        else:
-            self.velocity = self._momentum * self.velocity + change
-            self.start = self.start + self._rate * (change + self._momentum * self.velocity)
-
-    def _assign(self, vector: Vector) -> None:
-        parts = np.split(vector, np.cumsum([int(np.prod(shape)) for shape in self._shapes])[:-1])
-        free = [part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)]
-        self._model.set_weights([np.asarray(each) for each in tied_gradients(self._config, free)])
-
-    def _free(self, weights: list[Any]) -> list[Any]:
-        with tf.device("/CPU:0"):
-            return [np.asarray(each) for each in free_weights(self._config, weights)]
+            return
+        velocity = self._momentum * self.velocity
+        velocity += change
+        step = self._momentum * velocity
+        step += change
+        step *= self._rate
+        step += self.start
+        self.start, self.velocity = step, velocity
 
     def _flat(self) -> Vector:
-        return np.concatenate([np.ravel(each) for each in self._free(self._model.get_weights())])
+        """The free weights, end to end."""
+        vector: Vector = self._read().numpy()
+        return vector
+
+    def _assign(self, vector: Vector) -> None:
+        """Sets the weights to those that `_flat` returned, or changed ones."""
+        self._write(tf.constant(vector))
+
+    def _free(self) -> list[Tensor]:
+        return free_weights(self._config, [tf.convert_to_tensor(each) for each in self._model.weights])
+
+    def _joined(self) -> Tensor:
+        return tf.concat([tf.reshape(each, (-1,)) for each in self._free()], 0)
+
+    def _divided(self, vector: Tensor) -> None:
+        parts = tf.split(vector, [math.prod(shape) for shape in self._shapes])
+        free = [tf.reshape(part, shape) for part, shape in zip(parts, self._shapes, strict=True)]
+        for variable, each in zip(self._model.weights, tied_gradients(self._config, free), strict=True):
+            variable.assign(each)
 
 
 def _in_background(act: Callable[[], Vector]) -> Future[Vector]:
