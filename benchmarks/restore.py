@@ -24,15 +24,17 @@ the edit distance of the best filling to the true one per character.
 
 Noise: 1, 2 and 5 % of the first characters of the last tenth are spoilt in four ways (`textgen proofread --calibrate`);
 precision and recall at the threshold 0.5, recall at the lowest threshold whose precision is 0.8, the character error
-before and after, and the characters that `textgen proofread` reads in a second.
+before and after, and the characters that `textgen proofread` reads in a second. With `--out` the JSON is written after
+each measurement.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,7 @@ def main(line: list[str] | None = None) -> None:
     parser.add_argument("--lengths", default="1,3,5,10,0", help="of gaps; 0 is unknown, up to 10")
     parser.add_argument("--noise", default="0.01,0.02,0.05", help="shares of characters that are spoilt")
     parser.add_argument("--characters", type=int, default=50_000, help="how many are proofread; 0 leaves that out")
+    parser.add_argument("--rows", help="only these, such as forward,both")
     parser.add_argument("--no-peer", action="store_true", help="leave out the masked model")
     arguments = parser.parse_args(line)
     if arguments.smoke:
@@ -79,13 +82,19 @@ def main(line: list[str] | None = None) -> None:
         arguments.seeds, arguments.lengths, arguments.noise = "1", "1,0", "0.05"
     filled: list[dict[str, Any]] = []
     proofed: list[dict[str, Any]] = []
+    results: dict[str, Any] = {}
     shapes: set[str] = set()
     with tempfile.TemporaryDirectory() as scratch:
         for seed in map(int, arguments.seeds.split(",")):
             runs = _runs(arguments, arguments.runs or scratch, seed)
             shapes |= {f"{name}: {_shape(each)}" for name, each in runs.items()}
-            filled += _fill(arguments, runs, seed)
-            proofed += _proofread(arguments, runs, seed)
+            for found, each in itertools.chain(
+                ((filled, each) for each in _fill(arguments, runs, seed)),
+                ((proofed, each) for each in _proofread(arguments, runs, seed)),
+            ):
+                found.append(each)
+                results = {"text": arguments.text, "filled": filled, "proofread": proofed}
+                harness.write("restore", results, arguments.out)
     rows = _fill_rows(filled)
     harness.report(
         "restore",
@@ -97,7 +106,7 @@ def main(line: list[str] | None = None) -> None:
             ["noise", "by", "precision", "recall", "recall at 0.8", "error before", "after", "characters a second"],
             _proof_rows(proofed),
         ),
-        {"text": arguments.text, "filled": filled, "proofread": proofed},
+        results,
         arguments.out,
     )
 
@@ -128,7 +137,7 @@ def _runs(arguments: Any, folder: str, seed: int) -> dict[str, textgen.Writer]:
     return writers
 
 
-def _fill(arguments: Any, runs: dict[str, textgen.Writer], seed: int) -> list[dict[str, Any]]:
+def _fill(arguments: Any, runs: dict[str, textgen.Writer], seed: int) -> Iterator[dict[str, Any]]:
     encoded = encode_corpus(open_corpus([arguments.text]), tokenizer=runs["both"].tokenizer)
     ids = encoded.held_out.astype(np.intp)
     side = min(SIDE, (len(ids) - 20) // 2)
@@ -142,17 +151,17 @@ def _fill(arguments: Any, runs: dict[str, textgen.Writer], seed: int) -> list[di
     fillers["both"] = lambda *place: _by_writer(both, *place)
     grams = [NGrams(each, both.tokenizer.vocab_size, order=6) for each in (training, training[::-1])]
     fillers["n-gram"] = lambda *place: fill_with_ngrams(*grams, *place, reach=REACH, width=32)
-    if not arguments.no_peer:
+    wanted = arguments.rows.split(",") if arguments.rows else [*fillers, "masked"]
+    if "masked" in wanted and not arguments.no_peer:
         peer = MaskedPeer(training, both, budget=arguments.time, seed=seed, smoke=arguments.smoke)
         fillers["masked"] = peer.fill
-    found = []
     for length in map(int, arguments.lengths.split(",")):
         generator = np.random.default_rng((seed, length))
         places = generator.integers(side, len(ids) - side - 10, arguments.places).tolist()
         sizes = [length or int(generator.integers(1, 11)) for _ in places]
         gap = Gap(length, length) if length else Gap(1, 10)
         for name, fill in fillers.items():
-            if name == "forward greedy" and not length:
+            if name not in wanted or (name == "forward greedy" and not length):
                 continue
             start = time.monotonic()
             results = [
@@ -161,8 +170,7 @@ def _fill(arguments: Any, runs: dict[str, textgen.Writer], seed: int) -> list[di
             ]
             seconds = (time.monotonic() - start) / len(places)
             truths = [tuple(ids[place : place + size].tolist()) for place, size in zip(places, sizes, strict=True)]
-            found.append({"seed": seed, "length": length, "by": name, "seconds": seconds, **_judge(results, truths)})
-    return found
+            yield {"seed": seed, "length": length, "by": name, "seconds": seconds, **_judge(results, truths)}
 
 
 def _judge(results: Sequence[Sequence[tuple[int, ...]]], truths: Sequence[tuple[int, ...]]) -> dict[str, float]:
@@ -202,11 +210,12 @@ def _backward(writer: textgen.Writer, before: np.ndarray, gap: Gap, behind: np.n
     return [fills[-1][::-1] for fills in found.fills]
 
 
-def _proofread(arguments: Any, runs: dict[str, textgen.Writer], seed: int) -> list[dict[str, Any]]:
-    found = []
+def _proofread(arguments: Any, runs: dict[str, textgen.Writer], seed: int) -> Iterator[dict[str, Any]]:
     text = runs["both"].tokenizer.decode(encode_corpus(open_corpus([arguments.text])).held_out)
     for rate in map(float, arguments.noise.split(",")) if arguments.characters else ():
         for name, writer in runs.items():
+            if arguments.rows and name not in arguments.rows.split(","):
+                continue
             curve = textgen.calibrate(writer, text, limit=arguments.characters, noise=rate, seed=seed)
             spoilt, _ = add_noise(text[: arguments.characters], rate, characters=writer.tokenizer.characters, seed=seed)
             start = time.monotonic()
@@ -214,20 +223,17 @@ def _proofread(arguments: Any, runs: dict[str, textgen.Writer], seed: int) -> li
             seconds = time.monotonic() - start
             half = next(row for row in curve.rows if row.threshold == 0.5)
             good = [row.recall for row in curve.rows if row.precision >= 0.8]
-            found.append(
-                {
-                    "seed": seed,
-                    "noise": rate,
-                    "by": name,
-                    "precision": half.precision,
-                    "recall": half.recall,
-                    "recall_at_0.8": max(good, default=0.0),
-                    "before": curve.error_before,
-                    "after": half.error_after,
-                    "speed": curve.characters / seconds,
-                }
-            )
-    return found
+            yield {
+                "seed": seed,
+                "noise": rate,
+                "by": name,
+                "precision": half.precision,
+                "recall": half.recall,
+                "recall_at_0.8": max(good, default=0.0),
+                "before": curve.error_before,
+                "after": half.error_after,
+                "speed": curve.characters / seconds,
+            }
 
 
 def _fill_rows(found: Sequence[dict[str, Any]]) -> list[list[Any]]:
