@@ -535,3 +535,19 @@ def test_what_a_record_is_cannot_be_changed_when_a_run_goes_on(poems: Path, reco
     result = run("poems.txt", "--resume", "poems", "--records", "lines")
     assert result.exit_code == 2
     assert "--records cannot be given with --resume" in result.stderr
+
+
+def test_packages_that_keras_would_bring_in_for_itself_are_not_imported_and_can_be_later(tmp_path: Path) -> None:
+    packages = ("matplotlib", "pandas", "sklearn")
+    for name in packages:
+        (tmp_path / f"{name}.py").write_text("import sys\nassert 'keras' in sys.modules and loaded, __name__\n")
+    program = f"""
+import builtins
+builtins.loaded = False
+from textgen.cli.framework import load_training
+load_training("cpu")
+builtins.loaded = True
+import {", ".join(packages)}
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
