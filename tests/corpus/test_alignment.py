@@ -29,8 +29,9 @@ def test_a_change_reads_as_the_changed_text_and_leaves_what_is_not_near_it(
 ) -> None:
     aligned = align(text, config)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(aligned.text)), min_size=4, max_size=4)))
-    changes = [(cuts[0], cuts[1], "x\n"), (cuts[2], cuts[3], "y")]
-    expected = f"{aligned.text[: cuts[0]]}x\n{aligned.text[cuts[1] : cuts[2]]}y{aligned.text[cuts[3] :]}"
+    first, second = (data.draw(st.sampled_from(("x\n", "y", "\n", ""))) for _ in range(2))
+    changes = [(cuts[0], cuts[1], first), (cuts[2], cuts[3], second)]
+    expected = f"{aligned.text[: cuts[0]]}{first}{aligned.text[cuts[1] : cuts[2]]}{second}{aligned.text[cuts[3] :]}"
     found = aligned.replaced(changes)
     assert as_read(found, config) == as_read(expected, config)
     # What stands before and behind is given by the longest parts that read as parts of the text by themselves.
@@ -50,6 +51,10 @@ def test_a_change_reads_as_the_changed_text_and_leaves_what_is_not_near_it(
         ("cafe\u0301 cafe\u0301 x", (5, 6, "k"), "cafe\u0301 kafe\u0301 x"),
         ("cafe\u0301 x", (3, 4, "a"), "cafa x"),
         ("cafe\u0301\u0327 x", (4, 4, "s"), "caf\u0229s\u0301 x"),
+        ("a\u0301\u0301 x", (1, 1, "y"), "a\u0301y\u0301 x"),
+        ("\ra\n", (1, 2, "x\n"), "\rx\r\n\n"),
+        ("\ra\n", (1, 2, ""), "\r\n\n"),
+        ("\nto\r", (4, 4, "\n"), "\nto\r\n\n"),
         ("one\nto\r\n", (4, 6, "a\nb"), "one\na\nb\r\n"),
     ],
 )
