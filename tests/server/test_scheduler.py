@@ -148,7 +148,7 @@ def test_a_long_prompt_is_read_between_the_characters_of_others(writers: dict[st
     """Writers go on while a prompt is read: they get characters before it ends."""
     writer = random_writer(units=192, seed=1)
     with served({"big": writer}, prompt_length=10**6) as made:
-        with asking(made, prompt="abc" * 3_000, max_tokens=1) as reader:
+        with asking(made, prompt="abc" * 20_000, max_tokens=1) as reader:
             wait_for(lambda: gauge(made, "reading_prompts") == 1 or reader)
             assert (
                 made.post(prompt="ab", max_tokens=20, seed=1)["choices"][0]["text"]
