@@ -30,7 +30,6 @@ each measurement.
 
 from __future__ import annotations
 
-import itertools
 import statistics
 import tempfile
 import time
@@ -82,19 +81,16 @@ def main(line: list[str] | None = None) -> None:
         arguments.seeds, arguments.lengths, arguments.noise = "1", "1,0", "0.05"
     filled: list[dict[str, Any]] = []
     proofed: list[dict[str, Any]] = []
-    results: dict[str, Any] = {}
+    results = {"text": arguments.text, "filled": filled, "proofread": proofed}
     shapes: set[str] = set()
     with tempfile.TemporaryDirectory() as scratch:
         for seed in map(int, arguments.seeds.split(",")):
             runs = _runs(arguments, arguments.runs or scratch, seed)
             shapes |= {f"{name}: {_shape(each)}" for name, each in runs.items()}
-            for found, each in itertools.chain(
-                ((filled, each) for each in _fill(arguments, runs, seed)),
-                ((proofed, each) for each in _proofread(arguments, runs, seed)),
-            ):
-                found.append(each)
-                results = {"text": arguments.text, "filled": filled, "proofread": proofed}
-                harness.write("restore", results, arguments.out)
+            for found, measured in ((filled, _fill), (proofed, _proofread)):
+                for each in measured(arguments, runs, seed):
+                    found.append(each)
+                    harness.write("restore", results, arguments.out)
     rows = _fill_rows(filled)
     harness.report(
         "restore",
