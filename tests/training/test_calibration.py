@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from tiny_runs import TINY, everything
@@ -90,3 +91,45 @@ def test_a_run_goes_on_from_its_own_logits(text: Path, tmp_path: Path) -> None:
 def test_the_recipe_calibrates() -> None:
     assert recommend(1_000_000, 65).training.calibrate
     assert not recommend(1_000_000, 65, training={"calibrate": False}).training.calibrate
+
+
+class Spoiling(keras.callbacks.Callback):
+    """Makes the model bad after a step, so that an earlier one is the best."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        if int(self.model.steps_done) == self.step:
+            bias = self.model.plain.get_layer("head").bias
+            bias.assign(np.linspace(20.0, 0.0, bias.shape[0]))
+
+
+def test_an_earlier_best_model_is_calibrated_too(text: Path, tmp_path: Path) -> None:
+    settings = {"validate_every": 60, "epochs": 1.5, "logit_scale": 0.8}
+    runs = {
+        name: train(text, tmp_path / name, callbacks=Spoiling(126), calibrate=name == "with", **settings)
+        for name in ("with", "without")
+    }
+    metrics, before = (runs[name].metadata.metrics for name in ("with", "without"))
+    assert metrics.step == before.step == 120
+    assert runs["with"].history[-1].val_loss > metrics.val_loss
+    assert metrics.logit_scale in SCALES
+    assert metrics.logit_scale != 1.0
+    assert metrics.val_loss == metrics.best_val_loss == pytest.approx(loss_by_hand(runs["with"], text), abs=1e-5)
+    assert metrics.val_loss < before.val_loss == pytest.approx(loss_by_hand(runs["without"], text), abs=1e-5)
+    for other in SCALES:
+        assert loss_by_hand(runs["with"], text, other / metrics.logit_scale) > metrics.val_loss - 1e-6
+    last, as_trained = (read_checkpoint(runs[name].last).weights.arrays() for name in ("with", "without"))
+    assert all(map(np.array_equal, last, as_trained))
+    assert read_checkpoint(runs["with"].last).metadata.metrics.best_val_loss == metrics.val_loss
+
+
+@pytest.mark.slow
+def test_an_earlier_best_model_is_calibrated_once(text: Path, tmp_path: Path) -> None:
+    settings = {"validate_every": 60, "logit_scale": 0.8}
+    run = train(text, tmp_path, epochs=1.5, **settings, callbacks=Spoiling(126))
+    before = run.best.read_bytes()
+    textgen.resume("run", checkpoints=tmp_path, epochs=1.51, callbacks=Spoiling(127))
+    assert run.best.read_bytes() == before

@@ -27,7 +27,7 @@ from textgen.model.results import Validation
 from textgen.runs.events import Reporter
 from textgen.runs.run import Run
 from textgen.system.files import ASIDE
-from textgen.training import session
+from textgen.training import best_model, session
 from textgen.training.progress import Progress
 from textgen.training.resume import resume
 from textgen.training.schedule import Plan
@@ -71,7 +71,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
         real(path, *arguments, metadata=metadata, **options)
         files.append((path.name, metadata.metrics.step))
 
-    monkeypatch.setattr(session, "write_checkpoint", write)
+    for module in (session, best_model):
+        monkeypatch.setattr(module, "write_checkpoint", write)
     yield files
 
 
@@ -163,7 +164,8 @@ def test_a_save_that_fails_is_made_up_for(
             raise CheckpointError(f"{path} cannot be written: the disk is full. Free some space.")
         real(path, *arguments, metadata=metadata, **given)
 
-    monkeypatch.setattr(session, "write_checkpoint", full)
+    for module in (session, best_model):
+        monkeypatch.setattr(module, "write_checkpoint", full)
     watch = Watch()
     run = train(text, name="full", checkpoints=tmp_path, callbacks=[_Setback()], reporter=watch, **SETBACK)
     assert len(watch.warnings) == len(failed) == failures

@@ -290,7 +290,7 @@ class Always(keras.callbacks.Callback):
 def test_a_full_disk_is_a_warning_then_an_error_if_it_stays_full(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from textgen.training import session
+    from textgen.training import best_model, session
 
     real, calls = session.write_checkpoint, []
 
@@ -300,7 +300,8 @@ def test_a_full_disk_is_a_warning_then_an_error_if_it_stays_full(
             raise CheckpointError(f"{path} cannot be written: the disk is full. Free some space.")
         real(path, *arguments, **options)
 
-    monkeypatch.setattr(session, "write_checkpoint", full)
+    for module in (session, best_model):
+        monkeypatch.setattr(module, "write_checkpoint", full)
     recorder = Recorder()
     run = train(text, name="full", epochs=1.0, validate_every=9, checkpoints=tmp_path, reporter=recorder, **TINY)
     assert recorder.warnings
@@ -310,7 +311,8 @@ def test_a_full_disk_is_a_warning_then_an_error_if_it_stays_full(
     def always(path: Path, *arguments: Any, **options: Any) -> None:
         raise CheckpointError(f"{path} cannot be written: the disk is full. Free some space.")
 
-    monkeypatch.setattr(session, "write_checkpoint", always)
+    for module in (session, best_model):
+        monkeypatch.setattr(module, "write_checkpoint", always)
     with pytest.raises(TrainingError, match="disk is full"):
         train(text, name="fuller", epochs=0.3, validate_every=9, checkpoints=tmp_path, reporter=recorder, **TINY)
 

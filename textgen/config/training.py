@@ -97,7 +97,7 @@ class TrainingConfig(Config):
         default=False,
         otherwise="on",
         help="At the end of training, scale the logits to the lowest validation loss.",
-        details="Temperature scaling (Guo et al. 2017) on the validation text, of the best model if it is the last.",
+        details="After Guo et al. (2017), on the validation text; with several workers only if the last model is best.",
     )
     negatives: int = setting(
         default=0,
@@ -108,6 +108,12 @@ class TrainingConfig(Config):
         otherwise="by vocabulary",
         help="Characters that a training step's softmax is estimated from, besides the right one.",
         details="Drawn by frequency, for vocabularies of thousands. Validation computes the whole softmax.",
+    )
+    permute_rare: bool = setting(
+        default=False,
+        otherwise="on",
+        help="In each step exchange at random the characters that the training text has once or never.",
+        details="So those that only the held-out text has are learned as rare ones are. No effect with pairs.",
     )
     weight_decay: float = setting(
         default=0.1,
@@ -269,6 +275,7 @@ class TrainingSettings(TypedDict, total=False):
     logit_scale: float | None
     calibrate: bool | None
     negatives: int | None
+    permute_rare: bool | None
     validation_characters: int | None
     weight_decay: float | None
     weight_drop: float | None

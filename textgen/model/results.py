@@ -52,6 +52,29 @@ class Metrics:
         """The loss on the whole validation text where it is known, else that of the last validation."""
         return self.val_loss if self.whole_val_loss is None else self.whole_val_loss
 
+    def calibrated(self, scale: float, losses: Mapping[str, float]) -> Metrics:
+        """The metrics of the same model with its logits multiplied by a factor.
+
+        Args:
+            scale: the factor.
+            losses: on the validation text, by the names of `val_loss` and those of both sides, without `val_`.
+
+        >>> metrics = Metrics(step=9, loss=1.0, val_loss=1.2, logit_scale=1.0).calibrated(0.9, {"loss": 1.1})
+        >>> metrics.val_loss, metrics.best_val_loss, metrics.logit_scale
+        (1.1, 1.1, 0.9)
+        """
+        loss = losses["loss"]
+        others: dict[str, Any] = {f"val_{name}": value for name, value in losses.items() if f"val_{name}" in _SIDES}
+        return dataclasses.replace(
+            self,
+            logit_scale=scale,
+            val_loss=loss,
+            whole_val_loss=None,
+            best_val_loss=loss,
+            bits_per_character=loss / math.log(2),
+            **others,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The metrics as plain JSON values; those of both sides only where there are any."""
         return _without_missing(dataclasses.asdict(self))

@@ -1,4 +1,4 @@
-"""What a session takes from an encoded text: validation batches, how often each id occurs, and hashes of records."""
+"""What a session takes from an encoded text: validation batches, how often ids occur, rare ones, hashes of records."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from textgen.corpus.known_records import hash_records
 from textgen.corpus.pair_batches import HeldOutPairs
 from textgen.corpus.pairs import EncodedPairs
 from textgen.corpus.record_batches import HeldOutRecords
+from textgen.corpus.unseen import RarePermuted, rare_ids
 from textgen.training.arguments import ahead_of, labels_of
 
 Validation = HeldOut | HeldOutRecords | HeldOutPairs
@@ -71,6 +72,21 @@ def count_ids(encoded: EncodedCorpus) -> NDArray[np.int64]:
     for start in range(0, len(ids), _COUNTED):
         counts += np.bincount(ids[start : start + _COUNTED], minlength=len(counts))
     return counts
+
+
+def permuted(streams: Any, counts: NDArray[np.int64], encoded: EncodedCorpus, config: TrainingConfig) -> Any:
+    """Batches in which rare ids change places, if that is set and the vocabulary has ids that the text lacks.
+
+    Args:
+        streams: the batches as they are in the text.
+        counts: from `count_ids`.
+        encoded: the text.
+        config: its `permute_rare` and `seed`.
+    """
+    if not config.permute_rare:
+        return streams
+    rare = rare_ids(counts, spared=encoded.tokenizer.end_id)
+    return RarePermuted(streams, rare, vocab_size=len(counts), seed=config.seed) if len(rare) else streams
 
 
 def known_hashes(encoded: EncodedCorpus) -> NDArray[np.uint64] | None:

@@ -280,7 +280,7 @@ class JointSession(Session):
         addresses[:2] = addresses[1::-1]
         with kept_run(self.run.name, self.run.path.parent, created=self.created, step=step) as (self.run, there):
             if there < step:
-                if self.unwritten is None and not self.run.best.is_file():
+                if self.best.unwritten is None and not self.run.best.is_file():
                     # The best model is on worker 0's disk alone: the next one counts as the best.
                     self.progress.best = math.inf
                 self._checkpoints.save()
@@ -296,7 +296,7 @@ class JointSession(Session):
     def _keep_best(self) -> None:
         """On worker 1: keeps the best model in memory, should worker 0 be lost."""
         if self.team.index == 1:
-            self.unwritten = self._model_arrays(), self._metadata()
+            self.best.keep(self._metadata())
 
     def _save(self, best: bool) -> None:
         with contextlib.nullcontext() if self.rounds is None else self.rounds.common():

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     Scored = HeldOut | HeldOutRecords | HeldOutPairs | SharedHeldOut
 
 
+Calibrate = Callable[[], tuple[float, Mapping[str, float]]]
+"""Scores the held-out text by the model as it is, and returns what `Trainer.end_calibration` does."""
+
 _ENDLESS = 2**40
 """The number of epochs that callbacks are given; the real one is not known beforehand."""
 
@@ -54,6 +57,7 @@ def fit(
     held_out: Scored | None,
     whole: Scored | None = None,
     calibrated: bool = False,
+    earlier: Callable[[Calibrate], None] | None = None,
     joint: Joint | None = None,
 ) -> None:
     """Trains until the plan's last step or until a callback sets `stop_training`; the last round is validated, too.
@@ -66,6 +70,7 @@ def fit(
         held_out: the validation batches; None for no validation and no `val_loss`.
         whole: those of the whole validation text where `held_out` is a part, for the plan's end: `val_whole_loss`.
         calibrated: find `progress.logit_scale`, the factor with the lowest `val_loss`, at the plan's end.
+        earlier: calibrates the best model where that is an earlier one; None to leave it as it is.
         joint: joins the losses of several workers, and tells them when to stop; None for one process.
     """
     # Two graphs, each built when it is first needed: a single one with both takes twice as long before the first step.
@@ -89,6 +94,10 @@ def fit(
             logs |= {f"val_{name}": value for name, value in _validate(trainer, chain, score, held_out, joint).items()}
             trainer.reset_metrics()
             if calibrate:
+                if earlier is not None and float(logs["val_loss"]) >= progress.best:
+                    with trainer.other_calibration():
+                        earlier(partial(_calibrate, trainer, score, held_out))
+                    trainer.reset_metrics()
                 progress.logit_scale, lowest = trainer.end_calibration(held_out.targets)
                 logs |= {f"val_{name}": value for name, value in lowest.items()}
         if whole is not None and progress.finished:
@@ -175,3 +184,11 @@ def _validate(trainer: Trainer, chain: Any, score: Any, held_out: Scored, joint:
     logs = dict(trainer.get_metrics_result())
     chain.on_test_end(logs)
     return logs
+
+
+def _calibrate(trainer: Trainer, score: Any, held_out: Scored) -> tuple[float, Mapping[str, float]]:
+    """As `Calibrate`; callbacks are not told, as nothing was trained."""
+    trainer.reset_metrics()
+    for batch in held_out:
+        score(batch)
+    return trainer.end_calibration(held_out.targets)

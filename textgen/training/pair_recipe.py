@@ -58,6 +58,7 @@ def recommend_pairs(
     batch = 2 ** int(math.log2(max(2, min(enough, pairs // _BATCHES))))
     chosen: dict[str, Any] = {"batch_size": batch, **(training or {})}
     fixed = {"halved_fraction": 0.0, "negatives": 0, "state_reset": 0.0, "label_drop": 0.0}
+    fixed["permute_rare"] = False
     chosen |= {**fixed, "sequence_length": max(1, round(characters / pairs))}
     layers, source_vocab_size = encoder_layers(encoded), encoded.source_tokenizer.vocab_size
     given = dict(model or {})
@@ -79,7 +80,7 @@ def _check_given(training: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: one is given.
     """
-    names = ("sequence_length", "halved_fraction", "negatives", "state_reset", "label_drop")
+    names = ("sequence_length", "halved_fraction", "negatives", "permute_rare", "state_reset", "label_drop")
     for name in (*names, "right_context", "joint_weight"):
         if training.get(name) not in (None, TrainingConfig.declared[name].off):
             raise ConfigError(f"{name} has no meaning for pairs; got {training[name]}. Leave it out.", field=name)

@@ -225,6 +225,8 @@ def recommend(
         halved=config.sequence_length >= _SHORTEST_HALVED and config.sequence_length % 2 == 0,
         estimated=config.negatives > 0,
     )
+    # What a text lacks another run may have learned.
+    habits["training"]["permute_rare"] = fresh
     final_model = ModelConfig(vocab_size=vocab_size, **{**habits["model"], **_shape(size, vocab_size, model)})
     final_training = TrainingConfig(**{**habits["training"], **training})
     if chosen_time:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
@@ -23,7 +22,7 @@ from textgen.model.keras_file import layer_arrays
 from textgen.model.metadata import Metadata
 from textgen.model.pair_weights import PairWeights
 from textgen.model.progress import SavedProgress
-from textgen.model.read import Checkpoint, PairCheckpoint, read_any_checkpoint
+from textgen.model.read import Checkpoint, PairCheckpoint
 from textgen.model.results import Validation
 from textgen.model.transfer import transfer, transfer_pairs
 from textgen.model.weights import ModelWeights
@@ -32,11 +31,12 @@ from textgen.runs.events import Reporter, Summary
 from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.system import Interruption, counting_stops, interruptible
+from textgen.training.best_model import BestModel
 from textgen.training.data import Validation as Held
-from textgen.training.data import count_ids, known_hashes, open_held_out
+from textgen.training.data import count_ids, known_hashes, open_held_out, permuted
 from textgen.training.framework import untouched_random_numbers
 from textgen.training.keras_model import assign_arrays, build_model
-from textgen.training.loop import Joint, fit
+from textgen.training.loop import Calibrate, Joint, fit
 from textgen.training.pair_model import build_pair_model
 from textgen.training.placement import Placement
 from textgen.training.planning import Planning
@@ -85,14 +85,13 @@ class Session:
             precision=placement.compute_dtype.name, shards=shards if placement.kernels else self.config.shards
         )
         self.planning = Planning(placement, self.model_config, self.config)
-        self.streams = streams
         self.tensorboard = tensorboard
         self.held_out, self.whole = self._held_out()
         self.created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.progress: Progress
-        self.unwritten: tuple[list[np.ndarray], Metadata] | None = None
         with tf.device(self.placement.device), untouched_random_numbers():
             frequencies = count_ids(encoded)
+            self.streams = permuted(streams, frequencies, encoded, self.config)
             build = build_pair_model if self.model_config.has_encoder else build_model
             self.model = build(self.model_config, seed=self.config.seed, frequencies=frequencies)
             self.trainer = make_trainer(
@@ -109,6 +108,7 @@ class Session:
             )
         self.initial = self._model_arrays()
         self.record_hashes = known_hashes(encoded)
+        self.best = BestModel(run.best, self.model, self.model_config, self.trainer, record_hashes=self.record_hashes)
 
     def _held_out(self) -> tuple[Held | SharedHeldOut | None, Held | SharedHeldOut | None]:
         """What each validation scores, and, where that is a part and there is time, the whole validation text."""
@@ -270,6 +270,7 @@ class Session:
             held_out=self.held_out,
             whole=self.whole,
             calibrated=self.config.calibrate,
+            earlier=self._calibrate_best if joint is None else None,
             joint=joint,
         )
 
@@ -293,20 +294,24 @@ class Session:
 
     def _back_to_best(self) -> None:
         """Restores the best weights so far, or the initial ones."""
-        weights = self.initial
-        if self.unwritten is not None:
-            weights = self.unwritten[0]
+        weights = self.best.weights()
+        self._assign(self.initial if weights is None else weights)
+
+    def _calibrate_best(self, calibrate: Calibrate) -> None:
+        """Calibrates an earlier best model, and notes its loss."""
+        try:
+            loss = self.best.calibrate(calibrate)
+        except CheckpointError as error:
+            self.reporter.warned(f"{error} The best model is not calibrated.")
         else:
-            with contextlib.suppress(CheckpointError):
-                weights = read_any_checkpoint(self.run.best).weights.arrays()
-        self._assign(weights)
+            self.progress.best = self.progress.best if loss is None else loss
 
     def _save(self, best: bool) -> None:
         metadata = self._metadata()
         if best:
-            self._save_best(metadata)
-        elif self.unwritten is not None:
-            self._save_unwritten(*self.unwritten)
+            self.best.write(metadata, self.progress.logit_scale)
+        else:
+            self.best.retry(self.progress.logit_scale)
         progress = self._saved_progress()
         write_checkpoint(
             self.run.last,
@@ -323,25 +328,6 @@ class Session:
     def _state(self) -> dict[str, np.ndarray]:
         """The arrays from which training resumes."""
         return self.trainer.capture()
-
-    def _save_best(self, metadata: Metadata) -> None:
-        """Writes the best model; if that fails, it is kept in memory for the next save."""
-        self.unwritten = None
-        try:
-            with self.trainer.scaled_logits(self.progress.logit_scale):
-                write_checkpoint(self.run.best, self.model, metadata=metadata, record_hashes=self.record_hashes)
-        except CheckpointError:
-            self.unwritten = self._model_arrays(), metadata
-            raise
-
-    def _save_unwritten(self, weights: list[np.ndarray], metadata: Metadata) -> None:
-        """Writes an earlier best model, whose weights are put into the model meanwhile."""
-        now = self._model_arrays()
-        self._assign(weights)
-        try:
-            self._save_best(metadata)
-        finally:
-            self._assign(now)
 
     def _metadata(self) -> Metadata:
         config = self.config

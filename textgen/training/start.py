@@ -178,6 +178,9 @@ def train(
                 encoded, told = share_vocabulary(team, encoded, partial(encode, unsettled), min_count=min_count)
             if team is not None and not team.leads:
                 return follow(team, workers, encoded, reporter, as_callbacks(callbacks), placement, checkpoints)
+            if parts:
+                # What is rare in one part of the text may be frequent in another.
+                wanted_training.setdefault("permute_rare", False)
             vocab_size = encoded.tokenizer.vocab_size
             needed = {"encoder_layers": encoder_layers(encoded)} if isinstance(encoded, EncodedPairs) else {}
             speed = placement.speed(

@@ -30,7 +30,7 @@ Tensor = Any
 _NEGATIVES = 62
 """The purpose of the random numbers of `SampledSoftmax`."""
 
-SCALES = tuple(round(0.88 + 0.03 * n, 2) for n in range(9))
+SCALES = tuple(round(0.7 + 0.03 * n, 2) for n in range(15))
 """The factors on the logits that a calibration compares, 1 among them."""
 
 
@@ -243,6 +243,17 @@ class Trainer(keras.Model):
         losses = self.loss_at_scales.numpy() / targets
         best = int(np.argmin(losses))
         return SCALES[best], {"loss": float(losses[best])}
+
+    @contextlib.contextmanager
+    def other_calibration(self) -> Iterator[None]:
+        """Lets another model's weights be calibrated in the body, between start and end of a calibration."""
+        kept = self.loss_at_scales.numpy()
+        self.start_calibration()
+        try:
+            yield
+        finally:
+            self.calibrating.assign(True)
+            self.loss_at_scales.assign(kept)
 
     @contextlib.contextmanager
     def scaled_logits(self, scale: float) -> Iterator[None]:
