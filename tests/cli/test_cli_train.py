@@ -110,8 +110,8 @@ def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> No
         "--schedule cosine --weight-decay 0 --weight-drop 0 --patience 4 --validate-every 6 --save-every 2m "
         "--state-reset 0 --precision float32 --device cpu --shards 2 --tensorboard logs --beta-2 0.9 --no-cautious "
         "--clip-norm inf --warmup-steps 0 --decay-fraction 0.5 --final-rate 0.1 --halved-fraction 0 --logit-scale 1 "
-        "--hidden-rate 2 --no-calibrate --permute-rare --negatives 600 --validation-characters 700 --records none --label-drop 0.2 "
-        "--sides both --right-context 9 --joint-weight 2"
+        "--hidden-rate 2 --no-calibrate --negatives 600 --validation-characters 700 --records none --label-drop 0.2 "
+        "--sides both --right-context 9 --joint-weight 2 --permute-rare"
     )
     assert run("poems.txt", *line.split()).exit_code == 0
     ((_, _, given),) = recorder.calls
@@ -126,8 +126,8 @@ def test_every_option_reaches_the_library(poems: Path, recorder: Recorder) -> No
         "weight_drop": 0.0, "state_reset": 0.0, "patience": 4, "validate_every": 6, "save_every": 120.0,
         "precision": "float32", "device": "cpu", "shards": 2, "tensorboard": "logs", "start_from": None,
         "beta_2": 0.9, "cautious": False, "clip_norm": math.inf, "warmup_steps": 0, "decay_fraction": 0.5,
-        "final_rate": 0.1, "halved_fraction": 0.0, "logit_scale": 1.0, "calibrate": False, "hidden_rate": 2.0, "permute_rare": True,
-        "negatives": 600, "validation_characters": 700, "label_drop": 0.2,
+        "final_rate": 0.1, "halved_fraction": 0.0, "logit_scale": 1.0, "calibrate": False, "hidden_rate": 2.0,
+        "negatives": 600, "permute_rare": True, "validation_characters": 700, "label_drop": 0.2,
         "workers": WorkersConfig(),
         "sides": "both", "right_context": 9, "joint_weight": 2.0,
     }  # fmt: skip
