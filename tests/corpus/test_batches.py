@@ -133,6 +133,27 @@ class TestHeldOut:
             assert {array.shape for array in arrays} == {(held_out.streams, held_out.sequence_length)}
             assert [array.dtype for array in arrays] == [np.int32, np.int32, np.float32]
 
+    @given(st.integers(2, 300), st.integers(1, 9), st.integers(1, 20), st.integers(1, 320))
+    def test_a_part_is_spread_over_the_text(
+        self, characters: int, streams: int, sequence_length: int, most: int
+    ) -> None:
+        held_out = HeldOut(np.arange(characters), streams=streams, sequence_length=sequence_length, most=most)
+        batches = list(held_out)
+        weights = np.concatenate([batch.weights for batch in batches], axis=1)
+        targets = np.concatenate([batch.targets for batch in batches], axis=1)
+        scored = targets[weights == 1].tolist()
+        assert len(set(scored)) == len(scored) == held_out.targets == min(most, characters - 1)
+        assert set(scored) <= set(range(1, characters))
+        starts = targets[weights[:, 0] == 1, 0]
+        if most >= streams:
+            # A stream's share of the text lies between two starts; the last may be longer by what does not divide.
+            assert (np.diff(starts) == max((characters - 1) // streams, -(-held_out.targets // streams))).all()
+
+    def test_a_part_as_long_as_the_text_is_the_text(self) -> None:
+        ids = np.arange(1001)
+        for one, other in zip(HeldOut(ids, most=1000), HeldOut(ids), strict=True):
+            assert all(map(np.array_equal, one, other))
+
     def test_iterating_again_gives_the_same(self) -> None:
         held_out = HeldOut(np.arange(1000), streams=4, sequence_length=100)
         assert [bool(batch.reset) for batch in held_out] == [True] + [False] * (len(held_out) - 1)

@@ -110,18 +110,20 @@ class HeldOut:
     """The held-out text, once, in parallel contiguous streams, for validation with carried state.
 
     Every id but the first is a target of weight 1 exactly once. All batches have the same shape; the end is padded with
-    weight 0. It can be iterated again and again.
+    weight 0. It can be iterated again and again. Of a part of the text the streams start at equal distances in all of
+    it.
 
     Args:
         ids: `(characters,)`, the held-out text.
         streams: the number of parallel streams; with fewer, less context is lost and validation is slower.
         sequence_length: the maximum length of each stream's segment in a batch, in characters.
+        most: predicts about this many ids; None predicts all.
         ahead: of batches of both sides; None for those of one.
 
     Attributes:
         streams: the number of parallel streams, the first axis of a batch.
         sequence_length: the length of each segment, the second axis of a batch; shorter for a short text.
-        targets: the number of predicted ids: all but the first.
+        targets: the number of predicted ids: of all all but the first.
 
     Raises:
         CorpusError: the text has fewer than two characters.
@@ -130,19 +132,29 @@ class HeldOut:
     >>> for batch in HeldOut(np.array([5, 6, 7, 8]), streams=2, sequence_length=2):
     ...     batch.inputs.tolist(), batch.targets.tolist(), batch.weights.tolist()
     ([[5, 6], [7, 0]], [[6, 7], [8, 0]], [[1.0, 1.0], [1.0, 0.0]])
+    >>> [batch.targets.tolist() for batch in HeldOut(np.arange(10), streams=2, sequence_length=2, most=4)]
+    [[[1, 2], [5, 6]]]
     """
 
     def __init__(
-        self, ids: NDArray[Any], *, streams: int = 8, sequence_length: int = 256, ahead: Ahead | None = None
+        self,
+        ids: NDArray[Any],
+        *,
+        streams: int = 8,
+        sequence_length: int = 256,
+        most: int | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         require(streams >= 1, "streams", "at least 1", streams)
         require(sequence_length >= 1, "sequence_length", "at least 1", sequence_length)
+        require(most is None or most >= 1, "most", "at least 1", most)
         _check_predictable(ids)
         self._ids = ids
         self._ahead = ahead
         self.streams = streams
-        self.targets = len(ids) - 1
+        self.targets = len(ids) - 1 if most is None else min(most, len(ids) - 1)
         self._stream = -(-self.targets // streams)
+        self._starts = np.arange(streams)[:, None] * max((len(ids) - 1) // streams, self._stream)
         self.sequence_length = min(sequence_length, self._stream)
 
     def __len__(self) -> int:
@@ -153,11 +165,11 @@ class HeldOut:
             if number % _RELEASE_EVERY == 0:
                 release_pages(self._ids)
             within = number * self.sequence_length + np.arange(self.sequence_length)
-            places = np.arange(self.streams)[:, None] * self._stream + within
-            there = (within < self._stream) & (places < self.targets)
-            places = np.where(there, places, 0)
+            counted = np.arange(self.streams)[:, None] * self._stream + within
+            there = (within < self._stream) & (counted < self.targets)
+            places = np.where(there, self._starts + within, 0)
             inputs, targets = (np.where(there, self._ids[places + n], 0).astype(np.int32) for n in (0, 1))
-            first = np.arange(self.streams)[:, None] * self._stream + within[0] + 2
+            first = self._starts + within[0] + 2
             following = _following(self._ids, first, self.sequence_length, self._ahead)
             yield Batch(inputs, targets, np.asarray(number == 0), there.astype(np.float32), following)
 

@@ -45,14 +45,14 @@ def open_held_out(
     size: dict[str, Any] = {"streams": streams, "sequence_length": VALIDATION_LENGTH}
     most = max(config.validation_characters, 2) if config.validation_characters else len(ids)
 
-    def first(characters: int) -> Validation:
+    def of(characters: int) -> Validation:
         if records is None:
-            return HeldOut(ids[:characters], **size, ahead=ahead_of(encoded, config) if both else None)
+            return HeldOut(ids, **size, most=characters - 1, ahead=ahead_of(encoded, config) if both else None)
         starts, label_of = records.starts[records.training :], labels_of(encoded, training=False)
         context = config.right_context if both else None
         return HeldOutRecords(encoded.ids, starts, most=characters, label_of=label_of, context=context, **size)
 
-    return first(min(most, len(ids))), first(len(ids)) if len(ids) > most else None
+    return of(min(most, len(ids))), of(len(ids)) if len(ids) > most else None
 
 
 def _held_out_pairs(encoded: EncodedPairs, config: TrainingConfig) -> tuple[HeldOutPairs | None, HeldOutPairs | None]:
