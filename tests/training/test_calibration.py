@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,8 +13,11 @@ import textgen
 from textgen.corpus import encode_corpus, open_corpus
 from textgen.engine import Engine
 from textgen.engine.scoring import score_ids
+from textgen.errors import CheckpointError
 from textgen.model.read import read_checkpoint
+from textgen.runs.events import Reporter
 from textgen.runs.run import Run
+from textgen.training import best_model, session
 from textgen.training.recipe import recommend
 from textgen.training.trainer import SCALES
 
@@ -72,7 +76,7 @@ def test_validations_before_the_end_and_runs_without_it_change_nothing(text: Pat
     assert before[-1].val_loss < after[-1].val_loss
     weights = [read_checkpoint(run.last).weights.arrays() for run in (with_it, without)]
     assert all(map(np.array_equal, *weights))
-    assert without.metadata.metrics.logit_scale == 1.0
+    assert without.metadata.metrics.logit_scale is None
 
 
 @pytest.mark.slow
@@ -126,10 +130,87 @@ def test_an_earlier_best_model_is_calibrated_too(text: Path, tmp_path: Path) -> 
     assert read_checkpoint(runs["with"].last).metadata.metrics.best_val_loss == metrics.val_loss
 
 
-@pytest.mark.slow
-def test_an_earlier_best_model_is_calibrated_once(text: Path, tmp_path: Path) -> None:
-    settings = {"validate_every": 60, "logit_scale": 0.8}
-    run = train(text, tmp_path, epochs=1.5, **settings, callbacks=Spoiling(126))
+EARLIER = {"validate_every": 60, "epochs": 1.5, "logit_scale": 0.8}
+"""Of runs whose 126th step is the last one."""
+
+
+@pytest.mark.parametrize("sides", ["forwards", pytest.param("both", marks=pytest.mark.slow)])
+def test_an_earlier_best_model_is_calibrated_once(text: Path, tmp_path: Path, sides: str) -> None:
+    run = train(text, tmp_path, **EARLIER, sides=sides, callbacks=Spoiling(126))
     before = run.best.read_bytes()
-    textgen.resume("run", checkpoints=tmp_path, epochs=1.51, callbacks=Spoiling(127))
+    run = textgen.resume("run", checkpoints=tmp_path, epochs=1.51, callbacks=Spoiling(127))
     assert run.best.read_bytes() == before
+    assert all(np.isfinite(value) for row in run.history for value in (row.loss, row.val_loss))
+    assert all(row.val_joint_loss is None or np.isfinite(row.val_joint_loss) for row in run.history)
+
+
+@pytest.mark.slow
+def test_each_head_of_an_earlier_best_model_is_calibrated(text: Path, tmp_path: Path) -> None:
+    metrics = train(text, tmp_path, **EARLIER, sides="both", callbacks=Spoiling(126)).metadata.metrics
+    judged = textgen.evaluate(tmp_path / "run").to_json()
+    assert metrics.step == 120
+    assert metrics.logit_scale in SCALES
+    assert metrics.val_joint_loss < metrics.val_loss < train(text, tmp_path / "b", **EARLIER).history[0].val_loss
+    assert judged["calibration"]["temperature"] == pytest.approx(1.0, abs=0.05)
+
+
+class _Killed(BaseException):
+    """The process ends."""
+
+
+@pytest.mark.parametrize("spoiled", [126, None])
+def test_a_run_that_ends_between_its_two_files_goes_on_to_the_same(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoiled: int | None
+) -> None:
+    settings: dict[str, object] = {**EARLIER, "save_every_steps": 30}
+
+    def callbacks() -> list[keras.callbacks.Callback]:
+        return [] if spoiled is None else [Spoiling(spoiled)]
+
+    whole = train(text, tmp_path / "whole", **settings, callbacks=callbacks())
+    real = session.write_checkpoint
+
+    def write(path: Path, *arguments: Any, metadata: Any, **options: Any) -> None:
+        if metadata.metrics.step == 126:
+            raise _Killed
+        real(path, *arguments, metadata=metadata, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "write_checkpoint", write)
+        with pytest.raises(_Killed):
+            train(text, tmp_path / "cut", **settings, callbacks=callbacks())
+    got = everything(textgen.resume("run", checkpoints=tmp_path / "cut", callbacks=callbacks()))
+    assert [name for name, value in everything(whole).items() if got[name] != value] == []
+
+
+def test_where_it_cannot_be_written_the_best_model_stays_as_it_was(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, warnings = best_model.write_checkpoint, []
+
+    def full(path: Path, *arguments: Any, metadata: Any, **options: Any) -> None:
+        if metadata.metrics.logit_scale is not None:
+            raise CheckpointError(f"{path} cannot be written: the disk is full. Free some space.")
+        real(path, *arguments, metadata=metadata, **options)
+
+    class Watch(Reporter):
+        def warned(self, text: str) -> None:
+            warnings.append(text)
+
+    monkeypatch.setattr(best_model, "write_checkpoint", full)
+    run = train(text, tmp_path, **EARLIER, callbacks=Spoiling(126), reporter=Watch())
+    assert len(warnings) == 1
+    assert "disk is full" in warnings[0]
+    metrics = run.metadata.metrics
+    assert (metrics.step, metrics.logit_scale) == (120, None)
+    assert metrics.val_loss == pytest.approx(loss_by_hand(run, text), abs=1e-5)
+
+
+def test_the_best_model_of_a_run_that_stops_early_is_calibrated(text: Path, tmp_path: Path) -> None:
+    run = train(text, tmp_path, **{**EARLIER, "epochs": 3.0}, patience=1, callbacks=Spoiling(179))
+    metrics = run.metadata.metrics
+    assert run.history[-1].step == 180
+    assert metrics.step == 120
+    assert metrics.logit_scale in SCALES
+    assert metrics.logit_scale != 1.0
+    assert metrics.val_loss == pytest.approx(loss_by_hand(run, text), abs=1e-5)

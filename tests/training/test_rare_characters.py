@@ -7,11 +7,17 @@ import pytest
 from tiny_runs import TINY, everything
 
 import textgen
+from textgen.config import CorpusConfig, TrainingConfig
 from textgen.corpus import encode_corpus, open_corpus
+from textgen.corpus.record_batches import RecordStreams
+from textgen.corpus.unseen import RarePermuted
 from textgen.engine import Engine
 from textgen.engine.scoring import score_ids
+from textgen.errors import ConfigError
 from textgen.model.read import read_checkpoint
 from textgen.runs.run import Run
+from textgen.training.data import count_ids, permuted
+from textgen.training.pair_recipe import recommend_pairs
 from textgen.training.recipe import recommend
 
 FLAT = {"decay_fraction": 0.0, "halved_fraction": 0.0, "warmup_steps": 0, "logit_scale": 1.0}
@@ -73,3 +79,38 @@ def test_the_recipe_has_it_but_for_weights_that_know_another_text() -> None:
     assert recommend(1_000_000, 65).training.permute_rare
     assert not recommend(1_000_000, 65, fresh=False).training.permute_rare
     assert not recommend(1_000_000, 65, training={"permute_rare": False}).training.permute_rare
+
+
+def test_it_is_refused_where_each_worker_has_its_own_part(tmp_path: Path) -> None:
+    parts = textgen.WorkersConfig(workers="a:1,b:1", worker=0, text_part=True)
+    with pytest.raises(ConfigError, match="permute_rare must be off with text_part"):
+        textgen.train(write(tmp_path, new="AB"), checkpoints=tmp_path, workers=parts, permute_rare=True)
+
+
+def test_the_end_of_a_record_is_no_rare_character(tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("".join(f"{each}aab\n" for each in "cdefghij") + "aab\n" * 9, encoding="utf-8")
+    encoded = encode_corpus(open_corpus(path, config=CorpusConfig(records="lines", validation=0.4)))
+    counts = count_ids(encoded)
+    counts[encoded.tokenizer.end_id] = 1
+    streams = RecordStreams(
+        encoded.ids, encoded.records.starts[: encoded.records.training + 1], batch_size=1, sequence_length=60, seed=0
+    )
+    changed = permuted(streams, counts, encoded, TrainingConfig(permute_rare=True))
+    assert isinstance(changed, RarePermuted)
+    for step in range(4):
+        ends = [batch.targets == encoded.tokenizer.end_id for batch in (streams.batch(step), changed.batch(step))]
+        np.testing.assert_array_equal(*ends)
+
+
+@pytest.mark.parametrize(("given", "refused"), [(None, False), (False, False), (True, True)])
+def test_pairs_have_no_use_for_it(tmp_path: Path, given: bool | None, refused: bool) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text("".join(f"ab{n},ba{n}\n" for n in range(200)), encoding="utf-8")
+    encoded = encode_corpus(open_corpus(path, config=CorpusConfig(pairs=True)))
+    training = {} if given is None else {"permute_rare": given}
+    if refused:
+        with pytest.raises(ConfigError, match="permute_rare has no meaning for pairs"):
+            recommend_pairs(encoded, training=training)
+    else:
+        assert not recommend_pairs(encoded, training=training).training.permute_rare

@@ -28,7 +28,7 @@ from textgen.runs.run import Run
 from textgen.training.keras_model import build_model
 from textgen.training.network import Network
 from textgen.training.trainer import SCALES
-from textgen.training.two_sided import TwoSidedTrainer
+from textgen.training.two_sided import HEADS, TwoSidedTrainer
 
 LINES = CorpusConfig(records="lines")
 
@@ -254,10 +254,11 @@ def test_calibration_scales_each_head_by_its_own_factor() -> None:
     before = trainer.plain.get_layer("joint").kernel.numpy()
     trainer.start_calibration()
     trainer.test_step(batch_of(0))
-    scale, lowest = trainer.end_calibration(24)
+    scales, lowest = trainer.end_calibration(24)
     assert list(lowest) == ["loss", "backward_loss", "joint_loss"]
-    assert scale in SCALES
-    with trainer.scaled_logits(scale):
+    assert list(scales) == list(HEADS)
+    assert set(scales.values()) <= set(SCALES)
+    with trainer.scaled_logits(scales):
         np.testing.assert_allclose(trainer.plain.get_layer("joint").kernel, np.float32(SCALES[0]) * before)
         trainer.reset_metrics()
         logs = trainer.test_step(batch_of(0))

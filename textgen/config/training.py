@@ -111,9 +111,9 @@ class TrainingConfig(Config):
     )
     permute_rare: bool = setting(
         default=False,
-        otherwise="on",
+        otherwise="on, but with --from, --text-part or pairs",
         help="In each step exchange at random the characters that the training text has once or never.",
-        details="So those that only the held-out text has are learned as rare ones are. No effect with pairs.",
+        details="If some occur once and some only in the held-out text, which are then learned as rare ones are.",
     )
     weight_decay: float = setting(
         default=0.1,

@@ -25,7 +25,7 @@ class Metrics:
             None without validation text.
         whole_val_loss: loss on all of the validation text at the end of the run; None where `val_loss` is that.
         logit_scale: the factor by which calibration multiplied the logits of the best model, found on the validation
-            text at the end of the run; `val_loss` and `whole_val_loss` are with it.
+            text at the end of the run; `val_loss` and `whole_val_loss` are with it. None where there was none.
         best_val_loss: the lowest validation loss (training loss without validation text).
         bits_per_character: the last validation loss (or training loss) in bits.
         seconds: training time, over all processes.
@@ -53,7 +53,7 @@ class Metrics:
         return self.val_loss if self.whole_val_loss is None else self.whole_val_loss
 
     def calibrated(self, scale: float, losses: Mapping[str, float]) -> Metrics:
-        """The metrics of the same model with its logits multiplied by a factor.
+        """The metrics of the same model with its logits multiplied by a factor; the run's history keeps its own losses.
 
         Args:
             scale: the factor.

@@ -75,7 +75,7 @@ def count_ids(encoded: EncodedCorpus) -> NDArray[np.int64]:
 
 
 def permuted(streams: Any, counts: NDArray[np.int64], encoded: EncodedCorpus, config: TrainingConfig) -> Any:
-    """Batches in which rare ids change places, if that is set and the vocabulary has ids that the text lacks.
+    """Batches in which rare ids change places, if that is set and there are such (see `rare_ids`).
 
     Args:
         streams: the batches as they are in the text.

@@ -296,7 +296,7 @@ class JointSession(Session):
     def _keep_best(self) -> None:
         """On worker 1: keeps the best model in memory, should worker 0 be lost."""
         if self.team.index == 1:
-            self.best.keep(self._metadata())
+            self.best.keep(self._metadata(), self.progress.logit_scales)
 
     def _save(self, best: bool) -> None:
         with contextlib.nullcontext() if self.rounds is None else self.rounds.common():

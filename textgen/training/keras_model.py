@@ -20,6 +20,9 @@ from textgen.model.keras_file import layer_variables
 from textgen.model.weights import BACKWARD
 from textgen.training.coupling import tied
 
+HEAD = "head"
+"""The name of the layer that predicts the next character."""
+
 
 def layer_class(cell: str) -> type[keras.layers.RNN]:
     """The Keras layer class of a cell."""
@@ -132,7 +135,7 @@ def _stack(
     if config.skip and config.layers > 1:
         flow = keras.layers.Add(name=f"{prefix}skip")(outputs)
     head = keras.layers.Dense(
-        config.vocab_size, activation="softmax", dtype="float32", kernel_initializer=glorot(), name=f"{prefix}head"
+        config.vocab_size, activation="softmax", dtype="float32", kernel_initializer=glorot(), name=f"{prefix}{HEAD}"
     )
     head(flow)
     return flow, head

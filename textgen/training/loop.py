@@ -22,7 +22,7 @@ from textgen.corpus.batches import HeldOut, Streams
 from textgen.corpus.pair_batches import HeldOutPairs, PairBatch, PairBatches
 from textgen.corpus.record_batches import HeldOutRecords, RecordStreams
 from textgen.training.progress import Progress
-from textgen.training.trainer import Trainer
+from textgen.training.trainer import Calibrated, Trainer
 
 if TYPE_CHECKING:
     from textgen.training.workers.shares import SharedHeldOut, SharedStreams
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     Scored = HeldOut | HeldOutRecords | HeldOutPairs | SharedHeldOut
 
 
-Calibrate = Callable[[], tuple[float, Mapping[str, float]]]
-"""Scores the held-out text by the model as it is, and returns what `Trainer.end_calibration` does."""
+Calibrate = Callable[[], Calibrated]
+"""Finds the best factors on the logits of the model as it is."""
 
 _ENDLESS = 2**40
 """The number of epochs that callbacks are given; the real one is not known beforehand."""
@@ -69,8 +69,8 @@ def fit(
         training: the batches, by step.
         held_out: the validation batches; None for no validation and no `val_loss`.
         whole: those of the whole validation text where `held_out` is a part, for the plan's end: `val_whole_loss`.
-        calibrated: find `progress.logit_scale`, the factor with the lowest `val_loss`, at the plan's end.
-        earlier: calibrates the best model where that is an earlier one; None to leave it as it is.
+        calibrated: find `progress.logit_scales`, the factors with the lowest `val_loss`, at the plan's end.
+        earlier: calibrates the best model where that may be an earlier one; None to leave it as it is.
         joint: joins the losses of several workers, and tells them when to stop; None for one process.
     """
     # Two graphs, each built when it is first needed: a single one with both takes twice as long before the first step.
@@ -94,20 +94,21 @@ def fit(
             logs |= {f"val_{name}": value for name, value in _validate(trainer, chain, score, held_out, joint).items()}
             trainer.reset_metrics()
             if calibrate:
+                found = trainer.end_calibration(held_out.targets)
                 if earlier is not None and float(logs["val_loss"]) >= progress.best:
-                    with trainer.other_calibration():
-                        earlier(partial(_calibrate, trainer, score, held_out))
-                    trainer.reset_metrics()
-                progress.logit_scale, lowest = trainer.end_calibration(held_out.targets)
-                logs |= {f"val_{name}": value for name, value in lowest.items()}
+                    earlier(partial(_calibrate, trainer, score, held_out))
+                progress.logit_scales = found.scales
+                logs |= {f"val_{name}": value for name, value in found.losses.items()}
         if whole is not None and progress.finished:
-            with trainer.scaled_logits(progress.logit_scale):
+            with trainer.scaled_logits(progress.logit_scales):
                 logs["val_whole_loss"] = float(_validate(trainer, chain, score, whole, joint)["loss"])
             trainer.reset_metrics()
         chain.on_epoch_end(epoch, logs)
         if joint is not None:
             joint.ended(trainer)
         epoch += 1
+    if calibrated and held_out is not None and earlier is not None and not progress.finished:
+        earlier(partial(_calibrate, trainer, score, held_out))
     chain.on_train_end(logs)
 
 
@@ -186,9 +187,10 @@ def _validate(trainer: Trainer, chain: Any, score: Any, held_out: Scored, joint:
     return logs
 
 
-def _calibrate(trainer: Trainer, score: Any, held_out: Scored) -> tuple[float, Mapping[str, float]]:
-    """As `Calibrate`; callbacks are not told, as nothing was trained."""
-    trainer.reset_metrics()
+def _calibrate(trainer: Trainer, score: Any, held_out: Scored) -> Calibrated:
+    """Calibrates the model as it is; callbacks are not told, as nothing was trained."""
+    trainer.start_calibration()
     for batch in held_out:
         score(batch)
+    trainer.reset_metrics()
     return trainer.end_calibration(held_out.targets)

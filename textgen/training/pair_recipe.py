@@ -57,7 +57,7 @@ def recommend_pairs(
     enough = max(_FEWEST, min(_BATCH, _CHARACTERS * pairs // characters))
     batch = 2 ** int(math.log2(max(2, min(enough, pairs // _BATCHES))))
     chosen: dict[str, Any] = {"batch_size": batch, **(training or {})}
-    fixed = {"halved_fraction": 0.0, "negatives": 0, "state_reset": 0.0, "label_drop": 0.0}
+    fixed: dict[str, Any] = {"halved_fraction": 0.0, "negatives": 0, "state_reset": 0.0, "label_drop": 0.0}
     fixed["permute_rare"] = False
     chosen |= {**fixed, "sequence_length": max(1, round(characters / pairs))}
     layers, source_vocab_size = encoder_layers(encoded), encoded.source_tokenizer.vocab_size
@@ -82,5 +82,6 @@ def _check_given(training: Mapping[str, Any]) -> None:
     """
     names = ("sequence_length", "halved_fraction", "negatives", "permute_rare", "state_reset", "label_drop")
     for name in (*names, "right_context", "joint_weight"):
-        if training.get(name) not in (None, TrainingConfig.declared[name].off):
-            raise ConfigError(f"{name} has no meaning for pairs; got {training[name]}. Leave it out.", field=name)
+        value = training.get(name)
+        if value is not False and value not in (None, TrainingConfig.declared[name].off):
+            raise ConfigError(f"{name} has no meaning for pairs; got {value}. Leave it out.", field=name)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from textgen.model.progress import SavedPlan, SavedProgress
 from textgen.model.results import Metrics, Validation
 from textgen.system import stopped
+from textgen.training.keras_model import HEAD
 from textgen.training.schedule import Plan
 
 
@@ -27,7 +28,7 @@ class Progress:
         recoveries: number of recoveries from divergence.
         earlier_seconds: seconds of training before this process.
         history: a row for each validation.
-        logit_scale: the factor by which the logits are multiplied in the best model, found at the end; else 1.
+        logit_scales: the factors on the logits of the best model's heads, found at the end; before it there are none.
         whole_val_loss: the loss on all of the validation text, at the end, where each validation scores a part.
         started: the `time.monotonic()` from which this process's seconds count.
         stopped_before: the seconds for which it had been stopped before.
@@ -41,7 +42,7 @@ class Progress:
     recoveries: int = 0
     earlier_seconds: float = 0.0
     history: list[Validation] = field(default_factory=list)
-    logit_scale: float = 1.0
+    logit_scales: Mapping[str, float] = field(default_factory=dict)
     whole_val_loss: float | None = None
     started: float = field(default_factory=time.monotonic)
     stopped_before: float = field(default_factory=stopped)
@@ -92,7 +93,7 @@ class Progress:
             loss=row.loss,
             val_loss=row.val_loss,
             whole_val_loss=self.whole_val_loss,
-            logit_scale=self.logit_scale,
+            logit_scale=self.logit_scales.get(HEAD),
             best_val_loss=self.best if math.isfinite(self.best) else None,
             bits_per_character=judged.bits_per_character,
             seconds=round(self.seconds, 1),

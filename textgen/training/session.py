@@ -108,7 +108,9 @@ class Session:
             )
         self.initial = self._model_arrays()
         self.record_hashes = known_hashes(encoded)
-        self.best = BestModel(run.best, self.model, self.model_config, self.trainer, record_hashes=self.record_hashes)
+        self.best = BestModel(
+            lambda: self.run.best, self.model, self.model_config, self.trainer, record_hashes=self.record_hashes
+        )
 
     def _held_out(self) -> tuple[Held | SharedHeldOut | None, Held | SharedHeldOut | None]:
         """What each validation scores, and, where that is a part and there is time, the whole validation text."""
@@ -300,7 +302,7 @@ class Session:
     def _calibrate_best(self, calibrate: Calibrate) -> None:
         """Calibrates an earlier best model, and notes its loss."""
         try:
-            loss = self.best.calibrate(calibrate)
+            loss = self.best.calibrate(calibrate, step=self.progress.step)
         except CheckpointError as error:
             self.reporter.warned(f"{error} The best model is not calibrated.")
         else:
@@ -309,9 +311,9 @@ class Session:
     def _save(self, best: bool) -> None:
         metadata = self._metadata()
         if best:
-            self.best.write(metadata, self.progress.logit_scale)
+            self.best.write(metadata, self.progress.logit_scales)
         else:
-            self.best.retry(self.progress.logit_scale)
+            self.best.retry()
         progress = self._saved_progress()
         write_checkpoint(
             self.run.last,

@@ -17,6 +17,7 @@ from textgen.config import (
     WorkersConfig,
     keywords,
     plain,
+    require,
 )
 from textgen.corpus import Corpus, EncodedCorpus, encode_corpus
 from textgen.corpus.form import refuse_table
@@ -120,6 +121,8 @@ def train(
     cluster = find_cluster(workers)
     wanted = _given(**settings)
     wanted_model, wanted_training = ModelConfig.among(wanted), TrainingConfig.among(wanted)
+    if workers.text_part:
+        require(not wanted_training.get("permute_rare"), "permute_rare", "off with text_part", True, "Leave it out.")
     opened = open_text(sources, texts, corpus)
     base: Checkpoint | PairCheckpoint | None = None
     if start_from is not None:
@@ -180,7 +183,7 @@ def train(
                 return follow(team, workers, encoded, reporter, as_callbacks(callbacks), placement, checkpoints)
             if parts:
                 # What is rare in one part of the text may be frequent in another.
-                wanted_training.setdefault("permute_rare", False)
+                wanted_training["permute_rare"] = False
             vocab_size = encoded.tokenizer.vocab_size
             needed = {"encoder_layers": encoder_layers(encoded)} if isinstance(encoded, EncodedPairs) else {}
             speed = placement.speed(

@@ -184,7 +184,11 @@ class TimeBudget(keras.callbacks.Callback):
 
     def _end(self) -> float:
         """Seconds from the last step to the end of the process."""
-        more = (self._last - 1.0) * self.costs.scoring(self._held_out)
+        scoring = self.costs.scoring(self._held_out)
+        more = (self._last - 1.0) * scoring
+        if self._last > 1.0 and self.progress.waits:
+            # An earlier model is the best so far: it is calibrated, too.
+            more += self._last * scoring + self.costs.saving
         return self._round() + more + self.costs.scoring(self._whole) + _EXIT
 
     def _spared(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -20,6 +20,7 @@ from textgen.corpus.batch import Batch
 from textgen.corpus.pair_batches import PairBatch
 from textgen.model.keras_file import layer_variables
 from textgen.training.coupling import free_gradients, tied_gradients
+from textgen.training.keras_model import HEAD
 from textgen.training.network import CarriedState, Masks, Network, State
 from textgen.training.optimizer import CautiousAdamW, ScaledAdamW, reads_outputs
 from textgen.training.sampled_softmax import Negatives, SampledSoftmax
@@ -32,6 +33,18 @@ _NEGATIVES = 62
 
 SCALES = tuple(round(0.7 + 0.03 * n, 2) for n in range(15))
 """The factors on the logits that a calibration compares, 1 among them."""
+
+
+class Calibrated(NamedTuple):
+    """What a calibration has found.
+
+    Attributes:
+        scales: the factor on each head's logits at which its loss is lowest, by the head's name.
+        losses: these losses in nats per character, by their names.
+    """
+
+    scales: Mapping[str, float]
+    losses: Mapping[str, float]
 
 
 class Trainer(keras.Model):
@@ -230,40 +243,26 @@ class Trainer(keras.Model):
         self.calibrating.assign(True)
         self.loss_at_scales.assign(tf.zeros_like(self.loss_at_scales))
 
-    def end_calibration(self, targets: int) -> tuple[float, dict[str, float]]:
+    def end_calibration(self, targets: int) -> Calibrated:
         """Ends what `start_calibration` started.
 
         Args:
             targets: the number of characters predicted since.
 
         Returns:
-            The factor among `SCALES` at which the loss is lowest, and that loss in nats per character, by its name.
+            The factor among `SCALES` at which the loss is lowest, and that loss.
         """
         self.calibrating.assign(False)
         losses = self.loss_at_scales.numpy() / targets
         best = int(np.argmin(losses))
-        return SCALES[best], {"loss": float(losses[best])}
+        return Calibrated({HEAD: SCALES[best]}, {"loss": float(losses[best])})
 
     @contextlib.contextmanager
-    def other_calibration(self) -> Iterator[None]:
-        """Lets another model's weights be calibrated in the body, between start and end of a calibration."""
-        kept = self.loss_at_scales.numpy()
-        self.start_calibration()
-        try:
-            yield
-        finally:
-            self.calibrating.assign(True)
-            self.loss_at_scales.assign(kept)
+    def scaled_logits(self, scales: Mapping[str, float]) -> Iterator[None]:
+        """Multiplies logits, the weights of the heads of these names, by factors for the body.
 
-    @contextlib.contextmanager
-    def scaled_logits(self, scale: float) -> Iterator[None]:
-        """Multiplies the model's logits, the weights of its head, by a factor for the body."""
-        with self._scaled({"head": scale}):
-            yield
-
-    @contextlib.contextmanager
-    def _scaled(self, scales: Mapping[str, float]) -> Iterator[None]:
-        """Multiplies the weights of layers by factors for the body; a factor of 1 leaves them alone."""
+        A factor of 1 leaves them alone, and so do no factors at all.
+        """
         found = [
             (variable, np.float32(scale))
             for name, scale in scales.items()

@@ -10,8 +10,7 @@ characters after the last target (`TrainingConfig.right_context`), which it read
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -22,13 +21,14 @@ from textgen.config import TrainingConfig
 from textgen.corpus.batch import Batch
 from textgen.model.weights import BACKWARD, ModelWeights
 from textgen.training.coupling import free_gradients, tied_gradients
+from textgen.training.keras_model import HEAD
 from textgen.training.network import Masks, Network, State
 from textgen.training.sampled_softmax import Negatives
-from textgen.training.trainer import SCALES, Trainer, loss_of
+from textgen.training.trainer import SCALES, Calibrated, Trainer, loss_of
 
 Tensor = Any
 
-HEADS = ("head", f"{BACKWARD}head", "joint")
+HEADS = (HEAD, f"{BACKWARD}{HEAD}", "joint")
 """The layers of the three heads: forwards, backwards, joint; the order of all that is threefold here."""
 
 
@@ -61,7 +61,6 @@ class TwoSidedTrainer(Trainer):
         self.last_losses = tf.Variable(tf.zeros(len(HEADS)), trainable=False)
         self.loss_at_scales = tf.Variable(tf.zeros((len(HEADS), len(SCALES)), tf.float64), trainable=False)
         self._counted = tf.Variable(tf.zeros(len(HEADS), tf.float64), trainable=False)
-        self._other_scales = (1.0, 1.0)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -146,26 +145,17 @@ class TwoSidedTrainer(Trainer):
         super().start_calibration()
         self._counted.assign(tf.zeros_like(self._counted))
 
-    def end_calibration(self, targets: int) -> tuple[float, dict[str, float]]:
-        """As `Trainer.end_calibration`; `scaled_logits` then scales the other two heads by the best factors of theirs.
-
-        Returns:
-            The forward head's factor, and the lowest loss of each head by its name.
-        """
+    def end_calibration(self, targets: int) -> Calibrated:
+        """As `Trainer.end_calibration`, with a factor and a loss for each head."""
         del targets
         self.calibrating.assign(False)
         losses = self.loss_at_scales.numpy() / self._counted.numpy()[:, None]
         best = np.argmin(losses, 1)
-        forward, *others = (SCALES[n] for n in best)
-        self._other_scales = others[0], others[1]
         found = losses[np.arange(len(HEADS)), best]
-        return forward, {metric.name: float(loss) for metric, loss in zip(self.metrics, found, strict=True)}
-
-    @contextlib.contextmanager
-    def scaled_logits(self, scale: float) -> Iterator[None]:
-        """As `Trainer.scaled_logits`, with the factors of all heads."""
-        with self._scaled(dict(zip(HEADS, (scale, *self._other_scales), strict=True))):
-            yield
+        return Calibrated(
+            {head: SCALES[n] for head, n in zip(HEADS, best, strict=True)},
+            {metric.name: float(loss) for metric, loss in zip(self.metrics, found, strict=True)},
+        )
 
     def _columns(self, columns: Tensor, batch: Batch, masks: Masks | None) -> tuple[Tensor, Tensor, Tensor]:
         """The inputs of the three heads at every target, `(features, time * batch)`, time-major.
