@@ -31,7 +31,7 @@ Tensor = Any
 _NEGATIVES = 62
 """The purpose of the random numbers of `SampledSoftmax`."""
 
-SCALES = tuple(round(0.7 + 0.03 * n, 2) for n in range(15))
+SCALES = tuple(round(0.7 + 0.03 * n, 2) for n in range(19))
 """The factors on the logits that a calibration compares, 1 among them."""
 
 
