@@ -10,7 +10,7 @@ import pytest
 from faulty_server import FaultyServer, serving
 from named_entries import RAW, TEXT, entry
 
-from textgen.corpus.named import fetch_text
+from textgen.corpus.named import fetch_text, store
 from textgen.corpus.named.download import Patience
 from textgen.corpus.named.entry import Recipe
 from textgen.corpus.named.verifying import verify
@@ -68,6 +68,17 @@ def test_of_several_at_once_one_downloads(folder: Path) -> None:
         assert {each.result() for each in waiting} == {folder / "sea.txt"}
     assert len(server.requests) == 1
     assert files(folder) == {"sea.txt": RAW}
+
+
+def test_a_text_that_another_process_writes_meanwhile_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_before(*_: object) -> None:
+        folder.mkdir()
+        (folder / "sea.txt").write_bytes(RAW)
+
+    monkeypatch.setattr(store, "find_text", find_before)
+    with serving(FaultyServer(RAW)) as server:
+        assert fetch_text(entry(server.address), folders=[folder]) == folder / "sea.txt"
+    assert server.requests == []
 
 
 def test_a_connection_that_breaks_is_resumed_where_it_broke(folder: Path) -> None:

@@ -65,7 +65,8 @@ def fetch_text(
     folder = folders[0]
     raw = folder / entry.file if entry.is_clean else folder / _RAW / entry.raw_file
     text = folder / entry.file
-    if os.path.lexists(text):
+    # Another process may have written it since.
+    if os.path.lexists(text) and not has_sha256(text, entry.text_sha256):
         raise CorpusError(
             f"{show_path(text)} is not the text of the corpus {entry.name!r}, whose SHA-256 begins with "
             f"{entry.text_sha256[:12]}. Move it away to have the corpus, or train on it by its path."
