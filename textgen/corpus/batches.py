@@ -123,7 +123,7 @@ class HeldOut:
     Attributes:
         streams: the number of parallel streams, the first axis of a batch.
         sequence_length: the length of each segment, the second axis of a batch; shorter for a short text.
-        targets: the number of predicted ids: of all all but the first.
+        targets: the number of predicted ids: all but the first, or `most`.
 
     Raises:
         CorpusError: the text has fewer than two characters.

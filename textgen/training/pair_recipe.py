@@ -57,8 +57,7 @@ def recommend_pairs(
     enough = max(_FEWEST, min(_BATCH, _CHARACTERS * pairs // characters))
     batch = 2 ** int(math.log2(max(2, min(enough, pairs // _BATCHES))))
     chosen: dict[str, Any] = {"batch_size": batch, **(training or {})}
-    fixed: dict[str, Any] = {"halved_fraction": 0.0, "negatives": 0, "state_reset": 0.0, "label_drop": 0.0}
-    fixed["permute_rare"] = False
+    fixed = {"halved_fraction": 0.0, "negatives": 0, "permute_rare": False, "state_reset": 0.0, "label_drop": 0.0}
     chosen |= {**fixed, "sequence_length": max(1, round(characters / pairs))}
     layers, source_vocab_size = encoder_layers(encoded), encoded.source_tokenizer.vocab_size
     given = dict(model or {})
