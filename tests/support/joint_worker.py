@@ -211,9 +211,17 @@ def tell(folder: Path, index: int, **found: Any) -> None:
     (folder / f"{index}.json").write_text(json.dumps(found))
 
 
+def shorten_streams() -> None:
+    """Gives both workers a stream of the short held-out text."""
+    from textgen.training import data
+
+    data._STREAM = 128
+
+
 def main() -> None:
     addresses, text, folder, *names = sys.argv[1:]
     load_framework()
+    shorten_streams()
     joint = [name for name in names if name not in (*BY_ITSELF, "slurm")]
     # A process is in one cluster of TensorFlow's, for good.
     acts: list[Any] = [work_by_slurm] * ("slurm" in names) + [partial(work, names=joint)] * bool(joint)

@@ -18,10 +18,8 @@ from textgen.model.read import read_checkpoint
 from textgen.runs.events import Reporter
 from textgen.runs.run import Run
 from textgen.training import best_model, session
+from textgen.training.calibration import HIGHEST, LOWEST, SCALES, best_scale
 from textgen.training.recipe import recommend
-from textgen.training.trainer import SCALES
-
-STREAMS = 4
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +40,7 @@ def loss_by_hand(run: Run, text: Path, scale: float = 1.0) -> float:
     best, ids = read_checkpoint(run.best), encode_corpus(open_corpus(text)).held_out
     kernel, bias = (np.float32(scale) * array for array in (best.weights.head_kernel, best.weights.head_bias))
     weights = replace(best.weights, head_kernel=kernel, head_bias=bias)
-    return -float(np.mean(score_ids(Engine(best.model, weights), ids, streams=STREAMS)))
+    return -float(np.mean(score_ids(Engine(best.model, weights), ids)))
 
 
 def test_the_best_model_has_the_scale_with_the_lowest_loss_and_the_last_state_its_own(
@@ -51,7 +49,7 @@ def test_the_best_model_has_the_scale_with_the_lowest_loss_and_the_last_state_it
     run = train(text, tmp_path)
     metrics, best, last = run.metadata.metrics, read_checkpoint(run.best), read_checkpoint(run.last)
     scale = metrics.logit_scale
-    assert scale in SCALES
+    assert LOWEST <= scale <= HIGHEST
     assert scale < 1.0
     np.testing.assert_array_equal(best.weights.head_kernel, np.float32(scale) * last.weights.head_kernel)
     np.testing.assert_array_equal(best.weights.head_bias, np.float32(scale) * last.weights.head_bias)
@@ -97,6 +95,28 @@ def test_the_recipe_calibrates() -> None:
     assert not recommend(1_000_000, 65, training={"calibrate": False}).training.calibrate
 
 
+@pytest.mark.parametrize("sure", [0.5, 0.85, 1.0, 1.2, 2.0])
+def test_the_scale_is_found_from_the_loss_at_a_few(sure: float) -> None:
+    # Targets drawn from a model's own distribution, whose logits are then multiplied.
+    random = np.random.default_rng(1)
+    logits = random.normal(0.0, 3.0, (20_000, 60))
+    targets = (logits + random.gumbel(size=logits.shape)).argmax(1)
+
+    def loss(scale: float) -> float:
+        scaled = sure * scale * logits
+        return float(np.mean(np.logaddexp.reduce(scaled, 1) - scaled[np.arange(len(targets)), targets]))
+
+    scale, lowest = best_scale(np.array([loss(each) for each in SCALES]))
+    assert lowest == pytest.approx(loss(scale), abs=2e-6)
+    best = min(np.arange(LOWEST, HIGHEST + 0.001, 0.002), key=loss)
+    assert scale == pytest.approx(best, abs=0.003)
+    assert scale == pytest.approx(np.clip(1.0 / sure, LOWEST, HIGHEST), abs=0.02)
+
+
+def test_a_loss_that_is_no_number_scales_nothing() -> None:
+    assert best_scale(np.full(len(SCALES), np.nan))[0] == 1.0
+
+
 class Spoiling(keras.callbacks.Callback):
     """Makes the model bad after a step, so that an earlier one is the best."""
 
@@ -119,7 +139,7 @@ def test_an_earlier_best_model_is_calibrated_too(text: Path, tmp_path: Path) -> 
     metrics, before = (runs[name].metadata.metrics for name in ("with", "without"))
     assert metrics.step == before.step == 120
     assert runs["with"].history[-1].val_loss > metrics.val_loss
-    assert metrics.logit_scale in SCALES
+    assert LOWEST <= metrics.logit_scale <= HIGHEST
     assert metrics.logit_scale != 1.0
     assert metrics.val_loss == metrics.best_val_loss == pytest.approx(loss_by_hand(runs["with"], text), abs=1e-5)
     assert metrics.val_loss < before.val_loss == pytest.approx(loss_by_hand(runs["without"], text), abs=1e-5)
@@ -149,7 +169,7 @@ def test_each_head_of_an_earlier_best_model_is_calibrated(text: Path, tmp_path: 
     metrics = train(text, tmp_path, **EARLIER, sides="both", callbacks=Spoiling(126)).metadata.metrics
     judged = textgen.evaluate(tmp_path / "run").to_json()
     assert metrics.step == 120
-    assert metrics.logit_scale in SCALES
+    assert LOWEST <= metrics.logit_scale <= HIGHEST
     assert metrics.val_joint_loss < metrics.val_loss < train(text, tmp_path / "b", **EARLIER).history[0].val_loss
     assert judged["calibration"]["temperature"] == pytest.approx(1.0, abs=0.05)
 
@@ -211,6 +231,6 @@ def test_the_best_model_of_a_run_that_stops_early_is_calibrated(text: Path, tmp_
     metrics = run.metadata.metrics
     assert run.history[-1].step == 180
     assert metrics.step == 120
-    assert metrics.logit_scale in SCALES
+    assert LOWEST <= metrics.logit_scale <= HIGHEST
     assert metrics.logit_scale != 1.0
     assert metrics.val_loss == pytest.approx(loss_by_hand(run, text), abs=1e-5)

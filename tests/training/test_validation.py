@@ -13,9 +13,16 @@ from textgen.engine import Engine
 from textgen.engine.scoring import score_ids
 from textgen.model.read import read_checkpoint
 from textgen.runs.run import Run
+from textgen.training import data
 from textgen.training.recipe import recommend
 
 PART = 130
+
+
+@pytest.fixture(autouse=True)
+def _short_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two streams of the short held-out text."""
+    monkeypatch.setattr(data, "_STREAM", 128)
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from textgen.model.keras_file import layer_arrays
 from textgen.model.metadata import Metadata
 from textgen.model.read import read_any_checkpoint
 from textgen.model.write import write_checkpoint
+from textgen.training.calibration import Calibrate
 from textgen.training.keras_model import HEAD, assign_arrays
-from textgen.training.loop import Calibrate
 from textgen.training.trainer import Trainer
 
 

@@ -20,8 +20,13 @@ from textgen.training.arguments import ahead_of, labels_of
 
 Validation = HeldOut | HeldOutRecords | HeldOutPairs
 
-VALIDATION_STREAMS = 32
-VALIDATION_LENGTH = 128
+_STREAMS, _LENGTH = 32, 128
+"""Parallel streams of the held-out text, and characters of each in a batch, at most."""
+
+_STREAM = 512
+"""The fewest characters of a stream of several: on shorter ones too much is predicted from a state that has just begun,
+where a model is less sure of itself, and calibration would make it too sure of the rest."""
+
 _COUNTED = 1 << 20
 """Ids counted at once."""
 
@@ -41,8 +46,8 @@ def open_held_out(
         return _held_out_pairs(encoded, config)
     if len(ids) < 2:
         return None, None
-    streams = 2 ** int(math.log2(max(1, min(VALIDATION_STREAMS, len(ids) // VALIDATION_LENGTH))))
-    size: dict[str, Any] = {"streams": streams, "sequence_length": VALIDATION_LENGTH}
+    streams = 2 ** int(math.log2(max(1, min(_STREAMS, len(ids) // _STREAM))))
+    size: dict[str, Any] = {"streams": streams, "sequence_length": _LENGTH}
     most = max(config.validation_characters, 2) if config.validation_characters else len(ids)
 
     def of(characters: int) -> Validation:

@@ -21,8 +21,9 @@ from textgen.corpus.batch import Batch
 from textgen.corpus.batches import HeldOut, Streams
 from textgen.corpus.pair_batches import HeldOutPairs, PairBatch, PairBatches
 from textgen.corpus.record_batches import HeldOutRecords, RecordStreams
+from textgen.training.calibration import Calibrate, Calibrated
 from textgen.training.progress import Progress
-from textgen.training.trainer import Calibrated, Trainer
+from textgen.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from textgen.training.workers.shares import SharedHeldOut, SharedStreams
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     Training = Streams | RecordStreams | PairBatches | SharedStreams
     Scored = HeldOut | HeldOutRecords | HeldOutPairs | SharedHeldOut
 
-
-Calibrate = Callable[[], Calibrated]
-"""Finds the best factors on the logits of the model as it is."""
 
 _ENDLESS = 2**40
 """The number of epochs that callbacks are given; the real one is not known beforehand."""

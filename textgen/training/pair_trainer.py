@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from textgen.config import TrainingConfig
 from textgen.corpus.pair_batches import PairBatch
+from textgen.training.calibration import SCALES
 from textgen.training.coupling import free_gradients, tied_gradients
 from textgen.training.pair_network import PairMasks, PairNetwork
-from textgen.training.trainer import SCALES, Trainer, loss_of
+from textgen.training.trainer import Trainer, loss_of
 
 Tensor = Any
 

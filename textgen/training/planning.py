@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 from textgen.config import ModelConfig, TrainingConfig
+from textgen.training.calibration import SCALES
 from textgen.training.placement import Placement
 from textgen.training.recipe import step_seconds
 from textgen.training.schedule import Plan
-from textgen.training.trainer import SCALES
 
 _SCALE_SECONDS = 2.5e-9
 """Seconds of a core for a character's loss at one scale of the logits, per character of the vocabulary."""

@@ -32,11 +32,12 @@ from textgen.runs.find import run_argument
 from textgen.runs.run import Run
 from textgen.system import Interruption, counting_stops, interruptible
 from textgen.training.best_model import BestModel
+from textgen.training.calibration import Calibrate
 from textgen.training.data import Validation as Held
 from textgen.training.data import count_ids, known_hashes, open_held_out, permuted
 from textgen.training.framework import untouched_random_numbers
 from textgen.training.keras_model import assign_arrays, build_model
-from textgen.training.loop import Calibrate, Joint, fit
+from textgen.training.loop import Joint, fit
 from textgen.training.pair_model import build_pair_model
 from textgen.training.placement import Placement
 from textgen.training.planning import Planning

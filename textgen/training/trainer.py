@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +19,7 @@ from textgen.config import TrainingConfig
 from textgen.corpus.batch import Batch
 from textgen.corpus.pair_batches import PairBatch
 from textgen.model.keras_file import layer_variables
+from textgen.training.calibration import SCALES, Calibrated, best_scale
 from textgen.training.coupling import free_gradients, tied_gradients
 from textgen.training.keras_model import HEAD
 from textgen.training.network import CarriedState, Masks, Network, State
@@ -30,21 +31,6 @@ Tensor = Any
 
 _NEGATIVES = 62
 """The purpose of the random numbers of `SampledSoftmax`."""
-
-SCALES = tuple(round(0.7 + 0.03 * n, 2) for n in range(19))
-"""The factors on the logits that a calibration compares, 1 among them."""
-
-
-class Calibrated(NamedTuple):
-    """What a calibration has found.
-
-    Attributes:
-        scales: the factor on each head's logits at which its loss is lowest, by the head's name.
-        losses: these losses in nats per character, by their names.
-    """
-
-    scales: Mapping[str, float]
-    losses: Mapping[str, float]
 
 
 class Trainer(keras.Model):
@@ -223,13 +209,12 @@ class Trainer(keras.Model):
         def judge(columns: Tensor, cut: slice) -> tuple[Tensor, Tensor]:
             logits, part = self.network.read_out(columns), batch.cut(cut)
 
-            def loss(scale: float) -> Tensor:
-                return loss_of(logits if scale == 1.0 else scale * logits, part.targets, part.weights)
-
             at_scales = tf.cond(
-                self.calibrating, lambda: tf.stack([loss(each) for each in SCALES]), lambda: tf.zeros(len(SCALES))
+                self.calibrating,
+                lambda: tf.stack([loss_of(scale * logits, part.targets, part.weights) for scale in SCALES]),
+                lambda: tf.zeros(len(SCALES)),
             )
-            return loss(1.0), at_scales
+            return loss_of(logits, part.targets, part.weights), at_scales
 
         (total, at_scales), after = self._over_shards(batch, self._validation_state.read(batch.reset), None, judge)
         self._validation_state.write(after)
@@ -250,12 +235,11 @@ class Trainer(keras.Model):
             targets: the number of characters predicted since.
 
         Returns:
-            The factor among `SCALES` at which the loss is lowest, and that loss.
+            The factor at which the loss is lowest, and that loss.
         """
         self.calibrating.assign(False)
-        losses = self.loss_at_scales.numpy() / targets
-        best = int(np.argmin(losses))
-        return Calibrated({HEAD: SCALES[best]}, {"loss": float(losses[best])})
+        scale, loss = best_scale(self.loss_at_scales.numpy() / targets)
+        return Calibrated({HEAD: scale}, {"loss": loss})
 
     @contextlib.contextmanager
     def scaled_logits(self, scales: Mapping[str, float]) -> Iterator[None]:

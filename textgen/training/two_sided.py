@@ -20,11 +20,12 @@ import tensorflow as tf
 from textgen.config import TrainingConfig
 from textgen.corpus.batch import Batch
 from textgen.model.weights import BACKWARD, ModelWeights
+from textgen.training.calibration import SCALES, Calibrated, best_scale
 from textgen.training.coupling import free_gradients, tied_gradients
 from textgen.training.keras_model import HEAD
 from textgen.training.network import Masks, Network, State
 from textgen.training.sampled_softmax import Negatives
-from textgen.training.trainer import SCALES, Calibrated, Trainer, loss_of
+from textgen.training.trainer import Trainer, loss_of
 
 Tensor = Any
 
@@ -122,8 +123,8 @@ class TwoSidedTrainer(Trainer):
             logits = [self._read_out(*pair) for pair in zip(each, self._heads(), strict=True)]
             counted = part.weights, part.weights, self._joint_weights(part.targets, part.weights)
 
-            def losses(scale: float) -> Tensor:
-                scaled = logits if scale == 1.0 else [scale * one for one in logits]
+            def losses(scale: float | None = None) -> Tensor:
+                scaled = logits if scale is None else [scale * one for one in logits]
                 return tf.stack([loss_of(one, part.targets, w) for one, w in zip(scaled, counted, strict=True)])
 
             at_scales = tf.cond(
@@ -131,7 +132,7 @@ class TwoSidedTrainer(Trainer):
                 lambda: tf.stack([losses(scale) for scale in SCALES], 1),
                 lambda: tf.zeros((len(HEADS), len(SCALES))),
             )
-            return [losses(1.0), at_scales]
+            return [losses(), at_scales]
 
         (totals, at_scales), after = self._over_shards(batch, self._validation_state.read(batch.reset), None, judge)
         self._validation_state.write(after)
@@ -150,11 +151,10 @@ class TwoSidedTrainer(Trainer):
         del targets
         self.calibrating.assign(False)
         losses = self.loss_at_scales.numpy() / self._counted.numpy()[:, None]
-        best = np.argmin(losses, 1)
-        found = losses[np.arange(len(HEADS)), best]
+        scales, lowest = zip(*map(best_scale, losses), strict=True)
         return Calibrated(
-            {head: SCALES[n] for head, n in zip(HEADS, best, strict=True)},
-            {metric.name: float(loss) for metric, loss in zip(self.metrics, found, strict=True)},
+            dict(zip(HEADS, scales, strict=True)),
+            {metric.name: loss for metric, loss in zip(self.metrics, lowest, strict=True)},
         )
 
     def _columns(self, columns: Tensor, batch: Batch, masks: Masks | None) -> tuple[Tensor, Tensor, Tensor]:
