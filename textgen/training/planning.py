@@ -11,7 +11,7 @@ from textgen.training.placement import Placement
 from textgen.training.recipe import step_seconds
 from textgen.training.schedule import Plan
 
-_SCALE_SECONDS = 2.5e-9
+_SCALE_SECONDS = 5e-9
 """Seconds of a core for a character's loss at one scale of the logits, per character of the vocabulary."""
 
 
