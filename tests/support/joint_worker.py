@@ -124,11 +124,15 @@ def as_by_ray(begin: Callable[[], object], index: int, addresses: str) -> None:
 
 def work(index: int, addresses: str, text: str, folder: Path, names: Sequence[str]) -> None:
     """Trains as one of the workers."""
+    from textgen.training import data
+
     checkpoints = folder / "checkpoints" if index == 0 else folder / "nothing"
     told, outcomes, seen = Told(), {}, {}
     for name in names:
         parts = name not in SETTINGS
         threaded = name == "short"
+        # Each worker has a stream of the short held-out text, but in `steps` only one has.
+        data._STREAM = 512 if name == "steps" else 128
         workers = WorkersConfig(
             workers=None if threaded else addresses,
             worker=None if threaded else index,
@@ -211,17 +215,9 @@ def tell(folder: Path, index: int, **found: Any) -> None:
     (folder / f"{index}.json").write_text(json.dumps(found))
 
 
-def shorten_streams() -> None:
-    """Gives both workers a stream of the short held-out text."""
-    from textgen.training import data
-
-    data._STREAM = 128
-
-
 def main() -> None:
     addresses, text, folder, *names = sys.argv[1:]
     load_framework()
-    shorten_streams()
     joint = [name for name in names if name not in (*BY_ITSELF, "slurm")]
     # A process is in one cluster of TensorFlow's, for good.
     acts: list[Any] = [work_by_slurm] * ("slurm" in names) + [partial(work, names=joint)] * bool(joint)

@@ -17,7 +17,7 @@ from textgen.errors import CheckpointError
 from textgen.model.read import read_checkpoint
 from textgen.runs.events import Reporter
 from textgen.runs.run import Run
-from textgen.training import best_model, session
+from textgen.training import best_model, data, session
 from textgen.training.calibration import HIGHEST, LOWEST, SCALES, best_scale
 from textgen.training.recipe import recommend
 
@@ -35,12 +35,12 @@ def train(text: Path, folder: Path, **settings: object) -> Run:
     return textgen.train(text, name="run", checkpoints=folder, **chosen)
 
 
-def loss_by_hand(run: Run, text: Path, scale: float = 1.0) -> float:
+def loss_by_hand(run: Run, text: Path, scale: float = 1.0, streams: int = 1) -> float:
     """The loss on the validation text of the best model, with scaled logits."""
     best, ids = read_checkpoint(run.best), encode_corpus(open_corpus(text)).held_out
     kernel, bias = (np.float32(scale) * array for array in (best.weights.head_kernel, best.weights.head_bias))
     weights = replace(best.weights, head_kernel=kernel, head_bias=bias)
-    return -float(np.mean(score_ids(Engine(best.model, weights), ids)))
+    return -float(np.mean(score_ids(Engine(best.model, weights), ids, streams=streams)))
 
 
 def test_the_best_model_has_the_scale_with_the_lowest_loss_and_the_last_state_its_own(
@@ -55,8 +55,20 @@ def test_the_best_model_has_the_scale_with_the_lowest_loss_and_the_last_state_it
     np.testing.assert_array_equal(best.weights.head_bias, np.float32(scale) * last.weights.head_bias)
     np.testing.assert_array_equal(best.weights.embedding, last.weights.embedding)
     assert metrics.val_loss == metrics.best_val_loss == pytest.approx(loss_by_hand(run, text), abs=1e-5)
-    for other in SCALES:
-        assert loss_by_hand(run, text, other / scale) > metrics.val_loss - 1e-6
+    for other in (scale - 0.01, scale + 0.01, *SCALES):
+        assert loss_by_hand(run, text, other / scale) > metrics.val_loss
+
+
+def test_the_losses_of_several_streams_in_shards_are_summed(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "_STREAM", 128)
+    run = train(text, tmp_path, shards=2)
+    metrics = run.metadata.metrics
+    assert metrics.logit_scale is not None
+    assert metrics.val_loss == pytest.approx(loss_by_hand(run, text, streams=4), abs=1e-5)
+    for other in (metrics.logit_scale - 0.01, metrics.logit_scale + 0.01):
+        assert loss_by_hand(run, text, other / metrics.logit_scale, streams=4) > metrics.val_loss
 
 
 @pytest.mark.slow
@@ -108,8 +120,8 @@ def test_the_scale_is_found_from_the_loss_at_a_few(sure: float) -> None:
 
     scale, lowest = best_scale(np.array([loss(each) for each in SCALES]))
     assert lowest == pytest.approx(loss(scale), abs=2e-6)
-    best = min(np.arange(LOWEST, HIGHEST + 0.001, 0.002), key=loss)
-    assert scale == pytest.approx(best, abs=0.003)
+    for other in (scale - 0.004, scale + 0.004):
+        assert loss(scale) < loss(other) or not LOWEST <= other <= HIGHEST
     assert scale == pytest.approx(np.clip(1.0 / sure, LOWEST, HIGHEST), abs=0.02)
 
 
@@ -143,8 +155,8 @@ def test_an_earlier_best_model_is_calibrated_too(text: Path, tmp_path: Path) -> 
     assert metrics.logit_scale != 1.0
     assert metrics.val_loss == metrics.best_val_loss == pytest.approx(loss_by_hand(runs["with"], text), abs=1e-5)
     assert metrics.val_loss < before.val_loss == pytest.approx(loss_by_hand(runs["without"], text), abs=1e-5)
-    for other in SCALES:
-        assert loss_by_hand(runs["with"], text, other / metrics.logit_scale) > metrics.val_loss - 1e-6
+    for other in (metrics.logit_scale - 0.01, metrics.logit_scale + 0.01, *SCALES):
+        assert loss_by_hand(runs["with"], text, other / metrics.logit_scale) > metrics.val_loss
     last, as_trained = (read_checkpoint(runs[name].last).weights.arrays() for name in ("with", "without"))
     assert all(map(np.array_equal, last, as_trained))
     assert read_checkpoint(runs["with"].last).metadata.metrics.best_val_loss == metrics.val_loss

@@ -8,6 +8,7 @@ from recording import Killed, Recorder
 from tiny_runs import TINY, everything
 
 import textgen
+from textgen.config import TrainingConfig
 from textgen.corpus import encode_corpus, open_corpus
 from textgen.engine import Engine
 from textgen.engine.scoring import score_ids
@@ -22,7 +23,7 @@ PART = 130
 @pytest.fixture(autouse=True)
 def _short_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two streams of the short held-out text."""
-    monkeypatch.setattr(data, "_STREAM", 128)
+    monkeypatch.setattr(data, "_STREAM", PART // 2)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,21 @@ def test_validations_score_a_part_and_the_last_one_all(many: Path, tmp_path: Pat
     assert metrics.whole_val_loss == pytest.approx(loss_by_hand(run, held_out, 2), abs=1e-4)
     assert run.summary()["val_loss"] == metrics.whole_val_loss
     assert run.history[-1].val_loss == metrics.val_loss
+
+
+@pytest.mark.parametrize(
+    ("held_out", "most", "streams"), [(511, 0, 1), (1100, 0, 2), (40_000, 0, 32), (40_000, 1100, 2)]
+)
+def test_no_stream_of_several_is_short(
+    held_out: int, most: int, streams: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    (text := tmp_path / "text.txt").write_text("ab" * (5 * held_out), encoding="utf-8")
+    encoded = encode_corpus(open_corpus(text))
+    assert len(encoded.held_out) == held_out
+    part, whole = data.open_held_out(encoded, TrainingConfig(validation_characters=most))
+    assert part.streams == streams
+    assert (whole.streams if whole else None) == (streams if most else None)
 
 
 def test_a_short_validation_text_is_always_scored_as_a_whole(many: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ Calibrate = Callable[[], Calibrated]
 
 
 def best_scale(losses: NDArray[np.float64]) -> tuple[float, float]:
-    """The factor with the lowest loss, in steps of 0.001, and that loss.
+    """The factor with the lowest loss, in steps of 0.001, and that loss, both as the polynomial has them.
 
     Args:
         losses: `(len(SCALES),)`, the loss at each of `SCALES`.

@@ -24,8 +24,9 @@ _STREAMS, _LENGTH = 32, 128
 """Parallel streams of the held-out text, and characters of each in a batch, at most."""
 
 _STREAM = 512
-"""The fewest characters of a stream of several: on shorter ones too much is predicted from a state that has just begun,
-where a model is less sure of itself, and calibration would make it too sure of the rest."""
+"""The fewest characters of a stream of several, in a running text: on shorter ones too much is predicted from a state
+that has just begun, where a model is less sure of itself, and calibration would make it too sure of the rest. A record
+always begins anew."""
 
 _COUNTED = 1 << 20
 """Ids counted at once."""
@@ -46,9 +47,10 @@ def open_held_out(
         return _held_out_pairs(encoded, config)
     if len(ids) < 2:
         return None, None
-    streams = 2 ** int(math.log2(max(1, min(_STREAMS, len(ids) // _STREAM))))
+    most = min(max(config.validation_characters, 2), len(ids)) if config.validation_characters else len(ids)
+    fewest = _STREAM if records is None else _LENGTH
+    streams = 2 ** int(math.log2(max(1, min(_STREAMS, most // fewest))))
     size: dict[str, Any] = {"streams": streams, "sequence_length": _LENGTH}
-    most = max(config.validation_characters, 2) if config.validation_characters else len(ids)
 
     def of(characters: int) -> Validation:
         if records is None:
@@ -57,7 +59,7 @@ def open_held_out(
         context = config.right_context if both else None
         return HeldOutRecords(encoded.ids, starts, most=characters, label_of=label_of, context=context, **size)
 
-    return of(min(most, len(ids))), of(len(ids)) if len(ids) > most else None
+    return of(most), of(len(ids)) if len(ids) > most else None
 
 
 def _held_out_pairs(encoded: EncodedPairs, config: TrainingConfig) -> tuple[HeldOutPairs | None, HeldOutPairs | None]:

@@ -77,14 +77,12 @@ class PairTrainer(Trainer):
 
         def judge(columns: Tensor, part: PairBatch) -> tuple[Tensor, Tensor]:
             logits = self.network.read_out(columns)
-
-            def loss(scale: float) -> Tensor:
-                return loss_of(logits if scale == 1.0 else scale * logits, part.targets, part.weights)
-
             at_scales = tf.cond(
-                self.calibrating, lambda: tf.stack([loss(each) for each in SCALES]), lambda: tf.zeros(len(SCALES))
+                self.calibrating,
+                lambda: tf.stack([loss_of(scale * logits, part.targets, part.weights) for scale in SCALES]),
+                lambda: tf.zeros(len(SCALES)),
             )
-            return loss(1.0), at_scales
+            return loss_of(logits, part.targets, part.weights), at_scales
 
         total, at_scales = self._sums(batch, None, judge)
         self.loss_at_scales.assign_add(tf.cast(at_scales, tf.float64))

@@ -121,8 +121,11 @@ def train(
     cluster = find_cluster(workers)
     wanted = _given(**settings)
     wanted_model, wanted_training = ModelConfig.among(wanted), TrainingConfig.among(wanted)
-    if workers.text_part:
+    parts = cluster is not None and workers.text_part
+    if parts:
+        # What is rare in one part of the text may be frequent in another.
         require(not wanted_training.get("permute_rare"), "permute_rare", "off with text_part", True, "Leave it out.")
+        wanted_training["permute_rare"] = False
     opened = open_text(sources, texts, corpus)
     base: Checkpoint | PairCheckpoint | None = None
     if start_from is not None:
@@ -145,7 +148,7 @@ def train(
         opened = opened.configured(opened.config.replace(min_count=1))
     started = opened.ready(started)
     seed = TrainingConfig(**TrainingConfig.among({"seed": wanted.get("seed", 0)})).seed
-    parts, min_count = cluster is not None and workers.text_part, opened.config.min_count
+    min_count = opened.config.min_count
     if parts:
         # Every character counts, until it is known how often the other parts have it.
         opened = opened.configured(opened.config.replace(min_count=1))
@@ -181,9 +184,6 @@ def train(
                 encoded, told = share_vocabulary(team, encoded, partial(encode, unsettled), min_count=min_count)
             if team is not None and not team.leads:
                 return follow(team, workers, encoded, reporter, as_callbacks(callbacks), placement, checkpoints)
-            if parts:
-                # What is rare in one part of the text may be frequent in another.
-                wanted_training["permute_rare"] = False
             vocab_size = encoded.tokenizer.vocab_size
             needed = {"encoder_layers": encoder_layers(encoded)} if isinstance(encoded, EncodedPairs) else {}
             speed = placement.speed(

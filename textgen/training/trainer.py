@@ -40,7 +40,8 @@ class Trainer(keras.Model):
         network: the model's forward pass.
         plain: the Keras model itself.
         config: batch size, clipping, Adam's settings.
-        shards: parts of a batch computed in parallel; divides `config.batch_size` and `validation_streams`.
+        shards: parts of a batch computed in parallel; divides `config.batch_size`; a validation whose
+            streams it does not divide is computed in one.
         validation_streams: parallel streams of the held-out text.
         frequencies: `(vocab,)`, how often each id occurs in the training text, for `config.negatives`.
         share: the part of each batch that is computed here; None for all of it.
