@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgen.config import SIZES
+from textgen.config import SIZES, ModelConfig
 from textgen.training.recipe import default_time, recommend, step_seconds
 
 
@@ -173,6 +173,18 @@ def test_a_step_takes_longer_in_a_larger_model_and_on_a_slower_machine() -> None
     small, large = (recommend(10**6, 65, size=size).model for size in ("small", "large"))
     assert step_seconds(large, 32, 64) > 1.5 * step_seconds(small, 32, 64)
     assert step_seconds(large, 32, 64, speed=1e11) > 2 * step_seconds(large, 32, 64, speed=3e11)
+
+
+@pytest.mark.parametrize(("vocab", "units", "seconds"), [(3713, 256, 0.118), (3713, 384, 0.155), (5543, 384, 0.184)])
+def test_updates_of_a_large_vocabulary_take_time(vocab: int, units: int, seconds: float) -> None:
+    """Seconds as measured on two cores whose products ran at 2.8e11 operations a second."""
+    shape = ModelConfig(vocab_size=vocab, cell="coupled", layers=2, units=units, embedding=256)
+    assert step_seconds(shape, 32, 64, negatives=512, speed=2.8e11) == pytest.approx(seconds, rel=0.15)
+
+
+def test_a_large_vocabulary_gets_a_size_that_sees_enough_in_the_time() -> None:
+    for vocab, time, units in ((65, 180.0, 384), (3713, 180.0, 256), (3713, 600.0, 384)):
+        assert recommend(1_900_000, vocab, training={"time": time}, speed=2.8e11).model.units == units
 
 
 def test_a_quicker_machine_never_gets_a_smaller_model() -> None:

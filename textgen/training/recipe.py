@@ -21,8 +21,9 @@ STEP_OVERHEAD = 1.4e-4
 """Seconds of a layer's time step, forward and backward, besides its matrix products."""
 
 _PER_WEIGHT = 3e-8
-"""Seconds of a weight in a step of pairs besides its products: its update and the sums of its gradients. Other batches
-have so many characters that it does not count."""
+"""Seconds of a weight in a step besides its products: its update and the sums of its gradients. It counts in steps of
+pairs, and for a large vocabulary, of whose embedding and head a step updates all rows and multiplies few. Other batches
+have so many characters for each weight that it does not."""
 
 _BOTH = 2.5
 """A training step of both sides, in steps of one: the backward stack reads more, and there are three heads."""
@@ -108,6 +109,8 @@ def step_seconds(
 ) -> float:
     """Estimated seconds of a training step: 6 operations per weight and character, and an overhead per time step.
 
+    In steps of pairs, and of a softmax that is estimated, updates count, too.
+
     Args:
         model: the network's shape.
         batch_size: streams in a batch.
@@ -126,7 +129,8 @@ def step_seconds(
     operations = 6.0 * weights * batch_size * sequence_length
     # Each layer of an encoder reads in two directions.
     layers = model.layers + 2 * model.encoder_layers
-    fixed = _PER_WEIGHT * model.weights if model.has_encoder else 0.0
+    rows = model.vocab_size * (model.embedding + model.units) if negatives else 0
+    fixed = _PER_WEIGHT * (model.weights if model.has_encoder else rows)
     return operations / speed + overhead * layers * sequence_length + fixed
 
 
