@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from textgen.config import TrainingConfig
 from textgen.corpus.pair_batches import PairBatch
-from textgen.training.calibration import SCALES
 from textgen.training.coupling import free_gradients, tied_gradients
 from textgen.training.pair_network import PairMasks, PairNetwork
 from textgen.training.trainer import Trainer, loss_of
@@ -76,13 +75,7 @@ class PairTrainer(Trainer):
         batch = PairBatch(*data)
 
         def judge(columns: Tensor, part: PairBatch) -> tuple[Tensor, Tensor]:
-            logits = self.network.read_out(columns)
-            at_scales = tf.cond(
-                self.calibrating,
-                lambda: tf.stack([loss_of(scale * logits, part.targets, part.weights) for scale in SCALES]),
-                lambda: tf.zeros(len(SCALES)),
-            )
-            return loss_of(logits, part.targets, part.weights), at_scales
+            return self._scored(self.network.read_out(columns), part.targets, part.weights)
 
         total, at_scales = self._sums(batch, None, judge)
         self.loss_at_scales.assign_add(tf.cast(at_scales, tf.float64))

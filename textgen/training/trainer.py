@@ -208,14 +208,8 @@ class Trainer(keras.Model):
         """Scores one batch of the held-out text with its own carried state; `calibrating` at each of `SCALES`, too."""
 
         def judge(columns: Tensor, cut: slice) -> tuple[Tensor, Tensor]:
-            logits, part = self.network.read_out(columns), batch.cut(cut)
-
-            at_scales = tf.cond(
-                self.calibrating,
-                lambda: tf.stack([loss_of(scale * logits, part.targets, part.weights) for scale in SCALES]),
-                lambda: tf.zeros(len(SCALES)),
-            )
-            return loss_of(logits, part.targets, part.weights), at_scales
+            part = batch.cut(cut)
+            return self._scored(self.network.read_out(columns), part.targets, part.weights)
 
         (total, at_scales), after = self._over_shards(batch, self._validation_state.read(batch.reset), None, judge)
         self._validation_state.write(after)
@@ -223,6 +217,15 @@ class Trainer(keras.Model):
         count = tf.reduce_sum(batch.weights)
         self._loss.update_state(total / tf.maximum(count, 1.0), sample_weight=count)
         return {"loss": self._loss.result()}
+
+    def _scored(self, logits: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The summed loss of some streams, and while `calibrating` that at each of `SCALES`, otherwise zeros."""
+        at_scales = tf.cond(
+            self.calibrating,
+            lambda: tf.stack([loss_of(scale * logits, targets, weights) for scale in SCALES]),
+            lambda: tf.zeros(len(SCALES)),
+        )
+        return loss_of(logits, targets, weights), at_scales
 
     def start_calibration(self) -> None:
         """Has the batches that `test_step` scores from here on also scored with scaled logits."""
